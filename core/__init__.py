@@ -1,0 +1,1 @@
+"""The engine: everything that is true without a screen."""

@@ -1,0 +1,280 @@
+"""Recipes as TOML: shipped or the user's own, changed by ``--set``, checked, written back.
+
+A wrong key, type or bound is refused with the key as the user typed it, the value, what
+is allowed and the nearest known key.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from pydantic import BaseModel, ValidationError
+
+from core.errors import RecipeError
+from core.findings import did_you_mean
+from core.recipe import IMAGENET, NO_WEIGHTS, PATH_KEYS, Recipe
+
+_MAX_RECIPE_BYTES = 1_000_000
+_TEXT_KEYS = ("name", "note", "model.weights", "evaluate.reference", *PATH_KEYS)
+
+
+def shipped_recipes() -> dict[str, str]:
+    """Name -> TOML text of every recipe that comes with the package."""
+    folder = resources.files("core") / "recipes"
+    return {
+        entry.name.removesuffix(".toml"): entry.read_text(encoding="utf-8")
+        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
+        if entry.name.endswith(".toml")
+    }
+
+
+def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe of that path or shipped name, with ``KEY=VALUE`` overrides applied.
+
+    Paths in a recipe are relative to its file, paths in overrides to the working directory.
+
+    Raises:
+        RecipeError: no such recipe, not TOML, or a key, type or bound is wrong.
+    """
+    text, where, folder = _recipe_text(name_or_path)
+    settings = _parsed(text, where)
+    _make_paths_absolute(settings, folder)
+    return checked_recipe(_overridden(settings, overrides), where)
+
+
+def changed_recipe(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
+    """The recipe with ``KEY=VALUE`` overrides applied; paths relative to the working directory."""
+    return checked_recipe(_overridden(_as_toml_values(recipe), overrides), "--set")
+
+
+def checked_recipe(settings: Mapping[str, Any], where: str) -> Recipe:
+    """A recipe made of nested tables; every fault in it is named in one RecipeError."""
+    try:
+        # Strict, and by way of JSON: TOML's types are JSON's, and epochs = "3" is a mistake.
+        return Recipe.model_validate_json(json.dumps(settings, default=str), strict=True)
+    except ValidationError as error:
+        faults = [_fault(dict(item)) for item in error.errors()]
+        raise RecipeError("; ".join(faults), where=where) from None
+
+
+def recipe_toml(recipe: Recipe) -> str:
+    """The complete recipe, defaults included, as TOML."""
+    return tomli_w.dumps(_as_toml_values(recipe))
+
+
+def known_keys(model: type[BaseModel] = Recipe, prefix: str = "") -> Iterator[str]:
+    """Every key of a recipe, such as ``train.learning_rate``, in the order of the form."""
+    for name, field in model.model_fields.items():
+        section = _section_type(field.annotation)
+        if section is None:
+            yield prefix + name
+        else:
+            yield from known_keys(section, f"{prefix}{name}.")
+
+
+def differences(before: Recipe, after: Recipe) -> dict[str, tuple[Any, Any]]:
+    """Key -> (value before, value after), for every key whose value differs."""
+    old, new = _flat(_as_toml_values(before)), _flat(_as_toml_values(after))
+    return {
+        key: (old.get(key), new.get(key))
+        for key in dict.fromkeys([*old, *new])
+        if old.get(key) != new.get(key)
+    }
+
+
+def _recipe_text(name_or_path: str | Path) -> tuple[str, str, Path]:
+    path = Path(name_or_path)
+    shipped = shipped_recipes()
+    if str(name_or_path) in shipped and not path.is_file():
+        return shipped[str(name_or_path)], f"recipe {name_or_path}", Path.cwd()
+    try:
+        if path.stat().st_size > _MAX_RECIPE_BYTES:
+            raise RecipeError("is too large to be a recipe", where=path)
+        return path.read_text(encoding="utf-8-sig"), str(path), path.resolve().parent
+    except (FileNotFoundError, NotADirectoryError):
+        raise RecipeError(
+            "there is no such recipe",
+            where=name_or_path,
+            remedy=f"Give a path or one of: {', '.join(shipped)}. "
+            + did_you_mean(str(name_or_path), shipped),
+        ) from None
+    except UnicodeDecodeError:
+        raise RecipeError("is not UTF-8 text", where=path, remedy="Save it as UTF-8.") from None
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"can't be read ({error})", where=name_or_path) from None
+
+
+def _parsed(text: str, where: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise RecipeError(
+            f"is not valid TOML: {error}", where=where, remedy='Texts need quotes: name = "x".'
+        ) from None
+
+
+def _overridden(settings: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        key = key.strip()
+        if not equals or not key:
+            raise RecipeError(
+                f"--set takes KEY=VALUE, got {override!r}",
+                remedy="For example --set train.epochs=3.",
+            )
+        _check_key(key)
+        value = _override_value(key, text.strip())
+        if value is not None and key in (*PATH_KEYS, "model.weights"):
+            value = _absolute(key, str(value), Path.cwd())
+        _put(settings, key, value)
+    return settings
+
+
+def _check_key(key: str) -> None:
+    known = list(known_keys())
+    ancestors = {".".join(name.split(".")[:depth]) for name in known for depth in (1, 2)}
+    if key not in known and key not in ancestors:
+        raise RecipeError(
+            "unknown key", where=f"--set {key}", remedy=_nearest_key(key) or _keys_beside(key)
+        )
+
+
+def _override_value(key: str, text: str) -> Any:
+    """The text as TOML where it is that, else as it stands; ``none`` clears an optional key."""
+    if key in _TEXT_KEYS:
+        quoted = len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'"
+        text = text[1:-1] if quoted else text
+        return None if text == "" and key in PATH_KEYS else text
+    if text == "none":
+        return None
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except (tomllib.TOMLDecodeError, RecursionError):
+        pass
+    if key == "dataset.findings":
+        return [name.strip() for name in text.split(",") if name.strip()]
+    return text
+
+
+def _put(settings: dict[str, Any], key: str, value: Any) -> None:
+    *sections, last = key.split(".")
+    table = settings
+    for section in sections:
+        inner = table.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise RecipeError(f"must be a table, got {inner!r}", where=section)
+        table = inner
+    if value is None:
+        table.pop(last, None)
+    else:
+        table[last] = value
+
+
+def _make_paths_absolute(settings: dict[str, Any], folder: Path) -> None:
+    for key in (*PATH_KEYS, "model.weights"):
+        section, _, name = key.partition(".")
+        table = settings.get(section)
+        if isinstance(table, dict) and isinstance(table.get(name), str) and table[name]:
+            table[name] = _absolute(key, table[name], folder)
+
+
+def _absolute(key: str, value: str, folder: Path) -> str:
+    if "\0" in value or (key == "model.weights" and value in (IMAGENET, NO_WEIGHTS)):
+        return value
+    return os.path.normpath(folder / Path(value).expanduser())
+
+
+def _section_type(annotation: Any) -> type[BaseModel] | None:
+    for candidate in (annotation, *typing.get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return None
+
+
+def _nearest_key(key: str) -> str:
+    known = list(known_keys())
+    by_last = {name.rpartition(".")[2]: name for name in known}
+    same_name = by_last.get(key.rpartition(".")[2])
+    if same_name and same_name != key:
+        return f"Did you mean {same_name!r}?"
+    return did_you_mean(key, known)
+
+
+def _keys_beside(key: str) -> str:
+    section = key.rpartition(".")[0]
+    beside = [name for name in known_keys() if name.rpartition(".")[0] == section]
+    return f"Known here: {', '.join(beside)}." if beside else ""
+
+
+def _fault(error: dict[str, Any]) -> str:
+    """One fault of a pydantic report, in a sentence that starts with the key."""
+    key = ".".join(str(part) for part in error["loc"] if not isinstance(part, int))
+    key = key or "the recipe"
+    kind, value, limits = error["type"], error["input"], error.get("ctx", {})
+    got = f", got {value!r}" if not isinstance(value, Mapping) else ""
+    bounds = {
+        "greater_than": ("must be above", "gt"),
+        "greater_than_equal": ("must be at least", "ge"),
+        "less_than": ("must be below", "lt"),
+        "less_than_equal": ("must be at most", "le"),
+    }
+    if kind == "extra_forbidden":
+        return f"{key}: unknown key{got}. {_nearest_key(key) or _keys_beside(key)}".rstrip()
+    if kind in bounds:
+        words, limit = bounds[kind]
+        return f"{key} {words} {limits[limit]:g}{got}"
+    if kind == "literal_error":
+        return f"{key} must be {limits['expected']}{got}. {_nearest_choice(value, limits)}".rstrip()
+    if kind == "value_error":
+        section_wide = isinstance(value, BaseModel | Mapping)
+        return f"{key} {limits['error']}" if section_wide else f"{key}: {value!r} {limits['error']}"
+    if kind == "string_pattern_mismatch":
+        return f"{key} must match {limits['pattern']}{got}"
+    return f"{key} {_PLAIN_TYPES.get(kind, error['msg'][:1].lower() + error['msg'][1:])}{got}"
+
+
+_PLAIN_TYPES = {
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "string_type": "must be text",
+    "tuple_type": 'must be a list such as ["Mass", "Nodule"]',
+    "model_type": "must be a table",
+    "model_attributes_type": "must be a table",
+    "path_type": "must be a path",
+    "too_short": "must name at least one",
+    "string_too_short": "must not be empty",
+}
+
+
+def _nearest_choice(value: Any, limits: Mapping[str, Any]) -> str:
+    choices = [part.strip("' ") for part in limits["expected"].replace(" or ", ",").split(",")]
+    return did_you_mean(value, choices) if isinstance(value, str) else ""
+
+
+def _as_toml_values(recipe: Recipe) -> dict[str, Any]:
+    # TOML has no null: a key that is not set is left out, and reads back as its default, None.
+    return recipe.model_dump(mode="json", exclude_none=True)
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat

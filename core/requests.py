@@ -1,0 +1,18 @@
+"""What a run can be asked to do; it asks for the next request at every step."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+
+
+class Request(enum.Enum):
+    """The answers to ``next_request()``."""
+
+    CONTINUE = "continue"
+    PAUSE = "pause"
+    CHECKPOINT = "checkpoint"
+    STOP = "stop"
+
+
+NextRequest = Callable[[], Request]

@@ -1,0 +1,384 @@
+"""One run's directory: create, list, open, append, lock, requests.
+
+The layout is a contract (see the README's section on sessions). One process writes at a
+time; any number may read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import itertools
+import json
+import os
+import re
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from core.errors import CxrError, DataError, SessionError
+from core.events import (
+    CheckpointWritten,
+    EpochDone,
+    Event,
+    RunStarted,
+    event_line,
+    event_of_line,
+)
+from core.findings import did_you_mean
+from core.recipe import Recipe
+from core.recipe_toml import load_recipe, recipe_toml
+from core.requests import Request
+from core.store.files import write_json, write_whole
+
+SILENT_AFTER_SECONDS = 120.0
+"""Without a heartbeat for so long, a session that nobody ended counts as silent."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
+_HEARTBEAT_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Session:
+    """A session's directory, for reading; ``writing()`` for the one process that writes."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The directory's own name."""
+        return self.path.name
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe as it was run."""
+        return load_recipe(self.path / "recipe.toml")
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where last and best are kept."""
+        return self.path / "checkpoints"
+
+    @property
+    def predictions(self) -> Path:
+        """Where val.csv and test.csv are kept."""
+        return self.path / "predictions"
+
+    @property
+    def log(self) -> Path:
+        """What happened, in words, with tracebacks."""
+        return self.path / "log.txt"
+
+    def events(self) -> Iterator[Event]:
+        """Every event so far; a torn last line and kinds from newer versions are passed over."""
+        with contextlib.suppress(FileNotFoundError), self._events_path.open("rb") as stream:
+            for line in stream:
+                with contextlib.suppress(DataError):
+                    event = event_of_line(line.decode(errors="replace"))
+                    if event is not None:
+                        yield event
+
+    def write_json(self, name: str, value: Mapping[str, Any]) -> None:
+        """Keep a value as ``name`` (such as ``evaluation/test.json``), written whole."""
+        path = self.path / name
+        path.parent.mkdir(exist_ok=True)
+        write_json(path, value)
+
+    def read_json(self, name: str) -> dict[str, Any] | None:
+        """The value kept as ``name``, or None where it was not written yet.
+
+        Raises:
+            SessionError: the file is no JSON object.
+        """
+        path = self.path / name
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, RecursionError) as error:
+            raise SessionError(f"can't be read ({error})", where=path) from None
+        if not isinstance(value, dict):
+            raise SessionError("should hold a JSON object", where=path)
+        return value
+
+    def ask(self, request: Request) -> None:
+        """Ask the run, from any process that can write here, to pause, stop or checkpoint."""
+        folder = self.path / "requests"
+        folder.mkdir(exist_ok=True)
+        write_whole(folder / request.value, b"")
+
+    def is_being_written(self) -> bool:
+        """Whether a process on this host holds the lock (the kernel frees it on a crash)."""
+        try:
+            with (self.path / "lock").open("rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return False
+
+    def seconds_since_heartbeat(self) -> float | None:
+        """Age of the heartbeat, or None where there is none; seen from other hosts too."""
+        try:
+            return max(0.0, time.time() - (self.path / "heartbeat").stat().st_mtime)
+        except OSError:
+            return None
+
+    def writing(self) -> SessionWriter:
+        """Take the lock and write.
+
+        Raises:
+            SessionError: another process writes here; the message says which.
+        """
+        return SessionWriter(self)
+
+    @property
+    def _events_path(self) -> Path:
+        return self.path / "events.jsonl"
+
+
+class SessionWriter:
+    """The one process that writes into a session, for as long as it is open."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self._lock = _locked(session.path / "lock")
+        _drop_torn_line(session.path / "events.jsonl")
+        self._events = (session.path / "events.jsonl").open("ab")
+        self._last_heartbeat = 0.0
+        self.heartbeat()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._events.close()
+        self._lock.close()
+
+    def append(self, event: Event) -> Event:
+        """Record the event, with the time; what acknowledges work is on disk on return."""
+        stamped = replace(event, time=event.time or time.time())
+        self._events.write(event_line(stamped).encode() + b"\n")
+        self._events.flush()
+        if event.ends_run or isinstance(event, CheckpointWritten | EpochDone | RunStarted):
+            os.fsync(self._events.fileno())
+        self.heartbeat()
+        return stamped
+
+    def heartbeat(self) -> None:
+        """Say that we are alive, at most every few seconds."""
+        if time.monotonic() - self._last_heartbeat >= _HEARTBEAT_SECONDS:
+            (self.session.path / "heartbeat").touch()
+            self._last_heartbeat = time.monotonic()
+
+    def take_request(self) -> Request:
+        """The most urgent request left in ``requests/``, which is taken away by asking."""
+        folder = self.session.path / "requests"
+        for request in (Request.STOP, Request.PAUSE, Request.CHECKPOINT, Request.CONTINUE):
+            with contextlib.suppress(FileNotFoundError):
+                (folder / request.value).unlink()
+                return request
+        return Request.CONTINUE
+
+    def note(self, text: str) -> None:
+        """A line for log.txt."""
+        with self.session.log.open("a", encoding="utf-8") as log:
+            log.write(f"{datetime.now().astimezone().isoformat(timespec='seconds')}  {text}\n")
+
+
+def create_session(sessions: Path, recipe: Recipe, name: str | None = None) -> Session:
+    """A new directory under ``sessions`` that holds the recipe, before anything is loaded.
+
+    Without a name it is called after the time and the recipe; two in one second get two
+    directories.
+
+    Raises:
+        SessionError: the name is taken or can't be a directory's, or the folder can't be made.
+    """
+    if name is not None:
+        _check_name(name)
+    dated = f"{datetime.now():%Y%m%d-%H%M%S}-{recipe.name}"
+    names = [name] if name else (dated if i == 1 else f"{dated}-{i}" for i in itertools.count(1))
+    for candidate in names:
+        path = sessions / candidate
+        try:
+            sessions.mkdir(parents=True, exist_ok=True)
+            path.mkdir()
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise SessionError(
+                f"a session can't be made here ({error.strerror})",
+                where=path,
+                remedy="Choose another folder with --sessions DIR.",
+            ) from error
+        for folder in ("checkpoints", "predictions", "evaluation", "cams", "requests"):
+            (path / folder).mkdir()
+        write_whole(path / "recipe.toml", recipe_toml(recipe).encode())
+        return Session(path)
+    raise SessionError(
+        "there is such a session already",
+        where=sessions / str(name),
+        remedy="Go on with it by --resume, or choose another name.",
+    )
+
+
+def open_session(name_or_path: str | Path, sessions: Path) -> Session:
+    """The session of that name under ``sessions``, or of that path.
+
+    Raises:
+        SessionError: there is none, or the folder is no session.
+    """
+    for path in (sessions / name_or_path, Path(name_or_path)):
+        if (path / "recipe.toml").is_file():
+            return Session(path.resolve())
+    folder = next((p for p in (sessions / name_or_path, Path(name_or_path)) if p.exists()), None)
+    if folder is not None:
+        raise SessionError(
+            "is no session: it has no recipe.toml",
+            where=folder,
+            remedy="Give the name of a session, see cxr-tui sessions.",
+        )
+    known = [session.name for session in list_sessions(sessions)]
+    hint = did_you_mean(str(name_or_path), known)
+    raise SessionError(
+        f"there is no such session under {sessions}",
+        where=name_or_path,
+        remedy=hint or "See cxr-tui sessions, or name their folder by --sessions DIR.",
+    )
+
+
+def list_sessions(sessions: Path) -> list[Session]:
+    """Every session of the folder, the newest first."""
+    try:
+        folders = [path for path in sessions.iterdir() if (path / "recipe.toml").is_file()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [Session(path) for path in sorted(folders, key=_made_at, reverse=True)]
+
+
+def _made_at(path: Path) -> tuple[float, str]:
+    return (path / "recipe.toml").stat().st_mtime, path.name
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise SessionError(
+            "can't be a session's name",
+            where=f"--session {name}",
+            remedy="Use letters, digits, dot, dash and underscore; 120 at most.",
+        )
+
+
+def _locked(path: Path) -> Any:
+    lock = path.open("a+b")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.seek(0)
+        owner = lock.read(1000).decode(errors="replace").strip()
+        lock.close()
+        raise SessionError(
+            f"another process writes to this session: {owner or 'unknown'}",
+            where=path.parent,
+            why="Two writers would mix two runs.",
+            remedy="Stop that one first, or start under another name.",
+        ) from None
+    owner = json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "started": time.time()})
+    lock.truncate(0)
+    lock.write(owner.encode())
+    lock.flush()
+    return lock
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Cut off a last line without an end: its event was never acknowledged."""
+    with contextlib.suppress(FileNotFoundError), path.open("r+b") as stream:
+        end = stream.seek(0, os.SEEK_END)
+        while end > 0:
+            start = max(0, end - 65536)
+            stream.seek(start)
+            newline = stream.read(end - start).rfind(b"\n")
+            if newline >= 0 or start == 0:
+                stream.truncate(start + newline + 1)
+                return
+            end = start
+
+
+@dataclass(frozen=True)
+class SessionSummary:
+    """What the list of sessions shows; test figures are not part of it, on purpose."""
+
+    name: str
+    state: str
+    epoch: int
+    epochs: int
+    best_val_auroc: float | None
+    best_epoch: int | None
+    updated: float
+    num_bytes: int
+    message: str
+
+    @classmethod
+    def of(cls, session: Session) -> SessionSummary:
+        """Read the session's events, leaving out its steps."""
+        epoch, best_epoch, best, last, message = 0, None, None, None, ""
+        for event in _milestones(session):
+            last = event
+            if isinstance(event, EpochDone):
+                epoch = event.epoch
+                if event.is_best:
+                    best_epoch, best = event.epoch, event.mean_auroc
+            message = str(getattr(event, "message", "")) if event.ends_run else ""
+        try:
+            epochs = session.recipe.train.epochs
+        except CxrError as error:
+            epochs, message = 0, str(error)
+        return cls(
+            name=session.name,
+            state=_state(session, last),
+            epoch=epoch,
+            epochs=epochs,
+            best_val_auroc=best,
+            best_epoch=best_epoch,
+            updated=last.time if last else _made_at(session.path)[0],
+            num_bytes=_folder_bytes(session.path),
+            message=message,
+        )
+
+
+def _milestones(session: Session) -> Iterator[Event]:
+    with contextlib.suppress(FileNotFoundError), session._events_path.open("rb") as stream:
+        for line in stream:
+            # Steps are nearly all of a long file, and the summary needs none of them.
+            if not line.startswith(b'{"event": "StepRecorded"'):
+                with contextlib.suppress(DataError):
+                    event = event_of_line(line.decode(errors="replace"))
+                    if event is not None:
+                        yield event
+
+
+def _state(session: Session, last: Event | None) -> str:
+    if last is not None and last.ends_run:
+        return type(last).__name__.lower()
+    if session.is_being_written():
+        return "running"
+    silence = session.seconds_since_heartbeat()
+    if silence is None:
+        return "new"
+    return "silent" if silence > SILENT_AFTER_SECONDS else "interrupted"
+
+
+def _folder_bytes(folder: Path) -> int:
+    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
