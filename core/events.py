@@ -3,6 +3,7 @@
 A run in pseudo-code, each line the event it leaves::
 
     RunStarted                               the recipe and the session exist, nothing is loaded
+    DatasetProgress*                         the synthetic set drawn, images looked for
     DatasetReady                             tables read, patients split, the subset drawn
     IngestProgress*  IngestDone              images -> bytes, once per data set and size
     ModelReady                               weights loaded, device and precision chosen
@@ -54,6 +55,15 @@ class RunStarted(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DatasetProgress(Event):
+    """How far a stage before DatasetReady is; ``total`` is None where it can't be known."""
+
+    stage: str
+    done: int
+    total: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class DatasetReady(Event):
     """Tables are read, patients split, the subset drawn. Counts per part."""
 
@@ -75,6 +85,7 @@ class IngestProgress(Event):
     images_per_second: float
     seconds_left: float | None
     quarantined: int
+    waiting_for: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -237,7 +237,7 @@ class TrainSettings(Section):
     )
     focal_gamma: float = Field(2.0, ge=0, le=10, description="Focus of the focal loss.")
     asymmetric_gamma: float = Field(
-        4.0, ge=0, le=10, description="Focus on negatives of the asymmetric loss."
+        4.0, ge=1, le=10, description="Focus on negatives of the asymmetric loss."
     )
     asymmetric_margin: float = Field(
         0.05, ge=0, lt=1, description="Negatives below this probability cost nothing."

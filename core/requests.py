@@ -7,7 +7,10 @@ from collections.abc import Callable
 
 
 class Request(enum.Enum):
-    """The answers to ``next_request()``."""
+    """The answers to ``next_request()``.
+
+    PAUSE holds for as long as it is the answer; CHECKPOINT and STOP are done once.
+    """
 
     CONTINUE = "continue"
     PAUSE = "pause"

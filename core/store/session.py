@@ -107,10 +107,13 @@ class Session:
         return value
 
     def ask(self, request: Request) -> None:
-        """Ask the run, from any process that can write here, to pause, stop or checkpoint."""
+        """Ask the run to pause, go on, stop or checkpoint, from any process that can write here."""
         folder = self.path / "requests"
         folder.mkdir(exist_ok=True)
-        write_whole(folder / request.value, b"")
+        if request is Request.CONTINUE:
+            (folder / Request.PAUSE.value).unlink(missing_ok=True)
+        else:
+            write_whole(folder / request.value, b"")
 
     def is_being_written(self) -> bool:
         """Whether a process on this host holds the lock (the kernel frees it on a crash)."""
@@ -183,13 +186,16 @@ class SessionWriter:
             self._last_heartbeat = time.monotonic()
 
     def take_request(self) -> Request:
-        """The most urgent request left in ``requests/``, which is taken away by asking."""
+        """The most urgent request left in ``requests/``.
+
+        Stop and checkpoint are taken away by asking; pause stands until it is withdrawn.
+        """
         folder = self.session.path / "requests"
-        for request in (Request.STOP, Request.PAUSE, Request.CHECKPOINT, Request.CONTINUE):
+        for request in (Request.STOP, Request.CHECKPOINT):
             with contextlib.suppress(FileNotFoundError):
                 (folder / request.value).unlink()
                 return request
-        return Request.CONTINUE
+        return Request.PAUSE if (folder / Request.PAUSE.value).exists() else Request.CONTINUE
 
     def note(self, text: str) -> None:
         """A line for log.txt."""

@@ -1,0 +1,185 @@
+"""Order and augmentation as pure functions of (seed, epoch, position) -> Batch.
+
+Nothing here keeps a state: a run that goes on in the middle of an epoch asks for the same
+batches that it would have had. The bytes come from the memory map, read ahead by one thread.
+"""
+
+from __future__ import annotations
+
+import math
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from core.data.cache import ImageCache
+from core.recipe import AugmentSettings
+
+_ORDER, _AUGMENT = 1, 2  # streams of random numbers that must not overlap
+_DRAWS_PER_IMAGE = 5
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the split, ready to be read: N images that are in the cache, in a fixed order.
+
+    ``index_rows_N`` are the images' rows in the study index.
+    """
+
+    name: str
+    cache: ImageCache
+    cache_rows_N: NDArray[np.int64]
+    index_rows_N: NDArray[np.int64]
+    images_N: NDArray[np.object_]
+    patients_N: NDArray[np.int64]
+    labels_NF: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.cache_rows_N)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B images of a part, grey bytes, on the host.
+
+    ``rows_B`` are rows of the part; ``draws_B5`` are the uniform numbers that augmentation
+    turns into each image's own parameters (None: no augmentation).
+    """
+
+    rows_B: NDArray[np.int64]
+    pixels_BHW: Tensor
+    labels_BF: Tensor
+    draws_B5: Tensor | None
+
+    def __len__(self) -> int:
+        return len(self.rows_B)
+
+
+def epoch_order(seed: int, epoch: int, num_images: int) -> NDArray[np.int64]:
+    """Which image comes when: a permutation of the part's rows, the same for the same numbers."""
+    return np.random.default_rng([seed, epoch, _ORDER]).permutation(num_images)
+
+
+def epoch_draws(seed: int, epoch: int, num_images: int) -> NDArray[np.float32]:
+    """Uniform numbers in [0, 1), five for each position of the epoch."""
+    rng = np.random.default_rng([seed, epoch, _AUGMENT])
+    return rng.random((num_images, _DRAWS_PER_IMAGE), dtype=np.float32)
+
+
+def steps_per_epoch(num_images: int, batch_size: int) -> int:
+    """Batches in an epoch. A last one of a single image is left out: it has no batch statistics."""
+    full, rest = divmod(num_images, batch_size)
+    return full + (1 if rest > 1 or (rest == 1 and full == 0) else 0)
+
+
+def training_batches(
+    part: Part, *, seed: int, epoch: int, batch_size: int, augment: bool, first_step: int = 0
+) -> Iterator[Batch]:
+    """The epoch's batches from ``first_step`` on (counted from 0)."""
+    order_N = epoch_order(seed, epoch, len(part))
+    draws_N5 = epoch_draws(seed, epoch, len(part)) if augment else None
+    for step in range(first_step, steps_per_epoch(len(part), batch_size)):
+        positions = slice(step * batch_size, (step + 1) * batch_size)
+        draws = None if draws_N5 is None else torch.from_numpy(draws_N5[positions])
+        yield _batch(part, order_N[positions], draws)
+
+
+def scoring_batches(part: Part, batch_size: int) -> Iterator[Batch]:
+    """Every image of the part once, in its fixed order, as it is."""
+    rows_N = np.arange(len(part))
+    for start in range(0, len(part), batch_size):
+        yield _batch(part, rows_N[start : start + batch_size], None)
+
+
+def _batch(part: Part, rows_B: NDArray[np.int64], draws_B5: Tensor | None) -> Batch:
+    return Batch(
+        rows_B=rows_B,
+        pixels_BHW=torch.from_numpy(part.cache.pixels(part.cache_rows_N[rows_B])),
+        labels_BF=torch.from_numpy(part.labels_NF[rows_B]),
+        draws_B5=draws_B5,
+    )
+
+
+def read_ahead(batches: Iterator[Batch], depth: int = 3) -> Iterator[Batch]:
+    """The same batches, read by one thread that stays at most ``depth`` ahead.
+
+    Closing the iterator ends the thread. An error of the thread is raised here.
+    """
+    ready: queue.Queue[Batch | BaseException | None] = queue.Queue(maxsize=depth)
+    closed = threading.Event()
+
+    def put(item: Batch | BaseException | None) -> None:
+        while not closed.is_set():
+            try:
+                ready.put(item, timeout=0.1)
+                return
+            except queue.Full:
+                continue
+
+    def read() -> None:
+        try:
+            for batch in batches:
+                if closed.is_set():
+                    return
+                put(batch)
+            put(None)
+        except (OSError, ValueError, IndexError, RuntimeError) as error:
+            put(error)
+
+    thread = threading.Thread(target=read, name="read-ahead", daemon=True)
+    thread.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        closed.set()
+        thread.join(timeout=5)
+
+
+def to_unit_range(pixels_BHW: Tensor) -> Tensor:
+    """Bytes [B, H, W] -> float [B, 1, H, W] in 0..1, on the same device."""
+    return pixels_BHW.unsqueeze(1).to(torch.float32).div_(255)
+
+
+def augmented(pixels_B1HW: Tensor, draws_B5: Tensor, settings: AugmentSettings) -> Tensor:
+    """Each image mirrored, rotated, zoomed and shifted by its own draw, in one resampling.
+
+    ``pixels_B1HW`` are floats in 0..1, ``draws_B5`` uniform numbers for flip, rotation,
+    scale, and shift in x and y. What comes into view from outside is black.
+    """
+    theta_B23 = _affine(draws_B5, settings)
+    shape = list(pixels_B1HW.shape)
+    grid_BHW2 = functional.affine_grid(theta_B23, shape, align_corners=False)
+    return functional.grid_sample(
+        pixels_B1HW, grid_BHW2, mode="bilinear", padding_mode="zeros", align_corners=False
+    )
+
+
+def augments(settings: AugmentSettings) -> bool:
+    """Whether these settings change an image at all."""
+    return any((settings.flip, settings.rotate_deg, settings.scale, settings.shift))
+
+
+def _affine(draws_B5: Tensor, settings: AugmentSettings) -> Tensor:
+    flip, rotation, zoom, shift_x, shift_y = draws_B5.unbind(1)
+    angle = (rotation * 2 - 1) * math.radians(settings.rotate_deg)
+    # affine_grid maps output places to input places, so a factor above 1 shrinks the image.
+    factor = 1 / (1 + (zoom * 2 - 1) * settings.scale)
+    mirror = torch.where(flip < settings.flip, -1.0, 1.0)
+    cos, sin = angle.cos() * factor, angle.sin() * factor
+    # The grid spans -1..1, so a shift by a share of the size is twice that share.
+    offset_x = (shift_x * 2 - 1) * 2 * settings.shift
+    offset_y = (shift_y * 2 - 1) * 2 * settings.shift
+    rows = [
+        torch.stack([cos * mirror, -sin, offset_x], dim=1),
+        torch.stack([sin * mirror, cos, offset_y], dim=1),
+    ]
+    return torch.stack(rows, dim=1)

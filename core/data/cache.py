@@ -1,0 +1,171 @@
+"""Decode once: a data set's images at one size, as bytes in a memory map."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.data.cache_rows import ABSENT, DONE, ROW, CachePlace, Rows, place_for
+from core.data.decode import PLAIN_MODE
+from core.data.image_files import ImageFile
+from core.data.ingest import IngestProgress, Settled, ingest, settled_on_disk
+from core.data.quarantine import refuse_above_share
+from core.errors import DataError
+
+__all__ = ["ImageCache", "IngestProgress", "cache_size_bytes", "count_ready", "open_cache"]
+
+_PLAIN = PLAIN_MODE.encode()
+MAX_QUARANTINED_SHARE = 0.001
+
+
+@dataclass(frozen=True, eq=False)
+class ImageCache:
+    """One data set's images at one size; any number of readers, no lock.
+
+    ``names`` is the row order: every image of the data set, sorted, whether or not its row
+    is filled. ``quarantined`` holds the wanted images that give no pixels, with the reason;
+    ``converted`` counts the wanted images that were not stored as 8-bit grey, by Pillow's
+    mode (``{"RGBA": 4}``).
+    """
+
+    folder: Path
+    size_px: int
+    names: tuple[str, ...] = field(repr=False)
+    quarantined: Mapping[str, str]
+    converted: Mapping[str, int]
+    _place: CachePlace = field(repr=False)
+    _rows: Rows = field(repr=False)
+    _pixels_NSS: NDArray[np.uint8] = field(repr=False)
+
+    def rows_of(self, names: Sequence[str]) -> NDArray[np.int64]:
+        """The row of each name, int64 [len(names)].
+
+        Raises:
+            DataError: an image is quarantined, was not asked for, or is not of this data set.
+        """
+        row_by_name = self._place.row_by_name
+        rows = np.fromiter(
+            (row_by_name.get(name, -1) for name in names), np.int64, count=len(names)
+        )
+        filled = (rows >= 0) & (self._rows["state"][rows] == DONE)
+        if not filled.all():
+            name = names[int(np.argmin(filled))]
+            raise DataError(
+                f"{name} has no pixels here: {self.quarantined.get(name, 'it was not asked for')}",
+                where=self.folder,
+            )
+        return rows
+
+    def pixels(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """The images in these rows, uint8 [len(rows), size_px, size_px], as a copy."""
+        return self._pixels_NSS[rows]
+
+    def original_sizes_px(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Width and height of the files behind these rows, int64 [len(rows), 2]."""
+        records = self._rows[rows]
+        return np.stack([records["width_px"], records["height_px"]], axis=1).astype(np.int64)
+
+
+def open_cache(
+    folder: Path,
+    files: Mapping[str, ImageFile],
+    wanted: Collection[str],
+    *,
+    size_px: int,
+    resize: str,
+    max_quarantined_share: float = MAX_QUARANTINED_SHARE,
+    progress: Callable[[IngestProgress], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    threads: int | None = None,
+) -> ImageCache:
+    """The wanted images as bytes; those that aren't there yet, or have changed, are decoded now.
+
+    A cache that has them all is opened without a lock and without writing anything.
+
+    Args:
+        folder: the user's cache folder; each data set and size has its own in it.
+        files: every image of the data set that was found, by name.
+        wanted: the names that are needed; rows of others are left as they are.
+        size_px: side of the square images.
+        resize: ``squash`` or ``crop``, see :func:`core.data.decode.to_square`.
+        max_quarantined_share: refuse where a larger share of ``wanted`` gives no pixels.
+        progress: told of the ingest a few times a second.
+        should_stop: asked many times a second.
+        threads: decoding threads; default: one for each core that this run may use.
+
+    Raises:
+        DataError: too many images can't be decoded, an archive is broken, the disk is full
+            or the folder can't be written. What was decoded is kept.
+        StoppedError: ``should_stop`` said so. What was decoded is kept.
+    """
+    place = place_for(folder, files, size_px, resize)
+    wanted_rows_W = _wanted_rows(place, wanted)
+    settled = settled_on_disk(place, files)
+    if (settled.rows["state"][wanted_rows_W] == ABSENT).any():
+        settled = ingest(
+            place, files, wanted_rows_W, progress=progress, should_stop=should_stop, threads=threads
+        )
+    quarantined = {
+        place.names[row]: settled.reasons[place.names[row]]
+        for row in wanted_rows_W[settled.rows["state"][wanted_rows_W] != DONE]
+    }
+    refuse_above_share(
+        quarantined, len(wanted_rows_W), max_quarantined_share, place.quarantine_file
+    )
+    return _readable(place, settled, wanted_rows_W, quarantined)
+
+
+def _readable(
+    place: CachePlace,
+    settled: Settled,
+    wanted_rows_W: NDArray[np.int64],
+    quarantined: Mapping[str, str],
+) -> ImageCache:
+    wanted_records = settled.rows[wanted_rows_W]
+    modes = Counter(wanted_records["mode"][wanted_records["state"] == DONE].tolist())
+    shape = (len(place.names), place.size_px, place.size_px)
+    return ImageCache(
+        folder=place.folder,
+        size_px=place.size_px,
+        names=place.names,
+        quarantined=quarantined,
+        converted={mode.decode(): count for mode, count in sorted(modes.items()) if mode != _PLAIN},
+        _place=place,
+        _rows=settled.rows,
+        _pixels_NSS=np.asarray(np.memmap(place.pixels_file, np.uint8, mode="r", shape=shape)),
+    )
+
+
+def count_ready(
+    folder: Path,
+    files: Mapping[str, ImageFile],
+    wanted: Collection[str],
+    *,
+    size_px: int,
+    resize: str,
+) -> int:
+    """How many of the wanted images need no decoding any more; opens no image, writes nothing."""
+    place = place_for(folder, files, size_px, resize)
+    settled = settled_on_disk(place, files)
+    return int(np.count_nonzero(settled.rows["state"][_wanted_rows(place, wanted)] != ABSENT))
+
+
+def cache_size_bytes(num_images: int, size_px: int) -> int:
+    """What this many images take on disk at this size."""
+    return num_images * (size_px * size_px + ROW.itemsize)
+
+
+def _wanted_rows(place: CachePlace, wanted: Collection[str]) -> NDArray[np.int64]:
+    unknown = sorted(set(wanted).difference(place.row_by_name))
+    if unknown or not wanted:
+        raise DataError(
+            f"{len(unknown):,} of the wanted images were not found, such as {unknown[0]}"
+            if unknown
+            else "no image is wanted, so there is none to prepare"
+        )
+    return np.array([place.row_by_name[name] for name in sorted(set(wanted))], dtype=np.int64)

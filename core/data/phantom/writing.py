@@ -1,0 +1,279 @@
+"""A phantom on disk, in NIH's layout and with its quirks, whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from core.data.phantom.cohort import Patient, Visit, draw_cohort
+from core.data.phantom.imaging import lesions_on_image, render
+from core.data.phantom.lesions import Lesion
+from core.data.phantom.streams import image_stream, patient_stream
+from core.errors import DataError, UsageError
+from core.findings import NO_FINDING
+
+LABELS_HEADER = (
+    "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
+    "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y]"
+)
+BOXES_HEADER = "Image Index,Finding Label,Bbox [x,y,w,h],,,"
+TRUTH_HEADER = "Image Index,finding,x,y,w,h"
+
+BOXED_FINDINGS = {
+    "Atelectasis": "Atelectasis",
+    "Cardiomegaly": "Cardiomegaly",
+    "Effusion": "Effusion",
+    "Infiltration": "Infiltrate",  # so spelled in NIH's box table alone
+    "Mass": "Mass",
+    "Nodule": "Nodule",
+    "Pneumonia": "Pneumonia",
+    "Pneumothorax": "Pneumothorax",
+}
+"""The findings that NIH boxed, in the order of its table, with that table's spelling."""
+
+_FOLDERS, _IMAGES_PER_FOLDER = 12, 60
+_RGBA_EVERY = 60  # NIH stores about one file in sixty with four channels
+_PROGRESS_EVERY = 20
+_SMALLEST_PX, _LARGEST_PX, _MOST_PATIENTS = 32, 1024, 99_999
+
+
+@dataclass(frozen=True)
+class PhantomCounts:
+    """What was written."""
+
+    images: int
+    patients: int
+    boxes: int  # in the box table; truth.csv has every lesion of every image
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One image to render, and where it goes."""
+
+    patient: Patient
+    visit: Visit
+    folder: str
+    rgba: bool
+
+
+_Rendered = tuple[_Job, tuple[Lesion, ...]]
+
+
+def write_phantom(
+    folder: Path,
+    *,
+    patients: int,
+    size_px: int,
+    seed: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> PhantomCounts:
+    """Writes a synthetic NIH ChestX-ray14 of ``patients`` patients into ``folder``.
+
+    The label table, the box table (1024-pixel units, test images only), the two official
+    lists, grey PNG files of ``size_px`` × ``size_px`` under ``images_001/images`` and so on,
+    and ``truth.csv`` with every lesion. Patients, labels and boxes depend on ``patients`` and
+    ``seed`` alone; every byte on those and ``size_px``, never on the number of processors.
+
+    Args:
+        folder: must not exist, or be empty. Until all is there, the work goes on in a hidden
+            folder beside it, which is removed if anything goes wrong.
+        patients: 2 or more; about three images each.
+        size_px: 32 to 1024.
+        seed: 0 or more.
+        progress: called with (images done, images in all) from this thread, now and then.
+
+    Raises:
+        UsageError: a number is out of bounds.
+        DataError: ``folder`` is in use, or can't be written.
+    """
+    _check_numbers(patients, size_px, seed)
+    # Links are followed once, so that the rename at the end lands where the link points.
+    folder = Path(os.path.realpath(folder))
+    _check_free(folder)
+    building = folder.with_name(f".{folder.name}.unfinished-{secrets.token_hex(4)}")
+    try:
+        building.mkdir(parents=True)
+        try:
+            counts = _write_all(building, patients, size_px, seed, progress)
+            building.rename(folder)
+        finally:
+            # Nothing is left here after the rename; after a failure, everything.
+            shutil.rmtree(building, ignore_errors=True)
+    except OSError as error:
+        raise DataError(
+            f"the phantom can't be written: {error.strerror or error}",
+            where=folder,
+            why="Nothing of it was kept",
+            remedy="Name a free folder on a disk with room, where you may write.",
+        ) from error
+    return counts
+
+
+def _check_numbers(patients: int, size_px: int, seed: int) -> None:
+    bounds = (
+        ("patients", patients, 2, _MOST_PATIENTS),
+        ("size_px", size_px, _SMALLEST_PX, _LARGEST_PX),
+        ("seed", seed, 0, 2**63 - 1),
+    )
+    for name, value, low, high in bounds:
+        if not low <= value <= high:
+            raise UsageError(f"a phantom's {name} must be {low} to {high}, got {value}", where=name)
+
+
+def _check_free(folder: Path) -> None:
+    try:
+        in_use = any(folder.iterdir())
+    except FileNotFoundError:
+        return
+    except NotADirectoryError as error:
+        raise DataError(
+            "this is a file, not a folder", where=folder, remedy="Name a new folder."
+        ) from error
+    except OSError as error:
+        raise DataError(f"can't be read: {error.strerror}", where=folder) from error
+    if in_use:
+        raise DataError(
+            "the folder is not empty",
+            where=folder,
+            why="A phantom among other files could not be told from them",
+            remedy="Name a new folder, or empty this one.",
+        )
+
+
+def _write_all(
+    folder: Path,
+    patients: int,
+    size_px: int,
+    seed: int,
+    progress: Callable[[int, int], None] | None,
+) -> PhantomCounts:
+    cohort = draw_cohort(patients, seed)
+    jobs = _jobs(cohort)
+    for name in sorted({job.folder for job in jobs}):
+        (folder / name / "images").mkdir(parents=True)
+    rendered: list[_Rendered] = []
+    for done, image in enumerate(_render_all(folder, jobs, size_px, seed), start=1):
+        rendered.append(image)
+        if progress is not None and (done % _PROGRESS_EVERY == 0 or done == len(jobs)):
+            progress(done, len(jobs))
+    boxes = _box_rows(rendered)
+    _write_table(folder / "Data_Entry_2017_v2020.csv", LABELS_HEADER, map(_label_row, jobs))
+    _write_table(folder / "BBox_List_2017.csv", BOXES_HEADER, boxes)
+    _write_table(folder / "truth.csv", TRUTH_HEADER, _truth_rows(rendered))
+    for name, in_test in (("train_val_list.txt", False), ("test_list.txt", True)):
+        names = [job.visit.file_name for job in jobs if job.patient.in_test == in_test]
+        # NIH's lists end without a newline.
+        (folder / name).write_bytes("\n".join(names).encode())
+    return PhantomCounts(images=len(jobs), patients=patients, boxes=len(boxes))
+
+
+def _jobs(cohort: Sequence[Patient]) -> list[_Job]:
+    images = [(patient, visit) for patient in cohort for visit in patient.visits]
+    folders = min(_FOLDERS, max(2, -(-len(images) // _IMAGES_PER_FOLDER)))
+    return [
+        _Job(
+            patient=patient,
+            visit=visit,
+            folder=f"images_{1 + position * folders // len(images):03d}",
+            rgba=position % _RGBA_EVERY == 1,
+        )
+        for position, (patient, visit) in enumerate(images)
+    ]
+
+
+def _render_all(folder: Path, jobs: Sequence[_Job], size_px: int, seed: int) -> Iterator[_Rendered]:
+    """Renders and writes every image, on all processors; yields them in the order of ``jobs``."""
+
+    def one(job: _Job) -> _Rendered:
+        return job, _write_image(folder, job, size_px, seed)
+
+    pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="phantom")
+    try:
+        yield from pool.map(one, jobs)
+    finally:
+        # After a failure the rest isn't worth drawing, but no thread may write any more.
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _write_image(folder: Path, job: _Job, size_px: int, seed: int) -> tuple[Lesion, ...]:
+    patient, visit = job.patient, job.visit
+    stream = image_stream(seed, patient.number, visit.follow_up)
+    chest, lesions = lesions_on_image(
+        patient.chest, patient.sites_at(visit), stream, view=visit.view
+    )
+    grey_SS = render(
+        chest,
+        lesions,
+        size_px=size_px,
+        view=visit.view,
+        patient_stream=patient_stream(seed, patient.number),
+        stream=stream,
+    )
+    path = folder / job.folder / "images" / visit.file_name
+    path.write_bytes(_png(grey_SS, rgba=job.rgba))
+    return lesions
+
+
+def _png(grey_SS: npt.NDArray[np.uint8], *, rgba: bool) -> bytes:
+    image = Image.fromarray(grey_SS)
+    if rgba:
+        image = image.convert("RGBA")
+    encoded = io.BytesIO()
+    # Noise hardly shrinks: a higher level costs time and gains nothing.
+    image.save(encoded, "PNG", compress_level=1)
+    return encoded.getvalue()
+
+
+def _label_row(job: _Job) -> str:
+    patient, visit = job.patient, job.visit
+    fields = (
+        visit.file_name,
+        "|".join(visit.findings) or NO_FINDING,
+        visit.follow_up,
+        patient.number,
+        visit.age,
+        "F" if patient.female else "M",
+        visit.view,
+        visit.width_px,
+        visit.height_px,
+        visit.spacing,
+        visit.spacing,
+    )
+    return ",".join(map(str, fields))
+
+
+def _box_rows(rendered: Sequence[_Rendered]) -> list[str]:
+    return [
+        _lesion_row(job, lesion, spelling)
+        for finding, spelling in BOXED_FINDINGS.items()
+        for job, lesions in rendered
+        if job.patient.in_test
+        for lesion in lesions
+        if lesion.finding == finding
+    ]
+
+
+def _truth_rows(rendered: Iterable[_Rendered]) -> Iterator[str]:
+    for job, lesions in rendered:
+        for lesion in lesions:
+            yield _lesion_row(job, lesion, lesion.finding)
+
+
+def _lesion_row(job: _Job, lesion: Lesion, spelling: str) -> str:
+    box = lesion.box
+    sides = (format(side, ".15g") for side in (box.x, box.y, box.w, box.h))
+    return ",".join((job.visit.file_name, spelling, *sides))
+
+
+def _write_table(path: Path, header: str, rows: Iterable[str]) -> None:
+    path.write_bytes("".join(f"{line}\n" for line in (header, *rows)).encode())

@@ -1,0 +1,152 @@
+"""Where a run's tables, lists and images are: named by the recipe, or found by NIH's names."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import DataError, RecipeError
+from core.recipe import PhantomSettings, Recipe
+
+LABEL_TABLE_NAMES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
+BOX_TABLE_NAME = "BBox_List_2017.csv"
+TRAIN_VAL_LIST_NAME = "train_val_list.txt"
+TEST_LIST_NAME = "test_list.txt"
+
+MakePhantom = Callable[[PhantomSettings, Path], Path]
+"""Writes a phantom into a folder that is not there yet, and returns that folder."""
+
+
+@dataclass(frozen=True)
+class DataSources:
+    """The files of one data set. ``images`` is a folder; None: not named and not found."""
+
+    labels: Path
+    images: Path | None
+    boxes: Path | None
+    train_val_list: Path | None
+    test_list: Path | None
+    val_list: Path | None
+
+
+def locate_sources(
+    recipe: Recipe,
+    *,
+    cache: Path,
+    labels_only: bool = False,
+    make_phantom: MakePhantom | None = None,
+) -> DataSources:
+    """The tables, lists and images of a recipe, without opening any of them.
+
+    What the recipe does not name is looked for under its NIH name in ``dataset.images``, then
+    beside the label table. A phantom is written into the cache folder where it is not there yet.
+
+    Args:
+        recipe: names the files, or a phantom.
+        cache: the folder for phantoms.
+        labels_only: images need not be there.
+        make_phantom: writes a phantom, instead of ``core.data.phantom``.
+
+    Raises:
+        RecipeError: no data set is named.
+        DataError: a file or folder that is named is not there, or no label table is found.
+    """
+    dataset, split = recipe.dataset, recipe.split
+    images = dataset.images
+    if dataset.phantom is not None:
+        images = _phantom_folder(dataset.phantom, cache, make_phantom or _write_phantom)
+    if images is None and (dataset.labels is None or not labels_only):
+        raise RecipeError(
+            "no data set is named",
+            where="dataset.images",
+            remedy="Name a folder, as in --set dataset.images=/data/nih, or let one be made: "
+            "--set 'dataset.phantom={patients=400}'.",
+        )
+    if images is not None and not images.is_dir():
+        if dataset.labels is None or not labels_only:
+            raise DataError(
+                f"{images} is {'not a folder' if images.exists() else 'not there'}",
+                where="dataset.images",
+                remedy="Name the folder that holds the images, or NIH's images_*.tar.gz.",
+            )
+        images = None
+    labels = dataset.labels or _found(images, LABEL_TABLE_NAMES)
+    if labels is None:
+        raise DataError(
+            f"no label table; looked for {' and '.join(LABEL_TABLE_NAMES)}",
+            where=images,
+            remedy="Put NIH's table there, or name one as dataset.labels.",
+        )
+
+    def found(key: str, named: Path | None, name: str | None = None) -> Path | None:
+        if named is not None:
+            _check_file(key, named)
+            return named
+        return None if name is None else _found(images, (name,)) or _found(labels.parent, (name,))
+
+    _check_file("dataset.labels", labels)
+    return DataSources(
+        labels=labels,
+        images=images,
+        boxes=found("dataset.boxes", dataset.boxes, BOX_TABLE_NAME),
+        train_val_list=found("split.train_val_list", split.train_val_list, TRAIN_VAL_LIST_NAME),
+        test_list=found("split.test_list", split.test_list, TEST_LIST_NAME),
+        val_list=found("split.val_list", split.val_list),
+    )
+
+
+def phantom_folder(settings: PhantomSettings, cache: Path) -> Path:
+    """The folder in the cache that holds the phantom of these settings."""
+    return cache / f"phantom-{settings.patients}-{settings.size_px}-{settings.seed}"
+
+
+def _phantom_folder(settings: PhantomSettings, cache: Path, make: MakePhantom) -> Path:
+    """Makes the phantom where it is not there; a folder of that name is always a whole one."""
+    folder = phantom_folder(settings, cache)
+    if folder.is_dir():
+        return folder
+    unfinished = cache / f".{folder.name}.{os.getpid()}"
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
+        made = make(settings, unfinished)
+        try:
+            made.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # another run has not been faster: a real failure
+                raise
+    except OSError as error:
+        raise DataError(
+            f"the phantom can't be written ({error.strerror})",
+            where=folder,
+            remedy="Free some space there, or name another cache folder with --cache.",
+        ) from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return folder
+
+
+def _write_phantom(settings: PhantomSettings, folder: Path) -> Path:
+    # Drawing pulls in the image library; runs on real images never need it here.
+    from core.data.phantom import write_phantom
+
+    write_phantom(folder, patients=settings.patients, size_px=settings.size_px, seed=settings.seed)
+    return folder
+
+
+def _found(folder: Path | None, names: tuple[str, ...]) -> Path | None:
+    if folder is None:
+        return None
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def _check_file(key: str, path: Path) -> None:
+    if not path.is_file():
+        raise DataError(
+            f"{path} is {'a folder' if path.is_dir() else 'not there'}",
+            where=key,
+            remedy="Name the file itself.",
+        )

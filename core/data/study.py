@@ -1,0 +1,238 @@
+"""A recipe's data set, from its files to the parts that are trained on and scored."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.data.audit import audit
+from core.data.boxes import read_boxes
+from core.data.index import StudyIndex, build_index
+from core.data.sources import DataSources, locate_sources
+from core.data.split import Split, make_split, refuse_shared_patients
+from core.data.subset import draw_subset
+from core.errors import DataError
+from core.recipe import PhantomSettings, Recipe
+from core.store.files import write_whole
+
+PARTS = ("train", "val", "test")
+StageProgress = Callable[[str, int, int | None], None]
+_PROGRESS_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a run is about: the images that were found, and which part each is in.
+
+    ``split`` is the whole split; ``drawn`` is what the recipe's subset left of it.
+    """
+
+    recipe: Recipe
+    sources: DataSources
+    index: StudyIndex
+    split: Split
+    drawn: Split
+
+    def rows(self, part: str) -> NDArray[np.int64]:
+        """The part's rows in the index."""
+        return self.drawn.rows[part]
+
+    def patients(self, part: str) -> NDArray[np.int64]:
+        """The part's patients, each once."""
+        return np.unique(self.index.patients[self.rows(part)])
+
+    @property
+    def share_of_table(self) -> float | None:
+        """Share of the label table's images that were there; None where nobody looked."""
+        if self.index.missing_images is None:
+            return None
+        return len(self.index.images) / max(1, self.index.num_table_images)
+
+    @property
+    def patients_known_as(self) -> str:
+        """Whose patient numbers these are: ``nih``, ``phantom``, or this data set's fingerprint."""
+        if self.recipe.dataset.phantom or (self.sources.labels.parent / "truth.csv").is_file():
+            return "phantom"
+        return "nih" if self.index.table_version.startswith("NIH") else self.index.fingerprint()
+
+    def images_used(self) -> list[str]:
+        """File names of every part's images."""
+        return [str(name) for part in PARTS for name in self.index.images[self.rows(part)]]
+
+    def positives(self) -> dict[str, dict[str, int]]:
+        """Part -> finding -> positive images."""
+        return {
+            part: {
+                finding: int((self.index.labels_NF[self.rows(part), column] == 1).sum())
+                for column, finding in enumerate(self.index.findings)
+            }
+            for part in PARTS
+        }
+
+    def description(self) -> dict[str, Any]:
+        """What dataset.json keeps."""
+        labels_NF = self.index.labels_NF
+        return {
+            "fingerprint": self.index.fingerprint(),
+            "table_version": self.index.table_version,
+            "labels": str(self.sources.labels),
+            "images_folder": None if self.sources.images is None else str(self.sources.images),
+            "images": len(self.index.images),
+            "patients": len(np.unique(self.index.patients)),
+            "label_table_sha256": self.index.table_digest,
+            "share_of_table": self.share_of_table,
+            "missing_images": self.index.missing_images,
+            "extra_images": self.index.extra_images,
+            "counts": [vars(count) for count in self.index.counts],
+            "parts": {
+                part: {
+                    "images": len(self.rows(part)),
+                    "patients": len(self.patients(part)),
+                    "findings": {
+                        finding: _prevalence(labels_NF[self.rows(part), column])
+                        for column, finding in enumerate(self.index.findings)
+                    },
+                }
+                for part in PARTS
+            },
+        }
+
+
+def prepare_study(
+    recipe: Recipe,
+    cache: Path,
+    *,
+    labels_only: bool = False,
+    recorded_split: Path | None = None,
+    progress: StageProgress | None = None,
+) -> Study:
+    """Tables and images -> index -> split -> subset.
+
+    ``recorded_split`` is the split.csv of a session that goes on; nothing is drawn anew then.
+    ``progress`` is told (stage, done, total or None) a few times a second.
+
+    Raises:
+        RecipeError, DataError: see the stages; a patient in two parts among them.
+    """
+    told = _sparingly(progress)
+
+    def make_phantom(settings: PhantomSettings, folder: Path) -> Path:
+        # Drawing pulls in the image library; runs on real images never need it here.
+        from core.data.phantom import write_phantom
+
+        write_phantom(
+            folder,
+            patients=settings.patients,
+            size_px=settings.size_px,
+            seed=settings.seed,
+            progress=lambda done, total: told("drawing the synthetic set", done, total),
+        )
+        return folder
+
+    sources = locate_sources(
+        recipe, cache=cache, labels_only=labels_only, make_phantom=make_phantom
+    )
+    index = build_index(
+        recipe,
+        sources,
+        listings=cache / "listings",
+        labels_only=labels_only,
+        progress=lambda done: told("looking for images", done, None),
+    )
+    if recorded_split is not None:
+        drawn = read_split(recorded_split, index, recipe)
+        return Study(recipe, sources, index, drawn, drawn)
+    split = make_split(index, recipe.split, sources)
+    refuse_shared_patients(index, split)
+    return Study(recipe, sources, index, split, draw_subset(index, split, recipe.subset))
+
+
+def audit_study(recipe: Recipe, cache: Path, *, labels_only: bool = False) -> dict[str, Any]:
+    """What to know before training, as JSON; patients in two parts are counted, not refused.
+
+    Raises:
+        RecipeError, DataError: see the stages.
+    """
+    sources = locate_sources(recipe, cache=cache, labels_only=labels_only)
+    index = build_index(recipe, sources, listings=cache / "listings", labels_only=labels_only)
+    split = make_split(index, recipe.split, sources)
+    drawn = draw_subset(index, split, recipe.subset)
+    boxes = None if sources.boxes is None else read_boxes(sources.boxes)
+    return audit(recipe, sources, index, drawn, boxes)
+
+
+def write_split(path: Path, study: Study) -> None:
+    """split.csv: Image Index, Patient ID, split; written whole or not at all."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["Image Index", "Patient ID", "split"])
+    for part in PARTS:
+        for row in study.rows(part):
+            writer.writerow([study.index.images[row], int(study.index.patients[row]), part])
+    write_whole(path, text.getvalue().encode())
+
+
+def read_split(path: Path, index: StudyIndex, recipe: Recipe) -> Split:
+    """The split that a session recorded, on the same images.
+
+    Raises:
+        DataError: the file is damaged, or names an image that is not there any more.
+    """
+    row_of = {name: row for row, name in enumerate(index.images)}
+    rows: dict[str, list[int]] = {part: [] for part in PARTS}
+    with path.open(encoding="utf-8", newline="") as stream:
+        for number, entry in enumerate(csv.DictReader(stream), start=2):
+            name, part = entry.get("Image Index"), entry.get("split")
+            if name not in row_of or part not in rows:
+                raise DataError(
+                    f"image {name!r} in part {part!r} is not in the data set",
+                    where=f"{path} line {number}",
+                    why="A session goes on with the images that it began with.",
+                    remedy="Bring the image back, or start a new session.",
+                )
+            rows[part].append(row_of[name])
+    arrays = {part: np.asarray(sorted(numbers), dtype=np.int64) for part, numbers in rows.items()}
+    return Split(rows=arrays, by=recipe.split.by, seed=recipe.split.seed)
+
+
+def miniature(study: Study, images_per_part: int) -> Study:
+    """The same study with a few images of each part, positives of many findings among them."""
+    rows = {part: _varied(study, part, images_per_part) for part in PARTS}
+    return replace(study, drawn=replace(study.drawn, rows=rows))
+
+
+def _sparingly(progress: StageProgress | None) -> StageProgress:
+    """The listener, called at most twice a second; one that does nothing where there is none."""
+    last = time.monotonic()
+
+    def tell(stage: str, done: int, total: int | None) -> None:
+        nonlocal last
+        if progress is not None and time.monotonic() - last >= _PROGRESS_SECONDS:
+            last = time.monotonic()
+            progress(stage, done, total)
+
+    return tell
+
+
+def _varied(study: Study, part: str, num_images: int) -> NDArray[np.int64]:
+    rows = study.rows(part)
+    order = np.random.default_rng(0).permutation(len(rows))
+    positive = np.nansum(study.index.labels_NF[rows[order]], axis=1) > 0
+    half = num_images // 2
+    chosen = [*order[positive][:half], *order[~positive][: num_images - half]]
+    return np.sort(rows[np.asarray(chosen, dtype=np.int64)])
+
+
+def _prevalence(labels_N: NDArray[np.float32]) -> Mapping[str, Any]:
+    known = int((~np.isnan(labels_N)).sum())
+    positives = int((labels_N == 1).sum())
+    share = positives / known if known else None
+    return {"positives": positives, "known": known, "prevalence": share}

@@ -1,0 +1,154 @@
+"""Text files that a data set is described by, checked before a name in them is believed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from core.errors import DataError
+
+MAX_TABLE_BYTES = 1_000_000_000
+_NUM_EXAMPLES = 3
+
+_NOT_TEXT = {
+    b"\x1f\x8b": "a gzip archive",
+    b"PK\x03\x04": "a zip archive or a spreadsheet",
+    b"\x89PNG": "a PNG image",
+    b"%PDF": "a PDF",
+}
+
+
+@dataclass(frozen=True)
+class Count:
+    """Something that was repaired, dropped or missing: why, how often, and a few examples."""
+
+    reason: str
+    images: int
+    examples: tuple[str, ...] = ()
+
+
+def count_of(reason: str, names: Sequence[str] | npt.NDArray[np.object_]) -> Count:
+    """A Count of these names, with the first few of them as examples."""
+    return Count(reason, len(names), tuple(map(str, names[:_NUM_EXAMPLES])))
+
+
+@dataclass(frozen=True)
+class FileText:
+    """A whole text file: ``digest`` is the SHA-256 of its bytes, ``text`` has no BOM."""
+
+    path: Path
+    text: str
+    digest: str
+    had_bom: bool
+
+
+def read_text(path: Path) -> FileText:
+    """The text of a table or list.
+
+    Raises:
+        DataError: not there, a folder, unreadable, empty, over a gigabyte, UTF-16, not
+            UTF-8, an HTML page, an archive or image, or holding a NUL byte.
+    """
+    raw = _bytes_of(path)
+    digest = hashlib.sha256(raw).hexdigest()
+    _refuse_other_formats(path, raw)
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"not UTF-8 text (byte 0x{raw[error.start]:02x})",
+            where=f"{path} line {_line_at(raw[: error.start].decode('latin-1'))}",
+            remedy="Save it as CSV in UTF-8.",
+        ) from error
+    had_bom = text.startswith("\ufeff")
+    text = text.removeprefix("\ufeff")
+    if not text.strip():
+        raise DataError("the file is empty", where=path, remedy="Fetch or export it again.")
+    nul = text.find("\0")
+    if nul >= 0:
+        raise DataError(
+            "a NUL byte, which no name or value can hold",
+            where=f"{path} line {_line_at(text[:nul])}",
+            remedy="The file is damaged: fetch or export it again.",
+        )
+    return FileText(path, text, digest, had_bom)
+
+
+def _line_at(before: str) -> int:
+    return max(before.count("\n"), before.count("\r")) + 1
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        if path.is_dir():
+            raise DataError("is a folder, not a file", where=path, remedy="Name the file in it.")
+        num_bytes = path.stat().st_size
+        if num_bytes > MAX_TABLE_BYTES:
+            raise DataError(
+                f"{num_bytes / 1e9:.1f} GB is too large for a table (at most 1 GB)",
+                where=path,
+                remedy="Check that this is the label table and not an archive of images.",
+            )
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise DataError("no such file", where=path, remedy="Check the path.") from error
+    except OSError as error:
+        raise DataError(f"can't be read ({error.strerror})", where=path) from error
+    except ValueError as error:  # a path that no file can have
+        raise DataError(f"no usable path ({error})", where=repr(str(path))) from error
+
+
+def _refuse_other_formats(path: Path, raw: bytes) -> None:
+    head = raw[:4096]
+    # UTF-16 without its mark still shows as a zero in every other byte of plain letters.
+    zeros = head.count(b"\0")
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or (zeros > 3 and zeros * 3 > len(head)):
+        raise DataError(
+            "the file is in UTF-16", where=path, remedy="Save it as CSV in UTF-8 instead."
+        )
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if start.startswith((b"<!doctype", b"<html", b"<head", b"<?xml", b"<script")):
+        raise DataError(
+            "this is an HTML page, not a table",
+            where=path,
+            why="Download links often answer with a log-in or preview page",
+            remedy="Fetch the file itself; its first line names the columns.",
+        )
+    for magic, what in _NOT_TEXT.items():
+        if head.startswith(magic):
+            raise DataError(f"this is {what}, not a text table", where=path)
+
+
+_UNSAFE = {"..": "'..'", "/": "a slash", "\\": "a backslash", "\0": "a NUL"}
+
+
+def unsafe_name(names: Iterable[str]) -> tuple[int, str] | None:
+    """The first name that must not become a path, and what is wrong with it; None: all are fine.
+
+    Checked before anything is opened: ``..``, slashes, backslashes, NUL and other control
+    characters, and no name at all.
+    """
+    names = list(names)
+    # Names stand in one long text, so that the usual case costs a few searches and no loop.
+    joined = "\n".join(names)
+    if (
+        not any(mark in joined for mark in _UNSAFE)
+        and joined.count("\n") == len(names) - 1
+        and joined.replace("\n", "").isprintable()
+        and "" not in names
+    ):
+        return None
+    for row, name in enumerate(names):
+        for mark, what in _UNSAFE.items():
+            if mark in name:
+                return row, f"the file name {name!r} holds {what}"
+        if not name:
+            return row, "a file name is empty"
+        if not name.isprintable():
+            return row, f"the file name {name!r} holds a control character"
+    return None

@@ -1,0 +1,168 @@
+"""The figures of one part of a study, from predictions that may be a session's or anybody's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.data.image_lists import read_image_list
+from core.data.index import StudyIndex
+from core.data.label_table import read_label_table
+from core.data.sources import TEST_LIST_NAME
+from core.data.study import Study, prepare_study
+from core.errors import DataError
+from core.evaluation.predictions import Predictions, join_predictions, read_predictions
+from core.evaluation.report import EvaluationContext, evaluate
+from core.evaluation.table_baseline import TableAlone, TableColumns, table_alone
+from core.recipe import EvaluateSettings
+from core.store.session import Session
+
+
+def evaluate_part(
+    study: Study,
+    part: str,
+    predictions: Predictions,
+    val: Predictions | None,
+    *,
+    dataset_share: float | None = None,
+    warnings: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    """The report of a part, under the recipe's rules; see ``core.evaluation.report``.
+
+    Views come from the study's index, by image name, since the predictions may leave out
+    images that could not be decoded.
+    """
+    settings = study.recipe.evaluate
+    index = study.index
+    row_of = {name: row for row, name in enumerate(index.images)}
+    rows = np.asarray([row_of[name] for name in predictions.images], dtype=np.int64)
+    return evaluate(
+        predictions,
+        EvaluationContext(
+            split=part,
+            split_kind=study.recipe.split.by,
+            reference=settings.reference,
+            operating_point=settings.operating_point,
+            bootstrap=settings.bootstrap,
+            seed=settings.seed,
+            views=None if index.view is None else index.view[rows],
+            val=val,
+            table_alone=table_alone_of(study, part),
+            extra_warnings=warnings,
+            dataset_share=dataset_share,
+        ),
+    )
+
+
+def table_alone_of(study: Study, part: str) -> TableAlone:
+    """What age, sex, view and follow-up reach, fitted on the study's train part."""
+    train, scored = study.rows("train"), study.rows(part)
+    return table_alone(
+        _columns(study.index, train),
+        _columns(study.index, scored),
+        study.index.labels_NF[train],
+        study.index.labels_NF[scored],
+        study.index.findings,
+    )
+
+
+def _columns(index: StudyIndex, rows_N: NDArray[np.int64]) -> TableColumns:
+    def take(column: NDArray[Any] | None) -> NDArray[Any] | None:
+        return None if column is None else column[rows_N]
+
+    return TableColumns(
+        age_years=take(index.age_years),
+        sex=take(index.sex),
+        view=take(index.view),
+        follow_up=take(index.follow_up),
+    )
+
+
+def report_of_session(
+    session: Session, part: str, cache: Path, *, study: Study | None = None
+) -> dict[str, Any]:
+    """The figures of a part from the predictions that a session kept.
+
+    The labels, views and split are the session's own; images are not looked for. A label
+    table that has changed since is refused.
+
+    Raises:
+        DataError: there are no predictions of this part yet, or the table has changed.
+    """
+    path = session.predictions / f"{part}.csv"
+    if not path.is_file():
+        raise DataError(
+            f"there are no predictions for the {part} part yet",
+            where=path,
+            remedy=f"Let the run finish: cxr-tui --resume {session.name}.",
+        )
+    described = session.read_json("dataset.json") or {}
+    study = study or _study_of_session(session, cache)
+    val_path = session.predictions / "val.csv"
+    report = evaluate_part(
+        study,
+        part,
+        read_predictions(path),
+        read_predictions(val_path) if val_path.is_file() else None,
+        dataset_share=described.get("share_of_table"),
+        warnings=tuple(described.get("test_warnings", ())) if part == "test" else (),
+    )
+    return report
+
+
+def _study_of_session(session: Session, cache: Path) -> Study:
+    study = prepare_study(
+        session.recipe, cache, labels_only=True, recorded_split=session.path / "split.csv"
+    )
+    known = (session.read_json("dataset.json") or {}).get("label_table_sha256")
+    if known is not None and known != study.index.table_digest:
+        raise DataError(
+            "the label table has changed since the session was run",
+            where=study.sources.labels,
+            why="Its figures would mix two tables.",
+            remedy="Bring the old table back.",
+        )
+    return study
+
+
+def report_of_file(
+    predictions: Path, labels: Path, settings: EvaluateSettings, *, test_list: Path | None
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The figures of anybody's predictions, and the columns that were ignored.
+
+    Where the images scored are those of NIH's test list, the split is known to be the
+    official one, and published figures measured there may stand beside them.
+
+    Raises:
+        DataError: see ``join_predictions`` and ``read_label_table``.
+    """
+    table = read_label_table(labels)
+    joined = join_predictions(
+        predictions,
+        images=table.images_N,
+        patients=table.patients_N,
+        findings=table.findings,
+        labels_NF=table.labels_NA,
+    )
+    scored = joined.predictions
+    is_official = _is_official_test(scored, test_list or labels.parent / TEST_LIST_NAME)
+    context = EvaluationContext(
+        split="test" if is_official else "all",
+        split_kind="official" if is_official else "unknown",
+        reference=settings.reference,
+        operating_point=settings.operating_point,
+        bootstrap=settings.bootstrap,
+        seed=settings.seed,
+        views=None if table.view_N is None else table.view_N[joined.table_rows],
+        extra_warnings=joined.warnings,
+    )
+    return evaluate(scored, context), joined.ignored_columns
+
+
+def _is_official_test(scored: Predictions, test_list: Path) -> bool:
+    if not test_list.is_file():
+        return False
+    return set(read_image_list(test_list).line_of) >= set(scored.images.tolist())

@@ -1,0 +1,78 @@
+"""The network on a part of the split -> logits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from core.data.batches import Part, read_ahead, scoring_batches, to_unit_range
+from core.evaluation.predictions import Predictions
+from core.model.densenet import ChestDenseNet
+from core.model.device import Precision, autocast, use_channels_last
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where and how a network computes."""
+
+    device: torch.device
+    precision: Precision
+
+    def pixels(self, pixels_BHW: Tensor) -> Tensor:
+        """Bytes on the host -> floats [B, 1, H, W] in 0..1 on the device."""
+        return to_unit_range(pixels_BHW.to(self.device, non_blocking=True))
+
+    def place(self, model: ChestDenseNet) -> ChestDenseNet:
+        """The network on the device, in the memory layout that is fast there."""
+        model.to(self.device)
+        if use_channels_last(self.device):
+            # torch's stubs take memory_format for tensors only; modules have it too.
+            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return model
+
+
+def predict_logits(
+    model: ChestDenseNet,
+    part: Part,
+    placement: Placement,
+    *,
+    batch_size: int,
+    progress: Callable[[int], bool] | None = None,
+) -> Tensor | None:
+    """Logits [N, F] in fp32 on the host, in the part's order; the mode is as it was afterwards.
+
+    ``progress`` is told the images done after each batch; where it answers False scoring
+    ends at once and None is returned.
+    """
+    was_training = model.training
+    model.eval()
+    logits = torch.empty((len(part), len(model.findings)), dtype=torch.float32)
+    batches = read_ahead(scoring_batches(part, batch_size))
+    try:
+        done = 0
+        for batch in batches:
+            with torch.inference_mode(), autocast(placement.precision, placement.device):
+                logits_BF = model(placement.pixels(batch.pixels_BHW))
+            logits[done : done + len(batch)] = logits_BF.float().cpu()
+            done += len(batch)
+            if progress is not None and not progress(done):
+                return None
+    finally:
+        batches.close()  # type: ignore[attr-defined]  # it is a generator: close ends its thread
+        model.train(was_training)
+    return logits
+
+
+def part_predictions(part: Part, findings: tuple[str, ...], logits_NF: Tensor) -> Predictions:
+    """The part's labels beside the probabilities of its logits [N, F]."""
+    # In float64: many a float32 sigmoid is exactly 1, and ties cost AUROC.
+    return Predictions(
+        images=part.images_N,
+        patients=part.patients_N,
+        findings=findings,
+        labels_NF=part.labels_NF,
+        scores_NF=torch.sigmoid(logits_NF.double()).numpy(),
+    )

@@ -1,0 +1,120 @@
+"""Published AUROC figures, each beside the split that it was measured on.
+
+Comparing across splits is the field's commonest mistake: the official test part has another
+prevalence and other views than a random draw. So a figure is shown only where the user's
+figures were measured on the same images; elsewhere it stays blank, with a warning.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from core.errors import RecipeError
+from core.findings import FINDINGS, did_you_mean
+
+NO_REFERENCE = "none"
+OFFICIAL = "official"
+OFFICIAL_TEST_IMAGES = 25_596
+
+DENSENET121_OFFICIAL_MEAN = (0.802, 0.822)
+"""Published mean AUROC of DenseNet121 on the official test part, by recipe and resolution."""
+
+_NEARLY_ALL = 0.99  # a few quarantined images don't make it another test part
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One published column.
+
+    Attributes:
+        split_kind: ``official`` or ``random-by-patient``.
+        measured_on: the test images, in words.
+    """
+
+    column: str
+    model: str
+    split_kind: str
+    measured_on: str
+    source: str
+    auroc_by_finding: dict[str, float]
+
+
+@dataclass(frozen=True)
+class ReferenceShown:
+    """What is printed beside a user's figures; ``auroc_by_finding`` is None where blank."""
+
+    reference: Reference
+    auroc_by_finding: dict[str, float] | None
+    warning: str | None
+
+
+@cache
+def load_references() -> dict[str, Reference]:
+    """Every published column we ship, by name, in the table's order."""
+    text = (files(__package__) / "published_auroc.csv").read_text(encoding="utf-8")
+    header, *rows = csv.reader(text.splitlines())
+    cells = {row[0]: row[1:] for row in rows}
+    return {
+        column: Reference(
+            column=column,
+            model=cells["model"][position],
+            split_kind=cells["split_kind"][position],
+            measured_on=cells["measured_on"][position],
+            source=cells["source"][position],
+            auroc_by_finding={finding: float(cells[finding][position]) for finding in FINDINGS},
+        )
+        for position, column in enumerate(header[1:])
+    }
+
+
+def reference_for(
+    column: str, split_kind: str, *, part: str = "test", num_images: int = OFFICIAL_TEST_IMAGES
+) -> ReferenceShown | None:
+    """The published figures to print beside a user's, or None where none were asked for.
+
+    Figures are given only where both are of the official test part; elsewhere they are blank
+    and the warning says where the reference was measured. A random split isn't the same as
+    another random split.
+
+    Args:
+        column: a name of ``load_references()``, or ``none``.
+        split_kind: how the user's split was drawn; ``official`` is NIH's own.
+        part: the part scored.
+        num_images: images scored; a fraction of the official test part is another test set.
+
+    Raises:
+        RecipeError: no such column; the message names the nearest one.
+    """
+    if column == NO_REFERENCE:
+        return None
+    known = load_references()
+    if column not in known:
+        raise RecipeError(
+            f"unknown reference {column!r}; allowed are {NO_REFERENCE}, {', '.join(known)}",
+            where="evaluate.reference",
+            remedy=did_you_mean(column, known),
+        )
+    reference = known[column]
+    difference = _difference(reference, split_kind, part, num_images)
+    if difference is None:
+        return ReferenceShown(reference, dict(reference.auroc_by_finding), None)
+    warning = (
+        f"reference {column} is left blank: it was measured on {reference.measured_on}, "
+        f"and these figures {difference}"
+    )
+    return ReferenceShown(reference, None, warning)
+
+
+def _difference(reference: Reference, split_kind: str, part: str, num_images: int) -> str | None:
+    if reference.split_kind != OFFICIAL:
+        return "are of other images: no random split is the same as another"
+    if split_kind != OFFICIAL:
+        return f"are of another split (split.by is {split_kind})"
+    if part != "test":
+        return f"are of the {part} part"
+    if num_images < _NEARLY_ALL * OFFICIAL_TEST_IMAGES:
+        return f"are of {num_images:,} of its {OFFICIAL_TEST_IMAGES:,} images"
+    return None

@@ -1,0 +1,124 @@
+"""DenseNet121, its head, its CAM layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from core.model.input_spec import GREY, InputSpec
+from core.model.torchvision_shim import declare_missing_operators
+
+declare_missing_operators()
+
+from torchvision.models.densenet import DenseNet  # noqa: E402  (after the declaration above)
+
+NUM_FEATURES = 1024
+"""Channels of DenseNet121's last map."""
+
+
+class ChestDenseNet(nn.Module):
+    """DenseNet121 (Huang et al. 2017, arXiv 1608.06993) with a linear head on logits.
+
+    Parameters carry torchvision's names (``features.…``, ``classifier.…``). What the
+    weights expect of an image is applied inside, so pixels are always grey in 0 … 1.
+
+    Attributes:
+        findings: one a logit, in this order.
+        input_spec: what the weights expect.
+        cam_layer: the last ReLU; its output is what is pooled, so Grad-CAM there is CAM
+            up to a positive factor.
+    """
+
+    mean_1C11: Tensor
+    std_1C11: Tensor
+
+    def __init__(self, findings: Sequence[str], input_spec: InputSpec = GREY) -> None:
+        super().__init__()
+        self.findings = tuple(findings)
+        self.input_spec = input_spec
+        features = DenseNet(num_classes=1).features  # growth 32, blocks of 6, 12, 24, 16
+        if input_spec.channels != 3:
+            features.conv0 = nn.Conv2d(input_spec.channels, 64, 7, stride=2, padding=3, bias=False)
+            nn.init.kaiming_normal_(features.conv0.weight)
+        self.features = features
+        # torchvision applies this ReLU in place and outside of `features`, so that a hook
+        # on its last module sees a tensor that is changed behind its back.
+        self.cam_layer = nn.ReLU(inplace=False)
+        self.classifier = nn.Linear(NUM_FEATURES, len(self.findings))
+        nn.init.zeros_(self.classifier.bias)
+        shape = (1, input_spec.channels, 1, 1)
+        # Not in the state: they belong to the spec, which is stored and loaded as a whole.
+        self.register_buffer("mean_1C11", torch.tensor(input_spec.mean).view(shape), False)
+        self.register_buffer("std_1C11", torch.tensor(input_spec.std).view(shape), False)
+
+    def forward(self, pixels_B1HW: Tensor) -> Tensor:
+        """Grey pixels in 0 … 1, shape (B, 1, H, W) -> logits, shape (B, F), always float32."""
+        return self.classify(self.feature_maps(pixels_B1HW))
+
+    def feature_maps(self, pixels_B1HW: Tensor) -> Tensor:
+        """Grey pixels in 0 … 1 -> the maps that are pooled, shape (B, 1024, H/32, W/32).
+
+        Raises:
+            ValueError: the pixels are not one grey channel of floating point.
+        """
+        if pixels_B1HW.ndim != 4 or pixels_B1HW.shape[1] != 1:
+            raise ValueError(f"pixels must have shape (B, 1, H, W), got {tuple(pixels_B1HW.shape)}")
+        if not pixels_B1HW.is_floating_point():
+            raise ValueError(f"pixels must be floating point in 0 … 1, got {pixels_B1HW.dtype}")
+        spec = self.input_spec
+        values_B1HW = spec.low + pixels_B1HW * (spec.high - spec.low)
+        expected_BCHW = (values_B1HW - self.mean_1C11) / self.std_1C11
+        maps_BCHW: Tensor = self.cam_layer(self.features(expected_BCHW))
+        return maps_BCHW
+
+    def classify(self, maps_BCHW: Tensor) -> Tensor:
+        """Maps -> logits (B, F), in float32 under autocast too.
+
+        In bf16 the logits of a whole test set have a few hundred distinct values, and
+        ties cost AUROC.
+        """
+        with torch.autocast(device_type=maps_BCHW.device.type, enabled=False):
+            pooled_BC = maps_BCHW.float().mean(dim=(2, 3))
+            logits_BF: Tensor = self.classifier(pooled_BC)
+            return logits_BF
+
+
+def build_model(
+    findings: Sequence[str],
+    *,
+    seed: int,
+    input_spec: InputSpec = GREY,
+    prevalence: Sequence[float] | None = None,
+) -> ChestDenseNet:
+    """A network with fresh weights, the same for the same seed; nobody else's draws change.
+
+    Args:
+        findings: one a logit.
+        seed: of the initial weights.
+        input_spec: what the first convolution will see.
+        prevalence: one a finding; sets the head's bias to its log-odds, so that the first
+            steps needn't learn the base rate. 0 and 1 are moved inwards by 1e-4.
+
+    Raises:
+        ValueError: no finding, or another number of prevalences than of findings.
+    """
+    if not findings:
+        raise ValueError("a network needs at least one finding")
+    if prevalence is not None and len(prevalence) != len(findings):
+        raise ValueError(f"{len(findings)} findings, but {len(prevalence)} prevalences")
+    # Fresh weights come from torch's global generator: it is borrowed and given back.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = ChestDenseNet(findings, input_spec)
+    if prevalence is not None:
+        with torch.no_grad():
+            model.classifier.bias.copy_(torch.tensor([_log_odds(share) for share in prevalence]))
+    return model
+
+
+def _log_odds(share: float) -> float:
+    inside = min(max(share, 1e-4), 1 - 1e-4)
+    return math.log(inside / (1 - inside))

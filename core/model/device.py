@@ -1,0 +1,307 @@
+"""Device, precision, memory format."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from core.errors import UsageError
+
+_REQUEST = re.compile(r"auto|cpu|mps|cuda(?::(?P<index>\d+))?")
+_BYTES_WORTH_A_WARNING = 1024**3  # more than a CUDA context of our own takes
+_CPU_BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})  # x86, x86, ARM
+
+
+@dataclass(frozen=True)
+class DeviceChoice:
+    """Where a run computes.
+
+    Attributes:
+        device: as torch knows it.
+        name: as a person knows it, such as "NVIDIA A100 (cuda:0)".
+        warnings: what to know before starting, one sentence each.
+    """
+
+    device: torch.device
+    name: str
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Precision:
+    """How a run computes.
+
+    Attributes:
+        name: "fp32" or "bf16" (bf16 autocast over float32 master weights).
+        reason: why, one sentence.
+        warnings: what to know before starting.
+    """
+
+    name: str
+    reason: str
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def is_bf16(self) -> bool:
+        """Whether convolutions run in bf16."""
+        return self.name == "bf16"
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What this machine and this torch offer.
+
+    Attributes:
+        cuda_names: one a visible CUDA device.
+        has_mps: Apple's GPU.
+        torch_has_cuda: whether this torch was built for CUDA at all.
+    """
+
+    cuda_names: tuple[str, ...]
+    has_mps: bool
+    torch_has_cuda: bool
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """What can be asked for."""
+        cuda = tuple(f"cuda:{index}" for index in range(len(self.cuda_names)))
+        return (*cuda, *(("mps",) if self.has_mps else ()), "cpu")
+
+
+def choose_device(request: str = "auto") -> DeviceChoice:
+    """The device asked for; "auto" is the CUDA device with most free memory, else MPS, else CPU.
+
+    Raises:
+        UsageError: no such device; the message names those that are there.
+    """
+    offer = present_offer()
+    chosen = pick_device(request, offer, free_bytes=_free_bytes(offer, request))
+    if not chosen.startswith("cuda"):
+        name = "Apple GPU (mps)" if chosen == "mps" else f"{_cpu_name()} (cpu)"
+        return DeviceChoice(torch.device(chosen), name)
+    index = int(chosen.partition(":")[2])
+    warning = busy_warning(chosen, _bytes_used_by_others(index))
+    return DeviceChoice(
+        torch.device("cuda", index),
+        f"{offer.cuda_names[index]} ({chosen})",
+        () if warning is None else (warning,),
+    )
+
+
+def present_offer() -> Offer:
+    """What is there now."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return Offer(
+        cuda_names=tuple(torch.cuda.get_device_name(index) for index in range(count)),
+        has_mps=torch.backends.mps.is_available(),
+        torch_has_cuda=torch.version.cuda is not None or torch.version.hip is not None,
+    )
+
+
+def pick_device(request: str, offer: Offer, *, free_bytes: Sequence[int] = ()) -> str:
+    """The name of the device asked for: "cuda:1", "mps" or "cpu".
+
+    Args:
+        request: "auto", "cpu", "cuda", "cuda:1" or "mps".
+        offer: what is there.
+        free_bytes: free memory of each CUDA device, where known: "auto" and "cuda" take the
+            emptiest, the first among equals.
+
+    Raises:
+        UsageError: not a device, or not one of this machine.
+    """
+    match = _REQUEST.fullmatch(request.strip().casefold())
+    present = ", ".join(offer.devices)
+    if match is None:
+        raise UsageError(
+            f"unknown device {request!r}",
+            where="--device",
+            remedy=f"It can be auto or one of: {present}",
+        )
+    asked = match.group()
+    if asked.startswith("cuda"):
+        if not offer.torch_has_cuda:
+            raise UsageError(
+                f"{request!r} was asked for, but this torch is built for the CPU only",
+                where="--device",
+                why="No GPU can be used, even where there is one",
+                remedy="Install a CUDA build of torch (pytorch.org/get-started), or use --device"
+                f" with one of: {present}",
+            )
+        if not offer.cuda_names or int(match["index"] or 0) >= len(offer.cuda_names):
+            raise UsageError(
+                f"there is no device {request!r} here",
+                where="--device",
+                why=_visibility_hint(os.environ.get("CUDA_VISIBLE_DEVICES")),
+                remedy=f"There are: {present}",
+            )
+        if match["index"] is not None:
+            return f"cuda:{int(match['index'])}"
+    elif asked == "mps" and not offer.has_mps:
+        raise UsageError(
+            "there is no device 'mps' here", where="--device", remedy=f"There are: {present}"
+        )
+    elif asked in ("cpu", "mps"):
+        return asked
+    if offer.cuda_names:  # auto, or cuda without a number
+        free = list(free_bytes) or [0]
+        return f"cuda:{free.index(max(free))}"
+    return "mps" if offer.has_mps else "cpu"
+
+
+def _visibility_hint(visible: str | None) -> str:
+    return "" if visible is None else f"CUDA_VISIBLE_DEVICES is {visible!r}"
+
+
+def busy_warning(device_name: str, used_by_others_bytes: int | None) -> str | None:
+    """A sentence where somebody else holds memory there; None where it is free or unknown."""
+    if used_by_others_bytes is None or used_by_others_bytes < _BYTES_WORTH_A_WARNING:
+        return None
+    return (
+        f"{device_name} is in use: others hold {used_by_others_bytes / 1024**3:.1f} GiB of its"
+        " memory. Steps may be slow or run out of memory; choose another with --device."
+    )
+
+
+def choose_precision(request: str, device: torch.device) -> Precision:
+    """ "auto" is bf16 autocast where the device does it well, else fp32.
+
+    Well means: CUDA with bf16 of its own (Ampere or newer), or a CPU with bf16
+    instructions. A request for bf16 elsewhere is granted with a warning.
+
+    Raises:
+        UsageError: not a precision.
+    """
+    if request not in ("auto", "fp32", "bf16"):
+        raise UsageError(
+            f"unknown precision {request!r}",
+            where="train.precision",
+            remedy="It can be auto, fp32 or bf16",
+        )
+    return pick_precision(request, device.type, does_bf16_well=does_bf16_well(device))
+
+
+def pick_precision(request: str, device_type: str, *, does_bf16_well: bool) -> Precision:
+    """:func:`choose_precision` on plain facts."""
+    if request == "fp32":
+        return Precision("fp32", "fp32 was asked for")
+    if does_bf16_well:
+        return Precision("bf16", f"this {device_type} device computes in bf16 itself")
+    if request == "auto":
+        return Precision("fp32", f"this {device_type} device has no fast bf16")
+    return Precision(
+        "bf16",
+        "bf16 was asked for",
+        (f"This {device_type} device only emulates bf16: expect it to be slower than fp32.",),
+    )
+
+
+def does_bf16_well(device: torch.device) -> bool:
+    """Whether the device has bf16 instructions of its own."""
+    if device.type == "cuda":
+        major, _ = torch.cuda.get_device_capability(device)
+        return major >= 8
+    if device.type == "cpu":
+        return cpu_has_bf16(_cpu_description())
+    return False
+
+
+def cpu_has_bf16(description: str) -> bool:
+    """Whether a CPU's flags, as Linux's /proc/cpuinfo lists them, name bf16 instructions."""
+    for line in description.splitlines():
+        key, _, flags = line.partition(":")
+        if key.strip() in ("flags", "Features"):
+            return not _CPU_BF16_FLAGS.isdisjoint(flags.split())
+    return False
+
+
+def _cpu_name() -> str:
+    for line in _cpu_description().splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == "model name":
+            return value.strip()
+    return platform.processor() or platform.machine() or "CPU"
+
+
+def _cpu_description() -> str:
+    try:
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""  # not Linux: nothing is known, so nothing is claimed
+
+
+def use_channels_last(device: torch.device) -> bool:
+    """Whether convolutions are faster with channels last: on CPU and CUDA they are."""
+    return device.type in ("cpu", "cuda")
+
+
+def autocast(
+    precision: Precision, device: torch.device
+) -> contextlib.AbstractContextManager[object]:
+    """The context of a forward pass in this precision."""
+    if not precision.is_bf16:
+        return contextlib.nullcontext()
+    return torch.autocast(device_type=device.type, dtype=torch.bfloat16)
+
+
+def _free_bytes(offer: Offer, request: str) -> tuple[int, ...]:
+    # Asking opens a context on each device, so only where there is a choice to make.
+    if len(offer.cuda_names) < 2 or request not in ("auto", "cuda"):
+        return ()
+    return tuple(torch.cuda.mem_get_info(index)[0] for index in range(len(offer.cuda_names)))
+
+
+def _bytes_used_by_others(index: int) -> int | None:
+    """Memory on CUDA device ``index`` that isn't ours; None where nobody can tell."""
+    uuid = getattr(torch.cuda.get_device_properties(index), "uuid", None)
+    if uuid is None:
+        return None
+    used = _ask_nvidia_smi(uuid, "--query-gpu=memory.used")
+    if used is None:
+        return None
+    pids = _ask_nvidia_smi(uuid, "--query-compute-apps=pid,used_memory") or ""
+    return parse_used_by_others(used, pids, own_pid=os.getpid())
+
+
+def parse_used_by_others(used_mib: str, apps: str, *, own_pid: int) -> int | None:
+    """Bytes held by others, from nvidia-smi's answers (MiB, no header, no units).
+
+    Args:
+        used_mib: ``--query-gpu=memory.used``.
+        apps: ``--query-compute-apps=pid,used_memory``, a line a process.
+        own_pid: whose memory doesn't count.
+    """
+    if not used_mib.strip().isdigit():
+        return None
+    own_mib = 0
+    for line in apps.splitlines():
+        pid, _, mib = (part.strip() for part in line.partition(","))
+        if pid == str(own_pid) and mib.isdigit():
+            own_mib += int(mib)
+    return max(int(used_mib) - own_mib, 0) * 1024**2
+
+
+def _ask_nvidia_smi(uuid: object, query: str) -> str | None:
+    gpu = str(uuid) if str(uuid).startswith(("GPU-", "MIG-")) else f"GPU-{uuid}"
+    command = ["nvidia-smi", query, "--format=csv,noheader,nounits", f"--id={gpu}"]
+    try:
+        answer = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None  # no such tool, or it won't answer: then nothing is known
+    return answer.stdout

@@ -1,0 +1,121 @@
+"""What a network's weights expect of an image, kept with the network and applied by it.
+
+A perfect match of tensors under the wrong value range is still noise, so nobody
+else normalises: the network takes grey pixels from 0 to 1 and does the rest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from core.errors import DataError
+
+SQUASH, CROP = "squash", "crop"
+"""Resize rules: the whole image made square, or its shorter side fitted and the middle kept."""
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """From grey pixels in 0 … 1 to what the first convolution was trained on.
+
+    ``expected = (low + pixel * (high - low) - mean) / std``, per channel.
+
+    Attributes:
+        name: whose convention it is.
+        channels: 1, or 3 with the grey pixel in each.
+        low: the value of black before normalisation.
+        high: the value of white before normalisation.
+        mean: one a channel.
+        std: one a channel.
+        resize: "squash" or "crop".
+        native_size_px: the side the weights were trained at; None where any will do.
+    """
+
+    name: str
+    channels: int
+    low: float
+    high: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    resize: str = SQUASH
+    native_size_px: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.channels not in (1, 3):
+            raise ValueError(f"channels must be 1 or 3, got {self.channels}")
+        if not len(self.mean) == len(self.std) == self.channels:
+            raise ValueError(f"mean and std must have {self.channels} values")
+        if not all(math.isfinite(value) for value in (self.low, self.high, *self.mean, *self.std)):
+            raise ValueError("range, mean and std must be finite")
+        if not self.low < self.high or min(self.std) <= 0:
+            raise ValueError("low must be below high, and std above 0")
+        if self.resize not in (SQUASH, CROP):
+            raise ValueError(f"resize must be {SQUASH!r} or {CROP!r}, got {self.resize!r}")
+        if self.native_size_px is not None and self.native_size_px < 1:
+            raise ValueError(f"native_size_px must be above 0, got {self.native_size_px}")
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object that :meth:`from_json` reads."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any], *, where: object) -> InputSpec:
+        """Read a JSON object.
+
+        Raises:
+            DataError: a field is missing, unknown or out of bounds.
+        """
+        try:
+            fields = dict(value)
+            fields["mean"] = tuple(float(number) for number in fields["mean"])
+            fields["std"] = tuple(float(number) for number in fields["std"])
+            return InputSpec(**fields)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"what the weights expect of an image can't be read ({error})",
+                where=where,
+                why="Weights under the wrong value range give noise",
+                remedy="Use another checkpoint of the session",
+            ) from error
+
+
+IMAGENET = InputSpec(
+    name="ImageNet",
+    channels=3,
+    low=0.0,
+    high=1.0,
+    mean=(0.485, 0.456, 0.406),
+    std=(0.229, 0.224, 0.225),
+    native_size_px=224,
+)
+"""torchvision's ImageNet weights."""
+
+CHEXNET = InputSpec(
+    name="CheXNet reproductions",
+    channels=3,
+    low=0.0,
+    high=1.0,
+    mean=IMAGENET.mean,
+    std=IMAGENET.std,
+    resize=CROP,
+    native_size_px=224,
+)
+"""jrzech/reproduce-chexnet, arnoweng/CheXNet and zoogzog/chexnet: ImageNet's, but cropped."""
+
+TORCHXRAYVISION = InputSpec(
+    name="torchxrayvision",
+    channels=1,
+    low=-1024.0,
+    high=1024.0,
+    mean=(0.0,),
+    std=(1.0,),
+    resize=CROP,
+    native_size_px=224,
+)
+"""torchxrayvision's DenseNets (Cohen et al. 2022, arXiv 2111.00595)."""
+
+GREY = InputSpec(name="grey", channels=1, low=0.0, high=1.0, mean=(0.5,), std=(0.25,))
+"""A network that starts from nothing: one channel, close to mean 0 and spread 1 on chest X-rays."""

@@ -1,0 +1,189 @@
+"""Where weights were trained, and which test patients they have seen.
+
+A checkpoint scored on patients it was trained on gives a number that looks like a
+result. What is known travels with the weights, through every session that starts
+from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from core.errors import DataError
+
+FRESH, ON_IMAGENET, OWN = "none", "imagenet", "own"
+NIH_RANDOM_SPLIT, XRV_NIH, XRV_OTHER, UNKNOWN = (
+    "nih-random-split",
+    "xrv-nih",
+    "xrv-other",
+    "unknown",
+)
+KINDS = (FRESH, ON_IMAGENET, OWN, NIH_RANDOM_SPLIT, XRV_NIH, XRV_OTHER, UNKNOWN)
+NIH, PHANTOM = "nih", "phantom"
+"""Data sets whose patient numbers mean the same people everywhere; others go by fingerprint."""
+
+_NAMED_AT_MOST = 10
+_SEEN_NOBODY = (FRESH, ON_IMAGENET, XRV_OTHER)
+_MAY_HAVE_SEEN = {
+    NIH_RANDOM_SPLIT: (
+        "These weights were trained on a random split of NIH ChestX-ray14: 17,920 of the 25,596"
+        " official test images lie in its training part."
+    ),
+    XRV_NIH: (
+        "These torchxrayvision weights were trained on a random part of NIH ChestX-ray14, drawn"
+        " without regard to the official lists, so images of official test patients are among"
+        " what they were trained on; which ones was not published."
+    ),
+    UNKNOWN: "Nothing is known of the patients these weights were trained on.",
+}
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What is known of the patients that weights were trained on.
+
+    Attributes:
+        kind: one of ``KINDS``.
+        text: the source, for a person.
+        trained_patients: of an own session: its train and val patients (val chose the best
+            epoch); None where they aren't known one by one.
+        dataset: "nih", "phantom", or a data set's fingerprint; None where it isn't known.
+        started_from: the weights these were fine-tuned from.
+    """
+
+    kind: str
+    text: str
+    trained_patients: frozenset[int] | None = None
+    dataset: str | None = None
+    started_from: Provenance | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object that :meth:`from_json` reads."""
+        patients = None if self.trained_patients is None else sorted(self.trained_patients)
+        earlier = None if self.started_from is None else self.started_from.to_json()
+        return {
+            "kind": self.kind,
+            "text": self.text,
+            "trained_patients": patients,
+            "dataset": self.dataset,
+            "started_from": earlier,
+        }
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any], *, where: object) -> Provenance:
+        """Read a JSON object.
+
+        Raises:
+            DataError: it is not what :meth:`to_json` writes.
+        """
+        try:
+            patients, earlier = value["trained_patients"], value["started_from"]
+            provenance = Provenance(
+                kind=str(value["kind"]),
+                text=str(value["text"]),
+                trained_patients=None if patients is None else frozenset(map(int, patients)),
+                dataset=None if value["dataset"] is None else str(value["dataset"]),
+            )
+            if provenance.kind not in KINDS:
+                raise ValueError(f"unknown kind {provenance.kind!r}")
+            if earlier is None:
+                return provenance
+            return replace(provenance, started_from=Provenance.from_json(earlier, where=where))
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise DataError(
+                f"which patients the weights were trained on can't be read ({error!r})",
+                where=where,
+                why="Without that, no test figure of theirs can be trusted",
+                remedy="Use another checkpoint of the session",
+            ) from error
+
+
+@dataclass(frozen=True)
+class SeenReport:
+    """Whether weights have seen test patients.
+
+    Attributes:
+        level: "none", "possible" (some, but nobody knows which) or "named".
+        patients: those known by number, in order.
+        message: for a person; empty where the level is "none".
+    """
+
+    level: str
+    patients: tuple[int, ...] = ()
+    message: str = ""
+
+
+def own_provenance(
+    trained_patients: Iterable[int], *, dataset: str, session: str, started_from: Provenance
+) -> Provenance:
+    """The provenance of a session's checkpoints; what it started from stays known.
+
+    Weights that saw nobody (fresh, ImageNet) are not carried along.
+    """
+    earlier = None if started_from.kind in _SEEN_NOBODY else started_from
+    patients = frozenset(int(patient) for patient in trained_patients)
+    return Provenance(OWN, f"session {session}", patients, dataset, earlier)
+
+
+def seen_in_test(
+    provenance: Provenance, test_patients: Iterable[int], *, dataset: str | None = None
+) -> SeenReport:
+    """Which test patients the weights have seen, or may have seen, at any stage.
+
+    Args:
+        provenance: of the weights.
+        test_patients: patient numbers of the test part.
+        dataset: whose numbers these are: "nih", "phantom" or a fingerprint; None where it
+            isn't known, and then numbers are taken to mean the same people.
+    """
+    tested = frozenset(int(patient) for patient in test_patients)
+    stages: list[SeenReport] = []
+    stage: Provenance | None = provenance
+    while stage is not None:
+        stages.append(_seen_by(stage, tested, dataset))
+        stage = stage.started_from
+    levels = {report.level for report in stages}
+    level = next((level for level in ("named", "possible") if level in levels), "none")
+    patients = sorted({patient for report in stages for patient in report.patients})
+    return SeenReport(
+        level, tuple(patients), " ".join(report.message for report in stages if report.message)
+    )
+
+
+def _seen_by(provenance: Provenance, tested: frozenset[int], dataset: str | None) -> SeenReport:
+    if not tested or provenance.kind in _SEEN_NOBODY:
+        return SeenReport("none")
+    if provenance.kind == OWN and provenance.trained_patients is not None:
+        return _seen_by_session(provenance, provenance.trained_patients & tested, tested, dataset)
+    if dataset == PHANTOM:  # synthetic patients can't have been anybody's training set
+        return SeenReport("none")
+    why = _MAY_HAVE_SEEN.get(provenance.kind, _MAY_HAVE_SEEN[UNKNOWN])
+    return SeenReport(
+        "possible", message=f"{why} Test patients may be among them: test figures are too high."
+    )
+
+
+def _seen_by_session(
+    provenance: Provenance, shared: frozenset[int], tested: frozenset[int], dataset: str | None
+) -> SeenReport:
+    other_set = None not in (dataset, provenance.dataset) and dataset != provenance.dataset
+    if not shared or (other_set and PHANTOM in (dataset, provenance.dataset)):
+        return SeenReport("none")
+    count = f"{len(shared):,} of {len(tested):,} test patients"
+    if other_set:
+        return SeenReport(
+            "possible",
+            message=f"{count} have the numbers of patients that {provenance.text} was trained on,"
+            " on another data set: where both come from the same hospital, they are the same.",
+        )
+    named = sorted(shared)
+    listed = ", ".join(str(patient) for patient in named[:_NAMED_AT_MOST])
+    more = ", …" if len(named) > _NAMED_AT_MOST else ""
+    return SeenReport(
+        "named",
+        tuple(named),
+        f"{count} are among the patients that {provenance.text} was trained on ({listed}{more}):"
+        " test figures that include them are not a test.",
+    )

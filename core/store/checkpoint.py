@@ -1,0 +1,320 @@
+"""Checkpoints: written whole or not at all, verified when read, never fewer than one.
+
+Each write is a generation of its own, ``last-000007``, of two or three files::
+
+    last-000007.safetensors            the model, readable by anything that reads safetensors
+    last-000007.training.safetensors   optimiser and generator state, where there is any
+    last-000007.json                   the state, and the digests of the others
+
+The JSON file is renamed into place last, so a generation without it doesn't exist. The
+generation before stays until the new one has been read back and its digests agree; a
+reader takes the newest one that is whole and says which ones it passed over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.errors import DataError, SessionError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LAST, BEST = "last", "best"
+_KEPT_GENERATIONS = 2
+_FORMAT = 1
+_MANIFEST = re.compile(r"(?P<name>last|best)-(?P<generation>\d{6,})\.json")
+_PART = re.compile(r"\.?((?:last|best)-\d{6,})\.(?:json|(?:training\.)?safetensors)(?:\.\d+\.tmp)?")
+
+
+@dataclass(frozen=True)
+class CheckpointFile:
+    """One generation of a checkpoint on disk.
+
+    Attributes:
+        name: "last" or "best".
+        generation: counts writes; the highest is the newest.
+        model_path: the model's tensors.
+        state_path: the JSON file with state and digests.
+        digests: SHA-256 of each file of tensors, by file name.
+    """
+
+    name: str
+    generation: int
+    model_path: Path
+    state_path: Path
+    digests: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint held.
+
+    Attributes:
+        file: where it was read from.
+        tensors: the model's, by name, on the CPU.
+        training_tensors: the optimiser's and others, by name; empty in a "best".
+        state: JSON values: step, epoch, schedule, best so far, …
+        metadata: of the model's file.
+        passed_over: newer generations that are damaged, one sentence each; empty when all is well.
+    """
+
+    file: CheckpointFile
+    tensors: Mapping[str, Tensor]
+    training_tensors: Mapping[str, Tensor]
+    state: Mapping[str, Any]
+    metadata: Mapping[str, str]
+    passed_over: tuple[str, ...] = field(default=())
+
+
+class _DamagedError(Exception):
+    """One generation can't be used; another one may."""
+
+
+def write_checkpoint(
+    folder: Path,
+    name: str,
+    tensors: Mapping[str, Tensor],
+    state: Mapping[str, Any],
+    metadata: Mapping[str, str],
+    *,
+    training_tensors: Mapping[str, Tensor] | None = None,
+) -> CheckpointFile:
+    """Write a new generation, verify it on disk, then drop all but the one before it.
+
+    Args:
+        folder: made where it is missing.
+        name: "last" or "best".
+        tensors: the model's; copied to the CPU.
+        state: whatever JSON holds (NaN and infinities too).
+        metadata: texts for the model's file, so that it describes itself.
+        training_tensors: what only a resumed run needs.
+
+    Raises:
+        SessionError: it can't be written (disk full, no permission); the generation before is
+            untouched.
+    """
+    if name not in (LAST, BEST):
+        raise ValueError(f"a checkpoint is called {LAST!r} or {BEST!r}, got {name!r}")
+    parts = {".safetensors": _packed(tensors, metadata)}
+    if training_tensors:
+        parts[".training.safetensors"] = _packed(training_tensors, {})
+    stem = folder / "checkpoint"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        generation = max(_generations(folder, name), default=0) + 1
+        stem = folder / f"{name}-{generation:06d}"
+        digests: dict[str, str] = {}
+        for suffix, content in parts.items():
+            path = stem.with_name(stem.name + suffix)
+            _write_whole(path, content)
+            digests[path.name] = hashlib.sha256(content).hexdigest()
+        manifest = {
+            "format": _FORMAT,
+            "digests": digests,
+            "state_digest": _state_digest(state),
+            "state": dict(state),
+        }
+        # NaN is no strict JSON, but a loss that isn't a number must not cost the checkpoint.
+        text = json.dumps(manifest, indent=1, ensure_ascii=False)
+        _write_whole(stem.with_name(f"{stem.name}.json"), text.encode())
+        written, _ = _read_manifest(folder, name, generation)
+        for part, digest in written.digests.items():
+            _read_verified(folder / part, digest)
+    except (OSError, _DamagedError) as error:
+        _drop(folder, lambda part: part == stem.name)  # a full disk needs the room
+        raise SessionError(
+            f"the checkpoint can't be written ({error})",
+            where=stem,
+            why="The one before it is still there",
+            remedy="Make room or allow writing there, then run again with --resume",
+        ) from error
+    _drop_old(folder, name, newest=generation)
+    return written
+
+
+def read_checkpoint(folder: Path, name: str) -> Checkpoint:
+    """The newest generation that is whole.
+
+    Raises:
+        SessionError: there is no checkpoint of this name.
+        DataError: there are, and every one of them is damaged.
+    """
+    passed_over: list[str] = []
+    for generation in sorted(_generations(folder, name), reverse=True):
+        try:
+            return _read_generation(folder, name, generation, tuple(passed_over))
+        except _DamagedError as error:
+            passed_over.append(str(error))
+    if not passed_over:
+        raise SessionError(f"there is no {name!r} checkpoint", where=folder)
+    raise DataError(
+        f"no {name!r} checkpoint is whole: {'; '.join(passed_over)}",
+        where=folder,
+        why="A run can't go on from weights that are not what was written",
+        remedy="Restore the files, or start a new session",
+    )
+
+
+def verified_checkpoints(folder: Path) -> tuple[CheckpointFile, ...]:
+    """Every generation whose files agree with their digests, newest first within a name."""
+    whole: list[CheckpointFile] = []
+    for name in (LAST, BEST):
+        for generation in sorted(_generations(folder, name), reverse=True):
+            with contextlib.suppress(_DamagedError):
+                file, _ = _read_manifest(folder, name, generation)
+                for part, digest in file.digests.items():
+                    _read_verified(folder / part, digest)
+                whole.append(file)
+    return tuple(whole)
+
+
+def verify_model_file(path: Path) -> None:
+    """Check a model's file against the digest beside it; a file without one passes.
+
+    Raises:
+        DataError: the file is not what was written.
+    """
+    match = _MANIFEST.fullmatch(f"{path.stem}.json")
+    if match is None or not path.with_suffix(".json").exists():
+        return
+    try:
+        file, _ = _read_manifest(path.parent, match["name"], int(match["generation"]))
+        digest = file.digests.get(path.name)
+        if digest is not None:
+            _read_verified(path, digest)
+    except _DamagedError as error:
+        raise DataError(
+            str(error), where=path, remedy="Use another checkpoint of the session"
+        ) from error
+
+
+def _packed(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+    from safetensors.torch import save
+
+    # Channels-last weights are stored plainly; clones, since no two may share memory.
+    plain = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
+    content: bytes = save(plain, metadata=dict(metadata))
+    return content
+
+
+def _unpacked(content: bytes, path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        tensors: dict[str, Tensor] = load(content)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    except (SafetensorError, ValueError) as error:
+        raise _DamagedError(f"{path.name} can't be read ({error})") from error
+    return tensors, dict(header.get("__metadata__", {}))
+
+
+def _read_generation(
+    folder: Path, name: str, generation: int, passed_over: tuple[str, ...]
+) -> Checkpoint:
+    file, state = _read_manifest(folder, name, generation)
+    unpacked: dict[str, tuple[dict[str, Tensor], dict[str, str]]] = {}
+    for part, digest in file.digests.items():
+        unpacked[part] = _unpacked(_read_verified(folder / part, digest), folder / part)
+    tensors, metadata = unpacked.pop(file.model_path.name)
+    training_tensors = {key: value for held, _ in unpacked.values() for key, value in held.items()}
+    return Checkpoint(file, tensors, training_tensors, state, metadata, passed_over)
+
+
+def _generations(folder: Path, name: str) -> list[int]:
+    if not folder.is_dir():
+        return []
+    matches = (_MANIFEST.fullmatch(path.name) for path in folder.iterdir())
+    return [int(match["generation"]) for match in matches if match and match["name"] == name]
+
+
+def _read_manifest(
+    folder: Path, name: str, generation: int
+) -> tuple[CheckpointFile, dict[str, Any]]:
+    stem = f"{name}-{generation:06d}"
+    path, model_path = folder / f"{stem}.json", folder / f"{stem}.safetensors"
+    try:
+        manifest = json.loads(path.read_bytes())
+        digests = {str(part): str(digest) for part, digest in manifest["digests"].items()}
+        state = dict(manifest["state"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _DamagedError(f"{path.name} can't be read ({error})") from error
+    if manifest.get("format") != _FORMAT:
+        raise _DamagedError(f"{path.name} is in another format ({manifest.get('format')})")
+    if manifest.get("state_digest") != _state_digest(state):
+        raise _DamagedError(f"{path.name} is damaged: its state is not what was written")
+    if model_path.name not in digests or any(not part.startswith(stem) for part in digests):
+        raise _DamagedError(f"{path.name} doesn't name its own files")
+    return CheckpointFile(name, generation, model_path, path, digests), state
+
+
+def _state_digest(state: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+
+
+def _read_verified(path: Path, digest: str) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise _DamagedError(f"{path.name} can't be read ({error.strerror})") from error
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise _DamagedError(f"{path.name} is damaged: its SHA-256 is not the one written with it")
+    return content
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Write under another name, onto the disk, then rename; a failure leaves nothing behind."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    # A rename is on the disk only when its folder is. Windows can't open one, and needn't.
+    with contextlib.suppress(PermissionError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _drop_old(folder: Path, name: str, *, newest: int) -> None:
+    """Keep the newest generations, and the last whole one before them; drop leftovers."""
+    kept = {f"{name}-{newest:06d}"}
+    for generation in sorted(_generations(folder, name), reverse=True):
+        if len(kept) == _KEPT_GENERATIONS:
+            break
+        with contextlib.suppress(_DamagedError):
+            file, _ = _read_manifest(folder, name, generation)
+            for part, digest in file.digests.items():
+                _read_verified(folder / part, digest)
+            kept.add(f"{name}-{generation:06d}")
+    _drop(folder, lambda part: part.startswith(f"{name}-") and part not in kept)
+
+
+def _drop(folder: Path, is_unwanted: Callable[[str], bool]) -> None:
+    """Remove every file, finished or not, of the generations that are not wanted."""
+    with contextlib.suppress(OSError):  # another reader may hold one; the next write tries again
+        for path in folder.iterdir():
+            match = _PART.fullmatch(path.name)
+            if match and is_unwanted(match[1]):
+                path.unlink()

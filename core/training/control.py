@@ -1,0 +1,44 @@
+"""What a run was asked to do, by its front end or by a file in the session."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from core.events import Continued, Event, Paused
+from core.requests import NextRequest, Request
+
+_POLL_SECONDS = 0.2
+
+
+@dataclass
+class Control:
+    """Asks both for the next request; a stop, once asked for, stays."""
+
+    next_request: NextRequest
+    take_request: NextRequest
+    record: Callable[[Event], None]
+    stop_requested: bool = False
+    _asked_files: float = field(default=0.0)
+
+    def ask(self) -> Request:
+        """The next thing to do. Files are looked at a few times a second, not at every step."""
+        request = self.next_request()
+        if request is Request.CONTINUE and time.monotonic() - self._asked_files >= _POLL_SECONDS:
+            self._asked_files = time.monotonic()
+            request = self.take_request()
+        self.stop_requested = self.stop_requested or request is Request.STOP
+        return Request.STOP if self.stop_requested else request
+
+    def may_go_on(self) -> bool:
+        """False once a stop was asked for; for loops that can only stop, not pause."""
+        return self.ask() is not Request.STOP
+
+    def hold(self, step: int) -> None:
+        """Wait for as long as the answer is pause."""
+        self.record(Paused(step=step, reason="asked to pause"))
+        while self.ask() is Request.PAUSE:
+            time.sleep(_POLL_SECONDS)
+        if not self.stop_requested:
+            self.record(Continued(step=step))

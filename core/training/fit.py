@@ -1,0 +1,205 @@
+"""Epoch after epoch: train, validate, keep the best and the last, answer requests."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from core.data.batches import Part
+from core.evaluation.metrics import auroc as auroc_of
+from core.evaluation.metrics import mean_over_defined
+from core.evaluation.predict import part_predictions, predict_logits
+from core.evaluation.predictions import Predictions, write_predictions
+from core.events import (
+    CheckpointWritten,
+    EarlyStopped,
+    EpochDone,
+    EpochStarted,
+    Event,
+    LearningRateCut,
+    StepRecorded,
+    StepSkipped,
+    ValidationProgress,
+)
+from core.requests import Request
+from core.store.session import Session
+from core.training.control import Control
+from core.training.keeping import keep_best, keep_last
+from core.training.selection import findings_with_enough_patients, score_epoch
+from core.training.trainer import Recorded, StepResult, Trainer
+
+_PROGRESS_SECONDS = 0.5
+
+
+@dataclass
+class Fit:
+    """A run's training, from where the trainer stands to the last epoch."""
+
+    trainer: Trainer
+    val: Part
+    session: Session
+    control: Control
+    record: Callable[[Event], None]
+    metadata: dict[str, str]
+    last_checkpoint: float = field(default_factory=time.monotonic)
+
+    def run(self) -> bool:
+        """Train to the end; False where it stopped on request, with a checkpoint."""
+        settings, progress = self.trainer.settings, self.trainer.progress
+        while progress.epoch <= settings.epochs and not self._ran_out_of_patience():
+            started = time.monotonic()
+            self.record(EpochStarted(epoch=progress.epoch, steps=self.trainer.steps_per_epoch))
+            if not (self._train_epoch() and self._validate(started)):
+                self._checkpoint("stopped")
+                return False
+        return True
+
+    def _train_epoch(self) -> bool:
+        recorded = Recorded()
+        if self.trainer.progress.step_in_epoch >= self.trainer.steps_per_epoch:
+            return self.control.may_go_on()
+        steps = self.trainer.epoch_steps()
+        try:
+            for batch, result in steps:
+                self._note_step(recorded, result, len(batch))
+                if not self._answer_request():
+                    self._record_steps(recorded)
+                    return False
+        finally:
+            steps.close()  # type: ignore[attr-defined]  # a generator: close ends its reader
+        self._record_steps(recorded)
+        return True
+
+    def _note_step(self, recorded: Recorded, result: StepResult, num_images: int) -> None:
+        progress = self.trainer.progress
+        if not result.updated:
+            what = "loss" if not math.isfinite(result.loss) else "gradient norm"
+            self.record(StepSkipped(step=progress.step, epoch=progress.epoch, what=what))
+            return
+        recorded.add(result, num_images)
+        if recorded.is_due() or progress.step == 1:
+            self._record_steps(recorded)
+
+    def _record_steps(self, recorded: Recorded) -> None:
+        if recorded.steps == 0:
+            return
+        progress = self.trainer.progress
+        self.record(
+            StepRecorded(
+                step=progress.step,
+                epoch=progress.epoch,
+                train_loss=recorded.loss / recorded.steps,
+                learning_rate=self.trainer.schedule.rate(progress.step - 1),
+                gradient_norm=recorded.gradient_norm,
+                images_per_second=recorded.images_per_second(),
+            )
+        )
+        recorded.clear()
+
+    def _answer_request(self) -> bool:
+        """Do what was asked; False to stop."""
+        request = self.control.ask()
+        minutes = (time.monotonic() - self.last_checkpoint) / 60
+        if request is Request.CHECKPOINT:
+            self._checkpoint("asked for")
+        elif request is Request.PAUSE:
+            self._checkpoint("paused")
+            self.control.hold(self.trainer.progress.step)
+        elif minutes >= self.trainer.settings.checkpoint_minutes:
+            self._checkpoint("by the clock")
+        return not self.control.stop_requested
+
+    def _validate(self, started: float) -> bool:
+        trainer, progress = self.trainer, self.trainer.progress
+        logits_NF = predict_logits(
+            trainer.model,
+            self.val,
+            trainer.placement,
+            batch_size=trainer.settings.batch_size,
+            progress=validation_progress("val", len(self.val), self.control, self.record),
+        )
+        if logits_NF is None:
+            return False
+        predictions = part_predictions(self.val, trainer.model.findings, logits_NF)
+        done = self._judge(predictions, logits_NF, time.monotonic() - started)
+        if done.is_best:
+            write_predictions(self.session.predictions / "val.csv", predictions)
+            keep_best(self.session, trainer, self.metadata)
+        before = trainer.schedule.rate(progress.step)
+        if trainer.schedule.after_epoch(done.val_loss):
+            after = trainer.schedule.rate(progress.step)
+            self.record(LearningRateCut(epoch=progress.epoch, before=before, after=after))
+        self.record(done)
+        trainer.finish_epoch()
+        self._checkpoint("epoch done")
+        return True
+
+    def _judge(self, predictions: Predictions, logits_NF: Tensor, seconds: float) -> EpochDone:
+        trainer, progress = self.trainer, self.trainer.progress
+        labels_NF = predictions.labels_NF
+        val_loss = trainer.host_objective.mean_loss(logits_NF, torch.from_numpy(labels_NF))
+        auroc = {
+            finding: auroc_of(labels_NF[:, column], predictions.scores_NF[:, column])
+            for column, finding in enumerate(predictions.findings)
+        }
+        enough = findings_with_enough_patients(
+            predictions.findings,
+            labels_NF,
+            predictions.patients,
+            trainer.settings.min_positive_patients,
+        )
+        score = score_epoch(trainer.settings, auroc, val_loss, enough)
+        is_best = score.beats(progress.best_score, progress.best_rule)
+        if is_best:
+            progress.best_epoch, progress.best_score = progress.epoch, score.score
+            progress.best_rule, progress.epochs_without_better = score.rule, 0
+        else:
+            progress.epochs_without_better += 1
+        return EpochDone(
+            epoch=progress.epoch,
+            step=progress.step,
+            train_loss=progress.mean_train_loss,
+            val_loss=val_loss,
+            auroc=auroc,
+            mean_auroc=mean_over_defined(list(auroc.values())),
+            selected_on=score.findings or (score.rule,),
+            is_best=is_best,
+            learning_rate=trainer.schedule.rate(progress.step - 1),
+            seconds=seconds,
+        )
+
+    def _ran_out_of_patience(self) -> bool:
+        progress, patience = self.trainer.progress, self.trainer.settings.early_stopping
+        if not patience or progress.epochs_without_better < patience:
+            return False
+        self.record(EarlyStopped(epoch=progress.epoch - 1, best_epoch=progress.best_epoch or 0))
+        return True
+
+    def _checkpoint(self, reason: str) -> None:
+        keep_last(self.session, self.trainer, self.metadata)
+        self.last_checkpoint = time.monotonic()
+        progress = self.trainer.progress
+        self.record(
+            CheckpointWritten(name="last", step=progress.step, epoch=progress.epoch, reason=reason)
+        )
+
+
+def validation_progress(
+    part: str, total: int, control: Control, record: Callable[[Event], None]
+) -> Callable[[int], bool]:
+    """A listener for scoring: records progress twice a second, answers False to stop."""
+    last = time.monotonic()
+
+    def listen(done: int) -> bool:
+        nonlocal last
+        if time.monotonic() - last >= _PROGRESS_SECONDS or done == total:
+            last = time.monotonic()
+            record(ValidationProgress(part=part, done=done, total=total))
+        return control.may_go_on()
+
+    return listen

@@ -1,0 +1,171 @@
+"""Losses (unknown labels are masked), optimisers, schedules."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from core.recipe import TrainSettings
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A loss on logits, element by element, under which unknown labels cost nothing.
+
+    ``positive_weight_F`` and ``negative_weight_F`` are per finding; ones but for weighted-bce.
+    """
+
+    settings: TrainSettings
+    positive_weight_F: Tensor
+    negative_weight_F: Tensor
+
+    @classmethod
+    def of(cls, settings: TrainSettings, train_labels_NF: Tensor) -> Objective:
+        """The recipe's loss, with weights from the training part where it takes any.
+
+        weighted-bce weighs positives by the share of negatives and the other way round
+        (Rajpurkar et al. 2017, CheXNet, equation 1).
+        """
+        num_findings = train_labels_NF.shape[1]
+        ones_F = torch.ones(num_findings)
+        if settings.loss != "weighted-bce":
+            return cls(settings, ones_F, ones_F)
+        prevalence_F = train_labels_NF.nanmean(dim=0).nan_to_num(0.5)
+        return cls(settings, 1 - prevalence_F, prevalence_F)
+
+    def to(self, device: torch.device) -> Objective:
+        """The same objective with its weights on the device."""
+        return Objective(
+            self.settings, self.positive_weight_F.to(device), self.negative_weight_F.to(device)
+        )
+
+    def losses(self, logits_BF: Tensor, labels_BF: Tensor) -> Tensor:
+        """Loss of each image and finding [B, F]; 0 where the label is unknown (NaN)."""
+        known_BF = ~labels_BF.isnan()
+        # where() alone would let NaN into the gradient; unknown labels become 0 first.
+        present_BF = labels_BF.nan_to_num(0.0)
+        losses_BF = present_BF * self.of_present(logits_BF) * self.positive_weight_F
+        losses_BF = (
+            losses_BF + (1 - present_BF) * self.of_absent(logits_BF) * self.negative_weight_F
+        )
+        return torch.where(known_BF, losses_BF, torch.zeros_like(losses_BF))
+
+    def of_present(self, logits: Tensor) -> Tensor:
+        """Loss of a logit whose finding is present, before weights."""
+        cost = functional.softplus(-logits)
+        if self.settings.loss == "focal":  # Lin et al. 2017, without alpha
+            cost = cost * torch.sigmoid(-logits) ** self.settings.focal_gamma
+        return cost
+
+    def of_absent(self, logits: Tensor) -> Tensor:
+        """Loss of a logit whose finding is absent, before weights."""
+        if self.settings.loss == "asymmetric":  # Ridnik et al. 2021, positives unfocused
+            probability = (torch.sigmoid(logits) - self.settings.asymmetric_margin).clamp(min=0)
+            focus = probability**self.settings.asymmetric_gamma
+            return -focus * torch.log1p(-probability.clamp(max=1 - 1e-6))
+        cost = functional.softplus(logits)
+        if self.settings.loss == "focal":
+            cost = cost * torch.sigmoid(logits) ** self.settings.focal_gamma
+        return cost
+
+    def mean_loss(self, logits_NF: Tensor, labels_NF: Tensor) -> float:
+        """Mean over known labels; NaN where there is none."""
+        known = int((~labels_NF.isnan()).sum())
+        return float(self.losses(logits_NF, labels_NF).sum()) / known if known else math.nan
+
+    def base_rate_loss(self, labels_NF: Tensor) -> float | None:
+        """Loss of the best constant prediction of each finding, found numerically.
+
+        For plain cross entropy that constant is the prevalence; for the other losses it is
+        not. Mean over known labels; None where there is none.
+        """
+        logits_K1 = torch.linspace(-16, 16, 6401, dtype=torch.float64).unsqueeze(1)
+        present_F = (labels_NF == 1).sum(dim=0)
+        absent_F = (labels_NF == 0).sum(dim=0)
+        total_KF = present_F * self.positive_weight_F.double() * self.of_present(logits_K1)
+        total_KF = total_KF + absent_F * self.negative_weight_F.double() * self.of_absent(logits_K1)
+        known = int((present_F + absent_F).sum())
+        return float(total_KF.min(dim=0).values.sum()) / known if known else None
+
+
+def make_optimizer(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
+    """SGD with momentum, or AdamW without decay on biases and batch norms."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    fused = all(parameter.is_cuda for parameter in parameters)
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(
+            parameters,
+            lr=settings.learning_rate,
+            momentum=settings.momentum,
+            weight_decay=settings.weight_decay,
+            fused=fused,
+        )
+    decayed = [parameter for parameter in parameters if parameter.ndim > 1]
+    plain = [parameter for parameter in parameters if parameter.ndim <= 1]
+    groups = [
+        {"params": decayed, "weight_decay": settings.weight_decay},
+        {"params": plain, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=fused)
+
+
+@dataclass
+class Schedule:
+    """The learning rate as a function of the step and of what val loss did.
+
+    Warm-up climbs linearly; cosine then decays to zero over the run (Loshchilov and Hutter
+    2017, without restarts); plateau multiplies by ``plateau_factor`` after more than
+    ``plateau_patience`` epochs without a better val loss.
+    """
+
+    settings: TrainSettings
+    steps_per_epoch: int
+    factor: float = 1.0
+    best_val_loss: float = math.inf
+    epochs_without_better: int = 0
+
+    def rate(self, step: int) -> float:
+        """The rate of optimiser step ``step``, counted from 0."""
+        peak = self.settings.learning_rate * self.factor
+        warmup = round(self.settings.warmup_epochs * self.steps_per_epoch)
+        if step < warmup:
+            return peak * (step + 1) / (warmup + 1)
+        if self.settings.schedule != "cosine":
+            return peak
+        total = max(1, self.settings.epochs * self.steps_per_epoch - warmup)
+        return peak * 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / total)))
+
+    def after_epoch(self, val_loss: float) -> bool:
+        """Take note of an epoch's val loss; True where the rate was cut."""
+        if val_loss < self.best_val_loss * (1 - 1e-4):
+            self.best_val_loss, self.epochs_without_better = val_loss, 0
+            return False
+        self.epochs_without_better += 1
+        if self.settings.schedule != "plateau":
+            return False
+        if self.epochs_without_better <= self.settings.plateau_patience:
+            return False
+        self.factor *= self.settings.plateau_factor
+        self.epochs_without_better = 0
+        return True
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it; JSON."""
+        best = self.best_val_loss if math.isfinite(self.best_val_loss) else None
+        return {
+            "factor": self.factor,
+            "best_val_loss": best,
+            "epochs_without_better": self.epochs_without_better,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from such a state."""
+        self.factor = float(state["factor"])
+        best = state["best_val_loss"]
+        self.best_val_loss = math.inf if best is None else float(best)
+        self.epochs_without_better = int(state["epochs_without_better"])

@@ -1,0 +1,250 @@
+"""One step, one epoch."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from core.data.batches import Batch, Part, augmented, augments, read_ahead, training_batches
+from core.data.batches import steps_per_epoch as steps_in
+from core.errors import RunFailedError
+from core.evaluation.predict import Placement
+from core.model.densenet import ChestDenseNet
+from core.model.device import autocast
+from core.recipe import Recipe
+from core.training.objectives import Objective, Schedule, make_optimizer
+
+MAX_SKIPPED_IN_A_ROW = 5
+"""So many steps that are not finite, one after the other, fail the run."""
+
+RECORD_SECONDS = 0.25
+"""Steps are recorded at most this often, with the mean since the last record."""
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """One optimiser step: its mean loss, gradient norm, and whether weights were updated."""
+
+    loss: float
+    gradient_norm: float
+    updated: bool
+
+
+@dataclass
+class Recorded:
+    """Sums since the last record of steps."""
+
+    loss: float = 0.0
+    steps: int = 0
+    images: int = 0
+    gradient_norm: float = 0.0
+    since: float = field(default_factory=time.monotonic)
+
+    def add(self, result: StepResult, num_images: int) -> None:
+        """Take note of a step."""
+        self.loss += result.loss
+        self.steps += 1
+        self.images += num_images
+        self.gradient_norm = result.gradient_norm
+
+    def is_due(self) -> bool:
+        """Whether enough time has passed for another record."""
+        return self.steps > 0 and time.monotonic() - self.since >= RECORD_SECONDS
+
+    def images_per_second(self) -> float:
+        """Rate since the last record."""
+        return self.images / max(1e-9, time.monotonic() - self.since)
+
+    def clear(self) -> None:
+        """Begin anew, after a record."""
+        self.loss, self.steps, self.images = 0.0, 0, 0
+        self.since = time.monotonic()
+
+
+@dataclass
+class Progress:
+    """How far a run is; what a checkpoint keeps besides weights.
+
+    ``epoch`` counts from 1 and is the one under way; ``step_in_epoch`` counts the batches of
+    it that are done; ``step`` counts optimiser steps over the whole run.
+    """
+
+    epoch: int = 1
+    step_in_epoch: int = 0
+    step: int = 0
+    loss_sum: float = 0.0
+    loss_steps: int = 0
+    best_epoch: int | None = None
+    best_score: float | None = None
+    best_rule: str = ""
+    epochs_without_better: int = 0
+
+    @property
+    def mean_train_loss(self) -> float:
+        """Mean loss of the epoch's steps so far; NaN before the first."""
+        return self.loss_sum / self.loss_steps if self.loss_steps else math.nan
+
+
+class Trainer:
+    """The network, its optimiser and schedule, and how far they are; owned by one thread."""
+
+    def __init__(
+        self, model: ChestDenseNet, part: Part, recipe: Recipe, placement: Placement
+    ) -> None:
+        self.recipe = recipe
+        self.settings = recipe.train
+        self.part = part
+        self.placement = placement
+        self.model = placement.place(model)
+        self.host_objective = Objective.of(self.settings, torch.from_numpy(part.labels_NF))
+        self.objective = self.host_objective.to(placement.device)
+        self.optimizer = make_optimizer(self.model, self.settings)
+        self.schedule = Schedule(self.settings, self.steps_per_epoch)
+        self.progress = Progress()
+        self.skipped_in_a_row = 0
+        self._running_statistics = [
+            buffer for buffer in self.model.buffers() if buffer.is_floating_point()
+        ]
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps in an epoch."""
+        return steps_in(len(self.part), self.settings.batch_size)
+
+    def epoch_steps(self) -> Iterator[tuple[Batch, StepResult]]:
+        """Train on what is left of the epoch under way, a step at a time.
+
+        Raises:
+            RunFailedError: too many steps in a row were not finite, or memory ran out.
+        """
+        batches = read_ahead(
+            training_batches(
+                self.part,
+                seed=self.settings.seed,
+                epoch=self.progress.epoch,
+                batch_size=self.settings.batch_size,
+                augment=augments(self.recipe.augment),
+                first_step=self.progress.step_in_epoch,
+            )
+        )
+        try:
+            for batch in batches:
+                yield batch, self.step(batch)
+        finally:
+            batches.close()  # type: ignore[attr-defined]  # a generator: close ends its thread
+
+    def step(self, batch: Batch) -> StepResult:
+        """One optimiser step; the update is left out where loss or gradient is not finite."""
+        rate = self.schedule.rate(self.progress.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.model.train()
+        before = [buffer.clone() for buffer in self._running_statistics]
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = self._accumulate_gradients(batch)
+        norm = self._gradient_norm()
+        updated = math.isfinite(loss) and math.isfinite(norm)
+        if updated:
+            self.optimizer.step()
+        else:
+            # The forward pass has put NaN into the batch norms' statistics already.
+            for buffer, old in zip(self._running_statistics, before, strict=True):
+                buffer.copy_(old)
+        self._advance(loss, updated)
+        return StepResult(loss, norm, updated)
+
+    def _accumulate_gradients(self, batch: Batch) -> float:
+        """Backward over the batch in micro-batches; the mean loss over its known labels."""
+        size = self.settings.micro_batch_size or len(batch)
+        known = max(1, int((~batch.labels_BF.isnan()).sum()))
+        total = torch.zeros((), device=self.placement.device)
+        for start in range(0, len(batch), size):
+            part = slice(start, start + size)
+            pixels_B1HW = self._input(batch, part)
+            labels_BF = batch.labels_BF[part].to(self.placement.device, non_blocking=True)
+            with autocast(self.placement.precision, self.placement.device):
+                logits_BF = self.model(pixels_B1HW)
+            loss = self.objective.losses(logits_BF, labels_BF).sum() / known
+            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            total += loss.detach()
+        return float(total)
+
+    def _input(self, batch: Batch, part: slice) -> Tensor:
+        pixels_B1HW = self.placement.pixels(batch.pixels_BHW[part])
+        if batch.draws_B5 is None:
+            return pixels_B1HW
+        draws_B5 = batch.draws_B5[part].to(self.placement.device, non_blocking=True)
+        return augmented(pixels_B1HW, draws_B5, self.recipe.augment)
+
+    def _gradient_norm(self) -> float:
+        gradients = [item.grad for item in self.model.parameters() if item.grad is not None]
+        norm = nn.utils.get_total_norm(gradients)
+        if self.settings.clip_norm is not None:
+            nn.utils.clip_grads_with_norm_(self.model.parameters(), self.settings.clip_norm, norm)
+        return float(norm)
+
+    def _advance(self, loss: float, updated: bool) -> None:
+        self.progress.step += 1
+        self.progress.step_in_epoch += 1
+        if updated:
+            self.skipped_in_a_row = 0
+            self.progress.loss_sum += loss
+            self.progress.loss_steps += 1
+            return
+        self.skipped_in_a_row += 1
+        if self.skipped_in_a_row >= MAX_SKIPPED_IN_A_ROW:
+            raise RunFailedError(
+                f"the loss or gradient was not finite {self.skipped_in_a_row} times in a row, "
+                f"up to step {self.progress.step}",
+                why="The weights were not touched by them; the last checkpoint is good.",
+                remedy="Lower train.learning_rate, set train.clip_norm, or train.precision=fp32.",
+            )
+
+    def finish_epoch(self) -> None:
+        """Turn to the next epoch."""
+        self.progress.epoch += 1
+        self.progress.step_in_epoch = 0
+        self.progress.loss_sum, self.progress.loss_steps = 0.0, 0
+
+    def tensors(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """(the model's, the optimiser's) tensors by name, for a checkpoint."""
+        model = dict(self.model.state_dict())
+        names = {id(item): name for name, item in self.model.named_parameters()}
+        optimizer = {
+            f"{names[id(parameter)]}|{key}": torch.as_tensor(value)
+            for parameter, state in self.optimizer.state.items()
+            for key, value in state.items()
+            if value is not None
+        }
+        return model, optimizer
+
+    def state(self) -> dict[str, Any]:
+        """The rest of what a checkpoint keeps; JSON."""
+        return {"progress": vars(self.progress).copy(), "schedule": self.schedule.state()}
+
+    def restore(
+        self,
+        model: dict[str, Tensor],
+        optimizer: dict[str, Tensor],
+        state: dict[str, Any],
+    ) -> None:
+        """Go on from a checkpoint of the same recipe."""
+        self.model.load_state_dict(model)
+        by_name = dict(self.model.named_parameters())
+        fused = bool(self.optimizer.defaults.get("fused"))
+        for key, tensor in optimizer.items():
+            name, _, entry = key.rpartition("|")
+            parameter = by_name[name]
+            if tensor.ndim == 0:  # AdamW's count of steps stays on the host unless it is fused
+                value = tensor.to(parameter.device) if fused else tensor
+            else:  # in the parameter's own memory layout
+                value = torch.empty_like(parameter).copy_(tensor)
+            self.optimizer.state[parameter][entry] = value
+        self.progress = Progress(**state["progress"])
+        self.schedule.restore(state["schedule"])

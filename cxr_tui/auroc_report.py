@@ -1,0 +1,82 @@
+"""The AUROC table of evaluation/test.json, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cxr_tui.output import print_table
+
+
+def print_report(report: Mapping[str, Any]) -> None:
+    """The figures of a part: each finding with its interval, the mean, and what to know."""
+    views = _views(report)
+    shown = {
+        name: figures["reference_auroc"]
+        for name, figures in report["findings"].items()
+        if figures.get("reference_auroc") is not None
+    }
+    head = ["finding", "positives", "AUROC", "95 % interval", *views, "AUPRC", "prevalence"]
+    if shown:
+        head += [str(report["reference"]["column"]), "Δ"]
+    rows = [
+        _finding_row(name, figures, views, shown) for name, figures in report["findings"].items()
+    ]
+    blank = [""] * (len(head) - 4)
+    rows.append(
+        ["mean", "", _number(report["mean_auroc"]), _interval(report["mean_auroc_ci"]), *blank]
+    )
+    table = report.get("table_alone") or {}
+    if table.get("mean_auroc") is not None:
+        rows.append(["table alone", "", _number(table["mean_auroc"]), "", *blank])
+    title = f"{report['split']}: {report['images']:,} images of {report['patients']:,} patients"
+    print_table(title, head, rows, notes=_notes(report))
+
+
+def _finding_row(
+    name: str, figures: Mapping[str, Any], views: Sequence[str], shown: Mapping[str, float]
+) -> list[str]:
+    by_view = figures.get("auroc_by_view") or {}
+    row = [
+        name,
+        f"{figures['positives']:,}",
+        _number(figures["auroc"]),
+        _interval(figures["auroc_ci"]),
+        *(_number(by_view.get(view)) for view in views),
+        _number(figures["auprc"]),
+        "–" if figures["prevalence"] is None else f"{figures['prevalence']:.1%}".replace("%", " %"),
+    ]
+    if shown:
+        published, ours = shown.get(name), figures["auroc"]
+        both = published is not None and ours is not None
+        row += [_number(published), f"{ours - published:+.3f}" if both else "–"]
+    return row
+
+
+def _views(report: Mapping[str, Any]) -> list[str]:
+    views: dict[str, None] = {}
+    for figures in report["findings"].values():
+        views |= dict.fromkeys(figures.get("auroc_by_view") or {})
+    return list(views)
+
+
+def _notes(report: Mapping[str, Any]) -> list[str]:
+    notes = [
+        f"{name}: {figures['note']}"
+        for name, figures in report["findings"].items()
+        if figures.get("note")
+    ]
+    table = report.get("table_alone") or {}
+    if table.get("mean_auroc") is not None:
+        notes.append("table alone: what age, sex, view and follow-up number reach, no image")
+    elif table.get("note"):
+        notes.append(f"table alone: {table['note']}")
+    return [*report["warnings"], *notes, report.get("labels_note") or ""]
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _interval(value: Sequence[float] | None) -> str:
+    return "–" if value is None else f"{value[0]:.3f} – {value[1]:.3f}"

@@ -1,0 +1,162 @@
+"""The command line, and the one door where a defect becomes a message."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import platformdirs
+
+from core.errors import CxrError, UsageError
+from cxr_tui.plain import visible
+
+COMMANDS = {
+    "audit": "what to know before training",
+    "evaluate": "figures of a session, or of anybody's predictions",
+    "sessions": "the sessions here, newest first",
+    "phantom": "write a synthetic data set in NIH's format",
+    "doctor": "what this machine offers",
+}
+"""Command -> what it does; each is a module of cxr_tui.commands, imported only when it is used."""
+
+_EPILOG = """commands (each has --help with an example):
+{commands}
+
+examples:
+  cxr-tui --batch demo
+  cxr-tui --batch nih-14 --set dataset.images=/data/nih --set train.epochs=12
+  cxr-tui --batch nih-mass --set dataset.images=/data/nih --check
+  cxr-tui --resume 20261123-120000-nih-14
+
+exit codes:
+  0 done; 2 wrong usage or recipe; 3 data refused; 4 the run failed; 75 stopped with a
+  checkpoint, run it again with --resume; 1 a defect of ours
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; the exit code is part of the contract with scripts."""
+    try:
+        return _dispatch(list(sys.argv[1:] if argv is None else argv))
+    except CxrError as error:
+        return _say(f"cxr-tui: {error}", error.exit_code)
+    except BrokenPipeError:
+        # Whoever read our output has left (`| head`). Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return _say("cxr-tui: interrupted", 130)
+    except Exception as error:  # noqa: BLE001 - the one door: a defect becomes a message
+        return _say(_defect_message(error), 1)
+
+
+def common_parser(name: str, description: str, example: str) -> argparse.ArgumentParser:
+    """A command's parser, with its example at the end of --help."""
+    return argparse.ArgumentParser(
+        prog=f"cxr-tui {name}",
+        description=description,
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def _dispatch(argv: list[str]) -> int:
+    if argv and argv[0] in COMMANDS:
+        command = importlib.import_module(f"cxr_tui.commands.{argv[0]}")
+        code: int = command.main(argv[1:])
+        return code
+    arguments = _parser().parse_args(argv)
+    if arguments.command is not None:
+        known = ", ".join(COMMANDS)
+        raise UsageError(f"unknown command {arguments.command!r}", remedy=f"There are: {known}.")
+    if arguments.batch is None and arguments.resume is None:
+        _parser().print_help()
+        return 0
+    from cxr_tui.batch import resume_batch, start_batch  # slow to import: not for --help
+
+    return start_batch(arguments) if arguments.batch is not None else resume_batch(arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    commands = "\n".join(f"  {name:<10} {what}" for name, what in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="cxr-tui",
+        description="Train chest X-ray classifiers, and know why when they don't learn.",
+        epilog=_EPILOG.format(commands=commands),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("command", nargs="?", help=argparse.SUPPRESS)
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--batch", metavar="RECIPE", help="train without a screen: a path or a name")
+    what.add_argument("--resume", metavar="SESSION", help="go on with a session, without a screen")
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="change a key of the recipe; may be given again",
+    )
+    parser.add_argument(
+        "--session", metavar="NAME", help="this name; go on with it where it exists (with --batch)"
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="everything once, small, then stop (with --batch)"
+    )
+    add_places(parser)
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    parser.add_argument("--json", action="store_true", help="events as JSON lines on stdout")
+    return parser
+
+
+def add_places(parser: argparse.ArgumentParser) -> None:
+    """--sessions and --cache."""
+    parser.add_argument(
+        "--sessions",
+        metavar="DIR",
+        type=Path,
+        default=Path("sessions"),
+        help="where sessions are kept (default ./sessions)",
+    )
+    add_cache(parser)
+
+
+def add_cache(parser: argparse.ArgumentParser) -> None:
+    """--cache."""
+    parser.add_argument(
+        "--cache",
+        metavar="DIR",
+        type=Path,
+        default=None,
+        help="where decoded images are kept (default: the user's cache folder)",
+    )
+
+
+def cache_folder(given: Path | None) -> Path:
+    """The folder of --cache, or the user's cache folder."""
+    return (given or platformdirs.user_cache_path("cxr-tui")).absolute()
+
+
+def _say(message: str, exit_code: int) -> int:
+    print(visible(message), file=sys.stderr)  # noqa: T201 - this is where messages are printed
+    return exit_code
+
+
+def _defect_message(error: Exception) -> str:
+    log = platformdirs.user_log_path("cxr-tui") / "defects.txt"
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a", encoding="utf-8") as stream:
+            stream.write(f"{datetime.now().astimezone().isoformat()}  {sys.argv}\n")
+            traceback.print_exception(error, file=stream)
+        where = f"The traceback is in {log}."
+    except OSError:
+        where = "".join(traceback.format_exception(error))
+    return f"cxr-tui: a defect of ours: {type(error).__name__}: {error}\n{where}"

@@ -1,0 +1,82 @@
+"""``cxr-tui audit RECIPE``: what to know before training."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from core.data.study import audit_study
+from core.recipe_toml import load_recipe
+from cxr_tui.cli import add_cache, cache_folder, common_parser
+from cxr_tui.output import print_json, print_table
+
+_PARTS = ("train", "val", "test")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command."""
+    arguments = _parser().parse_args(argv)
+    recipe = load_recipe(arguments.recipe, arguments.set)
+    found = audit_study(recipe, cache_folder(arguments.cache), labels_only=arguments.labels_only)
+    if arguments.json:
+        print_json(found)
+    else:
+        _show(found, recipe.image.size_px)
+    return 0
+
+
+def _show(found: Mapping[str, Any], size_px: int) -> None:
+    head = ["finding"]
+    for part in _PARTS:
+        head += [f"{part} +", "share"]
+    head += [f"box at {size_px}", "under a cell"]
+    names = list(found["parts"]["train"]["findings"])
+    rows = [[name, *_counts(found, name), *_lesion(found, name)] for name in names]
+    missing = found["missing_images"]
+    title = f"{found['table_version']}: {found['images']:,} images, {found['patients']:,} patients"
+    if missing is not None:
+        title += f"; {missing:,} missing, {found['extra_images']:,} extra"
+    print_table(title, head, rows)
+    shared = found["shared_patients"]
+    patients = ", ".join(
+        f"{part} {found['parts'][part]['images']:,} images of "
+        f"{found['parts'][part]['patients']:,} patients"
+        for part in _PARTS
+    )
+    held = "no patient is in two parts" if shared == 0 else f"{shared:,} patients are in two parts"
+    print_table(None, (), (), notes=[patients, held, *found["warnings"]])
+
+
+def _counts(found: Mapping[str, Any], name: str) -> list[str]:
+    cells = []
+    for part in _PARTS:
+        figures = found["parts"][part]["findings"][name]
+        share = figures["prevalence"]
+        cells += [f"{figures['positives']:,}", "–" if share is None else f"{100 * share:.1f} %"]
+    return cells
+
+
+def _lesion(found: Mapping[str, Any], name: str) -> list[str]:
+    lesion = found["lesions"].get(name)
+    if not lesion or lesion["median_px_at_input"] is None:
+        return ["–", "–"]
+    width, height = lesion["median_px_at_input"]
+    return [f"{width:.0f}×{height:.0f}", f"{100 * lesion['share_smaller_than_cell']:.0f} %"]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = common_parser(
+        "audit",
+        "What to know before training: counts, prevalence, leakage, missing images, and how "
+        "large each finding's lesions are at the input size.",
+        "cxr-tui audit nih-14 --set dataset.labels=Data_Entry_2017_v2020.csv --labels-only",
+    )
+    parser.add_argument("recipe", metavar="RECIPE", help="a path, or a shipped recipe's name")
+    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[])
+    parser.add_argument(
+        "--labels-only", action="store_true", help="look at no image file: before the download"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    add_cache(parser)
+    return parser

@@ -1,0 +1,87 @@
+"""``cxr-tui evaluate``: figures of a session, or of anybody's predictions."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from core.errors import UsageError
+from core.evaluation.part_report import report_of_file, report_of_session
+from core.recipe import EvaluateSettings
+from core.recipe_toml import checked_recipe
+from core.store.session import open_session
+from cxr_tui.auroc_report import print_report
+from cxr_tui.cli import add_places, cache_folder, common_parser
+from cxr_tui.output import print_json
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command."""
+    arguments = _parser().parse_args(argv)
+    if arguments.predictions is not None:
+        report = _of_file(arguments)
+    elif arguments.session is not None:
+        session = open_session(arguments.session, arguments.sessions)
+        report = report_of_session(session, arguments.split, cache_folder(arguments.cache))
+    else:
+        raise UsageError("name a session, or --predictions FILE.csv --labels FILE.csv")
+    if arguments.json:
+        print_json(report)
+    else:
+        print_report(report)
+    return 0
+
+
+def _of_file(arguments: argparse.Namespace) -> dict[str, object]:
+    if arguments.session is not None:
+        raise UsageError("takes a session or --predictions, not both")
+    if arguments.labels is None:
+        raise UsageError(
+            "--predictions needs --labels FILE.csv",
+            why="Scores alone say nothing: they are joined to a label table on Image Index.",
+            remedy="Name NIH's Data_Entry_2017_v2020.csv, or your own table.",
+        )
+    settings = _settings(arguments)
+    report, ignored = report_of_file(
+        arguments.predictions, arguments.labels, settings, test_list=arguments.test_list
+    )
+    if ignored and not arguments.json:
+        sys.stderr.write(f"columns ignored: {', '.join(ignored)}\n")
+    return report
+
+
+def _settings(arguments: argparse.Namespace) -> EvaluateSettings:
+    table = {
+        "bootstrap": arguments.bootstrap,
+        "seed": arguments.seed,
+        "reference": arguments.reference,
+    }
+    return checked_recipe({"evaluate": table}, "cxr-tui evaluate").evaluate
+
+
+def _parser() -> argparse.ArgumentParser:
+    defaults = EvaluateSettings()
+    parser = common_parser(
+        "evaluate",
+        "The figures of a session's predictions, or of anybody's: a CSV with Image Index and "
+        "prob_<Finding> (or <Finding>) columns, joined to a label table.",
+        "cxr-tui evaluate --predictions mine.csv --labels Data_Entry_2017_v2020.csv",
+    )
+    parser.add_argument("session", metavar="SESSION", nargs="?", help="a name or a path")
+    parser.add_argument("--split", choices=("val", "test"), default="test")
+    parser.add_argument("--predictions", metavar="FILE.csv", type=Path)
+    parser.add_argument("--labels", metavar="FILE.csv", type=Path)
+    parser.add_argument(
+        "--test-list",
+        metavar="FILE",
+        type=Path,
+        help="NIH's test_list.txt (default: beside the labels): tells the official test part",
+    )
+    parser.add_argument("--reference", default=defaults.reference, help="a published column")
+    parser.add_argument("--bootstrap", type=int, default=defaults.bootstrap)
+    parser.add_argument("--seed", type=int, default=defaults.seed)
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    add_places(parser)
+    return parser

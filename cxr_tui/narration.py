@@ -1,0 +1,204 @@
+"""A run told on stderr: a line for each thing worth knowing, bars only on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from core import events
+from core.events import Event
+from cxr_tui.plain import duration, visible
+
+_PARTS = ("train", "val", "test")
+
+
+class Narrator:
+    """Called with each event of a run; ``close()`` takes the bars away."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._progress: Progress | None = None
+        self._task: Any = None
+        self._epochs = 0
+        self._done_before = 0
+        self.report: Mapping[str, Any] | None = None
+
+    def starts(self, session: str, epochs: int) -> None:
+        """Name the session before anything is loaded."""
+        self._epochs = epochs
+        self._line("session", session)
+
+    def __call__(self, event: Event) -> None:
+        """Tell the event."""
+        tell = _TELLERS.get(type(event))
+        if tell is not None:
+            tell(self, event)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress, self._task = None, None
+
+    def _line(self, head: str, text: str) -> None:
+        self._console.print(Text(f"{head:<9} {visible(text)}"), soft_wrap=True)
+
+    def _bar(self, what: str, done: int, total: int | None) -> None:
+        """Show how far something is; nothing where stderr is no terminal."""
+        if not sys.stderr.isatty():
+            return
+        if self._progress is None:
+            self._progress = Progress(
+                TextColumn("{task.description:<9}"),
+                BarColumn(bar_width=30),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(),
+                console=self._console,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            self._task = self._progress.add_task(what, total=total, rate="")
+            self._progress.start()
+        self._progress.update(self._task, description=what, completed=done, total=total)
+
+    def _dataset_progress(self, event: events.DatasetProgress) -> None:
+        self._bar(event.stage, event.done, event.total)
+
+    def _dataset(self, event: events.DatasetReady) -> None:
+        self.close()
+        counts = ", ".join(
+            f"{part} {event.images[part]:,} of {event.patients[part]:,} patients" for part in _PARTS
+        )
+        self._line("data", f"{event.table_version}; images: {counts}")
+        for reason, images in event.dropped.items():
+            self._line("", f"{images:,} {reason}")
+
+    def _ingest(self, event: events.IngestProgress) -> None:
+        what = f"waiting for {event.waiting_for}" if event.waiting_for else "ingest"
+        self._bar(what, event.done, event.total)
+        if self._progress is not None:
+            self._progress.update(self._task, rate=f"{event.images_per_second:,.0f} images/s")
+
+    def _ingest_done(self, event: events.IngestDone) -> None:
+        self.close()
+        text = f"{event.images:,} images ready after {duration(event.seconds)}"
+        if event.quarantined:
+            text += f"; {len(event.quarantined):,} quarantined:"
+        self._line("ingest", text)
+        for name, reason in list(event.quarantined.items())[:5]:
+            self._line("", f"{name}: {reason}")
+
+    def _model(self, event: events.ModelReady) -> None:
+        self._line("model", f"{event.weights}")
+        self._line(
+            "", f"{event.device_name}, {event.precision}; {event.steps_per_epoch:,} steps an epoch"
+        )
+        if event.base_rate_loss is not None:
+            self._line(
+                "",
+                f"base rate {event.base_rate_loss:.3f}: the train loss of the best constant answer",
+            )
+
+    def _resumed(self, event: events.Resumed) -> None:
+        self._line("resumed", f"at step {event.step:,}, epoch {event.epoch} ({event.checkpoint})")
+
+    def _epoch(self, event: events.EpochStarted) -> None:
+        self.close()
+        self._bar(f"epoch {event.epoch}", 0, event.steps)
+        self._steps, self._epoch_number = event.steps, event.epoch
+
+    def _step(self, event: events.StepRecorded) -> None:
+        done = event.step - (event.epoch - 1) * self._steps
+        self._bar(f"epoch {event.epoch}", done, self._steps)
+        if self._progress is not None:
+            rate = f"{event.images_per_second:,.1f} images/s  loss {event.train_loss:.3f}"
+            self._progress.update(self._task, rate=rate)
+
+    def _skipped(self, event: events.StepSkipped) -> None:
+        self._line("skipped", f"step {event.step:,}: its {event.what} is not finite")
+
+    def _validation(self, event: events.ValidationProgress) -> None:
+        self._bar(event.part, event.done, event.total)
+
+    def _epoch_done(self, event: events.EpochDone) -> None:
+        self.close()
+        each = "  ".join(
+            f"{name} {'–' if value is None else f'{value:.3f}'}"
+            for name, value in event.auroc.items()
+        )
+        mean = "–" if event.mean_auroc is None else f"{event.mean_auroc:.3f}"
+        self._line(
+            f"{event.epoch}/{self._epochs}",
+            f"train loss {event.train_loss:.3f}  val loss {event.val_loss:.3f}  "
+            f"val AUROC {mean}{' best' if event.is_best else ''}  {duration(event.seconds)}",
+        )
+        self._line("", each)
+
+    def _cut(self, event: events.LearningRateCut) -> None:
+        self._line("rate", f"val loss stalls: learning rate {event.before:g} -> {event.after:g}")
+
+    def _early(self, event: events.EarlyStopped) -> None:
+        self._line("early", f"no better epoch since {event.best_epoch}: training ends")
+
+    def _checkpoint(self, event: events.CheckpointWritten) -> None:
+        if event.reason != "epoch done":
+            self._line("kept", f"checkpoint of step {event.step:,} ({event.reason})")
+
+    def _paused(self, event: events.Paused) -> None:
+        self._line("paused", f"at step {event.step:,}: {event.reason}")
+
+    def _continued(self, event: events.Continued) -> None:
+        self._line("goes on", f"at step {event.step:,}")
+
+    def _warned(self, event: events.Warned) -> None:
+        self._line("warning", f"{event.where}: {event.message}" if event.where else event.message)
+
+    def _test(self, event: events.TestStarted) -> None:
+        self._line("test", f"scoring {event.images:,} images with epoch {event.epoch}")
+
+    def _evaluated(self, event: events.Evaluated) -> None:
+        self.report = event.report
+
+    def _finished(self, event: events.Finished) -> None:
+        self.close()
+        self._line("finished", f"after {duration(event.seconds)}")
+
+    def _stopped(self, event: events.Stopped) -> None:
+        self.close()
+        self._line("stopped", f"after step {event.step:,}: {event.reason}")
+
+    def _failed(self, _event: events.Failed) -> None:
+        self.close()  # the message itself is the program's last word
+
+
+_TELLERS: dict[type[Event], Callable[[Narrator, Any], None]] = {
+    events.DatasetProgress: Narrator._dataset_progress,
+    events.DatasetReady: Narrator._dataset,
+    events.IngestProgress: Narrator._ingest,
+    events.IngestDone: Narrator._ingest_done,
+    events.ModelReady: Narrator._model,
+    events.Resumed: Narrator._resumed,
+    events.EpochStarted: Narrator._epoch,
+    events.StepRecorded: Narrator._step,
+    events.StepSkipped: Narrator._skipped,
+    events.ValidationProgress: Narrator._validation,
+    events.EpochDone: Narrator._epoch_done,
+    events.LearningRateCut: Narrator._cut,
+    events.EarlyStopped: Narrator._early,
+    events.CheckpointWritten: Narrator._checkpoint,
+    events.Paused: Narrator._paused,
+    events.Continued: Narrator._continued,
+    events.Warned: Narrator._warned,
+    events.TestStarted: Narrator._test,
+    events.Evaluated: Narrator._evaluated,
+    events.Finished: Narrator._finished,
+    events.Stopped: Narrator._stopped,
+    events.Failed: Narrator._failed,
+}

@@ -1,0 +1,57 @@
+"""Data on stdout: JSON objects and tables."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cxr_tui.plain import visible
+
+_WIDTH_WITHOUT_TERMINAL = 100
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """One JSON object, readable."""
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def print_table(
+    title: str | None,
+    head: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    left: int = 1,
+    notes: Sequence[str] = (),
+) -> None:
+    """A title, a table whose columns after the first ``left`` are right-aligned, and notes."""
+    console = stdout_console()
+    if title:
+        console.print(Text(visible(title)))
+    if head:
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        for position, name in enumerate(head):
+            table.add_column(
+                Text(name), justify="left" if position < left else "right", no_wrap=position > 0
+            )
+        for row in rows:
+            table.add_row(*(Text(visible(cell)) for cell in row))
+        console.print(table)
+    for note in notes:
+        console.print(Text(f"· {visible(note)}"))
+
+
+def stdout_console() -> Console:
+    """Rich on stdout; plain and of a fixed width where it is no terminal."""
+    is_terminal = sys.stdout.isatty()
+    return Console(
+        file=sys.stdout, width=None if is_terminal else _WIDTH_WITHOUT_TERMINAL, soft_wrap=False
+    )

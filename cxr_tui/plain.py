@@ -1,0 +1,40 @@
+"""Text from files and people, made safe to print."""
+
+from __future__ import annotations
+
+import unicodedata
+
+
+def visible(text: str) -> str:
+    """The text with control characters made visible, so that none of them reaches a terminal.
+
+    Newlines stay; ESC becomes ``␛``, other C0 controls their symbols, C1 controls and
+    direction marks (which could reorder what is read) their code points.
+    """
+    return "".join(_shown(character) for character in text)
+
+
+def _shown(character: str) -> str:
+    code = ord(character)
+    if character == "\n":
+        return character
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "␡"
+    if unicodedata.category(character) in ("Cc", "Cf", "Cs"):
+        return f"\\u{code:04x}"
+    return character
+
+
+def duration(seconds: float) -> str:
+    """A length of time with its unit: ``14 s``, ``14 min``, ``4 h 41``, ``2 d 3 h``."""
+    whole = round(seconds)
+    if whole < 120:
+        return f"{whole} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60:02d}"
+    return f"{minutes // 1440} d {minutes % 1440 // 60} h"

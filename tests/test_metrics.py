@@ -1,0 +1,382 @@
+"""AUROC, AUPRC, their intervals by patient, operating points, and what the table alone reaches."""
+
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from core.errors import RecipeError
+from core.evaluation.intervals import (
+    areas_under_weights,
+    patient_bootstrap,
+    patient_codes,
+    rank_finding,
+)
+from core.evaluation.metrics import auprc, auroc, auroc_by_group, finding_figures
+from core.evaluation.operating_points import called_counts, choose_threshold, parse_rule
+from core.evaluation.table_baseline import TableColumns, table_alone
+from core.findings import FINDINGS
+
+# Few distinct scores, so that ties of every kind occur; unknown labels are common.
+CASES = st.integers(1, 30).flatmap(
+    lambda n: st.tuples(
+        arrays(np.float32, n, elements=st.sampled_from([0.0, 1.0, np.nan])),
+        arrays(np.float32, n, elements=st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])),
+        arrays(np.int64, n, elements=st.integers(0, 6)),
+    )
+)
+
+
+def pairs_in_order(labels, scores, weights):
+    """AUROC by its definition: every pair of a positive and a negative, one at a time."""
+    won = pairs = 0.0
+    for p in np.flatnonzero(labels == 1):
+        for n in np.flatnonzero(labels == 0):
+            weight = weights[p] * weights[n]
+            pairs += weight
+            won += weight * ((scores[p] > scores[n]) + 0.5 * (scores[p] == scores[n]))
+    return won / pairs if pairs else None
+
+
+@settings(deadline=None)
+@given(CASES)
+def test_auroc_is_the_share_of_pairs_in_the_right_order(case):
+    labels, scores, _ = case
+    expected = pairs_in_order(labels, scores, np.ones(len(labels)))
+    assert auroc(labels, scores) == (None if expected is None else pytest.approx(expected))
+
+
+@settings(deadline=None)
+@given(CASES, st.integers(0, 2**32 - 1))
+def test_areas_under_patient_weights_are_those_of_sklearn_and_of_a_count_of_pairs(case, seed):
+    labels, scores, patients = case
+    codes, num_patients = patient_codes(patients)
+    ranked = rank_finding(labels, scores, codes, num_patients)
+    known = ~np.isnan(labels)
+    if ranked is None:
+        assert len(set(labels[known])) < 2
+        return
+    weights_PB = np.random.default_rng(seed).integers(0, 4, (num_patients, 5)).astype(float)
+    auroc_B, auprc_B = areas_under_weights(ranked, weights_PB)
+    for draw in range(5):
+        weights = weights_PB[codes, draw]
+        expected = pairs_in_order(labels, scores, weights)
+        if expected is None:
+            assert np.isnan(auroc_B[draw])
+            assert np.isnan(auprc_B[draw])
+            continue
+        y, s, w = labels[known], scores[known], weights[known]
+        assert auroc_B[draw] == pytest.approx(expected)
+        assert auroc_B[draw] == pytest.approx(roc_auc_score(y, s, sample_weight=w))
+        assert auprc_B[draw] == pytest.approx(average_precision_score(y, s, sample_weight=w))
+        assert auroc(labels, scores, weights) == pytest.approx(expected)
+        assert auprc(labels, scores, weights) == pytest.approx(auprc_B[draw])
+
+
+def test_unknown_labels_are_neither_positive_nor_negative():
+    labels = np.array([1, 0, np.nan, np.nan, 1, 0], dtype=np.float32)
+    scores = np.array([0.9, 0.1, 0.0, 1.0, 0.4, 0.6])
+    figures = finding_figures(labels, scores, np.arange(6))
+    assert (figures.positives, figures.negatives, figures.prevalence) == (2, 2, 0.5)
+    assert figures.auroc == 0.75
+
+
+@pytest.mark.parametrize(
+    ("labels", "note"),
+    [
+        ([0, 0, np.nan], "no positive image in test: AUROC needs both"),
+        ([1, 1, np.nan], "no negative image in test: AUROC needs both"),
+        ([np.nan] * 3, "no known label in test: AUROC needs positive and negative images"),
+    ],
+)
+def test_one_class_has_no_auroc_and_says_why(labels, note):
+    figures = finding_figures(np.array(labels), np.array([0.1, 0.2, 0.3]), np.arange(3))
+    assert figures.auroc is None
+    assert figures.auprc is None
+    assert figures.notes == (note,)
+
+
+def test_scores_cut_to_integers_have_an_auroc_of_a_half_and_a_note_that_names_the_mistake():
+    labels = np.tile([0.0, 1.0], 100)
+    probabilities = np.linspace(0.01, 0.9, 200)
+    figures = finding_figures(labels, probabilities.astype(int), np.arange(200))
+    assert figures.auroc == 0.5
+    assert ".astype(int)" in figures.notes[0]
+
+
+def test_thresholded_scores_get_a_note_and_probabilities_do_not():
+    labels = np.tile([0.0, 1.0], 100)
+    probabilities = np.linspace(0.01, 0.9, 200)
+    assert (
+        "two values, 0 and 1"
+        in finding_figures(labels, probabilities > 0.5, np.arange(200)).notes[0]
+    )
+    assert finding_figures(labels, probabilities, np.arange(200)).notes == ()
+
+
+def test_close_float32_scores_are_not_tied():
+    smallest = np.float32(1e-45)
+    scores = np.array([0.0, smallest, 2 * smallest, 3 * smallest], dtype=np.float32)
+    assert auroc(np.array([0.0, 0.0, 1.0, 1.0]), scores) == 1.0
+
+
+def test_auroc_within_a_view_sees_only_its_images():
+    labels = np.array([1, 0, 1, 0, 1])
+    scores = np.array([0.9, 0.1, 0.2, 0.8, 0.5])
+    views = np.array(["PA", "PA", "AP", "AP", ""], dtype=object)
+    assert auroc_by_group(labels, scores, views, ("PA", "AP", "LL")) == {
+        "PA": 1.0,
+        "AP": 0.0,
+        "LL": None,
+    }
+    assert auroc_by_group(labels, scores, None, ("PA",)) == {"PA": None}
+
+
+# Intervals
+
+
+def drawn_hospital(seed=0, patients=120, images_each=6, findings=3, patient_share=0.7):
+    """Images of one patient look alike: a share of a score's noise is the patient's."""
+    rng = np.random.default_rng(seed)
+    owners = np.repeat(np.arange(patients), images_each)
+    ill = (rng.random((patients, findings)) < 0.3)[owners]
+    patient_noise = rng.normal(size=(patients, findings))[owners]
+    image_noise = rng.normal(size=ill.shape)
+    noise = np.sqrt(patient_share) * patient_noise + np.sqrt(1 - patient_share) * image_noise
+    return ill.astype(np.float32), (ill + noise).astype(np.float32), owners
+
+
+def widths(intervals):
+    return np.array([high - low for low, high in intervals])
+
+
+def test_copies_of_a_patients_images_add_no_certainty():
+    labels, scores, patients = drawn_hospital()
+    once = patient_bootstrap(labels, scores, patients, draws=200)
+    copied = [np.repeat(array, 5, axis=0) for array in (labels, scores, patients)]
+    five_times = patient_bootstrap(*copied, draws=200)
+    np.testing.assert_allclose(five_times.auroc_F, once.auroc_F, rtol=1e-12)
+    np.testing.assert_allclose(five_times.auprc_F, once.auprc_F, rtol=1e-12)
+    np.testing.assert_allclose(five_times.mean_auroc, once.mean_auroc, rtol=1e-12)
+
+
+def test_an_interval_by_patient_is_wider_than_one_by_image_where_images_are_alike():
+    labels, scores, patients = drawn_hospital()
+    by_patient = patient_bootstrap(labels, scores, patients, draws=300)
+    by_image = patient_bootstrap(labels, scores, np.arange(len(patients)), draws=300)
+    assert (widths(by_patient.auroc_F) > 1.4 * widths(by_image.auroc_F)).all()
+
+
+def test_intervals_by_patient_hold_the_truth_as_often_as_they_say():
+    truth = np.mean(
+        [
+            auroc(labels[:, 0], scores[:, 0])
+            for labels, scores, _ in (drawn_hospital(seed, 4000, 1, 1) for seed in range(4))
+        ]
+    )
+    held = []
+    for seed in range(200):
+        labels, scores, patients = drawn_hospital(1000 + seed, findings=1)
+        low, high = patient_bootstrap(labels, scores, patients, draws=200).auroc_F[0]
+        held.append(low <= truth <= high)
+    assert 0.89 <= np.mean(held) <= 0.985
+
+
+def test_where_each_patient_has_one_image_the_interval_is_as_wide_as_delongs():
+    labels, scores, patients = drawn_hospital(patients=2000, images_each=1, findings=1)
+    positives, negatives = scores[labels == 1], scores[labels == 0]
+    above = positives[:, None] > negatives[None, :]
+    variance = above.mean(axis=1).var() / len(positives) + above.mean(axis=0).var() / len(negatives)
+    (width,) = widths(patient_bootstrap(labels, scores, patients, draws=4000).auroc_F)
+    assert width == pytest.approx(2 * 1.96 * np.sqrt(variance), rel=0.06)
+
+
+def test_the_means_interval_lies_between_those_of_a_good_and_a_bad_finding():
+    labels, scores, patients = drawn_hospital(findings=2)
+    scores[:, 1] = np.random.default_rng(0).random(len(patients))
+    both = patient_bootstrap(labels, scores, patients, draws=500)
+    (good_low, good_high), (bad_low, bad_high) = both.auroc_F
+    low, high = both.mean_auroc
+    assert bad_high < low < high < good_low
+    assert (low + high) / 2 == pytest.approx(
+        (good_low + good_high + bad_low + bad_high) / 4, abs=0.01
+    )
+
+
+def test_intervals_are_the_same_for_a_seed_whatever_the_order_of_images():
+    labels, scores, patients = drawn_hospital()
+    first = patient_bootstrap(labels, scores, patients, draws=150, seed=3)
+    order = np.random.default_rng(0).permutation(len(patients))
+    assert patient_bootstrap(labels, scores, patients, draws=150, seed=3) == first
+    shuffled = patient_bootstrap(labels[order], scores[order], patients[order], draws=150, seed=3)
+    np.testing.assert_allclose(shuffled.auroc_F, first.auroc_F, rtol=1e-12)
+    other = patient_bootstrap(labels, scores, patients, draws=150, seed=4)
+    assert other.auroc_F != first.auroc_F
+
+
+def test_the_means_interval_uses_the_same_draws_for_all_findings():
+    labels, scores, patients = drawn_hospital(findings=1)
+    twice = patient_bootstrap(labels[:, [0, 0]], scores[:, [0, 0]], patients, draws=200)
+    # The mean of a finding and its copy is that finding; separate draws would narrow it.
+    assert twice.mean_auroc == pytest.approx(twice.auroc_F[0])
+
+
+def test_the_mean_rests_on_draws_in_which_every_finding_is_defined():
+    labels, scores, patients = drawn_hospital()
+    labels[:, 2] = np.where(patients < 3, 1.0, 0.0)  # three positive patients: lost in 5 % of draws
+    rare = patient_bootstrap(labels, scores, patients, draws=1000)
+    assert 900 < rare.mean_draws < 990
+    assert rare.mean_auroc is not None
+    assert rare.mean_findings == (0, 1, 2)
+
+
+def test_a_finding_with_one_class_takes_no_part_in_the_mean():
+    labels, scores, patients = drawn_hospital()
+    without = patient_bootstrap(labels[:, :2], scores[:, :2], patients, draws=100)
+    labels[:, 2] = 0
+    undefined = patient_bootstrap(labels, scores, patients, draws=100)
+    assert undefined.auroc_F[2] is None
+    assert undefined.mean_findings == (0, 1)
+    assert undefined.mean_auroc == without.mean_auroc
+
+
+def test_positives_of_one_patient_have_no_interval():
+    labels, scores, patients = drawn_hospital()
+    labels[:, 0] = patients == 7
+    intervals = patient_bootstrap(labels, scores, patients, draws=100)
+    assert intervals.auroc_F[0] is None
+    assert intervals.auprc_F[0] is None
+    assert "one patient" in intervals.reasons_F[0]
+
+
+def test_no_draws_give_no_intervals():
+    intervals = patient_bootstrap(*drawn_hospital(), draws=0)
+    assert intervals.auroc_F == (None, None, None)
+    assert intervals.mean_auroc is None
+    assert intervals.reasons_F == (None, None, None)
+
+
+# Operating points
+
+
+@settings(deadline=None)
+@given(CASES, st.sampled_from(["youden", "sensitivity=0.8", "specificity=0.8"]))
+def test_a_chosen_threshold_is_the_best_of_all_by_its_rule(case, text):
+    labels, scores, _ = case
+    threshold = choose_threshold(parse_rule(text), labels, scores)
+    counts = [called_counts(cut, labels, scores) for cut in np.unique(scores[~np.isnan(labels)])]
+    if threshold.value is None:
+        assert threshold.reason
+        known = labels[~np.isnan(labels)]
+        if len(set(known)) == 2 and text == "youden":
+            assert max(c.sensitivity + c.specificity - 1 for c in counts) <= 1e-9
+        if len(set(known)) == 2 and text == "specificity=0.8":
+            assert max(c.specificity for c in counts) < 0.8
+        return
+    chosen = called_counts(threshold.value, labels, scores)
+    assert threshold.sensitivity == pytest.approx(chosen.sensitivity)
+    assert threshold.specificity == pytest.approx(chosen.specificity)
+    if text == "youden":
+        best = max(c.sensitivity + c.specificity for c in counts)
+        assert chosen.sensitivity + chosen.specificity == pytest.approx(best)
+    elif text == "sensitivity=0.8":
+        assert chosen.sensitivity >= 0.8 - 1e-9
+        fitting = [c.specificity for c in counts if c.sensitivity >= 0.8 - 1e-9]
+        assert chosen.specificity == pytest.approx(max(fitting))
+    else:
+        assert chosen.specificity >= 0.8 - 1e-9
+        fitting = [c.sensitivity for c in counts if c.specificity >= 0.8 - 1e-9]
+        assert chosen.sensitivity == pytest.approx(max(fitting))
+
+
+def test_predictive_values_are_shares_of_what_was_called_and_what_was_not():
+    labels = np.array([1, 1, 1, 0, 0, 0, 0, np.nan])
+    scores = np.array([0.9, 0.8, 0.1, 0.7, 0.2, 0.2, 0.1, 0.9])
+    counts = called_counts(0.7, labels, scores)
+    assert (counts.true_positives, counts.false_negatives) == (2, 1)
+    assert (counts.false_positives, counts.true_negatives) == (1, 3)
+    assert counts.ppv == pytest.approx(2 / 3)
+    assert counts.npv == pytest.approx(3 / 4)
+    assert called_counts(2.0, labels, scores).ppv is None
+
+
+@pytest.mark.parametrize("text", ["yuden", "sensitivity", "sensitivity=90", "specificity=x", ""])
+def test_a_wrong_rule_is_refused_with_its_key(text):
+    with pytest.raises(RecipeError, match=r"evaluate\.operating_point"):
+        parse_rule(text)
+
+
+# The table alone
+
+
+def drawn_table(seed, images=2000):
+    rng = np.random.default_rng(seed)
+    columns = TableColumns(
+        age_years=np.where(rng.random(images) < 0.05, np.nan, rng.integers(1, 95, images)),
+        sex=rng.choice(np.array(["M", "F", ""], dtype=object), images),
+        view=rng.choice(np.array(["PA", "AP"], dtype=object), images),
+        follow_up=rng.integers(0, 30, images),
+    )
+    by_view = rng.random(images) < np.where(columns.view == "AP", 0.5, 0.1)
+    by_chance = rng.random(images) < 0.3
+    return columns, np.stack([by_view, by_chance, np.zeros(images)], axis=1).astype(np.float32)
+
+
+def test_the_table_alone_finds_what_follows_from_the_view_and_nothing_where_nothing_is():
+    (train, train_labels), (test, test_labels) = drawn_table(0), drawn_table(1)
+    alone = table_alone(train, test, train_labels, test_labels, ("Edema", "Mass", "Hernia"))
+    assert alone.auroc_by_finding["Edema"] > 0.68
+    assert abs(alone.auroc_by_finding["Mass"] - 0.5) < 0.06
+    assert alone.auroc_by_finding["Hernia"] is None
+    assert alone.mean == pytest.approx(
+        (alone.auroc_by_finding["Edema"] + alone.auroc_by_finding["Mass"]) / 2
+    )
+    assert alone == table_alone(train, test, train_labels, test_labels, ("Edema", "Mass", "Hernia"))
+
+
+def test_the_table_alone_is_left_out_with_the_reason_where_it_lacks_something():
+    columns, labels = drawn_table(0, images=20)
+    without_view = TableColumns(columns.age_years, columns.sex, None, columns.follow_up)
+    findings = ("Edema", "Mass", "Hernia")
+    missing = table_alone(columns, without_view, labels, labels, findings)
+    assert missing.mean is None
+    assert missing.reason == "the label table has no view position column"
+    no_train = table_alone(None, columns, None, labels, findings)
+    assert no_train.reason == "there is no train part to fit on"
+    assert no_train.auroc_by_finding == dict.fromkeys(findings)
+
+
+def test_on_nihs_official_split_the_table_alone_reaches_what_was_measured():
+    folder = os.environ.get("CXR_NIH_DIR")
+    if not folder:
+        pytest.skip("CXR_NIH_DIR is unset: the NIH tables are not here")
+    nih = Path(folder)
+    with (nih / "Data_Entry_2017_v2020.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    in_test_names = set((nih / "test_list.txt").read_text().split())
+    in_test = np.array([row["Image Index"] in in_test_names for row in rows])
+    labels = np.array(
+        [[f in row["Finding Labels"].split("|") for f in FINDINGS] for row in rows],
+        dtype=np.float32,
+    )
+
+    def columns(mask):
+        chosen = [row for row, keep in zip(rows, mask, strict=True) if keep]
+        return TableColumns(
+            age_years=np.array([float(row["Patient Age"]) for row in chosen]),
+            sex=np.array([row["Patient Gender"] for row in chosen], dtype=object),
+            view=np.array([row["View Position"] for row in chosen], dtype=object),
+            follow_up=np.array([int(row["Follow-up #"]) for row in chosen]),
+        )
+
+    alone = table_alone(
+        columns(~in_test), columns(in_test), labels[~in_test], labels[in_test], FINDINGS
+    )
+    assert 0.61 < alone.mean < 0.65
+    assert 0.75 < alone.auroc_by_finding["Hernia"] < 0.92

@@ -1,0 +1,429 @@
+"""The phantom through its door: NIH's layout and quirks, known truth, byte for byte."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from core.data.phantom import PhantomCounts, write_phantom
+from core.data.phantom.cohort import Patient, Visit, draw_cohort
+from core.data.phantom.imaging import lesions_on_image, render
+from core.data.phantom.lesions import Lesion
+from core.data.phantom.streams import image_stream, patient_stream
+from core.errors import DataError, UsageError
+from core.findings import FINDINGS
+
+NIH_MEDIAN_BOXES = {
+    "Atelectasis": (171, 118),
+    "Cardiomegaly": (478, 382),
+    "Effusion": (208, 277),
+    "Infiltration": (228, 265),
+    "Mass": (120, 141),
+    "Nodule": (70, 68),
+    "Pneumonia": (229, 275),
+    "Pneumothorax": (201, 206),
+}
+PATIENTS = 60
+
+
+@dataclass(frozen=True)
+class Written:
+    """A phantom on disk, read back with nothing but the csv module."""
+
+    folder: Path
+    counts: PhantomCounts
+    progress: list[tuple[int, int]]
+
+    def rows(self, name: str) -> list[dict[str, str]]:
+        with (self.folder / name).open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    def names(self, name: str) -> list[str]:
+        return (self.folder / name).read_text().split("\n")
+
+    @property
+    def files(self) -> dict[str, Path]:
+        return {path.name: path for path in self.folder.glob("images_*/images/*.png")}
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> Written:
+    folder = tmp_path_factory.mktemp("phantom") / "nih"
+    progress: list[tuple[int, int]] = []
+    counts = write_phantom(
+        folder,
+        patients=PATIENTS,
+        size_px=48,
+        seed=3,
+        progress=lambda done, total: progress.append((done, total)),
+    )
+    return Written(folder, counts, progress)
+
+
+@pytest.fixture(scope="module")
+def large_phantom(tmp_path_factory: pytest.TempPathFactory) -> Written:
+    """Many patients, small images: for whatever is counted."""
+    folder = tmp_path_factory.mktemp("large_phantom") / "nih"
+    return Written(folder, write_phantom(folder, patients=500, size_px=32, seed=0), [])
+
+
+def test_the_files_are_those_of_nih_and_the_truth(phantom: Written) -> None:
+    assert {path.name for path in phantom.folder.iterdir() if path.is_file()} == {
+        "Data_Entry_2017_v2020.csv",
+        "BBox_List_2017.csv",
+        "train_val_list.txt",
+        "test_list.txt",
+        "truth.csv",
+    }
+    folders = sorted(path.name for path in phantom.folder.iterdir() if path.is_dir())
+    assert len(folders) >= 2
+    assert folders == [f"images_{n:03d}" for n in range(1, len(folders) + 1)]
+    # Beside it, nothing is left of the making.
+    assert [path.name for path in phantom.folder.parent.iterdir()] == ["nih"]
+
+
+def test_tables_have_the_headers_of_nih_where_its_files_are_at_hand(phantom: Written) -> None:
+    where = os.environ.get("CXR_NIH_DIR")
+    if not where:
+        pytest.skip("CXR_NIH_DIR is not set: no copy of NIH's tables to compare with")
+    for name in ("Data_Entry_2017_v2020.csv", "BBox_List_2017.csv"):
+        with (
+            (Path(where) / name).open(newline="") as real,
+            (phantom.folder / name).open(newline="") as ours,
+        ):
+            assert ours.readline() == real.readline()
+
+
+def test_the_box_table_is_ragged_and_says_infiltrate(large_phantom: Written) -> None:
+    lines = (large_phantom.folder / "BBox_List_2017.csv").read_text().splitlines()
+    assert lines[0] == "Image Index,Finding Label,Bbox [x,y,w,h],,,"
+    spellings = {line.split(",")[1] for line in lines[1:]}
+    assert spellings == (set(NIH_MEDIAN_BOXES) - {"Infiltration"}) | {"Infiltrate"}
+    assert {len(line.split(",")) for line in lines[1:]} == {6}
+    assert len(lines) - 1 == large_phantom.counts.boxes
+
+
+def test_label_rows_are_written_as_nih_writes_them(phantom: Written) -> None:
+    rows = phantom.rows("Data_Entry_2017_v2020.csv")
+    assert len(rows) == phantom.counts.images
+    assert len({row["Patient ID"] for row in rows}) == phantom.counts.patients == PATIENTS
+    for row in rows:
+        named = re.fullmatch(r"(\d{8})_(\d{3})\.png", row["Image Index"])
+        assert named is not None
+        assert int(named[1]) == int(row["Patient ID"])
+        assert int(named[2]) - int(row["Follow-up #"]) in (0, 1)
+        labels = row["Finding Labels"].split("|")
+        assert labels == ["No Finding"] or (
+            labels == sorted(labels) and set(labels) <= set(FINDINGS)
+        )
+        assert row["View Position"] in ("PA", "AP")
+        assert row["Patient Gender"] in ("F", "M")
+        assert 0 <= int(row["Patient Age"]) <= 95
+        assert 1000 < int(row["OriginalImage[Width"]) < 4000
+        assert 0.1 < float(row["OriginalImagePixelSpacing[x"]) < 0.2
+    assert any("|" in row["Finding Labels"] for row in rows)
+
+
+def test_lists_cover_all_images_and_end_without_a_newline(phantom: Written) -> None:
+    train_val, test = phantom.names("train_val_list.txt"), phantom.names("test_list.txt")
+    assert "" not in train_val + test
+    in_table = [row["Image Index"] for row in phantom.rows("Data_Entry_2017_v2020.csv")]
+    assert sorted(train_val + test) == sorted(in_table) == sorted(phantom.files)
+    assert len(set(in_table)) == len(in_table)
+
+
+def test_no_patient_is_in_both_lists(large_phantom: Written) -> None:
+    patients = [
+        {name[:8] for name in large_phantom.names(f"{part}_list.txt")}
+        for part in ("train_val", "test")
+    ]
+    assert not patients[0] & patients[1]
+    assert 0.25 < len(patients[1]) / 500 < 0.35
+
+
+def test_images_are_grey_but_for_a_few_with_four_channels(phantom: Written) -> None:
+    modes = []
+    for path in phantom.files.values():
+        with Image.open(path) as image:
+            assert image.size == (48, 48)
+            assert image.format == "PNG"
+            modes.append(image.mode)
+            pixels = np.asarray(image)
+            if image.mode == "RGBA":
+                assert (pixels[..., :3] == pixels[..., :1]).all()
+                assert (pixels[..., 3] == 255).all()
+    assert set(modes) == {"L", "RGBA"}
+    assert modes.count("RGBA") < 0.05 * len(modes)
+
+
+def test_boxes_lie_inside_the_image_and_belong_to_labelled_findings(
+    large_phantom: Written,
+) -> None:
+    labels = {
+        row["Image Index"]: row["Finding Labels"].split("|")
+        for row in large_phantom.rows("Data_Entry_2017_v2020.csv")
+    }
+    drawn: dict[str, set[str]] = {name: set() for name in labels}
+    for row in large_phantom.rows("truth.csv"):
+        x, y, w, h = (float(row[side]) for side in "xywh")
+        assert x >= 0
+        assert y >= 0
+        assert w > 0
+        assert h > 0
+        assert x + w <= 1024
+        assert y + h <= 1024
+        drawn[row["Image Index"]].add(row["finding"])
+    # Every label has a lesion, and every lesion its label.
+    assert drawn == {name: set(found) - {"No Finding"} for name, found in labels.items()}
+
+
+def test_the_box_table_is_the_truth_of_the_test_part(large_phantom: Written) -> None:
+    test = set(large_phantom.names("test_list.txt"))
+    expected = {
+        (row["Image Index"], row["finding"], *(row[side] for side in "xywh"))
+        for row in large_phantom.rows("truth.csv")
+        if row["Image Index"] in test and row["finding"] in NIH_MEDIAN_BOXES
+    }
+    lines = (large_phantom.folder / "BBox_List_2017.csv").read_text().splitlines()[1:]
+    boxed = [tuple(line.replace("Infiltrate", "Infiltration").split(",")) for line in lines]
+    assert set(boxed) == expected
+    assert len(boxed) == len(expected)
+
+
+@pytest.mark.parametrize("finding", sorted(NIH_MEDIAN_BOXES))
+def test_lesions_have_the_median_size_of_nihs_boxes(large_phantom: Written, finding: str) -> None:
+    rows = [row for row in large_phantom.rows("truth.csv") if row["finding"] == finding]
+    assert len(rows) >= 60
+    sizes = tuple(median(float(row[side]) for row in rows) for side in "wh")
+    assert sizes == pytest.approx(NIH_MEDIAN_BOXES[finding], rel=0.12)
+
+
+def test_a_wide_heart_is_wider_than_half_the_chest(large_phantom: Written) -> None:
+    cohort = {patient.number: patient for patient in draw_cohort(500, 0)}
+    for row in large_phantom.rows("truth.csv"):
+        if row["finding"] == "Cardiomegaly":
+            chest = cohort[int(row["Image Index"][:8])].chest
+            assert float(row["w"]) / (2 * chest.half_width) > 0.5
+
+
+def test_prevalence_is_high_and_the_test_part_is_iller(large_phantom: Written) -> None:
+    rows = large_phantom.rows("Data_Entry_2017_v2020.csv")
+    test = set(large_phantom.names("test_list.txt"))
+
+    def prevalence(finding: str, part: list[dict[str, str]]) -> float:
+        return sum(finding in row["Finding Labels"].split("|") for row in part) / len(part)
+
+    for finding in ("Cardiomegaly", "Effusion", "Mass", "Pneumothorax", "Nodule"):
+        assert 0.13 < prevalence(finding, rows) < 0.22
+    assert 0.01 < prevalence("Hernia", rows) < 0.045
+    assert 0.33 < prevalence("No Finding", rows) < 0.47
+    in_test = [row for row in rows if row["Image Index"] in test]
+    in_train = [row for row in rows if row["Image Index"] not in test]
+    assert prevalence("No Finding", in_test) < prevalence("No Finding", in_train) - 0.03
+    assert 0.33 < sum(row["View Position"] == "AP" for row in rows) / len(rows) < 0.47
+    assert 2.6 < len(rows) / 500 < 3.4
+
+
+def test_findings_mostly_stay_from_one_follow_up_to_the_next(large_phantom: Written) -> None:
+    had = stayed = 0
+    before: tuple[str, set[str]] = ("", set())
+    for row in large_phantom.rows("Data_Entry_2017_v2020.csv"):
+        now = set(row["Finding Labels"].split("|")) - {"No Finding"}
+        if row["Patient ID"] == before[0] and before[1] and now:
+            had, stayed = had + len(before[1]), stayed + len(before[1] & now)
+        before = (row["Patient ID"], now)
+    assert 0.7 < stayed / had < 0.95
+
+
+def test_the_same_seed_gives_the_same_bytes_whatever_the_number_of_threads(
+    phantom: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for threads in (1, 5):
+        monkeypatch.setattr(os, "cpu_count", lambda threads=threads: threads)
+        again = tmp_path / f"threads_{threads}"
+        assert write_phantom(again, patients=PATIENTS, size_px=48, seed=3) == phantom.counts
+        assert digests(again) == digests(phantom.folder)
+
+
+def test_another_seed_gives_another_set(phantom: Written, tmp_path: Path) -> None:
+    write_phantom(tmp_path / "other", patients=4, size_px=48, seed=4)
+    ours = digests(phantom.folder)
+    for name, digest in digests(tmp_path / "other").items():
+        assert ours.get(name) != digest
+
+
+def test_labels_and_boxes_do_not_depend_on_the_image_size(tmp_path: Path) -> None:
+    for size_px in (32, 40):
+        write_phantom(tmp_path / str(size_px), patients=6, size_px=size_px, seed=9)
+    small, large = digests(tmp_path / "32"), digests(tmp_path / "40")
+    assert {name for name in small if small[name] == large[name]} == {
+        name for name in small if not name.endswith(".png")
+    }
+
+
+def test_progress_is_told_up_to_the_last_image(phantom: Written) -> None:
+    total = phantom.counts.images
+    assert phantom.progress[-1] == (total, total)
+    assert [done for done, _ in phantom.progress] == sorted({done for done, _ in phantom.progress})
+    assert len(phantom.progress) > 3
+
+
+Scene = tuple[Patient, Visit, tuple[Lesion, ...]]
+SCENE_PX = 128
+
+
+def draw(scene: Scene, lesions: tuple[Lesion, ...]) -> npt.NDArray[np.float32]:
+    """One image of the scene's patient with only these lesions painted into it."""
+    patient, visit, _ = scene
+    stream = image_stream(0, patient.number, visit.follow_up)
+    chest, _ = lesions_on_image(patient.chest, patient.sites_at(visit), stream, view=visit.view)
+    return render(
+        chest,
+        lesions,
+        size_px=SCENE_PX,
+        view=visit.view,
+        patient_stream=patient_stream(0, patient.number),
+        stream=stream,
+    ).astype(np.float32)
+
+
+def scenes_with(finding: str, most: int) -> Iterator[Scene]:
+    for patient in draw_cohort(200, 0):
+        for visit in patient.visits:
+            if finding in visit.findings and most:
+                most -= 1
+                stream = image_stream(0, patient.number, visit.follow_up)
+                _, lesions = lesions_on_image(
+                    patient.chest, patient.sites_at(visit), stream, view=visit.view
+                )
+                yield patient, visit, lesions
+
+
+def inside(lesions: tuple[Lesion, ...]) -> npt.NDArray[np.bool_]:
+    mask_SS = np.zeros((SCENE_PX, SCENE_PX), dtype=np.bool_)
+    for lesion in lesions:
+        x, y, w, h = (
+            side * SCENE_PX / 1024
+            for side in (lesion.box.x, lesion.box.y, lesion.box.w, lesion.box.h)
+        )
+        mask_SS[int(y) : int(np.ceil(y + h)), int(x) : int(np.ceil(x + w))] = True
+    return mask_SS
+
+
+@pytest.mark.parametrize(
+    "finding", [name for name in FINDINGS if name not in ("Cardiomegaly", "Emphysema")]
+)
+def test_a_lesion_changes_the_pixels_in_its_box_and_no_others(finding: str) -> None:
+    for scene in scenes_with(finding, 4):
+        _, _, lesions = scene
+        own = tuple(lesion for lesion in lesions if lesion.finding == finding)
+        # Alone on this chest: elsewhere another finding may cover it.
+        change_SS = np.abs(draw(scene, own) - draw(scene, ()))
+        box_SS = inside(own)
+        assert change_SS.max() > 12
+        assert change_SS[box_SS].mean() > 1.5
+        assert change_SS[box_SS].sum() > 0.9 * change_SS.sum()
+
+
+@pytest.mark.parametrize("finding", ["Cardiomegaly", "Emphysema"])
+def test_a_changed_chest_shows_in_its_box(finding: str) -> None:
+    for patient, visit, lesions in scenes_with(finding, 4):
+        stream = image_stream(0, patient.number, visit.follow_up)
+        images = []
+        for sites in ([lesion.site for lesion in lesions if lesion.finding == finding], []):
+            chest, drawn = lesions_on_image(patient.chest, sites, stream, view=visit.view)
+            images.append(
+                render(
+                    chest,
+                    drawn,
+                    size_px=SCENE_PX,
+                    view=visit.view,
+                    patient_stream=patient_stream(0, patient.number),
+                    stream=stream,
+                ).astype(np.float32)
+            )
+        own = tuple(lesion for lesion in lesions if lesion.finding == finding)
+        assert np.abs(images[0] - images[1])[inside(own)].mean() > 4
+
+
+def test_a_folder_that_is_not_empty_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(DataError, match="not empty"):
+        write_phantom(tmp_path, patients=2, size_px=32, seed=0)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+    with pytest.raises(DataError, match="a file, not a folder"):
+        write_phantom(tmp_path / "thesis.txt", patients=2, size_px=32, seed=0)
+
+
+def test_an_empty_folder_is_used_also_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "scratch")
+    write_phantom(tmp_path / "link", patients=2, size_px=32, seed=0)
+    assert (tmp_path / "scratch" / "truth.csv").is_file()
+    assert (tmp_path / "link").is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("patients", "size_px", "seed"), [(1, 64, 0), (2, 16, 0), (2, 2048, 0), (2, 64, -1)]
+)
+def test_numbers_out_of_bounds_are_refused(
+    tmp_path: Path, patients: int, size_px: int, seed: int
+) -> None:
+    with pytest.raises(UsageError, match="must be"):
+        write_phantom(tmp_path / "new", patients=patients, size_px=size_px, seed=seed)
+    assert not (tmp_path / "new").exists()
+
+
+def test_when_the_disk_is_full_nothing_is_left_behind(tmp_path: Path) -> None:
+    pytest.importorskip("resource", reason="file size limits are a matter of Unix")
+    # A limit on file size stands in for the disk: a real write fails, in the middle of the set.
+    script = """
+import resource, sys
+from pathlib import Path
+from core.data.phantom import write_phantom
+from core.errors import DataError
+resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
+try:
+    write_phantom(Path(sys.argv[1]), patients=20, size_px=64, seed=0)
+except DataError as error:
+    sys.exit(error.exit_code)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "deep" / "nih")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3, done.stderr
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert list((tmp_path / "deep").iterdir()) == []
+
+
+def test_stopping_it_leaves_nothing_behind(tmp_path: Path) -> None:
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_phantom(tmp_path / "nih", patients=40, size_px=32, seed=0, progress=stop)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,264 @@
+"""The evaluation of the contract: what stands beside every figure, and what it never says."""
+
+import json
+
+import numpy as np
+import pytest
+
+from core.errors import RecipeError
+from core.evaluation.metrics import auroc
+from core.evaluation.predictions import Predictions
+from core.evaluation.references import load_references, reference_for
+from core.evaluation.report import EvaluationContext, evaluate
+from core.evaluation.table_baseline import TableAlone
+from core.findings import FINDINGS
+
+
+def predictions_of(
+    seed=0, patients=200, images_each=3, findings=("Mass", "Hernia"), prevalence=0.3
+):
+    rng = np.random.default_rng(seed)
+    images = patients * images_each
+    labels = (rng.random((images, len(findings))) < prevalence).astype(np.float32)
+    scores = 1 / (1 + np.exp(-(labels + rng.normal(size=labels.shape))))
+    return Predictions(
+        images=np.array([f"{row:08d}.png" for row in range(images)], dtype=object),
+        patients=np.repeat(np.arange(patients), images_each),
+        findings=findings,
+        labels_NF=labels,
+        scores_NF=scores.astype(np.float32),
+    )
+
+
+def evaluated(predictions=None, **context):
+    report = evaluate(
+        predictions or predictions_of(), EvaluationContext(**{"bootstrap": 100} | context)
+    )
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+    return report
+
+
+def with_labels(predictions, column, labels):
+    labels_NF = predictions.labels_NF.copy()
+    labels_NF[:, column] = labels
+    return Predictions(
+        predictions.images,
+        predictions.patients,
+        predictions.findings,
+        labels_NF,
+        predictions.scores_NF,
+    )
+
+
+def test_a_report_has_every_key_of_the_contract():
+    report = evaluated()
+    assert {
+        "split",
+        "images",
+        "patients",
+        "findings",
+        "mean_auroc",
+        "mean_auroc_ci",
+        "warnings",
+    } <= set(report)
+    assert (report["split"], report["images"], report["patients"]) == ("test", 600, 200)
+    mass = report["findings"]["Mass"]
+    assert {
+        "positives",
+        "negatives",
+        "positive_patients",
+        "prevalence",
+        "auroc",
+        "auroc_ci",
+    } <= set(mass)
+    assert {"auprc", "auprc_ci", "auroc_by_view", "note"} <= set(mass)
+    assert mass["positives"] + mass["negatives"] == 600
+    assert mass["auroc_ci"][0] < mass["auroc"] < mass["auroc_ci"][1]
+    assert mass["auprc_ci"][0] < mass["auprc"] < mass["auprc_ci"][1]
+    assert report["mean_auroc_ci"][0] < report["mean_auroc"] < report["mean_auroc_ci"][1]
+    assert report["labels_note"] == "Labels were mined from reports; some are wrong."
+    assert report["warnings"] == []
+
+
+def test_a_finding_without_positives_is_null_with_a_note_and_is_not_in_the_mean():
+    report = evaluated(with_labels(predictions_of(), 1, 0))
+    hernia = report["findings"]["Hernia"]
+    assert hernia["auroc"] is hernia["auroc_ci"] is hernia["auprc"] is None
+    assert hernia["note"] == "no positive image in test: AUROC needs both"
+    assert report["mean_auroc"] == report["findings"]["Mass"]["auroc"]
+    assert report["mean_auroc_over"] == ["Mass"]
+    assert any("no AUROC in test for Hernia" in warning for warning in report["warnings"])
+
+
+def test_scores_cut_to_integers_are_said_to_be_so():
+    whole = predictions_of()
+    cut = Predictions(
+        whole.images,
+        whole.patients,
+        whole.findings,
+        whole.labels_NF,
+        whole.scores_NF.astype(int).astype(np.float32),
+    )
+    report = evaluated(cut)
+    assert {figures["auroc"] for figures in report["findings"].values()} == {0.5}
+    assert all(".astype(int)" in figures["note"] for figures in report["findings"].values())
+    assert any("cut to integers" in warning for warning in report["warnings"])
+
+
+def test_few_positive_patients_are_noted_and_very_few_warned_of():
+    predictions = predictions_of()
+    some = evaluated(with_labels(predictions, 1, predictions.patients < 32))
+    assert some["findings"]["Hernia"]["note"] == (
+        "96 positive images of 32 patients: read the interval, not the number"
+    )
+    assert some["warnings"] == []
+    few = evaluated(with_labels(predictions, 1, predictions.patients < 4))
+    assert "too few positive patients in test: Hernia (4)" in few["warnings"]
+
+
+def test_images_of_unknown_patients_each_count_as_a_patient_and_are_warned_of():
+    known = predictions_of()
+    patients = np.where(known.patients < 10, -1, known.patients)
+    unknown = Predictions(known.images, patients, known.findings, known.labels_NF, known.scores_NF)
+    report = evaluated(unknown)
+    assert report["patients"] == 190 + 30
+    assert any("the patient of 30 images is unknown" in warning for warning in report["warnings"])
+
+
+def test_auroc_is_given_by_view():
+    predictions = predictions_of()
+    views = np.where(np.arange(600) % 2, "PA", "").astype(object)
+    by_view = evaluated(predictions, views=views)["findings"]["Mass"]["auroc_by_view"]
+    odd = slice(1, None, 2)
+    expected = auroc(predictions.labels_NF[odd, 0], predictions.scores_NF[odd, 0])
+    assert by_view == {"PA": pytest.approx(expected, abs=1e-6), "AP": None}
+    assert evaluated(predictions)["findings"]["Mass"]["auroc_by_view"] == {"PA": None, "AP": None}
+
+
+def test_the_threshold_comes_from_val_and_its_figures_from_test():
+    test, val = predictions_of(0), predictions_of(1, patients=50)
+    point = evaluated(test, val=val, operating_point="sensitivity=0.9")["findings"]["Mass"][
+        "operating_point"
+    ]
+    assert point["on_val"]["sensitivity"] >= 0.9
+    assert point["threshold"] in val.scores_NF[:, 0].astype(float)
+    called = test.scores_NF[:, 0].astype(np.float64) >= point["threshold"]
+    positive = test.labels_NF[:, 0] == 1
+    assert point["sensitivity"] == pytest.approx(called[positive].mean(), abs=1e-6)
+    assert point["specificity"] == pytest.approx((~called)[~positive].mean(), abs=1e-6)
+    assert point["ppv"] == pytest.approx(positive[called].mean(), abs=1e-6)
+    assert point["npv"] == pytest.approx((~positive)[~called].mean(), abs=1e-6)
+    assert sum(point["counts"].values()) == 600
+
+
+def test_no_threshold_is_given_where_val_is_missing_or_has_one_class():
+    without = evaluated()["findings"]["Mass"]["operating_point"]
+    assert without["threshold"] is None
+    assert without["note"] == "no predictions on val, so no threshold can be chosen"
+    one_class = evaluated(val=with_labels(predictions_of(1), 1, 0))["findings"]["Hernia"]
+    assert one_class["operating_point"]["threshold"] is None
+    assert "no positive image in val" in one_class["operating_point"]["note"]
+
+
+def test_what_the_table_alone_reaches_stands_beside_each_finding():
+    alone = TableAlone({"Mass": 0.54, "Hernia": None}, 0.54, None)
+    report = evaluated(table_alone=alone)
+    assert report["findings"]["Mass"]["table_alone_auroc"] == 0.54
+    assert report["findings"]["Hernia"]["table_alone_auroc"] is None
+    assert report["table_alone"] == {"mean_auroc": 0.54, "note": None}
+    left_out = evaluated(table_alone=TableAlone({}, None, "the label table has no age column"))
+    assert left_out["table_alone"]["note"] == "the label table has no age column"
+
+
+def test_a_part_of_the_data_set_is_said_to_be_one():
+    report = evaluated(dataset_share=0.0021, extra_warnings=("first of all",))
+    assert report["warnings"] == [
+        "first of all",
+        "a part of the data set was scored: 0.21% of its images were there",
+    ]
+
+
+def test_the_same_predictions_give_the_same_report_in_any_order_of_rows():
+    whole = predictions_of()
+    order = np.random.default_rng(0).permutation(600)
+    shuffled = Predictions(
+        whole.images[order],
+        whole.patients[order],
+        whole.findings,
+        whole.labels_NF[order],
+        whole.scores_NF[order],
+    )
+    assert evaluated(shuffled) == evaluated(whole)
+
+
+def test_no_image_at_all_is_a_report_of_nulls():
+    empty = predictions_of(patients=0)
+    report = evaluated(empty)
+    assert report["images"] == report["patients"] == 0
+    assert report["mean_auroc"] is report["mean_auroc_ci"] is None
+
+
+# Published figures
+
+
+def official_sized():
+    return predictions_of(patients=2797, images_each=10)
+
+
+def test_published_figures_stand_only_beside_the_split_they_were_measured_on():
+    on_official = evaluated(
+        official_sized(), split_kind="official", reference="wang2017_official", bootstrap=0
+    )
+    assert on_official["findings"]["Mass"]["reference_auroc"] == 0.6933
+    assert on_official["reference"]["measured_on"] == "the official test part, 25,596 images"
+    assert on_official["warnings"] == []
+    elsewhere = evaluated(split_kind="patient", reference="wang2017_official")
+    assert elsewhere["findings"]["Mass"]["reference_auroc"] is None
+    assert elsewhere["reference"]["mean_auroc"] is None
+    assert any("measured on the official test part" in text for text in elsewhere["warnings"])
+
+
+@pytest.mark.parametrize("split_kind", ["official", "patient", "lists", "unknown"])
+def test_figures_of_a_random_split_are_shown_beside_no_other(split_kind):
+    shown = reference_for("chexnet2017", split_kind)
+    assert shown.auroc_by_finding is None
+    assert "an undisclosed random 70/10/20 split by patient" in shown.warning
+
+
+def test_a_fraction_of_the_official_test_part_is_another_test_set():
+    assert reference_for("wang2017_official", "official", num_images=45).auroc_by_finding is None
+    assert reference_for("wang2017_official", "official", num_images=25_590).auroc_by_finding
+    assert reference_for("wang2017_official", "official", part="val").auroc_by_finding is None
+    assert reference_for("none", "official") is None
+
+
+def test_every_published_column_is_whole_and_says_where_it_comes_from():
+    references = load_references()
+    assert list(references) == [
+        "wang2017_official",
+        "chexnet2017",
+        "reproduce_chexnet2022",
+        "arnoweng",
+        "zoogzog_tencrop",
+        "swinchex2022_official",
+    ]
+    for reference in references.values():
+        assert set(reference.auroc_by_finding) == set(FINDINGS)
+        assert all(0.6 < figure < 1 for figure in reference.auroc_by_finding.values())
+        assert reference.model
+        assert reference.source
+        assert reference.measured_on
+        assert reference.split_kind in ("official", "random-by-patient")
+    assert np.mean(list(references["chexnet2017"].auroc_by_finding.values())) == pytest.approx(
+        0.8414, abs=1e-4
+    )
+
+
+def test_an_unknown_reference_is_refused_with_the_nearest_name():
+    with pytest.raises(RecipeError, match="Did you mean 'chexnet2017'"):
+        evaluated(reference="chexnet2018")
+
+
+def test_the_range_of_densenet121_is_told_only_beside_the_official_test_part():
+    assert "0.802 to 0.822" in evaluated(split_kind="official")["reference_range"]
+    assert evaluated(split_kind="patient")["reference_range"] is None
