@@ -292,7 +292,10 @@ def event_of_line(line: str) -> Event | None:
     """
     try:
         fields = json.loads(line)
-        kind = _KINDS.get(fields.pop("event"))
+        name = fields.pop("event")
+        if not isinstance(name, str):
+            raise TypeError(f"expected the name of an event, got {name!r}")
+        kind = _KINDS.get(name)
         if kind is None:
             return None
         known = _field_types(kind)

@@ -79,13 +79,13 @@ def run(
         record(RunStarted(name=session.name, host=socket.gethostname(), pid=os.getpid()))
         recipe = session.recipe
         reference_for(recipe.evaluate.reference, recipe.split.by)  # a typo costs no day
-        study = _study(session, recipe, machine, record)
         device = choose_device(machine.device)
         placement = Placement(
             device.device, choose_precision(recipe.train.precision, device.device)
         )
         for warning in (*device.warnings, *placement.precision.warnings):
             record(Warned(message=warning))
+        study = _study(session, recipe, machine, record)
         loaded = load_weights(
             recipe.model.weights,
             recipe.dataset.findings,

@@ -15,8 +15,8 @@ from core.recipe import Recipe
 from core.recipe_toml import changed_recipe, differences, load_recipe, recipe_toml
 from core.store.files import write_whole
 from core.store.session import Session, create_session, open_session
+from cxr_tui.arguments import cache_folder
 from cxr_tui.auroc_report import print_report
-from cxr_tui.cli import cache_folder
 from cxr_tui.narration import Narrator
 from cxr_tui.stop_signals import StopSignals
 

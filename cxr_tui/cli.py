@@ -9,11 +9,11 @@ import sys
 import traceback
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 
 import platformdirs
 
 from core.errors import CxrError, UsageError
+from cxr_tui.arguments import add_places
 from cxr_tui.plain import visible
 
 COMMANDS = {
@@ -54,17 +54,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say("cxr-tui: interrupted", 130)
     except Exception as error:  # noqa: BLE001 - the one door: a defect becomes a message
         return _say(_defect_message(error), 1)
-
-
-def common_parser(name: str, description: str, example: str) -> argparse.ArgumentParser:
-    """A command's parser, with its example at the end of --help."""
-    return argparse.ArgumentParser(
-        prog=f"cxr-tui {name}",
-        description=description,
-        epilog=f"example:\n  {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
 
 
 def _dispatch(argv: list[str]) -> int:
@@ -114,34 +103,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     parser.add_argument("--json", action="store_true", help="events as JSON lines on stdout")
     return parser
-
-
-def add_places(parser: argparse.ArgumentParser) -> None:
-    """--sessions and --cache."""
-    parser.add_argument(
-        "--sessions",
-        metavar="DIR",
-        type=Path,
-        default=Path("sessions"),
-        help="where sessions are kept (default ./sessions)",
-    )
-    add_cache(parser)
-
-
-def add_cache(parser: argparse.ArgumentParser) -> None:
-    """--cache."""
-    parser.add_argument(
-        "--cache",
-        metavar="DIR",
-        type=Path,
-        default=None,
-        help="where decoded images are kept (default: the user's cache folder)",
-    )
-
-
-def cache_folder(given: Path | None) -> Path:
-    """The folder of --cache, or the user's cache folder."""
-    return (given or platformdirs.user_cache_path("cxr-tui")).absolute()
 
 
 def _say(message: str, exit_code: int) -> int:

@@ -8,21 +8,16 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from PIL import Image
 
 from core.data.phantom import PhantomCounts, write_phantom
-from core.data.phantom.cohort import Patient, Visit, draw_cohort
-from core.data.phantom.imaging import lesions_on_image, render
-from core.data.phantom.lesions import Lesion
-from core.data.phantom.streams import image_stream, patient_stream
+from core.data.phantom.cohort import draw_cohort
 from core.errors import DataError, UsageError
 from core.findings import FINDINGS
 
@@ -187,12 +182,9 @@ def test_boxes_lie_inside_the_image_and_belong_to_labelled_findings(
     drawn: dict[str, set[str]] = {name: set() for name in labels}
     for row in large_phantom.rows("truth.csv"):
         x, y, w, h = (float(row[side]) for side in "xywh")
-        assert x >= 0
-        assert y >= 0
-        assert w > 0
-        assert h > 0
-        assert x + w <= 1024
-        assert y + h <= 1024
+        assert min(x, y) >= 0
+        assert min(w, h) > 0
+        assert max(x + w, y + h) <= 1024
         drawn[row["Image Index"]].add(row["finding"])
     # Every label has a lesion, and every lesion its label.
     assert drawn == {name: set(found) - {"No Finding"} for name, found in labels.items()}
@@ -220,11 +212,12 @@ def test_lesions_have_the_median_size_of_nihs_boxes(large_phantom: Written, find
 
 
 def test_a_wide_heart_is_wider_than_half_the_chest(large_phantom: Written) -> None:
-    cohort = {patient.number: patient for patient in draw_cohort(500, 0)}
+    half_widths = {
+        f"{patient.number:08d}": patient.chest.half_width for patient in draw_cohort(500, 0)
+    }
     for row in large_phantom.rows("truth.csv"):
         if row["finding"] == "Cardiomegaly":
-            chest = cohort[int(row["Image Index"][:8])].chest
-            assert float(row["w"]) / (2 * chest.half_width) > 0.5
+            assert float(row["w"]) > half_widths[row["Image Index"][:8]]
 
 
 def test_prevalence_is_high_and_the_test_part_is_iller(large_phantom: Written) -> None:
@@ -287,84 +280,6 @@ def test_progress_is_told_up_to_the_last_image(phantom: Written) -> None:
     assert phantom.progress[-1] == (total, total)
     assert [done for done, _ in phantom.progress] == sorted({done for done, _ in phantom.progress})
     assert len(phantom.progress) > 3
-
-
-Scene = tuple[Patient, Visit, tuple[Lesion, ...]]
-SCENE_PX = 128
-
-
-def draw(scene: Scene, lesions: tuple[Lesion, ...]) -> npt.NDArray[np.float32]:
-    """One image of the scene's patient with only these lesions painted into it."""
-    patient, visit, _ = scene
-    stream = image_stream(0, patient.number, visit.follow_up)
-    chest, _ = lesions_on_image(patient.chest, patient.sites_at(visit), stream, view=visit.view)
-    return render(
-        chest,
-        lesions,
-        size_px=SCENE_PX,
-        view=visit.view,
-        patient_stream=patient_stream(0, patient.number),
-        stream=stream,
-    ).astype(np.float32)
-
-
-def scenes_with(finding: str, most: int) -> Iterator[Scene]:
-    for patient in draw_cohort(200, 0):
-        for visit in patient.visits:
-            if finding in visit.findings and most:
-                most -= 1
-                stream = image_stream(0, patient.number, visit.follow_up)
-                _, lesions = lesions_on_image(
-                    patient.chest, patient.sites_at(visit), stream, view=visit.view
-                )
-                yield patient, visit, lesions
-
-
-def inside(lesions: tuple[Lesion, ...]) -> npt.NDArray[np.bool_]:
-    mask_SS = np.zeros((SCENE_PX, SCENE_PX), dtype=np.bool_)
-    for lesion in lesions:
-        x, y, w, h = (
-            side * SCENE_PX / 1024
-            for side in (lesion.box.x, lesion.box.y, lesion.box.w, lesion.box.h)
-        )
-        mask_SS[int(y) : int(np.ceil(y + h)), int(x) : int(np.ceil(x + w))] = True
-    return mask_SS
-
-
-@pytest.mark.parametrize(
-    "finding", [name for name in FINDINGS if name not in ("Cardiomegaly", "Emphysema")]
-)
-def test_a_lesion_changes_the_pixels_in_its_box_and_no_others(finding: str) -> None:
-    for scene in scenes_with(finding, 4):
-        _, _, lesions = scene
-        own = tuple(lesion for lesion in lesions if lesion.finding == finding)
-        # Alone on this chest: elsewhere another finding may cover it.
-        change_SS = np.abs(draw(scene, own) - draw(scene, ()))
-        box_SS = inside(own)
-        assert change_SS.max() > 12
-        assert change_SS[box_SS].mean() > 1.5
-        assert change_SS[box_SS].sum() > 0.9 * change_SS.sum()
-
-
-@pytest.mark.parametrize("finding", ["Cardiomegaly", "Emphysema"])
-def test_a_changed_chest_shows_in_its_box(finding: str) -> None:
-    for patient, visit, lesions in scenes_with(finding, 4):
-        stream = image_stream(0, patient.number, visit.follow_up)
-        images = []
-        for sites in ([lesion.site for lesion in lesions if lesion.finding == finding], []):
-            chest, drawn = lesions_on_image(patient.chest, sites, stream, view=visit.view)
-            images.append(
-                render(
-                    chest,
-                    drawn,
-                    size_px=SCENE_PX,
-                    view=visit.view,
-                    patient_stream=patient_stream(0, patient.number),
-                    stream=stream,
-                ).astype(np.float32)
-            )
-        own = tuple(lesion for lesion in lesions if lesion.finding == finding)
-        assert np.abs(images[0] - images[1])[inside(own)].mean() > 4
 
 
 def test_a_folder_that_is_not_empty_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def _part(index: StudyIndex, rows: Rows) -> dict[str, Any]:
             "positives": positives,
             "known": known,
             "prevalence": positives / known if known else None,
-            "positive_patients": len(np.unique(patient_R[is_positive_R])),
+            "positive_patients": int(np.count_nonzero(np.bincount(patient_R[is_positive_R]))),
         }
     return {
         "images": len(rows),

@@ -94,8 +94,11 @@ def read_boxes(path: Path, known_images: Collection[str] | None = None) -> Boxes
     images = [name.strip() for name in _cells(table, "Image Index", _IMAGE)]
     unsafe = unsafe_name(images)
     if unsafe:
-        row, what = unsafe
-        raise DataError(what, where=table.where(row), remedy="Write the bare file name.")
+        raise DataError(
+            f"the file name {unsafe.name!r} holds {unsafe.holds}",
+            where=table.where(unsafe.row),
+            remedy="Write the bare file name.",
+        )
     words = _cells(table, "Finding Label", _FINDING)
     findings = [_finding(table, row, word.strip()) for row, word in enumerate(words)]
     respelled = [
@@ -118,13 +121,17 @@ def read_boxes(path: Path, known_images: Collection[str] | None = None) -> Boxes
     boxes, clipped = _within_image(boxes, table)
     if clipped:
         counts.append(count_of("box cut off at the image's edge", clipped))
-    if known_images is not None:
-        is_known_B = np.fromiter((image in known_images for image in images), bool, len(images))
-        if not is_known_B.all():
-            unknown = [str(image) for image in boxes.image[~is_known_B]]
-            counts.append(count_of("box on an image that the label table does not name", unknown))
-            boxes = boxes.take(is_known_B)
-    return dataclasses.replace(boxes, counts=tuple(counts))
+    boxes = dataclasses.replace(boxes, counts=tuple(counts))
+    return boxes if known_images is None else _on_known_images(boxes, known_images)
+
+
+def _on_known_images(boxes: Boxes, known_images: Collection[str]) -> Boxes:
+    is_known_B = np.fromiter((image in known_images for image in boxes.image), bool, len(boxes))
+    if is_known_B.all():
+        return boxes
+    reason = "box on an image that the label table does not name"
+    counts = (*boxes.counts, count_of(reason, boxes.image[~is_known_B]))
+    return dataclasses.replace(boxes.take(is_known_B), counts=counts)
 
 
 def boxes_at(boxes: Boxes, size_px: int) -> Boxes:

@@ -129,6 +129,14 @@ def _readable(
     wanted_records = settled.rows[wanted_rows_W]
     modes = Counter(wanted_records["mode"][wanted_records["state"] == DONE].tolist())
     shape = (len(place.names), place.size_px, place.size_px)
+    try:
+        pixels_NSS = np.asarray(np.memmap(place.pixels_file, np.uint8, mode="r", shape=shape))
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"the cache can't be read: {error}",
+            where=place.pixels_file,
+            remedy="Give yourself the right to read it, or name another folder with --cache DIR",
+        ) from error
     return ImageCache(
         folder=place.folder,
         size_px=place.size_px,
@@ -137,7 +145,7 @@ def _readable(
         converted={mode.decode(): count for mode, count in sorted(modes.items()) if mode != _PLAIN},
         _place=place,
         _rows=settled.rows,
-        _pixels_NSS=np.asarray(np.memmap(place.pixels_file, np.uint8, mode="r", shape=shape)),
+        _pixels_NSS=pixels_NSS,
     )
 
 

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _HELD_BY_ANOTHER = {errno.EAGAIN, errno.EACCES}
-# File systems without locks. Two writers are then possible and do no harm: they write the
-# same bytes to the same places, and only lose time.
+# File systems without locks. Two writers are then possible: they write the same bytes to the
+# same places, and a writer whose files were replaced at the start notices before it marks any.
 _NO_LOCKS_HERE = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 
 

@@ -189,14 +189,12 @@ def _see_file(entry: os.DirEntry[str], relative: str, folder: Path, walk: _Walk)
 
 
 def _look_into_archives(walk: _Walk, listings: Path | None) -> None:
-    loose = frozenset(walk.files)
+    """After the loose files, which therefore win over an archived one of the same name."""
     for relative, path in walk.archives:
         listing = list_archive(path, listings, walk.told_by_archive())
         for member in listing.members:
             if member.name not in walk.names:
                 walk.extra_names.append(f"{relative}/{member.path}")
-            elif member.name in loose:
-                walk.shadowed += 1
             else:
                 image = ImageFile(
                     member.name, path, member.path, member.num_bytes, listing.mtime_ns

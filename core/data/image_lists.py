@@ -45,25 +45,26 @@ def read_image_list(path: Path) -> ImageList:
             character.
     """
     file = read_text(path)
+    counts = [Count("byte order mark ignored", 0)] if file.had_bom else []
     lines = [line.strip() for line in file.text.split("\n")]
-    unsafe = unsafe_name([line.replace("/", "") or "-" for line in lines])
+    names = lines
+    if "/" in file.text:
+        names = [line if ".." in line else line.rsplit("/", 1)[-1] for line in lines]
+        with_folder = [line for line in lines if "/" in line]
+        counts.append(count_of(f"folder before a name in {path.name} ignored", with_folder))
+    unsafe = unsafe_name([name for name in names if name])
     if unsafe:
-        row, _ = unsafe
+        row = names.index(unsafe.name)
         raise DataError(
-            f"{lines[row]!r} is no file name",
+            f"{lines[row]!r} is no file name: it holds {unsafe.holds}",
             where=f"{path} line {row + 1}",
             remedy="Write one bare file name a line, such as 00000001_000.png.",
         )
-    counts = [Count("byte order mark ignored", 0)] if file.had_bom else []
-    with_folder = [line for line in lines if "/" in line] if "/" in file.text else []
-    if with_folder:
-        counts.append(count_of(f"folder before a name in {path.name} ignored", with_folder))
-        lines = [line.rsplit("/", 1)[-1] for line in lines]
-    line_of: dict[str, int] = {}
-    twice: list[str] = []
-    for number, name in enumerate(lines, start=1):
-        if name and line_of.setdefault(name, number) != number:
-            twice.append(name)
-    if twice:
+    # Backwards, so that of a name that stands twice the first line is kept.
+    line_of = dict(zip(reversed(names), range(len(names), 0, -1), strict=True))
+    line_of.pop("", None)
+    line_of = dict(reversed(line_of.items()))
+    if len(line_of) < sum(map(bool, names)):
+        twice = [name for row, name in enumerate(names) if name and line_of[name] != row + 1]
         counts.append(count_of(f"name that stands twice in {path.name}", twice))
     return ImageList(path, line_of, tuple(counts))

@@ -141,10 +141,9 @@ def _images(table: TextTable, position_of: Mapping[str, int]) -> list[str]:
     ]
     unsafe = unsafe_name(images)
     if unsafe:
-        row, what = unsafe
         raise DataError(
-            what,
-            where=table.where(row),
+            f"the file name {unsafe.name!r} holds {unsafe.holds}",
+            where=table.where(unsafe.row),
             why="A name in a table must not lead out of the folder of images",
             remedy="Write the bare file name, such as 00000001_000.png; it is looked for in all "
             "folders below dataset.images.",

@@ -121,9 +121,19 @@ class RowWriter:
         if self._pending:
             row_numbers = np.array(sorted(self._pending), dtype=np.int64)
             records = np.array([self._pending[int(row)] for row in row_numbers], dtype=ROW)
+            self._require_same_files()
             self._mark(row_numbers, records)
             self._pending.clear()
         self._group_started = time.monotonic()
+
+    def _require_same_files(self) -> None:
+        """What was written must be what readers will find under these names."""
+        for descriptor, path in (
+            (self._pixels, self._place.pixels_file),
+            (self._marks, self._place.rows_file),
+        ):
+            if not os.path.samestat(os.fstat(descriptor), path.stat()):
+                raise OSError(errno.ESTALE, "its files were replaced meanwhile", str(path))
 
     def _forget(self, row: int) -> None:
         """Before other bytes take a row's place, its mark must be gone from the disk."""
@@ -164,6 +174,8 @@ def named_disk_errors(place: CachePlace, num_rows: int) -> Iterator[None]:
     """
     try:
         yield
+    except BrokenPipeError:
+        raise  # whoever was told of the progress is gone; that is no fault of the disk
     except OSError as error:
         kept = "The images that were decoded before are kept"
         remedy = "Name a folder on another disk with --cache DIR, or make room there"

@@ -55,24 +55,10 @@ def locate_sources(
         DataError: a file or folder that is named is not there, or no label table is found.
     """
     dataset, split = recipe.dataset, recipe.split
-    images = dataset.images
     if dataset.phantom is not None:
-        images = _phantom_folder(dataset.phantom, cache, make_phantom or _write_phantom)
-    if images is None and (dataset.labels is None or not labels_only):
-        raise RecipeError(
-            "no data set is named",
-            where="dataset.images",
-            remedy="Name a folder, as in --set dataset.images=/data/nih, or let one be made: "
-            "--set 'dataset.phantom={patients=400}'.",
-        )
-    if images is not None and not images.is_dir():
-        if dataset.labels is None or not labels_only:
-            raise DataError(
-                f"{images} is {'not a folder' if images.exists() else 'not there'}",
-                where="dataset.images",
-                remedy="Name the folder that holds the images, or NIH's images_*.tar.gz.",
-            )
-        images = None
+        images: Path | None = _made(dataset.phantom, cache, make_phantom or _write_phantom)
+    else:
+        images = _image_folder(recipe, labels_only=labels_only)
     labels = dataset.labels or _found(images, LABEL_TABLE_NAMES)
     if labels is None:
         raise DataError(
@@ -81,20 +67,39 @@ def locate_sources(
             remedy="Put NIH's table there, or name one as dataset.labels.",
         )
 
-    def found(key: str, named: Path | None, name: str | None = None) -> Path | None:
+    def found(key: str, named: Path | None, nih_name: str) -> Path | None:
         if named is not None:
-            _check_file(key, named)
-            return named
-        return None if name is None else _found(images, (name,)) or _found(labels.parent, (name,))
+            return _checked_file(key, named)
+        return _found(images, (nih_name,)) or _found(labels.parent, (nih_name,))
 
-    _check_file("dataset.labels", labels)
     return DataSources(
-        labels=labels,
+        labels=_checked_file("dataset.labels", labels),
         images=images,
         boxes=found("dataset.boxes", dataset.boxes, BOX_TABLE_NAME),
         train_val_list=found("split.train_val_list", split.train_val_list, TRAIN_VAL_LIST_NAME),
         test_list=found("split.test_list", split.test_list, TEST_LIST_NAME),
-        val_list=found("split.val_list", split.val_list),
+        val_list=split.val_list and _checked_file("split.val_list", split.val_list),
+    )
+
+
+def _image_folder(recipe: Recipe, *, labels_only: bool) -> Path | None:
+    """``dataset.images``, which may be absent only where a label table is all that is needed."""
+    images, labels = recipe.dataset.images, recipe.dataset.labels
+    if images is not None and images.is_dir():
+        return images
+    if labels is not None and labels_only:
+        return None
+    if images is None:
+        raise RecipeError(
+            "no data set is named" if labels is None else "no folder of images is named",
+            where="dataset.images",
+            remedy="Name a folder, as in --set dataset.images=/data/nih, or let one be made: "
+            "--set 'dataset.phantom={patients=400}'.",
+        )
+    raise DataError(
+        f"{images} is {'not a folder' if images.exists() else 'not there'}",
+        where="dataset.images",
+        remedy="Name the folder that holds the images, or NIH's images_*.tar.gz.",
     )
 
 
@@ -103,7 +108,7 @@ def phantom_folder(settings: PhantomSettings, cache: Path) -> Path:
     return cache / f"phantom-{settings.patients}-{settings.size_px}-{settings.seed}"
 
 
-def _phantom_folder(settings: PhantomSettings, cache: Path, make: MakePhantom) -> Path:
+def _made(settings: PhantomSettings, cache: Path, make: MakePhantom) -> Path:
     """Makes the phantom where it is not there; a folder of that name is always a whole one."""
     folder = phantom_folder(settings, cache)
     if folder.is_dir():
@@ -143,10 +148,11 @@ def _found(folder: Path | None, names: tuple[str, ...]) -> Path | None:
     return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
-def _check_file(key: str, path: Path) -> None:
+def _checked_file(key: str, path: Path) -> Path:
     if not path.is_file():
         raise DataError(
             f"{path} is {'a folder' if path.is_dir() else 'not there'}",
             where=key,
             remedy="Name the file itself.",
         )
+    return path

@@ -56,7 +56,8 @@ def deal_patients(
     Within a turn patients are sorted by their number of images and dealt evenly, so that the
     shares hold for images too. A whole turn is dealt at once, where the paper goes patient by
     patient: 30,805 patients take some 30 ms. A finding with at least as many patients as there
-    are parts reaches every part.
+    are parts reaches every part, as long as rarer ones have not used its patients up; no part
+    stays empty.
 
     Args:
         positive_images_PA: each patient's images with each of A findings.
@@ -78,25 +79,40 @@ def deal_patients(
         )
         open_patients = np.flatnonzero(positive_P & (part_P < 0))
         have = np.bincount(part_P[positive_P & (part_P >= 0)], minlength=num_parts)
-        quotas = _quotas(len(open_patients), wanted - have, shares)
+        quotas = _quotas(len(open_patients), wanted, have, shares)
         size = positive_images_PA[open_patients, finding] * (images_P.max() + 1)
         part_P[open_patients] = _dealt(size + images_P[open_patients], quotas, rng)
     open_patients = np.flatnonzero(part_P < 0)
     wanted = largest_remainder(len(part_P), shares, at_least=int(len(part_P) >= num_parts))
     have = np.bincount(part_P[part_P >= 0], minlength=num_parts)
-    quotas = _quotas(len(open_patients), wanted - have, shares)
+    quotas = _quotas(len(open_patients), wanted, have, shares)
     part_P[open_patients] = _dealt(images_P[open_patients], quotas, rng)
+    return _without_empty_parts(part_P, positive_PA, num_parts)
+
+
+def _without_empty_parts(part_P: Ints, positive_PA: npt.NDArray[np.bool_], num_parts: int) -> Ints:
+    """Gives an empty part the patient with the fewest findings of the largest part.
+
+    With a handful of patients the findings' turns can use up everybody before a small part's.
+    """
+    part_P = part_P.copy()
+    for part in range(num_parts):
+        sizes = np.bincount(part_P, minlength=num_parts)
+        if sizes[part] == 0 and sizes.max() > 1:
+            donors = np.flatnonzero(part_P == sizes.argmax())
+            part_P[donors[positive_PA[donors].sum(axis=1).argmin()]] = part
     return part_P
 
 
-def _quotas(num_open: int, lacking: Ints, shares: npt.NDArray[np.float64]) -> Ints:
-    """How many of the open patients each part gets, given how many it lacks."""
-    lacking = lacking.clip(0)
+def _quotas(num_open: int, wanted: Ints, have: Ints, shares: npt.NDArray[np.float64]) -> Ints:
+    """How many of the open patients each part gets, given how many it wants and has."""
+    lacking = (wanted - have).clip(0)
     if lacking.sum() == num_open:
         return lacking
-    # Parts that got too many with a rarer finding leave less than the others lack.
+    # Parts that got too many with a rarer finding leave less than the others lack; parts that
+    # have none yet come first.
     weights = lacking if lacking.any() else shares
-    return largest_remainder(num_open, weights)
+    return largest_remainder(num_open, weights, at_least=(lacking > 0) & (have == 0))
 
 
 def _dealt(sizes: Ints, quotas: Ints, rng: np.random.Generator) -> Ints:

@@ -165,7 +165,8 @@ def audit_study(recipe: Recipe, cache: Path, *, labels_only: bool = False) -> di
     index = build_index(recipe, sources, listings=cache / "listings", labels_only=labels_only)
     split = make_split(index, recipe.split, sources)
     drawn = draw_subset(index, split, recipe.subset)
-    boxes = None if sources.boxes is None else read_boxes(sources.boxes)
+    known = {*index.images, *index.absent}
+    boxes = None if sources.boxes is None else read_boxes(sources.boxes, known)
     return audit(recipe, sources, index, drawn, boxes)
 
 

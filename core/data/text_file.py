@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,28 +127,31 @@ def _refuse_other_formats(path: Path, raw: bytes) -> None:
 _UNSAFE = {"..": "'..'", "/": "a slash", "\\": "a backslash", "\0": "a NUL"}
 
 
-def unsafe_name(names: Iterable[str]) -> tuple[int, str] | None:
-    """The first name that must not become a path, and what is wrong with it; None: all are fine.
+@dataclass(frozen=True)
+class UnsafeName:
+    """A name that must not become a path: where it stands among the names, and what it holds."""
+
+    row: int
+    name: str
+    holds: str
+
+
+def unsafe_name(names: Sequence[str]) -> UnsafeName | None:
+    """The first of the names that must not become a path; None: all are fine.
 
     Checked before anything is opened: ``..``, slashes, backslashes, NUL and other control
     characters, and no name at all.
     """
-    names = list(names)
-    # Names stand in one long text, so that the usual case costs a few searches and no loop.
-    joined = "\n".join(names)
-    if (
-        not any(mark in joined for mark in _UNSAFE)
-        and joined.count("\n") == len(names) - 1
-        and joined.replace("\n", "").isprintable()
-        and "" not in names
-    ):
+    # The names as one long text: the usual case costs a few searches and no loop.
+    joined = "".join(names)
+    if not any(mark in joined for mark in _UNSAFE) and joined.isprintable() and "" not in names:
         return None
     for row, name in enumerate(names):
-        for mark, what in _UNSAFE.items():
+        for mark, holds in _UNSAFE.items():
             if mark in name:
-                return row, f"the file name {name!r} holds {what}"
+                return UnsafeName(row, name, holds)
         if not name:
-            return row, "a file name is empty"
+            return UnsafeName(row, name, "nothing")
         if not name.isprintable():
-            return row, f"the file name {name!r} holds a control character"
+            return UnsafeName(row, name, "a control character")
     return None

@@ -97,10 +97,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    header = [IMAGE_COLUMN, PATIENT_COLUMN]
-    for finding in predictions.findings:
-        header += [finding, SCORE_PREFIX + finding]
-    writer.writerow(header)
+    writer.writerow(_columns(predictions.findings))
     scores_NF = predictions.scores_NF.astype(np.float32).tolist()
     rows = zip(
         predictions.images.tolist(),
@@ -126,10 +123,7 @@ def read_predictions(path: Path) -> Predictions:
     lines = csv_lines(path)
     header = next(lines)[1]
     findings = tuple(header[2::2])
-    expected = [IMAGE_COLUMN, PATIENT_COLUMN]
-    for finding in findings:
-        expected += [finding, SCORE_PREFIX + finding]
-    if header != expected:
+    if header != _columns(findings):
         raise DataError(
             "not a predictions file of a session",
             where=f"{path} line 1",
@@ -216,6 +210,12 @@ def join_predictions(
         *_range_warnings(joined),
     ]
     return JoinedPredictions(joined, rows, tuple(ignored), tuple(warnings))
+
+
+def _columns(findings: Sequence[str]) -> list[str]:
+    """The header of a session's file."""
+    pairs = [name for finding in findings for name in (finding, SCORE_PREFIX + finding)]
+    return [IMAGE_COLUMN, PATIENT_COLUMN, *pairs]
 
 
 def _join_warnings(

@@ -6,7 +6,6 @@ machine); thresholds are not, since a score equal to one has to stay at or above
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -73,57 +72,40 @@ class EvaluationContext:
     dataset_share: float | None = None
 
 
+@dataclass(frozen=True)
+class _Measured:
+    """What the report's parts are written from."""
+
+    patients_N: NDArray[np.int64]
+    figures: dict[str, FindingFigures]
+    intervals: PatientIntervals
+    rule: Rule
+    reference: ReferenceShown | None
+
+
 def evaluate(predictions: Predictions, context: EvaluationContext) -> dict[str, Any]:
     """Every figure of the contract, as JSON takes it (None where undefined, never NaN).
 
     Raises:
         RecipeError: an unknown reference or operating point.
     """
-    rule = parse_rule(context.operating_point)
-    reference = reference_for(
-        context.reference,
-        context.split_kind,
-        part=context.split,
-        num_images=len(predictions.images),
-    )
-    patients_N = _patients_or_images(predictions)
-    figures_F = [
-        finding_figures(
-            predictions.labels_NF[:, column],
-            predictions.scores_NF[:, column],
-            patients_N,
-            context.split,
-        )
-        for column in range(len(predictions.findings))
-    ]
-    intervals = patient_bootstrap(
-        predictions.labels_NF,
-        predictions.scores_NF,
-        patients_N,
-        draws=context.bootstrap,
-        seed=context.seed,
-    )
-    findings = {
-        finding: _finding_report(
-            predictions, context, column, figures_F[column], intervals, rule, reference
-        )
-        for column, finding in enumerate(predictions.findings)
-    }
-    defined = [
-        name for name, f in zip(predictions.findings, figures_F, strict=True) if f.auroc is not None
-    ]
+    measured = _measure(predictions, context)
+    figures, intervals = measured.figures, measured.intervals
     table = context.table_alone
     return {
         "split": context.split,
         "split_kind": context.split_kind,
         "images": len(predictions.images),
-        "patients": len(np.unique(patients_N)),
+        "patients": len(np.unique(measured.patients_N)),
         "dataset_share": _rounded(context.dataset_share),
-        "findings": findings,
-        "mean_auroc": _rounded(mean_over_defined([f.auroc for f in figures_F])),
+        "findings": {
+            finding: _finding_report(predictions, context, measured, column)
+            for column, finding in enumerate(predictions.findings)
+        },
+        "mean_auroc": _rounded(mean_over_defined([f.auroc for f in figures.values()])),
         "mean_auroc_ci": _rounded_interval(intervals.mean_auroc),
-        "mean_auroc_over": defined,
-        "mean_auprc": _rounded(mean_over_defined([f.auprc for f in figures_F])),
+        "mean_auroc_over": [name for name, f in figures.items() if f.auroc is not None],
+        "mean_auprc": _rounded(mean_over_defined([f.auprc for f in figures.values()])),
         "intervals": {
             "confidence": CONFIDENCE,
             "resampled": "patients",
@@ -135,30 +117,48 @@ def evaluate(predictions: Predictions, context: EvaluationContext) -> dict[str, 
             "mean_auroc": _rounded(table.mean) if table else None,
             "note": table.reason if table else "not computed",
         },
-        "operating_point": str(rule),
-        "reference": _reference_report(reference),
-        "reference_range": _densenet_range(predictions, context),
+        "operating_point": str(measured.rule),
+        "reference": _reference_report(measured.reference),
+        "reference_range": _densenet_range(context),
         "labels_note": LABELS_NOTE,
-        "warnings": _warnings(predictions, context, figures_F, intervals, reference),
+        "warnings": _warnings(predictions, context, measured),
     }
 
 
+def _measure(predictions: Predictions, context: EvaluationContext) -> _Measured:
+    # Settings first: a wrong one is refused before anything is computed.
+    rule = parse_rule(context.operating_point)
+    reference = reference_for(
+        context.reference,
+        context.split_kind,
+        part=context.split,
+        num_images=len(predictions.images),
+    )
+    labels_NF, scores_NF = predictions.labels_NF, predictions.scores_NF
+    patients_N = _patients_or_images(predictions)
+    figures = {
+        finding: finding_figures(
+            labels_NF[:, column], scores_NF[:, column], patients_N, context.split
+        )
+        for column, finding in enumerate(predictions.findings)
+    }
+    intervals = patient_bootstrap(
+        labels_NF, scores_NF, patients_N, draws=context.bootstrap, seed=context.seed
+    )
+    return _Measured(patients_N, figures, intervals, rule, reference)
+
+
 def _finding_report(
-    predictions: Predictions,
-    context: EvaluationContext,
-    column: int,
-    figures: FindingFigures,
-    intervals: PatientIntervals,
-    rule: Rule,
-    reference: ReferenceShown | None,
+    predictions: Predictions, context: EvaluationContext, measured: _Measured, column: int
 ) -> dict[str, Any]:
     finding = predictions.findings[column]
     labels_N, scores_N = predictions.labels_NF[:, column], predictions.scores_NF[:, column]
+    figures, intervals = measured.figures[finding], measured.intervals
     by_view = auroc_by_group(labels_N, scores_N, context.views, VIEW_POSITIONS)
     reason = intervals.reasons_F[column] if figures.auroc is not None else None
     notes = [*figures.notes, *([reason] if reason else [])]
     table = context.table_alone.auroc_by_finding if context.table_alone else {}
-    shown = (reference.auroc_by_finding or {}) if reference else {}
+    shown = (measured.reference.auroc_by_finding or {}) if measured.reference else {}
     return {
         "positives": figures.positives,
         "negatives": figures.negatives,
@@ -171,7 +171,9 @@ def _finding_report(
         "auroc_by_view": {view: _rounded(area) for view, area in by_view.items()},
         "table_alone_auroc": _rounded(table.get(finding)),
         "reference_auroc": shown.get(finding),
-        "operating_point": _operating_point(rule, finding, labels_N, scores_N, context.val),
+        "operating_point": _operating_point(
+            measured.rule, finding, labels_N, scores_N, context.val
+        ),
         "note": "; ".join(notes) or None,
     }
 
@@ -243,7 +245,7 @@ def _reference_report(reference: ReferenceShown | None) -> dict[str, Any] | None
     }
 
 
-def _densenet_range(predictions: Predictions, context: EvaluationContext) -> str | None:
+def _densenet_range(context: EvaluationContext) -> str | None:
     """What DenseNet121 reaches on the official test part, said only where that was scored."""
     if context.split_kind != OFFICIAL or context.split != "test":
         return None
@@ -255,11 +257,7 @@ def _densenet_range(predictions: Predictions, context: EvaluationContext) -> str
 
 
 def _warnings(
-    predictions: Predictions,
-    context: EvaluationContext,
-    figures_F: Sequence[FindingFigures],
-    intervals: PatientIntervals,
-    reference: ReferenceShown | None,
+    predictions: Predictions, context: EvaluationContext, measured: _Measured
 ) -> list[str]:
     warnings = list(context.extra_warnings)
     share = context.dataset_share
@@ -271,33 +269,40 @@ def _warnings(
             f"the patient of {unknown:,} images is unknown: each counts as a patient of its own, "
             "so intervals may be too narrow"
         )
-    named = list(zip(predictions.findings, figures_F, strict=True))
-    tied = [name for name, f in named if f.auroc is not None and f.looks_cut]
-    if tied:
-        warnings.append(
-            f"scores have two values at most for {', '.join(tied)}: they look cut to integers or "
-            "thresholded, and an AUROC of such scores says little"
-        )
-    undefined = [name for name, f in named if f.auroc is None]
-    if undefined:
-        warnings.append(
-            f"no AUROC in {context.split} for {', '.join(undefined)}: one class only; "
-            "the mean leaves them out"
-        )
-    few = [
-        f"{name} ({f.positive_patients})"
-        for name, f in named
-        if f.auroc is not None and f.positive_patients < TOO_FEW_PATIENTS
-    ]
-    if few:
-        warnings.append(f"too few positive patients in {context.split}: {', '.join(few)}")
-    if context.bootstrap and intervals.mean_findings and intervals.mean_auroc is None:
+    warnings += _finding_warnings(measured.figures, context.split)
+    intervals = measured.intervals
+    if intervals.draws and intervals.mean_findings and intervals.mean_auroc is None:
         warnings.append(
             "the mean AUROC has no interval: all its findings are defined in only "
-            f"{intervals.mean_draws:,} of {context.bootstrap:,} draws of patients"
+            f"{intervals.mean_draws:,} of {intervals.draws:,} draws of patients"
         )
-    if reference is not None and reference.warning:
-        warnings.append(reference.warning)
+    if measured.reference is not None and measured.reference.warning:
+        warnings.append(measured.reference.warning)
+    return warnings
+
+
+def _finding_warnings(figures: dict[str, FindingFigures], part: str) -> list[str]:
+    defined = {name: f for name, f in figures.items() if f.auroc is not None}
+    cut = [name for name, f in defined.items() if f.looks_cut]
+    undefined = [name for name in figures if name not in defined]
+    few = [
+        f"{name} ({f.positive_patients})"
+        for name, f in defined.items()
+        if f.positive_patients < TOO_FEW_PATIENTS
+    ]
+    warnings = []
+    if cut:
+        warnings.append(
+            f"scores have two values at most for {', '.join(cut)}: they look cut to integers or "
+            "thresholded, and an AUROC of such scores says little"
+        )
+    if undefined:
+        warnings.append(
+            f"no AUROC in {part} for {', '.join(undefined)}: one class only; "
+            "the mean leaves them out"
+        )
+    if few:
+        warnings.append(f"too few positive patients in {part}: {', '.join(few)}")
     return warnings
 
 

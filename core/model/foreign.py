@@ -89,7 +89,14 @@ def _read_torch(path: Path, *, is_zip: bool) -> ForeignCheckpoint:
             found = find_tensors(archive.root)
             # All storages are read before the map is closed; tensors own their memory.
             tensors = archive.build(found.tensors)
-    except (ArchiveError, BrokenPickleError, OSError, ValueError, MemoryError) as error:
+    except (
+        ArchiveError,
+        BrokenPickleError,
+        OSError,
+        ValueError,
+        RuntimeError,
+        MemoryError,
+    ) as error:
         raise _damaged(path, error) from error
     return _checked(path, "torch zip" if is_zip else "torch legacy", found, tensors)
 

@@ -83,7 +83,9 @@ def storage_spec(reference: Persistent) -> StorageSpec | None:
     kind, name, num_values = key[1], key[2], key[4]
     dtype = _DTYPES.get(kind.name) if isinstance(kind, Name) else None
     if dtype is None or not isinstance(num_values, int) or num_values < 0:
-        raise BrokenPickleError(f"a storage of a kind we don't know ({kind})")
+        raise BrokenPickleError("a storage of a kind we don't know")
+    if not isinstance(name, (str, int)):
+        raise BrokenPickleError("a storage without a name")
     return StorageSpec(str(name), dtype, num_values)
 
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import DataError, SessionError
+from core.store.files import write_whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,7 +32,8 @@ LAST, BEST = "last", "best"
 _KEPT_GENERATIONS = 2
 _FORMAT = 1
 _MANIFEST = re.compile(r"(?P<name>last|best)-(?P<generation>\d{6,})\.json")
-_PART = re.compile(r"\.?((?:last|best)-\d{6,})\.(?:json|(?:training\.)?safetensors)(?:\.\d+\.tmp)?")
+# The second form is what write_whole leaves behind where the process was killed in it.
+_PART = re.compile(r"\.?((?:last|best)-\d{6,})\.(?:json|(?:training\.)?safetensors)(?:\.\w+)?")
 
 
 @dataclass(frozen=True)
@@ -112,20 +113,7 @@ def write_checkpoint(
         folder.mkdir(parents=True, exist_ok=True)
         generation = max(_generations(folder, name), default=0) + 1
         stem = folder / f"{name}-{generation:06d}"
-        digests: dict[str, str] = {}
-        for suffix, content in parts.items():
-            path = stem.with_name(stem.name + suffix)
-            _write_whole(path, content)
-            digests[path.name] = hashlib.sha256(content).hexdigest()
-        manifest = {
-            "format": _FORMAT,
-            "digests": digests,
-            "state_digest": _state_digest(state),
-            "state": dict(state),
-        }
-        # NaN is no strict JSON, but a loss that isn't a number must not cost the checkpoint.
-        text = json.dumps(manifest, indent=1, ensure_ascii=False)
-        _write_whole(stem.with_name(f"{stem.name}.json"), text.encode())
+        _write_generation(stem, parts, state)
         written, _ = _read_manifest(folder, name, generation)
         for part, digest in written.digests.items():
             _read_verified(folder / part, digest)
@@ -139,6 +127,24 @@ def write_checkpoint(
         ) from error
     _drop_old(folder, name, newest=generation)
     return written
+
+
+def _write_generation(stem: Path, parts: Mapping[str, bytes], state: Mapping[str, Any]) -> None:
+    """Write the tensors, then the manifest that makes them a generation."""
+    digests: dict[str, str] = {}
+    for suffix, content in parts.items():
+        path = stem.with_name(stem.name + suffix)
+        write_whole(path, content)
+        digests[path.name] = hashlib.sha256(content).hexdigest()
+    manifest = {
+        "format": _FORMAT,
+        "digests": digests,
+        "state_digest": _state_digest(state),
+        "state": dict(state),
+    }
+    # NaN is no strict JSON, but a loss that isn't a number must not cost the checkpoint.
+    text = json.dumps(manifest, indent=1, ensure_ascii=False)
+    write_whole(stem.with_name(f"{stem.name}.json"), text.encode())
 
 
 def read_checkpoint(folder: Path, name: str) -> Checkpoint:
@@ -271,32 +277,6 @@ def _read_verified(path: Path, digest: str) -> bytes:
     return content
 
 
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write under another name, onto the disk, then rename; a failure leaves nothing behind."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    # A rename is on the disk only when its folder is. Windows can't open one, and needn't.
-    with contextlib.suppress(PermissionError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
 def _drop_old(folder: Path, name: str, *, newest: int) -> None:
     """Keep the newest generations, and the last whole one before them; drop leftovers."""
     kept = {f"{name}-{newest:06d}"}
@@ -316,5 +296,6 @@ def _drop(folder: Path, is_unwanted: Callable[[str], bool]) -> None:
     with contextlib.suppress(OSError):  # another reader may hold one; the next write tries again
         for path in folder.iterdir():
             match = _PART.fullmatch(path.name)
-            if match and is_unwanted(match[1]):
+            # There is one writer, and it has just finished: what is unfinished is nobody's.
+            if match and (path.name.startswith(".") or is_unwanted(match[1])):
                 path.unlink()

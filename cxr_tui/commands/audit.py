@@ -8,7 +8,7 @@ from typing import Any
 
 from core.data.study import audit_study
 from core.recipe_toml import load_recipe
-from cxr_tui.cli import add_cache, cache_folder, common_parser
+from cxr_tui.arguments import add_cache, cache_folder, common_parser
 from cxr_tui.output import print_json, print_table
 
 _PARTS = ("train", "val", "test")

@@ -12,7 +12,7 @@ from typing import Any
 from core.model.device import choose_device, choose_precision, present_offer
 from core.model.weights import imagenet_folders
 from core.store.environment import describe_environment
-from cxr_tui.cli import add_places, cache_folder, common_parser
+from cxr_tui.arguments import add_places, cache_folder, common_parser
 from cxr_tui.output import print_json, print_table
 
 

@@ -12,8 +12,8 @@ from core.evaluation.part_report import report_of_file, report_of_session
 from core.recipe import EvaluateSettings
 from core.recipe_toml import checked_recipe
 from core.store.session import open_session
+from cxr_tui.arguments import add_places, cache_folder, common_parser
 from cxr_tui.auroc_report import print_report
-from cxr_tui.cli import add_places, cache_folder, common_parser
 from cxr_tui.output import print_json
 
 

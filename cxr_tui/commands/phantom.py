@@ -12,7 +12,7 @@ from rich.progress import Progress
 from core.data.phantom import write_phantom
 from core.recipe import PhantomSettings
 from core.recipe_toml import checked_recipe
-from cxr_tui.cli import common_parser
+from cxr_tui.arguments import common_parser
 from cxr_tui.output import print_table
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.store.session import SessionSummary, list_sessions
-from cxr_tui.cli import common_parser
+from cxr_tui.arguments import common_parser
 from cxr_tui.output import print_json, print_table
 from cxr_tui.plain import duration
 

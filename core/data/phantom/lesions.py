@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from core.data.phantom.anatomy import LEFT, RIGHT, SIDES, Chest
-from core.data.phantom.canvas import UNITS, Box
+from core.data.phantom.canvas import Box
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Size:
 SIZES: dict[str, Size] = {
     # NIH's medians, for the eight findings that NIH boxed.
     "Nodule": Size(70, 68, 0.19, 0.07, 40, 90, 90),
-    "Mass": Size(120, 141, 0.24, 0.11, 84, 250, 280),
+    "Mass": Size(120, 141, 0.22, 0.11, 92, 250, 280),
     "Atelectasis": Size(171, 118, 0.2, 0.14, 60, 290, 240),
     "Pneumothorax": Size(201, 206, 0.22, 0.18, 100, 285, 540),
     "Effusion": Size(208, 277, 0.28, 0.14, 90, 300, 600),
@@ -70,7 +70,7 @@ _BOTH_SIDES_AT_TIMES = {"Effusion": 0.28}
 # Where in the lung the middle of it may lie: across (from the heart outward), down (to the dome).
 _ZONES: dict[str, tuple[tuple[float, float], tuple[float, float]]] = {
     "Nodule": ((0.12, 0.86), (0.16, 0.92)),
-    "Mass": ((0.18, 0.8), (0.2, 0.88)),
+    "Mass": ((0.3, 0.82), (0.18, 0.88)),
     "Atelectasis": ((0.25, 0.7), (0.62, 0.9)),
     "Infiltration": ((0.35, 0.65), (0.3, 0.78)),
     "Pneumonia": ((0.35, 0.65), (0.35, 0.78)),
@@ -144,6 +144,7 @@ def _draw_sides(finding: str, rng: np.random.Generator) -> tuple[int, ...]:
 
 
 def _draw_site(finding: str, side: int, rng: np.random.Generator) -> Site:
+    # Tries differ in side as well, so that a crowded lung can be avoided.
     if finding not in _ALWAYS_BOTH_SIDES and finding not in ("Cardiomegaly", "Hernia", "Effusion"):
         side = side if rng.random() < 0.6 else -side
     w = h = 0.0
@@ -168,7 +169,7 @@ def _draw_site(finding: str, side: int, rng: np.random.Generator) -> Site:
 def followed_up(site: Site, rng: np.random.Generator) -> Site:
     """The site at another visit: a little larger or smaller, denser or fainter, and shifted."""
     grown = float(rng.lognormal(0, 0.05))
-    shift_x, shift_y = rng.normal(0, 0.02, 2)
+    shift_x, shift_y = rng.normal(0, 0.045, 2)
     return replace(
         site,
         w=site.w * grown,
@@ -261,8 +262,12 @@ def box_on(site: Site, chest: Chest) -> Box:
     x, y = chest.lung_point(side, site.across, site.down)
     lung = chest.lung_box(side)
     # Small ones must lie within the lung; large ones may reach over its edges.
-    x = _within(x, lung.x + 0.42 * w, lung.x + lung.w - 0.42 * w)
     y = _within(y, lung.y + 0.5 * h, lung.y + lung.h - 0.4 * h)
+    # Nor may the heart hide it, however wide.
+    heart = chest.centre_at(y) + side * chest.heart_reach(side, y)
+    left = max(lung.x, heart) if side == LEFT else lung.x
+    right = lung.x + lung.w if side == LEFT else min(lung.x + lung.w, heart)
+    x = _within(x, left + 0.42 * w, right - 0.42 * w)
     return Box(x - w / 2, y - h / 2, w, h).clipped()
 
 
@@ -285,6 +290,3 @@ def _along_wall(site: Site, chest: Chest) -> Box:
         min(walls), max(walls) + site.w
     )  # fmt: skip
     return Box(left, top, right - left, bottom - top)
-
-
-assert UNITS == 1024  # the sizes above are in pixels of NIH's 1024-pixel images

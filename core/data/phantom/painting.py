@@ -60,7 +60,8 @@ def _round_opacity(lesion: Lesion, tissue: Tissue, *, density: float, border: fl
     # A ball is deepest in its middle.
     ball = np.sqrt(np.clip(1.35 * inside + 0.12, 0.0, 1.0)) * soft(inside, border)
     _fill(tissue, at, density * ball)
-    tissue.extra_SS[at.at] += np.float32(0.1 * density) * ball * tissue.lung_SS[at.at]
+    # What it adds beyond the lung's air keeps it visible before the heart.
+    tissue.extra_SS[at.at] += np.float32(0.2 * density) * ball * tissue.lung_SS[at.at]
 
 
 def _nodule(lesion: Lesion, tissue: Tissue, rng: np.random.Generator) -> None:
@@ -69,8 +70,8 @@ def _nodule(lesion: Lesion, tissue: Tissue, rng: np.random.Generator) -> None:
 
 
 def _mass(lesion: Lesion, tissue: Tissue, rng: np.random.Generator) -> None:
-    density = 0.4 + 0.42 * lesion.site.strength
-    _round_opacity(lesion, tissue, density=density, border=0.12, lobes=0.12, rng=rng)
+    density = 0.6 + 0.36 * lesion.site.strength
+    _round_opacity(lesion, tissue, density=density, border=0.11, lobes=0.1, rng=rng)
 
 
 def _infiltration(lesion: Lesion, tissue: Tissue, rng: np.random.Generator) -> None:
@@ -160,7 +161,7 @@ def _pneumothorax(lesion: Lesion, tissue: Tissue, rng: np.random.Generator) -> N
     inner = np.clip(1 - side * (wall - at.x_1W) / box.w, 0.0, 1.0)
     below = np.clip((box.y + box.h - at.y_H1) / box.h, 0.0, 1.2)
     # The collapsed lung's edge: a bow from the wall below to high under the apex.
-    to_edge = inner**1.12 + (below / 0.77) ** 1.12 - 1.0
+    to_edge = inner**1.05 + (below / 0.72) ** 1.05 - 1.0
     inside = tissue.lung_SS[at.at]
     gas = soft(to_edge, 0.03) * inside * soft(1.0 - np.abs(1 - inner), 0.05)
     gas = gas * (0.75 + 0.25 * lesion.site.strength)

@@ -42,8 +42,9 @@ BOXED_FINDINGS = {
 """The findings that NIH boxed, in the order of its table, with that table's spelling."""
 
 _FOLDERS, _IMAGES_PER_FOLDER = 12, 60
-_RGBA_EVERY = 60  # NIH stores about one file in sixty with four channels
+_RGBA_EVERY = 60  # so that a small set has some of NIH's files with four channels
 _PROGRESS_EVERY = 20
+_MOST_THREADS = 16
 _SMALLEST_PX, _LARGEST_PX, _MOST_PATIENTS = 32, 1024, 99_999
 
 
@@ -86,7 +87,8 @@ def write_phantom(
 
     Args:
         folder: must not exist, or be empty. Until all is there, the work goes on in a hidden
-            folder beside it, which is removed if anything goes wrong.
+            folder beside it (``.NAME.unfinished-…``), which is removed if anything goes wrong;
+            only a kill leaves it, and then it can be deleted.
         patients: 2 or more; about three images each.
         size_px: 32 to 1024.
         seed: 0 or more.
@@ -140,7 +142,11 @@ def _check_free(folder: Path) -> None:
             "this is a file, not a folder", where=folder, remedy="Name a new folder."
         ) from error
     except OSError as error:
-        raise DataError(f"can't be read: {error.strerror}", where=folder) from error
+        raise DataError(
+            f"the folder can't be read: {error.strerror}",
+            where=folder,
+            remedy="Name a folder that you may read and write.",
+        ) from error
     if in_use:
         raise DataError(
             "the folder is not empty",
@@ -197,7 +203,9 @@ def _render_all(folder: Path, jobs: Sequence[_Job], size_px: int, seed: int) -> 
     def one(job: _Job) -> _Rendered:
         return job, _write_image(folder, job, size_px, seed)
 
-    pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="phantom")
+    # Each thread holds some thirty layers of one image, and Python's lock lets few run at once.
+    threads = min(os.cpu_count() or 1, _MOST_THREADS)
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="phantom")
     try:
         yield from pool.map(one, jobs)
     finally:

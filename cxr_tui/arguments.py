@@ -1,0 +1,47 @@
+"""What several commands take."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import platformdirs
+
+
+def common_parser(name: str, description: str, example: str) -> argparse.ArgumentParser:
+    """A command's parser, with its example at the end of --help."""
+    return argparse.ArgumentParser(
+        prog=f"cxr-tui {name}",
+        description=description,
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def add_places(parser: argparse.ArgumentParser) -> None:
+    """--sessions and --cache."""
+    parser.add_argument(
+        "--sessions",
+        metavar="DIR",
+        type=Path,
+        default=Path("sessions"),
+        help="where sessions are kept (default ./sessions)",
+    )
+    add_cache(parser)
+
+
+def add_cache(parser: argparse.ArgumentParser) -> None:
+    """--cache."""
+    parser.add_argument(
+        "--cache",
+        metavar="DIR",
+        type=Path,
+        default=None,
+        help="where decoded images are kept (default: the user's cache folder)",
+    )
+
+
+def cache_folder(given: Path | None) -> Path:
+    """The folder of --cache, or the user's cache folder."""
+    return (given or platformdirs.user_cache_path("cxr-tui")).absolute()

@@ -1,0 +1,73 @@
+"""What several tests share: a small phantom, real images where they are, the program itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Two small machines' worth of threads is what CI has; more only makes tests wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The user's cache and log folders, for this process and all that it starts."""
+    for name in ("XDG_CACHE_HOME", "XDG_STATE_HOME"):
+        os.environ[name] = str(tmp_path_factory.mktemp(name.lower()))
+
+
+@pytest.fixture(scope="session")
+def nih_dir() -> Path:
+    """The folder of real NIH tables and images."""
+    folder = os.environ.get("CXR_NIH_DIR")
+    if not folder:
+        pytest.skip("CXR_NIH_DIR is not set: no real NIH tables and images here")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def phantom_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small synthetic set; tests must not write into it."""
+    from core.data.phantom import write_phantom
+
+    folder = tmp_path_factory.mktemp("phantom") / "set"
+    write_phantom(folder, patients=60, size_px=64, seed=3)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache for all tests, so that each ingests only what is new."""
+    return tmp_path_factory.mktemp("cache")
+
+
+Program = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def cxr_tui(tmp_path: Path) -> Program:
+    """Runs the program as a user would, in an empty folder, without a terminal."""
+
+    def run(*arguments: object, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "cxr_tui", *map(str, arguments)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+        )
+
+    return run
+
+
+def json_lines(text: str) -> list[dict[str, Any]]:
+    """The objects of a stream of JSON lines."""
+    return [json.loads(line) for line in text.splitlines()]

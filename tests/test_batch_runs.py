@@ -1,0 +1,370 @@
+"""The program as scripts use it: `--batch` from start to end, stopped, gone on with, refused."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+from conftest import json_lines
+from PIL import Image
+
+PARTS = ("train", "val", "test")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, phantom_dir, cache_dir):
+    """One finished session and what the program printed, for the tests that only look."""
+    folder = tmp_path_factory.mktemp("finished")
+    arguments = [*small(phantom_dir, cache_dir), "--session", "one", "--json"]
+    done = run_in(folder, "--batch", "demo", *arguments)
+    assert done.returncode == 0, done.stderr
+    return folder / "sessions" / "one", done
+
+
+def small(phantom_dir, cache_dir, **changes):
+    keys = {
+        "dataset.phantom": "none",
+        "dataset.images": phantom_dir,
+        "dataset.findings": '["Cardiomegaly","Effusion"]',
+        "image.size_px": 32,
+        "train.epochs": 2,
+        "train.batch_size": 8,
+        "train.precision": "fp32",
+        "evaluate.bootstrap": 20,
+    } | changes
+    sets = [item for key, value in keys.items() for item in ("--set", f"{key}={value}")]
+    return ["--cache", cache_dir, "--device", "cpu", *sets]
+
+
+def run_in(folder, *arguments, timeout=300):
+    return subprocess.run(
+        [sys.executable, "-m", "cxr_tui", *map(str, arguments)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def test_a_run_leaves_the_session_of_the_contract(finished):
+    session, _ = finished
+    for name in (
+        "recipe.toml",
+        "environment.json",
+        "dataset.json",
+        "split.csv",
+        "events.jsonl",
+        "predictions/val.csv",
+        "predictions/test.csv",
+        "evaluation/test.json",
+        "lock",
+        "heartbeat",
+    ):
+        assert (session / name).is_file(), name
+    kinds = {path.name.partition("-")[0] for path in (session / "checkpoints").iterdir()}
+    assert kinds == {"last", "best"}
+    split = (session / "split.csv").read_text().splitlines()
+    assert split[0] == "Image Index,Patient ID,split"
+    assert {line.rpartition(",")[2] for line in split[1:]} == set(PARTS)
+    assert json.loads((session / "environment.json").read_text())["device"] == "cpu"
+
+
+def test_stdout_is_the_events_and_stderr_tells_the_story(finished):
+    session, done = finished
+    printed = json_lines(done.stdout)
+    kept = json_lines((session / "events.jsonl").read_text())
+    assert printed == kept
+    kinds = [event["event"] for event in printed]
+    assert kinds[0] == "RunStarted"
+    assert kinds[-1] == "Finished"
+    assert kinds.count("EpochDone") == 2
+    assert sum(kind in ("Finished", "Stopped", "Failed") for kind in kinds) == 1
+    assert "\r" not in done.stderr
+    assert "\x1b" not in done.stderr
+    assert "base rate" in done.stderr
+
+
+def test_test_figures_have_the_keys_of_the_contract(finished):
+    session, _ = finished
+    report = json.loads((session / "evaluation" / "test.json").read_text())
+    assert {"split", "images", "patients", "findings", "mean_auroc", "mean_auroc_ci"} <= set(report)
+    figures = report["findings"]["Effusion"]
+    wanted = {
+        "positives",
+        "negatives",
+        "positive_patients",
+        "prevalence",
+        "auroc",
+        "auroc_ci",
+        "auprc",
+        "auprc_ci",
+        "auroc_by_view",
+        "note",
+    }
+    assert wanted <= set(figures)
+    split = (session / "split.csv").read_text().splitlines()
+    assert report["images"] == sum(line.endswith(",test") for line in split)
+
+
+def test_evaluate_says_again_what_the_run_said(finished, cache_dir):
+    session, _ = finished
+    done = run_in(session.parent, "evaluate", session, "--json", "--cache", cache_dir)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == json.loads((session / "evaluation/test.json").read_text())
+    val = run_in(session.parent, "evaluate", session, "--split", "val", "--cache", cache_dir)
+    assert val.returncode == 0, val.stderr
+    assert val.stdout.startswith("val: ")
+
+
+def test_sessions_lists_it_without_its_test_figures(finished):
+    session, _ = finished
+    done = run_in(session.parents[1], "sessions", "--json")
+    (summary,) = json.loads(done.stdout)["sessions"]
+    assert (summary["name"], summary["state"], summary["epoch"]) == ("one", "finished", 2)
+    assert not any("test" in key for key in summary)
+
+
+def test_a_requeued_job_that_is_done_says_so(finished, phantom_dir, cache_dir):
+    session, _ = finished
+    before = (session / "events.jsonl").read_bytes()
+    again = run_in(
+        session.parents[1], "--batch", "demo", *small(phantom_dir, cache_dir), "--session", "one"
+    )
+    assert again.returncode == 0
+    assert "finished already" in again.stderr
+    assert "Cardiomegaly" in again.stdout
+    assert (session / "events.jsonl").read_bytes() == before
+
+
+def test_going_on_under_another_recipe_is_refused(finished, phantom_dir, cache_dir):
+    session, _ = finished
+    arguments = small(phantom_dir, cache_dir, **{"train.learning_rate": 0.5})
+    done = run_in(session.parents[1], "--batch", "demo", *arguments, "--session", "one")
+    assert done.returncode == 2
+    assert "train.learning_rate was 0.001, is 0.5" in done.stderr
+
+
+def test_weights_of_a_session_are_refused_on_patients_that_they_have_seen(
+    finished, phantom_dir, cache_dir, tmp_path
+):
+    session, _ = finished
+    arguments = small(
+        phantom_dir,
+        cache_dir,
+        **{"model.weights": session, "split.by": "patient", "split.val": 0.1},
+    )
+    done = run_in(tmp_path, "--batch", "demo", *arguments)
+    assert done.returncode == 3
+    assert "test patients are among the patients that session one was trained on" in done.stderr
+    marked = run_in(
+        tmp_path,
+        "--batch",
+        "demo",
+        *arguments,
+        "--set",
+        "model.seen_test_patients=mark",
+        "--session",
+        "marked",
+        "--set",
+        "train.epochs=1",
+    )
+    assert marked.returncode == 0, marked.stderr
+    report = json.loads((tmp_path / "sessions/marked/evaluation/test.json").read_text())
+    assert any("was trained on" in warning for warning in report["warnings"])
+
+
+def test_the_same_run_twice_gives_the_same_predictions(finished, phantom_dir, cache_dir, tmp_path):
+    session, _ = finished
+    done = run_in(tmp_path, "--batch", "demo", *small(phantom_dir, cache_dir), "--session", "again")
+    assert done.returncode == 0, done.stderr
+    for name in ("val.csv", "test.csv"):
+        ours = (tmp_path / "sessions/again/predictions" / name).read_bytes()
+        assert ours == (session / "predictions" / name).read_bytes()
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_with_a_checkpoint_and_going_on_changes_nothing(
+    finished, phantom_dir, cache_dir, tmp_path, kind
+):
+    uninterrupted, _ = finished
+    program = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "cxr_tui",
+            "--batch",
+            "demo",
+            "--session",
+            "cut",
+            "--json",
+            *map(str, small(phantom_dir, cache_dir)),
+        ],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert program.stdout is not None
+    for line in program.stdout:
+        if json.loads(line)["event"] == "StepRecorded":
+            program.send_signal(kind)
+            break
+    rest, told = program.communicate(timeout=120)
+    assert program.returncode == 75, told
+    assert json_lines(rest)[-1]["event"] == "Stopped"
+    assert "--resume" in told
+    resumed = run_in(tmp_path, "--resume", "cut", "--cache", cache_dir, "--json")
+    assert resumed.returncode == 0, resumed.stderr
+    events = json_lines(resumed.stdout)
+    assert any(event["event"] == "Resumed" and event["step"] >= 1 for event in events)
+    for name in ("val.csv", "test.csv"):
+        ours = (tmp_path / "sessions/cut/predictions" / name).read_bytes()
+        assert ours == (uninterrupted / "predictions" / name).read_bytes()
+
+
+def test_a_check_tries_everything_and_leaves_no_session(phantom_dir, cache_dir, tmp_path):
+    done = run_in(tmp_path, "--batch", "demo", *small(phantom_dir, cache_dir), "--check")
+    assert done.returncode == 0, done.stderr
+    assert "check     passed" in done.stderr
+    assert list((tmp_path / "sessions").iterdir()) == []
+
+
+def test_a_stop_asked_for_by_a_file_stops_the_run(phantom_dir, cache_dir, tmp_path):
+    program = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "cxr_tui",
+            "--batch",
+            "demo",
+            "--session",
+            "asked",
+            "--json",
+            *map(str, small(phantom_dir, cache_dir, **{"train.epochs": 500})),
+        ],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert program.stdout is not None
+    for line in program.stdout:
+        if json.loads(line)["event"] == "StepRecorded":
+            (tmp_path / "sessions/asked/requests/stop").touch()
+            break
+    program.communicate(timeout=120)
+    assert program.returncode == 75
+
+
+def test_what_is_in_the_session_is_absolute_and_complete(finished, phantom_dir):
+    session, _ = finished
+    text = (session / "recipe.toml").read_text()
+    assert f'images = "{phantom_dir}"' in text
+    assert "plateau_patience" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--batch", "demoo"], 2, "Did you mean 'demo'"),
+        (["--batch", "demo", "--set", "train.epochs=0"], 2, "train.epochs must be at least 1"),
+        (["--batch", "nih-14"], 2, "--set dataset.images="),
+        (["--batch", "nih-14", "--set", "dataset.images=/nowhere"], 3, "/nowhere is not there"),
+        (["--resume", "nothing"], 2, "there is no such session"),
+        (["audti"], 2, "unknown command"),
+        (["--batch", "demo", "--resume", "x"], 2, "not allowed with"),
+        (["evaluate"], 2, "name a session"),
+        (["evaluate", "--predictions", "x.csv"], 2, "needs --labels"),
+        (["--batch", "demo", "--device", "tpu"], 2, "device"),
+    ],
+)
+def test_wrong_usage_has_a_message_and_an_exit_code(cxr_tui, arguments, code, message, cache_dir):
+    done = cxr_tui(*arguments)
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_image_that_cannot_be_decoded_is_quarantined_by_name(phantom_dir, cache_dir, tmp_path):
+    broken = copy_of(phantom_dir, tmp_path / "set")
+    victim = sorted(broken.rglob("*.png"))[0]
+    victim.write_bytes(victim.read_bytes()[:200])
+    refused = run_in(tmp_path, "--batch", "demo", *small(broken, cache_dir))
+    assert refused.returncode == 3
+    assert victim.name in refused.stderr
+    assert "dataset.max_quarantined_share" in refused.stderr
+    arguments = small(
+        broken, cache_dir, **{"dataset.max_quarantined_share": 0.05, "train.epochs": 1}
+    )
+    allowed = run_in(tmp_path, "--batch", "demo", *arguments, "--session", "ok")
+    assert allowed.returncode == 0, allowed.stderr
+    assert victim.name in (tmp_path / "sessions/ok/split.csv").read_text()
+    events = json_lines((tmp_path / "sessions/ok/events.jsonl").read_text())
+    (ingest,) = [event for event in events if event["event"] == "IngestDone"]
+    assert list(ingest["quarantined"]) == [victim.name]
+
+
+def test_missing_images_stop_the_run_unless_a_part_is_enough(phantom_dir, cache_dir, tmp_path):
+    fewer = copy_of(phantom_dir, tmp_path / "set")
+    gone = sorted(fewer.rglob("*.png"))[::9]
+    for path in gone:
+        path.unlink()
+    refused = run_in(tmp_path, "--batch", "demo", *small(fewer, cache_dir))
+    assert refused.returncode == 3
+    assert "dataset.partial" in refused.stderr
+    assert f"{len(gone):,}" in refused.stderr
+    arguments = small(fewer, cache_dir, **{"dataset.partial": "true", "train.epochs": 1})
+    allowed = run_in(tmp_path, "--batch", "demo", *arguments, "--session", "ok")
+    assert allowed.returncode == 0, allowed.stderr
+    report = json.loads((tmp_path / "sessions/ok/evaluation/test.json").read_text())
+    assert report["dataset_share"] < 1
+    assert any("a part of the data set" in warning for warning in report["warnings"])
+
+
+def test_a_data_set_that_has_moved_is_the_same_and_one_that_changed_is_not(
+    phantom_dir, cache_dir, tmp_path
+):
+    here = copy_of(phantom_dir, tmp_path / "here")
+    done = run_in(
+        tmp_path,
+        "--batch",
+        "demo",
+        *small(here, cache_dir, **{"train.epochs": 1}),
+        "--session",
+        "moved",
+    )
+    assert done.returncode == 0, done.stderr
+    there = here.rename(tmp_path / "there")
+    more = ["--cache", cache_dir, "--set", "train.epochs=2", "--set", f"dataset.images={there}"]
+    again = run_in(tmp_path, "--resume", "moved", *more)
+    assert again.returncode == 0, again.stderr
+    victim = sorted(there.rglob("*.png"))[0]
+    Image.new("L", (64, 64), 7).save(victim)
+    changed = run_in(tmp_path, "--resume", "moved", *more, "--set", "train.epochs=3")
+    assert changed.returncode == 3
+    assert "not the one that this session began with" in changed.stderr
+
+
+def test_text_from_files_cannot_drive_the_terminal(tmp_path):
+    recipe = tmp_path / "evil.toml"
+    recipe.write_text('[train]\noptimizer = "\\u001b[2Jsgd"\n')
+    done = run_in(tmp_path, "--batch", recipe)
+    assert done.returncode == 2
+    assert "\x1b" not in done.stderr
+
+
+def test_a_reader_that_leaves_early_is_no_error(tmp_path):
+    shell = f"{sys.executable} -m cxr_tui --help | head -1"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", shell], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+
+
+def copy_of(folder, target):
+    shutil.copytree(folder, target)
+    return target

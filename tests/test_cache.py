@@ -1,0 +1,636 @@
+"""Decode once: what a cache holds, and what it survives."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import os
+import subprocess
+import sys
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from core.data.cache import ImageCache, IngestProgress, cache_size_bytes, count_ready, open_cache
+from core.data.decode import decode_square
+from core.data.image_files import ImageFile, find_images
+from core.errors import DataError, StoppedError
+
+SIZE_PX = 16
+
+
+def write_images(folder: Path, num_images: int, *, seed: int = 0, first: int = 1) -> list[str]:
+    folder.mkdir(parents=True, exist_ok=True)
+    draw = np.random.default_rng(seed)
+    names = [f"{number:08d}_000.png" for number in range(first, first + num_images)]
+    for name in names:
+        Image.fromarray(draw.integers(0, 256, (20, 24), np.uint8)).save(
+            folder / name, compress_level=0
+        )
+    return names
+
+
+def found(folder: Path) -> Mapping[str, ImageFile]:
+    names = [path.name for path in folder.rglob("*.png")]
+    return find_images(folder, names).files
+
+
+def opened(cache_root: Path, images: Path, **settings: object) -> ImageCache:
+    files = found(images)
+    wanted = settings.pop("wanted", tuple(files))
+    settings = {"size_px": SIZE_PX, "resize": "squash", "threads": 2} | settings
+    return open_cache(cache_root, files, wanted, **settings)  # type: ignore[arg-type]
+
+
+def ready(cache_root: Path, images: Path) -> int:
+    files = found(images)
+    return count_ready(cache_root, files, tuple(files), size_px=SIZE_PX, resize="squash")
+
+
+def decoded(images: Path, names: list[str] | tuple[str, ...]) -> NDArray[np.uint8]:
+    each = [decode_square(images / name, name, SIZE_PX, "squash").pixels_SS for name in names]
+    return np.stack(each)
+
+
+def holds_what_the_files_hold(cache: ImageCache, images: Path) -> bool:
+    pixels_NSS = cache.pixels(cache.rows_of(cache.names))
+    return np.array_equal(pixels_NSS, decoded(images, cache.names))
+
+
+def files_of(cache: ImageCache) -> dict[str, tuple[int, int]]:
+    return {
+        path.name: (path.stat().st_mtime_ns, path.stat().st_ino) for path in cache.folder.iterdir()
+    }
+
+
+def test_a_row_is_its_image_at_the_input_size(tmp_path: Path) -> None:
+    names = write_images(tmp_path / "nih", 30)
+    cache = opened(tmp_path / "cache", tmp_path / "nih")
+    assert cache.names == tuple(names)
+    assert cache.size_px == SIZE_PX
+    assert holds_what_the_files_hold(cache, tmp_path / "nih")
+    rows = cache.rows_of([names[7], names[2], names[7]])
+    assert rows.tolist() == [7, 2, 7]
+    assert cache.pixels(rows).shape == (3, SIZE_PX, SIZE_PX)
+    assert cache.pixels(rows).flags.writeable  # a copy: nobody can write into the map
+    assert cache.original_sizes_px(rows).tolist() == [[24, 20]] * 3
+
+
+def test_only_wanted_rows_are_filled_and_the_rest_later(tmp_path: Path) -> None:
+    names = write_images(tmp_path / "nih", 12)
+    some = opened(tmp_path / "cache", tmp_path / "nih", wanted=names[3:6])
+    assert ready(tmp_path / "cache", tmp_path / "nih") == 3
+    assert some.rows_of(names[3:6]).tolist() == [3, 4, 5]
+    with pytest.raises(DataError, match="has no pixels here: it was not asked for"):
+        some.rows_of(names[:1])
+    with pytest.raises(DataError, match="has no pixels here"):
+        some.rows_of(["another.png"])
+    every = opened(tmp_path / "cache", tmp_path / "nih")
+    assert every.folder == some.folder
+    assert holds_what_the_files_hold(every, tmp_path / "nih")
+
+
+def test_a_finished_cache_is_opened_without_lock_images_or_writing(tmp_path: Path) -> None:
+    write_images(tmp_path / "nih", 10)
+    files = found(tmp_path / "nih")
+    first = opened(tmp_path / "cache", tmp_path / "nih")
+    before = files_of(first)
+    for file in files.values():
+        file.path.unlink()
+    with (first.folder / "lock").open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # somebody is writing other rows
+        told: list[IngestProgress] = []
+        again = open_cache(
+            tmp_path / "cache",
+            files,
+            list(files),
+            size_px=SIZE_PX,
+            resize="squash",
+            progress=told.append,
+        )
+    assert told == []
+    assert files_of(again) == before
+    assert np.array_equal(again.pixels(np.arange(10)), first.pixels(np.arange(10)))
+
+
+def test_each_size_and_way_to_resize_has_its_own_cache(tmp_path: Path) -> None:
+    write_images(tmp_path / "nih", 3)
+    folders = {
+        opened(tmp_path / "cache", tmp_path / "nih", size_px=size_px, resize=resize).folder
+        for size_px in (8, 16)
+        for resize in ("squash", "crop")
+    }
+    assert len(folders) == 4
+
+
+def test_a_data_set_that_moved_is_the_same_one(tmp_path: Path) -> None:
+    write_images(tmp_path / "nih", 5)
+    first = opened(tmp_path / "cache", tmp_path / "nih")
+    (tmp_path / "nih").rename(tmp_path / "moved")
+    told: list[IngestProgress] = []
+    again = opened(tmp_path / "cache", tmp_path / "moved", progress=told.append)
+    assert again.folder == first.folder
+    assert told == []
+
+
+def test_progress_counts_up_to_the_wanted_images(tmp_path: Path) -> None:
+    names = write_images(tmp_path / "nih", 40)
+    (tmp_path / "nih" / names[5]).write_bytes(b"")
+    told: list[IngestProgress] = []
+    opened(tmp_path / "cache", tmp_path / "nih", progress=told.append, max_quarantined_share=0.5)
+    assert (told[0].done, told[0].total, told[0].quarantined) == (0, 40, 0)
+    assert (told[-1].done, told[-1].total, told[-1].quarantined) == (40, 40, 1)
+    assert [step.done for step in told] == sorted(step.done for step in told)
+    assert told[-1].images_per_second > 0
+    assert told[-1].seconds_left == 0
+
+
+def test_archives_give_the_same_pixels_as_loose_files(tmp_path: Path) -> None:
+    names = write_images(tmp_path / "nih", 9)
+    for number in range(3):
+        (tmp_path / "tarred").mkdir(exist_ok=True)
+        with tarfile.open(tmp_path / "tarred" / f"images_{number}.tar.gz", "w:gz") as tar:
+            for name in reversed(names[number::3]):
+                tar.add(tmp_path / "nih" / name, f"images/{name}")
+    files = find_images(tmp_path / "tarred", names).files
+    cache = open_cache(tmp_path / "cache", files, names, size_px=SIZE_PX, resize="squash")
+    assert holds_what_the_files_hold(cache, tmp_path / "nih")
+
+
+def test_an_archive_that_lost_an_image_since_it_was_listed_costs_that_image(tmp_path: Path) -> None:
+    names = write_images(tmp_path / "nih", 3)
+    archive = tmp_path / "tarred" / "images_1.tar"
+    archive.parent.mkdir()
+    for kept in (names, names[:2]):
+        with tarfile.open(archive, "w") as tar:
+            for name in kept:
+                tar.add(tmp_path / "nih" / name, name)
+        if kept is names:
+            files = find_images(archive.parent, names).files
+    cache = open_cache(
+        tmp_path / "cache", files, names, size_px=8, resize="crop", max_quarantined_share=1
+    )
+    assert cache.quarantined == {names[2]: "not in its archive any more"}
+
+
+def broken_images(folder: Path) -> dict[str, bytes]:
+    whole = next(iter(sorted(folder.iterdir()))).read_bytes()
+    blank = io.BytesIO()
+    Image.new("L", (30, 30), 0).save(blank, "PNG")
+    return {
+        "90000001_000.png": whole[: len(whole) // 2],
+        "90000002_000.png": b"",
+        "90000003_000.png": b"<html>Please log in</html>",
+        "90000004_000.png": blank.getvalue(),
+    }
+
+
+def test_images_that_cannot_be_decoded_are_quarantined_by_name_and_reason(tmp_path: Path) -> None:
+    names = write_images(tmp_path / "nih", 8)
+    for name, content in broken_images(tmp_path / "nih").items():
+        (tmp_path / "nih" / name).write_bytes(content)
+    expected = {
+        "90000001_000.png": "truncated",
+        "90000002_000.png": "empty file",
+        "90000003_000.png": "an HTML page, not an image",
+        "90000004_000.png": "constant image (every pixel is 0)",
+    }
+    for _ in range(2):  # found out, and then remembered
+        cache = opened(tmp_path / "cache", tmp_path / "nih", max_quarantined_share=0.4)
+        assert cache.quarantined == expected
+        assert np.array_equal(
+            cache.pixels(cache.rows_of(names)), decoded(tmp_path / "nih", tuple(names))
+        )
+        with pytest.raises(DataError, match=r"90000002_000\.png has no pixels here: empty file"):
+            cache.rows_of(["90000002_000.png"])
+    listed = (cache.folder / "quarantine.csv").read_text().splitlines()
+    assert listed[0] == "Image Index,reason"
+    assert listed[1] == "90000001_000.png,truncated"
+    assert len(listed) == 5
+
+
+def test_above_the_share_it_refuses_to_start_and_says_which(tmp_path: Path) -> None:
+    write_images(tmp_path / "nih", 8)
+    for name, content in broken_images(tmp_path / "nih").items():
+        (tmp_path / "nih" / name).write_bytes(content)
+    for _ in range(2):
+        with pytest.raises(DataError) as refused:
+            opened(tmp_path / "cache", tmp_path / "nih", max_quarantined_share=0.3)
+        message = str(refused.value)
+        assert refused.value.exit_code == 3
+        assert "4 of 12 images (33.33%)" in message
+        assert "1 × truncated" in message
+        assert "90000003_000.png: an HTML page, not an image" in message
+        assert "dataset.max_quarantined_share" in message
+        assert "quarantine.csv" in message
+
+
+def test_the_share_is_of_the_wanted_images(tmp_path: Path) -> None:
+    names = write_images(tmp_path / "nih", 8)
+    for name, content in broken_images(tmp_path / "nih").items():
+        (tmp_path / "nih" / name).write_bytes(content)
+    assert opened(tmp_path / "cache", tmp_path / "nih", wanted=names).quarantined == {}
+
+
+def test_a_quarantined_image_is_tried_again_once_it_changed(tmp_path: Path) -> None:
+    names = write_images(tmp_path / "nih", 4)
+    path = tmp_path / "nih" / names[1]
+    whole, status = path.read_bytes(), path.stat()
+    path.write_bytes(whole[:-60] + b"\0" * 60)  # as long as it should be, and yet broken
+    cache = opened(tmp_path / "cache", tmp_path / "nih", max_quarantined_share=1)
+    assert list(cache.quarantined) == [names[1]]
+    path.write_bytes(whole)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 5_000_000_000))
+    again = opened(tmp_path / "cache", tmp_path / "nih")
+    assert again.folder == cache.folder
+    assert holds_what_the_files_hold(again, tmp_path / "nih")
+    assert (cache.folder / "quarantine.csv").read_text() == "Image Index,reason\n"
+
+
+def test_an_image_that_cannot_be_read_now_is_tried_again_next_time(tmp_path: Path) -> None:
+    names = write_images(tmp_path / "nih", 4)
+    files = found(tmp_path / "nih")
+    path = tmp_path / "nih" / names[2]
+    path.rename(tmp_path / "aside")
+    settings = {"size_px": SIZE_PX, "resize": "squash", "max_quarantined_share": 1.0}
+    cache = open_cache(tmp_path / "cache", files, names, **settings)  # type: ignore[arg-type]
+    assert cache.quarantined == {names[2]: "can't be read: No such file or directory"}
+    (tmp_path / "aside").rename(path)
+    cache = open_cache(tmp_path / "cache", files, names, **settings)  # type: ignore[arg-type]
+    assert cache.quarantined == {}
+    assert holds_what_the_files_hold(cache, tmp_path / "nih")
+
+
+def test_an_image_that_changed_and_cannot_be_read_is_not_given_as_it_was(tmp_path: Path) -> None:
+    names = write_images(tmp_path / "nih", 4)
+    opened(tmp_path / "cache", tmp_path / "nih")
+    os.utime(tmp_path / "nih" / names[1], ns=(0, 0))
+    files = found(tmp_path / "nih")
+    (tmp_path / "nih" / names[1]).unlink()
+    cache = open_cache(
+        tmp_path / "cache",
+        files,
+        names,
+        size_px=SIZE_PX,
+        resize="squash",
+        max_quarantined_share=0.25,
+    )
+    assert list(cache.quarantined) == [names[1]]
+    with pytest.raises(DataError, match="can't be read"):
+        cache.rows_of(names)
+
+
+def test_a_changed_image_is_decoded_again(tmp_path: Path) -> None:
+    names = write_images(tmp_path / "nih", 6)
+    first = opened(tmp_path / "cache", tmp_path / "nih")
+    path = tmp_path / "nih" / names[4]
+    size, mtime_ns = path.stat().st_size, path.stat().st_mtime_ns
+    write_images(tmp_path / "nih", 1, seed=9, first=5)
+    os.utime(path, ns=(mtime_ns, mtime_ns + 1))
+    assert path.stat().st_size == size
+    assert ready(tmp_path / "cache", tmp_path / "nih") == 5
+    again = opened(tmp_path / "cache", tmp_path / "nih")
+    assert again.folder == first.folder
+    assert holds_what_the_files_hold(again, tmp_path / "nih")
+
+
+def test_images_that_were_only_touched_are_read_and_not_decoded_again(tmp_path: Path) -> None:
+    names = write_images(tmp_path / "nih", 6)
+    first = opened(tmp_path / "cache", tmp_path / "nih")
+    for name in names:
+        os.utime(tmp_path / "nih" / name, ns=(0, 1_600_000_000_000_000_000))
+    written = (first.folder / "pixels.u8").stat().st_mtime_ns
+    again = opened(tmp_path / "cache", tmp_path / "nih")
+    assert (again.folder / "pixels.u8").stat().st_mtime_ns == written
+    assert holds_what_the_files_hold(again, tmp_path / "nih")
+    told: list[IngestProgress] = []
+    opened(tmp_path / "cache", tmp_path / "nih", progress=told.append)
+    assert told == []
+
+
+def test_a_data_set_that_grew_takes_over_the_rows_of_the_one_before(tmp_path: Path) -> None:
+    names = write_images(tmp_path / "nih", 6)
+    opened(tmp_path / "cache", tmp_path / "nih")
+    expected_NSS = decoded(tmp_path / "nih", names)
+    for name in names:  # could not be decoded any more, and need not be
+        path = tmp_path / "nih" / name
+        status = path.stat()
+        path.write_bytes(b"\0" * status.st_size)
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    more = write_images(tmp_path / "nih", 2, first=100)
+    cache = opened(tmp_path / "cache", tmp_path / "nih")
+    assert np.array_equal(cache.pixels(cache.rows_of(names)), expected_NSS)
+    assert np.array_equal(cache.pixels(cache.rows_of(more)), decoded(tmp_path / "nih", more))
+    assert cache.original_sizes_px(np.arange(6)).tolist() == [[24, 20]] * 6
+
+
+def test_what_was_converted_is_counted(tmp_path: Path) -> None:
+    names = write_images(tmp_path / "nih", 4)
+    image = Image.open(tmp_path / "nih" / names[0])
+    image.convert("RGBA").save(tmp_path / "nih" / names[1])
+    image.convert("RGB").resize((50, 50)).save(tmp_path / "nih" / names[2])
+    for _ in range(2):
+        cache = opened(tmp_path / "cache", tmp_path / "nih")
+        assert cache.converted == {"RGB": 1, "RGBA": 1}
+
+
+@pytest.mark.parametrize("stop_at", [1, 17])
+def test_a_stopped_ingest_keeps_what_it_has(tmp_path: Path, stop_at: int) -> None:
+    write_images(tmp_path / "nih", 30)
+    asked = iter(range(1_000))
+    with pytest.raises(StoppedError, match="of 30 are ready") as stopped:
+        opened(tmp_path / "cache", tmp_path / "nih", should_stop=lambda: next(asked) + 1 >= stop_at)
+    assert stopped.value.exit_code == 75
+    assert ready(tmp_path / "cache", tmp_path / "nih") == stop_at
+    told: list[IngestProgress] = []
+    cache = opened(tmp_path / "cache", tmp_path / "nih", progress=told.append)
+    assert told[0].done == stop_at
+    assert holds_what_the_files_hold(cache, tmp_path / "nih")
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "rows.bin", "pixels.u8"])
+@pytest.mark.parametrize("damage", [b"", b"\0", b"{}", b"\xff" * 4_000])
+def test_a_damaged_cache_is_built_again(tmp_path: Path, name: str, damage: bytes) -> None:
+    write_images(tmp_path / "nih", 5)
+    cache = opened(tmp_path / "cache", tmp_path / "nih")
+    (cache.folder / name).write_bytes(damage)
+    again = opened(tmp_path / "cache", tmp_path / "nih")
+    assert holds_what_the_files_hold(again, tmp_path / "nih")
+
+
+def test_rows_of_an_older_decoder_are_not_trusted(tmp_path: Path) -> None:
+    write_images(tmp_path / "nih", 5)
+    cache = opened(tmp_path / "cache", tmp_path / "nih")
+    (cache.folder / "pixels.u8").write_bytes(bytes(5 * SIZE_PX**2))
+    manifest = (cache.folder / "manifest.json").read_text()
+    (cache.folder / "manifest.json").write_text(manifest.replace('"decoder": ', '"decoder": 99'))
+    assert ready(tmp_path / "cache", tmp_path / "nih") == 0
+    assert holds_what_the_files_hold(opened(tmp_path / "cache", tmp_path / "nih"), tmp_path / "nih")
+
+
+def test_no_single_damaged_byte_of_a_record_is_trusted(tmp_path: Path) -> None:
+    for name in write_images(tmp_path / "nih", 2):
+        os.utime(tmp_path / "nih" / name, ns=(0, 1_600_000_000_000_000_000))
+    cache = opened(tmp_path / "cache", tmp_path / "nih")
+    whole = (cache.folder / "rows.bin").read_bytes()
+    for position in range(64, 128):
+        content = bytearray(whole)
+        content[position] ^= 4
+        (cache.folder / "rows.bin").write_bytes(content)
+        assert ready(tmp_path / "cache", tmp_path / "nih") == 1
+    (cache.folder / "rows.bin").write_bytes(whole[64:] + whole[:64])  # each the other's
+    assert ready(tmp_path / "cache", tmp_path / "nih") == 0
+
+
+def test_a_cache_that_somebody_replaced_meanwhile_is_not_trusted(tmp_path: Path) -> None:
+    """As two writers would, on a file system without locks."""
+    write_images(tmp_path / "nih", 5)
+
+    def replace_the_pixels() -> bool:
+        (pixels,) = (tmp_path / "cache").glob("*/pixels.u8")
+        pixels.unlink()
+        pixels.write_bytes(bytes(5 * SIZE_PX**2))
+        return False
+
+    with pytest.raises(DataError, match="its files were replaced meanwhile"):
+        opened(tmp_path / "cache", tmp_path / "nih", should_stop=replace_the_pixels)
+    assert ready(tmp_path / "cache", tmp_path / "nih") == 0
+    cache = opened(tmp_path / "cache", tmp_path / "nih")
+    assert holds_what_the_files_hold(cache, tmp_path / "nih")
+
+
+def test_a_lost_quarantine_list_is_found_out_again(tmp_path: Path) -> None:
+    names = write_images(tmp_path / "nih", 3)
+    (tmp_path / "nih" / names[0]).write_bytes(b"")
+    cache = opened(tmp_path / "cache", tmp_path / "nih", max_quarantined_share=1)
+    for damage in (b"", b"\xff\0", b"Image Index,reason\nonly a name\n"):
+        (cache.folder / "quarantine.csv").write_bytes(damage)
+        again = opened(tmp_path / "cache", tmp_path / "nih", max_quarantined_share=1)
+        assert again.quarantined == {names[0]: "empty file"}
+
+
+def test_a_file_where_the_cache_folder_should_be_is_named(tmp_path: Path) -> None:
+    write_images(tmp_path / "nih", 2)
+    (tmp_path / "cache").write_text("in the way")
+    with pytest.raises(DataError, match=r"cache.*can't be written: .*--cache DIR"):
+        opened(tmp_path / "cache", tmp_path / "nih")
+
+
+def test_wanting_images_that_were_not_found_is_refused(tmp_path: Path) -> None:
+    write_images(tmp_path / "nih", 2)
+    with pytest.raises(DataError, match=r"1 of the wanted images were not found, such as x\.png"):
+        opened(tmp_path / "cache", tmp_path / "nih", wanted=["x.png", "00000001_000.png"])
+    with pytest.raises(DataError, match="no image is wanted"):
+        opened(tmp_path / "cache", tmp_path / "nih", wanted=[])
+
+
+def test_the_size_of_all_of_nih_at_224_px_is_known_beforehand() -> None:
+    assert 5.2 < cache_size_bytes(112_120, 224) / 2**30 < 5.3
+
+
+# Other processes: a script on its own, since what is tested is what the kernel does.
+
+SCRIPT = """
+import os, signal, sys
+from pathlib import Path
+from core.data.cache import open_cache
+from core.data.image_files import find_images
+from core.errors import DataError
+assert "torch" not in sys.modules
+cache, images = Path(sys.argv[1]), Path(sys.argv[2])
+files = find_images(images, [path.name for path in images.iterdir()]).files
+def run(progress=None, should_stop=None):
+    return open_cache(cache, files, list(files), size_px=16, resize="squash", threads=2,
+                      progress=progress, should_stop=should_stop)
+"""
+
+KILLED_MIDWAY = """
+left = iter(range(300))  # it is asked whether to stop at every image
+def kill_at_300():
+    if next(left, None) is None:
+        os.kill(os.getpid(), signal.SIGKILL)
+run(should_stop=kill_at_300)
+"""
+
+WAITING_MIDWAY = """
+asked = []
+def wait_for_word(step):
+    if not asked:
+        asked.append(step)
+        print("holding", flush=True)
+        sys.stdin.readline()
+run(wait_for_word)
+print("done", flush=True)
+"""
+
+DISK_FILLED_MIDWAY = """
+from core.data.cache import count_ready
+filler = cache / "filler"
+left = iter(range(300))
+def fill_the_disk():
+    if next(left, None) is None and not filler.exists():
+        with filler.open("wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(bytes(4096))
+            except OSError:
+                pass
+try:
+    run(should_stop=fill_the_disk)
+except DataError as error:
+    print(error)
+print(count_ready(cache, files, list(files), size_px=16, resize="squash"))
+filler.unlink()
+first = []
+run(lambda step: first or first.append(step.done))
+print(first[0])
+print(count_ready(cache, files, list(files), size_px=16, resize="squash"))
+"""
+
+REFUSED = """
+import resource
+if len(sys.argv) > 3:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
+try:
+    run()
+except DataError as error:
+    print(error)
+"""
+
+
+def command(script: str, *arguments: object) -> list[str]:
+    return [sys.executable, "-c", SCRIPT + script, *map(str, arguments)]
+
+
+def on_small_disk(size: str, mount_point: Path, run: list[str]) -> list[str]:
+    """The command in a mount namespace of its own, with a real disk of this size."""
+    mount = f"mount -t tmpfs -o size={size} tmpfs '{mount_point}' && exec \"$@\""
+    return ["unshare", "--map-root-user", "--mount", "sh", "-c", mount, "sh", *run]
+
+
+def can_mount() -> bool:
+    try:
+        attempt = subprocess.run(on_small_disk("1m", Path("/tmp"), ["true"]), check=False)
+    except OSError:
+        return False
+    return attempt.returncode == 0
+
+
+def test_an_ingest_that_was_killed_goes_on_from_its_last_group(tmp_path: Path) -> None:
+    write_images(tmp_path / "nih", 400)
+    killed = subprocess.run(
+        command(KILLED_MIDWAY, tmp_path / "cache", tmp_path / "nih"), check=False
+    )
+    assert killed.returncode == -9
+    assert 256 <= ready(tmp_path / "cache", tmp_path / "nih") < 400
+    told: list[IngestProgress] = []
+    cache = opened(tmp_path / "cache", tmp_path / "nih", progress=told.append)
+    assert told[0].done >= 256
+    assert holds_what_the_files_hold(cache, tmp_path / "nih")
+
+
+def test_two_processes_wait_for_each_other_and_the_second_decodes_nothing(tmp_path: Path) -> None:
+    write_images(tmp_path / "nih", 20)
+    with subprocess.Popen(
+        command(WAITING_MIDWAY, tmp_path / "cache", tmp_path / "nih"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        assert other.stdout.readline() == "holding\n"
+        waits: list[IngestProgress] = []
+        with pytest.raises(StoppedError):
+            opened(
+                tmp_path / "cache",
+                tmp_path / "nih",
+                progress=waits.append,
+                should_stop=lambda: len(waits) == 2,
+            )
+        assert waits[0].waiting_for is not None
+        assert waits[0].waiting_for.startswith(f"process {other.pid} on ")
+        told: list[IngestProgress] = []
+
+        def let_it_go_on(step: IngestProgress) -> None:
+            told.append(step)
+            if len(told) == 1:
+                other.stdin.write("go on\n")  # type: ignore[union-attr]
+                other.stdin.flush()  # type: ignore[union-attr]
+
+        cache = opened(tmp_path / "cache", tmp_path / "nih", progress=let_it_go_on)
+        assert other.stdout.readline() == "done\n"
+    assert told[0].waiting_for is not None
+    assert {step.done for step in told if step.waiting_for is None} == {20}
+    assert holds_what_the_files_hold(cache, tmp_path / "nih")
+
+
+def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
+    write_images(tmp_path / "nih", 20)
+    with subprocess.Popen(
+        command(WAITING_MIDWAY, tmp_path / "cache", tmp_path / "nih"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "holding\n"
+        cache = opened(tmp_path / "cache", tmp_path / "nih", progress=lambda _: other.kill())
+    assert holds_what_the_files_hold(cache, tmp_path / "nih")
+
+
+@pytest.mark.skipif(not can_mount(), reason="no right to mount a small disk")
+def test_a_disk_that_fills_up_is_named_and_what_was_decoded_is_kept(tmp_path: Path) -> None:
+    write_images(tmp_path / "nih", 1_500)
+    (tmp_path / "cache").mkdir()
+    run = command(DISK_FILLED_MIDWAY, tmp_path / "cache", tmp_path / "nih")
+    done = subprocess.run(
+        on_small_disk("3m", tmp_path / "cache", run), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    message, kept, first_after, in_the_end = done.stdout.splitlines()
+    assert "the disk of the cache is full" in message
+    assert str(tmp_path / "cache") in message
+    assert "--cache DIR" in message
+    assert 256 <= int(kept) < 1_500
+    assert first_after == kept
+    assert in_the_end == "1500"
+
+
+@pytest.mark.skipif(not can_mount(), reason="no right to mount a small disk")
+def test_a_disk_that_is_too_small_is_refused_before_the_start(tmp_path: Path) -> None:
+    write_images(tmp_path / "nih", 50)
+    (tmp_path / "cache").mkdir()
+    run = command(REFUSED, tmp_path / "cache", tmp_path / "nih")
+    done = subprocess.run(
+        on_small_disk("600k", tmp_path / "cache", run), capture_output=True, text=True, check=True
+    )
+    assert "the cache needs 1.0 MiB for 50 images at 16 px, and the disk has 0." in done.stdout
+    assert "--cache DIR" in done.stdout
+
+
+def test_a_limit_on_file_sizes_is_told_as_a_full_disk(tmp_path: Path) -> None:
+    write_images(tmp_path / "nih", 50)
+    run = command(REFUSED, tmp_path / "cache", tmp_path / "nih", 50 * SIZE_PX**2 - 1)
+    done = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert "the disk of the cache is full, or its quota is used up" in done.stdout
+    assert "--cache DIR" in done.stdout
+    cache = opened(tmp_path / "cache", tmp_path / "nih")
+    assert holds_what_the_files_hold(cache, tmp_path / "nih")
+
+
+@pytest.mark.skipif("CXR_NIH_DIR" not in os.environ, reason="CXR_NIH_DIR names no NIH images")
+def test_the_real_images_all_reach_the_cache(tmp_path: Path) -> None:
+    images = Path(os.environ["CXR_NIH_DIR"])
+    cache = opened(tmp_path / "cache", images, size_px=224)
+    assert len(cache.names) == 240
+    assert cache.quarantined == {}
+    assert cache.converted == {"RGBA": 4}
+    rows = cache.rows_of(cache.names)
+    assert set(cache.original_sizes_px(rows).ravel().tolist()) == {1024}
+    assert 100 < cache.pixels(rows).mean() < 160

@@ -1,0 +1,171 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.recipe import TrainSettings
+from core.training.objectives import Objective, Schedule
+from core.training.selection import findings_with_enough_patients, score_epoch
+
+LOSSES = ["bce", "weighted-bce", "focal", "asymmetric"]
+
+
+def labels_with_unknown(seed=0, images=200, findings=3):
+    generator = torch.Generator().manual_seed(seed)
+    labels = (torch.rand(images, findings, generator=generator) < 0.2).float()
+    labels[torch.rand(images, findings, generator=generator) < 0.1] = float("nan")
+    return labels
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_an_unknown_label_costs_nothing_and_moves_nothing(loss):
+    labels = labels_with_unknown()
+    logits = torch.randn(200, 3, requires_grad=True)
+    objective = Objective.of(TrainSettings(loss=loss), labels)
+    losses = objective.losses(logits, labels)
+    losses.sum().backward()
+    unknown = labels.isnan()
+    assert (losses[unknown] == 0).all()
+    assert (logits.grad[unknown] == 0).all()
+    assert logits.grad.isfinite().all()
+    assert (losses[~unknown] >= 0).all()
+
+
+def test_plain_cross_entropy_is_torchs():
+    labels = (torch.rand(50, 3) < 0.5).float()
+    logits = torch.randn(50, 3) * 4
+    ours = Objective.of(TrainSettings(loss="bce"), labels).mean_loss(logits, labels)
+    theirs = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels)
+    assert ours == pytest.approx(float(theirs), rel=1e-5)
+
+
+def test_a_focus_of_zero_is_plain_cross_entropy():
+    labels = (torch.rand(50, 3) < 0.5).float()
+    logits = torch.randn(50, 3)
+    plain = Objective.of(TrainSettings(loss="bce"), labels).losses(logits, labels)
+    focal = Objective.of(TrainSettings(loss="focal", focal_gamma=0), labels)
+    assert torch.allclose(focal.losses(logits, labels), plain, atol=1e-6)
+
+
+def test_weights_by_prevalence_give_both_classes_the_same_say():
+    labels = labels_with_unknown(images=1000)
+    objective = Objective.of(TrainSettings(loss="weighted-bce"), labels)
+    losses = objective.losses(torch.zeros(1000, 3), labels)
+    for column in range(3):
+        positive = losses[labels[:, column] == 1, column].sum()
+        negative = losses[labels[:, column] == 0, column].sum()
+        assert float(positive) == pytest.approx(float(negative), rel=1e-3)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("logit", [-60.0, 0.0, 60.0])
+def test_extreme_logits_have_finite_losses_and_gradients(loss, logit):
+    labels = torch.tensor([[1.0], [0.0]])
+    logits = torch.full((2, 1), logit, requires_grad=True)
+    losses = Objective.of(TrainSettings(loss=loss), labels).losses(logits, labels)
+    losses.sum().backward()
+    assert losses.isfinite().all()
+    assert logits.grad.isfinite().all()
+
+
+@given(st.integers(1, 400), st.integers(1, 400))
+def test_the_base_rate_of_cross_entropy_is_the_entropy_of_the_prevalence(positives, negatives):
+    labels = torch.cat([torch.ones(positives, 1), torch.zeros(negatives, 1)])
+    p = positives / (positives + negatives)
+    entropy = -p * math.log(p) - (1 - p) * math.log(1 - p)
+    base = Objective.of(TrainSettings(), labels).base_rate_loss(labels)
+    assert base == pytest.approx(entropy, abs=1e-5)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_no_constant_answer_beats_the_base_rate(loss):
+    labels = labels_with_unknown()
+    objective = Objective.of(TrainSettings(loss=loss), labels)
+    base = objective.base_rate_loss(labels)
+    tried = [
+        objective.mean_loss(torch.full((200, 3), value), labels)
+        for value in np.linspace(-8, 8, 161)
+    ]
+    assert base <= min(tried) + 1e-6
+    assert base > 0
+
+
+def test_a_set_without_a_known_label_has_no_base_rate():
+    labels = torch.full((4, 2), float("nan"))
+    assert Objective.of(TrainSettings(), labels).base_rate_loss(labels) is None
+
+
+def test_the_base_rates_of_nih_are_the_published_ones(nih_dir):
+    from core.data.image_lists import read_image_list
+    from core.data.label_table import read_label_table
+
+    table = read_label_table(nih_dir / "Data_Entry_2017_v2020.csv")
+    for name, expected in (("train_val_list.txt", 0.1634), ("test_list.txt", 0.2417)):
+        listed = set(read_image_list(nih_dir / name).line_of)
+        rows = [i for i, image in enumerate(table.images_N) if image in listed]
+        labels = torch.from_numpy(table.labels_NA[rows])
+        base = Objective.of(TrainSettings(), labels).base_rate_loss(labels)
+        assert base == pytest.approx(expected, abs=5e-5)
+
+
+def rates(schedule, steps):
+    return [schedule.rate(step) for step in range(steps)]
+
+
+def test_a_constant_rate_is_constant():
+    schedule = Schedule(TrainSettings(schedule="constant", learning_rate=0.5), 10)
+    assert set(rates(schedule, 50)) == {0.5}
+
+
+def test_warm_up_climbs_to_the_peak_and_cosine_falls_to_nearly_nothing():
+    settings = TrainSettings(schedule="cosine", learning_rate=1.0, epochs=4, warmup_epochs=0.5)
+    seen = rates(Schedule(settings, 10), 40)
+    assert seen[:5] == sorted(seen[:5])
+    assert max(seen) == pytest.approx(1.0)
+    assert seen[5:] == sorted(seen[5:], reverse=True)
+    assert 0 < seen[-1] < 0.01
+
+
+def test_a_plateau_cuts_the_rate_once_patience_is_over():
+    settings = TrainSettings(plateau_patience=1, plateau_factor=0.1, learning_rate=1.0)
+    schedule = Schedule(settings, 10)
+    cuts = [schedule.after_epoch(loss) for loss in (1.0, 0.9, 0.95, 0.95, 0.95, 0.95)]
+    assert cuts == [False, False, False, True, False, True]
+    assert schedule.rate(60) == pytest.approx(0.01)
+
+
+def test_a_schedule_goes_on_from_its_state():
+    settings = TrainSettings(plateau_patience=0, learning_rate=1.0)
+    schedule = Schedule(settings, 10)
+    for loss in (1.0, 1.1):
+        schedule.after_epoch(loss)
+    again = Schedule(settings, 10)
+    again.restore(schedule.state())
+    assert again == schedule
+
+
+def test_a_loss_that_is_not_a_number_never_counts_as_better():
+    schedule = Schedule(TrainSettings(plateau_patience=0), 10)
+    assert schedule.after_epoch(math.nan)
+
+
+def test_the_best_epoch_is_chosen_over_findings_with_enough_patients():
+    settings = TrainSettings(min_positive_patients=2)
+    labels = np.array([[1, 1], [1, 0], [0, 1], [0, 0]], dtype=np.float32)
+    patients = np.array([1, 2, 1, 4])
+    enough = findings_with_enough_patients(("Mass", "Hernia"), labels, patients, 2)
+    assert enough == ("Mass",)
+    score = score_epoch(settings, {"Mass": 0.7, "Hernia": 0.1}, 0.5, enough)
+    assert (score.score, score.findings) == (0.7, ("Mass",))
+
+
+def test_without_enough_patients_val_loss_decides_and_says_so():
+    score = score_epoch(TrainSettings(), {"Mass": 0.7}, 0.5, ())
+    assert (score.score, score.rule) == (-0.5, "val loss")
+    better = score_epoch(TrainSettings(), {"Mass": 0.2}, 0.4, ())
+    assert better.beats(score.score, score.rule)
+    worse = score_epoch(TrainSettings(), {"Mass": None}, math.nan, ())
+    assert not worse.beats(score.score, score.rule)

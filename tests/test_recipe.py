@@ -1,0 +1,168 @@
+import tomllib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.errors import RecipeError
+from core.findings import FINDINGS
+from core.recipe import Recipe
+from core.recipe_toml import (
+    changed_recipe,
+    checked_recipe,
+    differences,
+    known_keys,
+    load_recipe,
+    recipe_toml,
+    shipped_recipes,
+)
+
+
+@pytest.mark.parametrize("name", ["demo", "nih-14", "nih-mass", "chexnet", "strong"])
+def test_every_shipped_recipe_loads_under_its_own_name(name):
+    assert load_recipe(name).name == name
+    assert name in shipped_recipes()
+
+
+def test_the_reports_second_run_is_what_nih_mass_says():
+    recipe = load_recipe("nih-mass")
+    assert recipe.dataset.findings == ("Mass",)
+    assert (recipe.split.by, recipe.split.train, recipe.split.test) == ("patient", 0.79, 0.105)
+    assert (recipe.subset.finding, recipe.subset.prevalence) == ("Mass", 0.29)
+    assert (recipe.train.optimizer, recipe.train.learning_rate) == ("sgd", 0.01)
+    assert (recipe.train.momentum, recipe.train.weight_decay) == (0.9, 1e-4)
+    assert (recipe.train.epochs, recipe.train.batch_size, recipe.image.size_px) == (5, 16, 224)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.learning_rate=-0.1", "train.learning_rate must be above 0, got -0.1"),
+        ("train.learnin_rate=1", "Did you mean 'train.learning_rate'?"),
+        ("epochs=3", "Did you mean 'train.epochs'?"),
+        ("train.epochs=2.5", "train.epochs must be a whole number, got 2.5"),
+        ('train.epochs="3"', "train.epochs must be a whole number, got '3'"),
+        ("split.by=pateint", "Did you mean 'patient'?"),
+        ("dataset.findings=Mass,Infiltraton", "Did you mean 'Infiltration'?"),
+        ('dataset.findings=["Mass","mass"]', "names Mass more than once"),
+        ("train.clip_norm=nan", "train.clip_norm must be a finite number"),
+        ("train=3", "train must be a table, got 3"),
+        ("evaluate.operating_point=youdin", "none of youden"),
+        ("subset.prevalence=0.3", "needs finding"),
+        ("name=../elsewhere", "name must match"),
+        ("train.epochs", "--set takes KEY=VALUE"),
+    ],
+)
+def test_a_wrong_setting_is_refused_with_what_the_user_typed(override, message):
+    with pytest.raises(RecipeError) as refused:
+        load_recipe("demo", [override])
+    assert message in str(refused.value)
+    assert refused.value.exit_code == 2
+
+
+def test_shares_of_patients_that_are_no_whole_are_refused():
+    with pytest.raises(RecipeError, match="train \\+ val \\+ test = 1"):
+        load_recipe("nih-14", ["split.train=0.9"])
+
+
+def test_every_fault_of_a_recipe_is_named_at_once():
+    with pytest.raises(RecipeError) as refused:
+        checked_recipe({"train": {"epochs": 0, "batch": 3}, "imag": {}}, "mine.toml")
+    for part in ("mine.toml", "train.epochs", "train.batch", "imag"):
+        assert part in str(refused.value)
+
+
+def test_paths_are_relative_to_the_recipe_and_overrides_to_the_working_directory(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    file = tmp_path / "recipes" / "mine.toml"
+    file.write_text('[dataset]\nlabels = "../nih/labels.csv"\nimages = "images"\n')
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    recipe = load_recipe(file, ["dataset.boxes=boxes.csv", "model.weights=../w.safetensors"])
+    assert recipe.dataset.labels == tmp_path / "nih" / "labels.csv"
+    assert recipe.dataset.images == tmp_path / "recipes" / "images"
+    assert recipe.dataset.boxes == tmp_path / "elsewhere" / "boxes.csv"
+    assert recipe.model.weights == str(tmp_path / "w.safetensors")
+
+
+def test_the_names_of_weights_are_no_paths():
+    assert load_recipe("nih-14", ["model.weights=none"]).model.weights == "none"
+    assert load_recipe("nih-14").model.weights == "imagenet"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"name = nih", "not valid TOML"),
+        (b"\xff\xfe\x00", "not UTF-8"),
+        (b"[dataset]\nphantom = { patients = 10 }\nimages = 'x'\n", "not both"),
+        (b"a = " + b"[" * 5000, "not valid TOML"),
+    ],
+)
+def test_a_file_that_is_no_recipe_is_refused_by_name(tmp_path, content, message):
+    file = tmp_path / "broken.toml"
+    file.write_bytes(content)
+    with pytest.raises(RecipeError, match=message) as refused:
+        load_recipe(file)
+    assert "broken.toml" in str(refused.value)
+
+
+def test_an_unknown_recipe_names_those_that_are_there():
+    with pytest.raises(RecipeError, match="Did you mean 'nih-mass'"):
+        load_recipe("nih-mas")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_recipe(tmp_path):
+    file = tmp_path / "bom.toml"
+    file.write_bytes(b"\xef\xbb\xbfname = 'bom'\n")
+    assert load_recipe(file).name == "bom"
+
+
+recipes = st.builds(
+    lambda epochs, rate, size, findings, loss, cap, clip: checked_recipe(
+        {
+            "train": {"epochs": epochs, "learning_rate": rate, "loss": loss}
+            | ({"clip_norm": clip} if clip else {}),
+            "image": {"size_px": size},
+            "dataset": {"findings": list(findings)},
+            "subset": {"max_images": cap} if cap else {},
+        },
+        "drawn",
+    ),
+    st.integers(1, 10_000),
+    st.floats(1e-8, 10),
+    st.integers(32, 1024),
+    st.lists(st.sampled_from(FINDINGS), min_size=1, max_size=14, unique=True),
+    st.sampled_from(["bce", "weighted-bce", "focal", "asymmetric"]),
+    st.none() | st.integers(3, 10**9),
+    st.none() | st.floats(1e-3, 1e6),
+)
+
+
+@given(recipes)
+def test_a_recipe_survives_toml_unchanged(recipe):
+    assert checked_recipe(tomllib.loads(recipe_toml(recipe)), "again") == recipe
+
+
+def test_differences_name_the_keys_that_changed():
+    before = Recipe()
+    after = changed_recipe(before, ["train.epochs=3", "train.clip_norm=1.5"])
+    assert differences(before, after) == {
+        "train.epochs": (12, 3),
+        "train.clip_norm": (None, 1.5),
+    }
+
+
+def test_every_field_of_the_form_has_its_help():
+    def described(model):
+        for field in model.model_fields.values():
+            section = field.annotation
+            if isinstance(section, type) and hasattr(section, "model_fields"):
+                yield from described(section)
+            else:
+                yield bool(field.description)
+
+    assert all(described(Recipe))
+    assert "train.learning_rate" in set(known_keys())
