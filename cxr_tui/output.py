@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -37,16 +37,29 @@ def print_table(
     if title:
         console.print(Text(visible(title)))
     if head:
-        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        table = Table(box=SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False)
         for position, name in enumerate(head):
-            table.add_column(
-                Text(name), justify="left" if position < left else "right", no_wrap=position > 0
-            )
+            justify: JustifyMethod = "left" if position < left else "right"
+            table.add_column(Text(name), justify=justify, no_wrap=True)
         for row in rows:
             table.add_row(*(Text(visible(cell)) for cell in row))
         console.print(table)
-    for note in notes:
-        console.print(Text(f"· {visible(note)}"))
+    if notes:
+        console.print(_hanging(("·", note) for note in notes))
+
+
+def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
+    """Names and values, a long value wrapped beside its name."""
+    stdout_console().print(_hanging(pairs))
+
+
+def _hanging(pairs: Iterable[tuple[str, str]]) -> Table:
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for head, text in pairs:
+        grid.add_row(Text(head), Text(visible(text)))
+    return grid
 
 
 def stdout_console() -> Console:

@@ -45,7 +45,7 @@ def _missing(report: Report) -> Iterator[str]:
     if missing:
         yield (
             f"Only {report['images']:,} of the table's {total:,} images "
-            f"({report['images'] / total:.1%}) are there: results are about those."
+            f"({_percent(report['images'] / total, 1)}) are there: results are about those."
         )
 
 
@@ -71,6 +71,7 @@ def _too_few_patients(report: Report) -> Iterator[str]:
 
 
 def _prevalence_shifts(report: Report) -> Iterator[str]:
+    shifted = []
     for finding, ratio in report["shift"].items():
         train = report["parts"]["train"]["findings"][finding]
         test = report["parts"]["test"]["findings"][finding]
@@ -78,12 +79,14 @@ def _prevalence_shifts(report: Report) -> Iterator[str]:
         if not ratio or fewest < ENOUGH_POSITIVE_PATIENTS:
             continue
         if ratio >= _SHIFT_WORTH_A_WORD or ratio <= 1 / _SHIFT_WORTH_A_WORD:
-            more, less = ("test", "train") if ratio > 1 else ("train", "test")
-            yield (
-                f"{finding} is {max(ratio, 1 / ratio):.1f} times as frequent in {more} as in "
-                f"{less} ({test['prevalence']:.1%} in test, {train['prevalence']:.1%} in train): "
-                "probabilities learnt on train don't hold on test, though AUROC may."
-            )
+            change = f"{_percent(train['prevalence'], 2)} to {_percent(test['prevalence'], 2)}"
+            shifted.append((max(ratio, 1 / ratio), f"{finding} ({change})"))
+    if shifted:
+        named = ", ".join(text for _, text in sorted(shifted, reverse=True))
+        yield (
+            f"Prevalence changes by a factor of 2 or more from train to test: {named}. "
+            "Precision and calibration will differ between them; AUROC needn't."
+        )
 
 
 def _view_shift(report: Report) -> Iterator[str]:
@@ -95,9 +98,10 @@ def _view_shift(report: Report) -> Iterator[str]:
             return
         shares[part] = views["AP"] / known
     if abs(shares["test"] - shares["train"]) >= _VIEW_SHIFT_WORTH_A_WORD:
+        test, train = _percent(shares["test"]), _percent(shares["train"])
         yield (
-            f"{shares['test']:.0%} of test is AP and {shares['train']:.0%} of train: sicker "
-            "patients are imaged in bed, so read each AUROC within a view position too."
+            f"{test} of test is AP and {train} of train: sicker patients are imaged in bed, "
+            "so read each AUROC within a view position too."
         )
 
 
@@ -112,9 +116,13 @@ def _small_lesions(report: Report) -> Iterator[str]:
                 f"{size_px} px): detection is limited by pixels, so try a larger image.size_px."
             )
         if sizes["share_smaller_than_cell"] > _MOST:
-            hidden.append(f"{finding} ({sizes['share_smaller_than_cell']:.0%})")
+            hidden.append(f"{finding} ({_percent(sizes['share_smaller_than_cell'])})")
     if hidden:
         yield (
             f"Most boxes are smaller than one {NETWORK_STRIDE_PX} px cell of the network's last "
             f"map: {', '.join(hidden)}. Heat maps can't outline these, whether detected or not."
         )
+
+
+def _percent(share: float, digits: int = 0) -> str:
+    return f"{100 * share:.{digits}f} %"

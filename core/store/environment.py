@@ -15,7 +15,6 @@ _PACKAGES = (
     "torch",
     "torchvision",
     "numpy",
-    "pandas",
     "scikit-learn",
     "pillow",
     "safetensors",

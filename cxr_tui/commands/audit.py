@@ -29,8 +29,8 @@ def main(argv: Sequence[str]) -> int:
 def _show(found: Mapping[str, Any], size_px: int) -> None:
     head = ["finding"]
     for part in _PARTS:
-        head += [f"{part} +", "share"]
-    head += [f"box at {size_px}", "under a cell"]
+        head += [part, "%"]
+    head += [f"box at {size_px}"]
     names = list(found["parts"]["train"]["findings"])
     rows = [[name, *_counts(found, name), *_lesion(found, name)] for name in names]
     missing = found["missing_images"]
@@ -53,16 +53,16 @@ def _counts(found: Mapping[str, Any], name: str) -> list[str]:
     for part in _PARTS:
         figures = found["parts"][part]["findings"][name]
         share = figures["prevalence"]
-        cells += [f"{figures['positives']:,}", "–" if share is None else f"{100 * share:.1f} %"]
+        cells += [f"{figures['positives']:,}", "–" if share is None else f"{100 * share:.1f}"]
     return cells
 
 
 def _lesion(found: Mapping[str, Any], name: str) -> list[str]:
     lesion = found["lesions"].get(name)
-    if not lesion or lesion["median_px_at_input"] is None:
-        return ["–", "–"]
+    if not lesion:
+        return ["–"]
     width, height = lesion["median_px_at_input"]
-    return [f"{width:.0f}×{height:.0f}", f"{100 * lesion['share_smaller_than_cell']:.0f} %"]
+    return [f"{width:.0f}×{height:.0f}"]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -13,7 +13,7 @@ from core.model.device import choose_device, choose_precision, present_offer
 from core.model.weights import imagenet_folders
 from core.store.environment import describe_environment
 from cxr_tui.arguments import add_places, cache_folder, common_parser
-from cxr_tui.output import print_json, print_table
+from cxr_tui.output import print_json, print_pairs
 
 
 def main(argv: Sequence[str]) -> int:
@@ -31,8 +31,7 @@ def main(argv: Sequence[str]) -> int:
     if arguments.json:
         print_json(found)
         return 0
-    rows = [(key, _shown(value)) for key, value in found.items()]
-    print_table(None, ("what", "here"), rows, left=2, notes=found["warnings"])
+    print_pairs((key.replace("_", " "), _shown(value)) for key, value in found.items())
     return 0
 
 
