@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from core.evaluation.metrics import READ_THE_INTERVAL, TOO_FEW_PATIENTS
 from cxr_tui.output import print_table
 
 
@@ -61,11 +62,23 @@ def _views(report: Mapping[str, Any]) -> list[str]:
 
 
 def _notes(report: Mapping[str, Any]) -> list[str]:
-    notes = [
-        f"{name}: {figures['note']}"
-        for name, figures in report["findings"].items()
-        if figures.get("note")
+    findings = report["findings"].items()
+    few = [
+        f"{name} ({figures['positive_patients']})"
+        for name, figures in findings
+        if READ_THE_INTERVAL in (figures.get("note") or "")
+        and figures["positive_patients"] >= TOO_FEW_PATIENTS  # fewer have a warning of their own
     ]
+    notes = []
+    if few:
+        notes.append(f"few positive patients, {READ_THE_INTERVAL}: {', '.join(few)}")
+    for name, figures in findings:
+        others = [
+            note
+            for note in (figures.get("note") or "").split("; ")
+            if note and READ_THE_INTERVAL not in note
+        ]
+        notes += [f"{name}: {note}" for note in others]
     table = report.get("table_alone") or {}
     if table.get("mean_auroc") is not None:
         notes.append("table alone: what age, sex, view and follow-up number reach, no image")

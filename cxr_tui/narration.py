@@ -137,7 +137,7 @@ class Narrator:
         self._line(
             f"{event.epoch}/{self._epochs}",
             f"train loss {event.train_loss:.3f}  val loss {event.val_loss:.3f}  "
-            f"val AUROC {mean}{' best' if event.is_best else ''}  {duration(event.seconds)}",
+            f"val AUROC {mean}{_best(event)}  {duration(event.seconds)}",
         )
         self._line("", each)
 
@@ -176,6 +176,13 @@ class Narrator:
 
     def _failed(self, _event: events.Failed) -> None:
         self.close()  # the message itself is the program's last word
+
+
+def _best(event: events.EpochDone) -> str:
+    if not event.is_best:
+        return ""
+    by_loss = event.selected_on == ("val loss",)
+    return " (best, by val loss)" if by_loss else " (best)"
 
 
 _TELLERS: dict[type[Event], Callable[[Narrator, Any], None]] = {

@@ -27,7 +27,7 @@ def test_what_is_written_comes_back_bit_for_bit(tmp_path_factory, data, images):
     shape = (images, 2)
     written = predictions_of(
         data.draw(arrays(np.float32, shape, elements=st.sampled_from([0.0, 1.0, np.nan]))),
-        data.draw(arrays(np.float32, shape, elements=st.floats(0, 1, width=32))),
+        data.draw(arrays(np.float64, shape, elements=st.floats(0, 1))),
         data.draw(st.lists(st.integers(-1, 40_000), min_size=images, max_size=images)),
     )
     path = tmp_path_factory.mktemp("predictions") / "test.csv"
@@ -36,18 +36,18 @@ def test_what_is_written_comes_back_bit_for_bit(tmp_path_factory, data, images):
     assert read.findings == written.findings
     assert read.images.tolist() == written.images.tolist()
     assert read.patients.tolist() == written.patients.tolist()
-    assert read.scores_NF.dtype == np.float32
+    assert read.scores_NF.dtype == np.float64
     assert read.scores_NF.tobytes() == written.scores_NF.tobytes()
     np.testing.assert_array_equal(read.labels_NF, written.labels_NF)
 
 
 def test_a_predictions_file_has_the_columns_of_the_contract(tmp_path):
     labels = np.array([[1, np.nan]], dtype=np.float32)
-    scores = np.array([[0.1, 0.25]], dtype=np.float32)
+    scores = np.array([[0.1, 0.25]])
     write_predictions(tmp_path / "val.csv", predictions_of(labels, scores, [17]))
     assert (tmp_path / "val.csv").read_text() == (
         "Image Index,Patient ID,Mass,prob_Mass,Hernia,prob_Hernia\n"
-        "00000000_000.png,17,1,0.100000001,,0.25\n"
+        "00000000_000.png,17,1,0.1,,0.25\n"
     )
     assert [file.name for file in tmp_path.iterdir()] == ["val.csv"]
 

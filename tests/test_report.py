@@ -174,7 +174,7 @@ def test_a_part_of_the_data_set_is_said_to_be_one():
     report = evaluated(dataset_share=0.0021, extra_warnings=("first of all",))
     assert report["warnings"] == [
         "first of all",
-        "a part of the data set was scored: 0.21% of its images were there",
+        "a part of the data set was scored: 0.21 % of its images were there",
     ]
 
 

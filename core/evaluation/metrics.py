@@ -18,6 +18,8 @@ from core.findings import PRESENT
 FEW_PATIENTS = 50
 """Below this many positive patients the interval is what to read (86 Hernias are 32 patients)."""
 
+READ_THE_INTERVAL = "read the interval, not the number"
+
 TOO_FEW_PATIENTS = 10
 """Below this many positive patients a figure says next to nothing, and the report warns."""
 
@@ -167,7 +169,7 @@ def _notes(figures: FindingFigures, scores_K: NDArray[Any], part: str) -> tuple[
     if figures.positive_patients < FEW_PATIENTS:
         notes.append(
             f"{_counted(figures.positives, 'positive image')} of "
-            f"{_counted(figures.positive_patients, 'patient')}: read the interval, not the number"
+            f"{_counted(figures.positive_patients, 'patient')}: {READ_THE_INTERVAL}"
         )
     return tuple(notes)
 

@@ -89,7 +89,8 @@ class JoinedPredictions:
 def write_predictions(path: Path, predictions: Predictions) -> None:
     """Write the session's CSV: Image Index, Patient ID, then <Finding> and prob_<Finding>.
 
-    Scores are kept as float32, which nine digits bring back exactly. An unknown label or
+    Scores are kept as float64, in the fewest digits that bring them back exactly: as float32
+    every logit above 17 is a probability of 1, and ties cost AUROC. An unknown label or
     patient is an empty cell. The file is there whole or not at all.
 
     Raises:
@@ -98,7 +99,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_columns(predictions.findings))
-    scores_NF = predictions.scores_NF.astype(np.float32).tolist()
+    scores_NF = predictions.scores_NF.astype(np.float64).tolist()
     rows = zip(
         predictions.images.tolist(),
         predictions.patients.tolist(),
@@ -109,13 +110,13 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     for image, patient, labels_F, scores_F in rows:
         cells: list[str] = [image, "" if patient == UNKNOWN_PATIENT else str(patient)]
         for label, score in zip(labels_F, scores_F, strict=True):
-            cells += ["" if math.isnan(label) else str(int(label)), f"{score:.9g}"]
+            cells += ["" if math.isnan(label) else str(int(label)), repr(score)]
         writer.writerow(cells)
     write_whole(path, text.getvalue().encode("utf-8"))
 
 
 def read_predictions(path: Path) -> Predictions:
-    """Read a file that ``write_predictions`` wrote; the float32 scores come back exactly.
+    """Read a file that ``write_predictions`` wrote; the scores come back exactly.
 
     Raises:
         DataError: the file is missing or isn't such a file.
@@ -151,7 +152,7 @@ def read_predictions(path: Path) -> Predictions:
         patients=np.array(patients, dtype=np.int64),
         findings=findings,
         labels_NF=np.array(labels, dtype=np.float32).reshape(shape),
-        scores_NF=np.array(scores, dtype=np.float32).reshape(shape),
+        scores_NF=np.array(scores, dtype=np.float64).reshape(shape),
     )
 
 

@@ -262,7 +262,9 @@ def _warnings(
     warnings = list(context.extra_warnings)
     share = context.dataset_share
     if share is not None and share < 1:
-        warnings.append(f"a part of the data set was scored: {share:.2%} of its images were there")
+        warnings.append(
+            f"a part of the data set was scored: {100 * share:.2f} % of its images were there"
+        )
     unknown = int((predictions.patients == UNKNOWN_PATIENT).sum())
     if unknown:
         warnings.append(

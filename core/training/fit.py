@@ -25,7 +25,9 @@ from core.events import (
     StepRecorded,
     StepSkipped,
     ValidationProgress,
+    Warned,
 )
+from core.recipe import TrainSettings
 from core.requests import Request
 from core.store.session import Session
 from core.training.control import Control
@@ -154,6 +156,8 @@ class Fit:
             trainer.settings.min_positive_patients,
         )
         score = score_epoch(trainer.settings, auroc, val_loss, enough)
+        if progress.epoch == 1 and not score.findings and trainer.settings.select_best == "auroc":
+            self.record(Warned(message=_no_finding_selects(trainer.settings)))
         is_best = score.beats(progress.best_score, progress.best_rule)
         if is_best:
             progress.best_epoch, progress.best_score = progress.epoch, score.score
@@ -203,3 +207,10 @@ def validation_progress(
         return control.may_go_on()
 
     return listen
+
+
+def _no_finding_selects(settings: TrainSettings) -> str:
+    return (
+        f"no finding has {settings.min_positive_patients} positive val patients, so the best epoch "
+        "is the one with the lowest val loss (train.min_positive_patients)"
+    )
