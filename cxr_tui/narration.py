@@ -25,7 +25,8 @@ class Narrator:
         self._progress: Progress | None = None
         self._task: Any = None
         self._epochs = 0
-        self._done_before = 0
+        self._stage = ""
+        self._steps = 0
         self.report: Mapping[str, Any] | None = None
 
     def starts(self, session: str, epochs: int) -> None:
@@ -69,6 +70,9 @@ class Narrator:
         self._progress.update(self._task, description=what, completed=done, total=total)
 
     def _dataset_progress(self, event: events.DatasetProgress) -> None:
+        if event.stage != self._stage:
+            self._stage = event.stage
+            self._line("data", event.stage)
         self._bar(event.stage, event.done, event.total)
 
     def _dataset(self, event: events.DatasetReady) -> None:
@@ -112,7 +116,7 @@ class Narrator:
     def _epoch(self, event: events.EpochStarted) -> None:
         self.close()
         self._bar(f"epoch {event.epoch}", 0, event.steps)
-        self._steps, self._epoch_number = event.steps, event.epoch
+        self._steps = event.steps
 
     def _step(self, event: events.StepRecorded) -> None:
         done = event.step - (event.epoch - 1) * self._steps
