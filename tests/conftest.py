@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-# Two small machines' worth of threads is what CI has; more only makes tests wait for each other.
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+# The networks here are tiny. On a busy machine a second thread costs more than it brings: each of
+# the thousands of parallel regions of a step waits for it to be scheduled.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session", autouse=True)

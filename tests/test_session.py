@@ -10,7 +10,8 @@ from core.events import CheckpointWritten, EarlyStopped, Finished, RunStarted, S
 from core.recipe import Recipe
 from core.requests import Request
 from core.store.recorder import Recorder
-from core.store.session import SessionSummary, create_session, list_sessions, open_session
+from core.store.session import create_session, list_sessions, open_session
+from core.store.summary import SessionSummary
 
 
 def started():

@@ -21,23 +21,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from core.errors import CxrError, DataError, SessionError
+from core.errors import SessionError
 from core.events import (
     CheckpointWritten,
     EpochDone,
     Event,
     RunStarted,
     event_line,
-    event_of_line,
 )
 from core.findings import did_you_mean
 from core.recipe import Recipe
 from core.recipe_toml import load_recipe, recipe_toml
 from core.requests import Request
+from core.store.event_log import EventReader
 from core.store.files import write_json, write_whole
-
-SILENT_AFTER_SECONDS = 120.0
-"""Without a heartbeat for so long, a session that nobody ended counts as silent."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 _HEARTBEAT_SECONDS = 5.0
@@ -74,14 +71,19 @@ class Session:
         """What happened, in words, with tracebacks."""
         return self.path / "log.txt"
 
+    @property
+    def events_path(self) -> Path:
+        """Where events are appended."""
+        return self.path / "events.jsonl"
+
     def events(self) -> Iterator[Event]:
         """Every event so far; a torn last line and kinds from newer versions are passed over."""
-        with contextlib.suppress(FileNotFoundError), self._events_path.open("rb") as stream:
-            for line in stream:
-                with contextlib.suppress(DataError):
-                    event = event_of_line(line.decode(errors="replace"))
-                    if event is not None:
-                        yield event
+        return iter(EventReader(self.events_path).new_events())
+
+    @property
+    def made_at(self) -> float:
+        """When the session was made, in seconds since 1970."""
+        return (self.path / "recipe.toml").stat().st_mtime
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
         """Keep a value as ``name`` (such as ``evaluation/test.json``), written whole."""
@@ -140,10 +142,6 @@ class Session:
             SessionError: another process writes here; the message says which.
         """
         return SessionWriter(self)
-
-    @property
-    def _events_path(self) -> Path:
-        return self.path / "events.jsonl"
 
 
 class SessionWriter:
@@ -271,11 +269,8 @@ def list_sessions(sessions: Path) -> list[Session]:
         folders = [path for path in sessions.iterdir() if (path / "recipe.toml").is_file()]
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return [Session(path) for path in sorted(folders, key=_made_at, reverse=True)]
-
-
-def _made_at(path: Path) -> tuple[float, str]:
-    return (path / "recipe.toml").stat().st_mtime, path.name
+    sessions_found = [Session(path) for path in folders]
+    return sorted(sessions_found, key=lambda found: (found.made_at, found.name), reverse=True)
 
 
 def _check_name(name: str) -> None:
@@ -320,71 +315,3 @@ def _drop_torn_line(path: Path) -> None:
                 stream.truncate(start + newline + 1)
                 return
             end = start
-
-
-@dataclass(frozen=True)
-class SessionSummary:
-    """What the list of sessions shows; test figures are not part of it, on purpose."""
-
-    name: str
-    state: str
-    epoch: int
-    epochs: int
-    best_val_auroc: float | None
-    best_epoch: int | None
-    updated: float
-    num_bytes: int
-    message: str
-
-    @classmethod
-    def of(cls, session: Session) -> SessionSummary:
-        """Read the session's events, leaving out its steps."""
-        epoch, best_epoch, best, last, message = 0, None, None, None, ""
-        for event in _milestones(session):
-            last = event
-            if isinstance(event, EpochDone):
-                epoch = event.epoch
-                if event.is_best:
-                    best_epoch, best = event.epoch, event.mean_auroc
-            message = str(getattr(event, "message", "")) if event.ends_run else ""
-        try:
-            epochs = session.recipe.train.epochs
-        except CxrError as error:
-            epochs, message = 0, str(error)
-        return cls(
-            name=session.name,
-            state=_state(session, last),
-            epoch=epoch,
-            epochs=epochs,
-            best_val_auroc=best,
-            best_epoch=best_epoch,
-            updated=last.time if last else _made_at(session.path)[0],
-            num_bytes=_folder_bytes(session.path),
-            message=message,
-        )
-
-
-def _milestones(session: Session) -> Iterator[Event]:
-    with contextlib.suppress(FileNotFoundError), session._events_path.open("rb") as stream:
-        for line in stream:
-            # Steps are nearly all of a long file, and the summary needs none of them.
-            if not line.startswith(b'{"event": "StepRecorded"'):
-                with contextlib.suppress(DataError):
-                    event = event_of_line(line.decode(errors="replace"))
-                    if event is not None:
-                        yield event
-
-
-def _state(session: Session, last: Event | None) -> str:
-    if last is not None and last.ends_run:
-        return type(last).__name__.lower()
-    if session.is_being_written():
-        return "running"
-    silence = session.seconds_since_heartbeat()
-    if silence is None:
-        return "new"
-    return "silent" if silence > SILENT_AFTER_SECONDS else "interrupted"
-
-
-def _folder_bytes(folder: Path) -> int:
-    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())

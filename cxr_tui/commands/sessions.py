@@ -8,7 +8,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.store.session import SessionSummary, list_sessions
+from core.store.session import list_sessions
+from core.store.summary import SessionSummary
 from cxr_tui.arguments import common_parser
 from cxr_tui.output import print_json, print_table
 from cxr_tui.plain import duration

@@ -1,0 +1,110 @@
+"""Reading a session's events: all, the last ones, thinned ones, and new ones as they come.
+
+A week's run records two million steps. What a reader wants of them fits a chart, so steps are
+parsed every so often and everything else always.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import DataError
+from core.events import Event, event_of_line
+
+_CHUNK_BYTES = 8 * 2**20
+_TAIL_BYTES = 256 * 2**10
+_STEP = b'{"event": "StepRecorded"'
+_PROGRESS = (b'{"event": "IngestProgress"', b'{"event": "ValidationProgress"')
+_BYTES_A_STEP = 200
+
+
+@dataclass
+class EventReader:
+    """A place in a session's events.jsonl; ``offset`` is the byte after the last whole line."""
+
+    path: Path
+    offset: int = 0
+
+    def new_events(self) -> list[Event]:
+        """Events written since; a line under way is left for the next time."""
+        return [event for chunk in self._chunks(None) for event in _parsed(chunk)]
+
+    def thinned(self, max_steps: int = 20_000) -> Iterator[list[Event]]:
+        """Everything up to now, chunk by chunk, with at most about ``max_steps`` steps.
+
+        The last chunk's last step is always there.
+        """
+        size = self._size()
+        keep_every = max(1, size // _BYTES_A_STEP // max_steps)
+        for chunk in self._chunks(size):
+            yield list(_parsed(_thin(chunk, keep_every)))
+
+    def tail(self) -> list[Event]:
+        """The last events, whatever came before; for a first picture. The place stays."""
+        start = max(0, self._size() - _TAIL_BYTES)
+        with contextlib.suppress(FileNotFoundError), self.path.open("rb") as stream:
+            stream.seek(start)
+            lines = stream.read().split(b"\n")
+            return list(_parsed(lines[1:] if start else lines))
+        return []
+
+    def _size(self) -> int:
+        try:
+            return self.path.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def _chunks(self, end: int | None) -> Iterator[list[bytes]]:
+        """Whole lines from the place on, moving it."""
+        try:
+            stream = self.path.open("rb")
+        except FileNotFoundError:
+            return
+        with stream:
+            stream.seek(self.offset)
+            while end is None or self.offset < end:
+                chunk = stream.read(_CHUNK_BYTES)
+                newline = chunk.rfind(b"\n")
+                if newline < 0:
+                    return
+                self.offset += newline + 1
+                stream.seek(self.offset)
+                yield chunk[:newline].split(b"\n")
+
+
+def milestones(path: Path) -> Iterator[Event]:
+    """Every event but steps and progress, which are nearly all of a long file."""
+    reader = EventReader(path)
+    for chunk in reader._chunks(None):
+        yield from _parsed(
+            [
+                line
+                for line in chunk
+                if not line.startswith(_STEP) and not line.startswith(_PROGRESS)
+            ]
+        )
+
+
+def _thin(lines: list[bytes], keep_every: int) -> list[bytes]:
+    if keep_every == 1:
+        return lines
+    kept = [
+        line
+        for number, line in enumerate(lines)
+        if number % keep_every == 0 or not line.startswith(_STEP)
+    ]
+    if lines and kept[-1] is not lines[-1]:
+        kept.append(lines[-1])
+    return kept
+
+
+def _parsed(lines: list[bytes]) -> Iterator[Event]:
+    """Their events; a damaged line and kinds from newer versions are passed over."""
+    for line in lines:
+        with contextlib.suppress(DataError):
+            event = event_of_line(line.decode(errors="replace"))
+            if event is not None:
+                yield event
