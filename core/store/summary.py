@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import CxrError
-from core.events import EpochDone, Event
+from core.events import EpochDone, Event, Resumed
 from core.store.event_log import milestones
 from core.store.session import Session
 

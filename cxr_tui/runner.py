@@ -1,0 +1,77 @@
+"""The only bridge to the engine: one thread runs core.run; this side never waits for it.
+
+Events are put where the painting thread takes them when it likes, requests where the engine
+asks for them at its next step.
+"""
+
+from __future__ import annotations
+
+import collections
+import threading
+from pathlib import Path
+
+from core.errors import CxrError
+from core.events import Event
+from core.requests import Request
+from core.store.session import Session
+
+
+class Runner:
+    """One run of a session on a thread of its own."""
+
+    def __init__(self, session: Session, *, device: str, cache: Path) -> None:
+        self.session = session
+        self.error: str | None = None
+        self._device, self._cache = device, cache
+        self._events: collections.deque[Event] = collections.deque()
+        self._request = Request.CONTINUE
+        # Not a daemon: the interpreter would otherwise end it in the middle of a checkpoint.
+        self._thread = threading.Thread(target=self._run, name="run", daemon=False)
+
+    def start(self) -> None:
+        """Begin; torch is loaded on the thread, not here."""
+        self._thread.start()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the thread is still at it."""
+        return self._thread.is_alive()
+
+    def take_events(self) -> list[Event]:
+        """The events since the last call, in order."""
+        taken = []
+        while self._events:
+            taken.append(self._events.popleft())
+        return taken
+
+    def ask(self, request: Request) -> None:
+        """Pause, go on, checkpoint or stop, at the next step. A stop can't be taken back."""
+        if self._request is not Request.STOP:
+            self._request = request
+
+    @property
+    def asked_for(self) -> Request:
+        """What was asked for last."""
+        return self._request
+
+    def join(self, timeout_seconds: float | None = None) -> bool:
+        """Wait for the thread's end; whether it came."""
+        self._thread.join(timeout_seconds)
+        return not self._thread.is_alive()
+
+    def _next_request(self) -> Request:
+        request = self._request
+        if request is Request.CHECKPOINT:
+            self._request = Request.CONTINUE
+        return request
+
+    def _run(self) -> None:
+        try:
+            from core.run import Machine, run  # seconds: torch is loaded here, off the screen
+
+            machine = Machine(self._device, self._cache)
+            run(self.session, self._events.append, self._next_request, machine)
+        except CxrError as error:
+            self.error = str(error)
+        except Exception as error:  # noqa: BLE001 - a door: the log has the traceback already
+            self.error = f"a defect of ours: {type(error).__name__}: {error} ({self.session.log})"
