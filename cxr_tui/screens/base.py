@@ -1,0 +1,55 @@
+"""What every screen of the console has: the line on top, the footer, the desk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Footer
+
+from cxr_tui.desk import Desk
+from cxr_tui.widgets.top_line import TopLine
+
+if TYPE_CHECKING:
+    from cxr_tui.app import ConsoleApp
+
+
+class ConsoleScreen(Screen[None]):
+    """A mode of the console. ``refresh_view`` is called when there is something new to show."""
+
+    MODE: ClassVar[str] = ""
+
+    @property
+    def console(self) -> ConsoleApp:
+        """The app, as what it is."""
+        return cast("ConsoleApp", self.app)
+
+    @property
+    def desk(self) -> Desk:
+        """What the console works on."""
+        return self.console.desk
+
+    def compose(self) -> ComposeResult:
+        """The line on top, the screen's own parts, the footer."""
+        yield TopLine(self.MODE)
+        yield from self.compose_parts()
+        yield Footer(compact=True, show_command_palette=False)
+
+    def compose_parts(self) -> ComposeResult:
+        """The screen's own parts."""
+        yield Widget()
+
+    def on_screen_resume(self) -> None:
+        """What changed while another screen was shown."""
+        self.refresh_view()
+        self.show_running()
+
+    def show_running(self) -> None:
+        """Name the running session on top."""
+        running = self.desk.running
+        self.query_one(TopLine).show_running(running.name if running else "")
+
+    def refresh_view(self) -> None:
+        """Show what is new."""

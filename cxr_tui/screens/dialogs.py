@@ -1,0 +1,90 @@
+"""Questions that stand over a screen, each answered by one key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from cxr_tui.plain import visible
+
+
+class Question(ModalScreen[str | None]):
+    """Asks, and is dismissed with the key that was pressed; Escape answers None."""
+
+    CSS = """
+    Question { align: center middle; }
+    Question > Vertical {
+        width: auto; max-width: 76; height: auto; max-height: 90%; padding: 1 2;
+        border: round $primary; background: $surface;
+    }
+    Question Static { width: auto; max-width: 70; }
+    Question .title { text-style: bold; }
+    Question .answers { margin-top: 1; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,backspace", "answer('')", "back", id="dialog.back", show=False)
+    ]
+
+    def __init__(self, title: str, text: str, answers: Sequence[tuple[str, str]]) -> None:
+        super().__init__()
+        self._title, self._body, self._answers = title, text, tuple(answers)
+
+    def compose(self) -> ComposeResult:
+        """The question, then a line for each answer."""
+        with Vertical():
+            yield Static(Content(visible(self._title)), classes="title")
+            if self._body:
+                yield Static(Content(visible(self._body)))
+            keys = "\n".join(f"{key:<5} {what}" for key, what in (*self._answers, ("esc", "back")))
+            yield Static(Content(keys), classes="answers")
+
+    def on_key(self, event: events.Key) -> None:
+        """Any answer's key dismisses it; no other key reaches the screen below."""
+        pressed = event.character or event.key
+        for key, _ in self._answers:
+            if pressed == key or (key == "enter" and event.key == "enter"):
+                event.stop()
+                self.dismiss(key)
+                return
+
+    def action_answer(self, answer: str) -> None:
+        """Leave the question."""
+        self.dismiss(answer or None)
+
+
+class KeysHelp(ModalScreen[None]):
+    """The keys of the screen below, and the global ones."""
+
+    CSS = """
+    KeysHelp { align: center middle; }
+    KeysHelp > Vertical {
+        width: 72; height: auto; max-height: 95%; padding: 0 2; overflow-y: auto;
+        border: round $primary; background: $surface;
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,backspace,question_mark,f1,q", "leave", "back", id="help.back", show=False)
+    ]
+
+    def __init__(self, title: str, keys: Sequence[tuple[str, str]]) -> None:
+        super().__init__()
+        self._title, self._keys = title, tuple(keys)
+
+    def compose(self) -> ComposeResult:
+        """A line a key."""
+        width = max((len(key) for key, _ in self._keys), default=0)
+        lines = "\n".join(f"{key:<{width}}  {what}" for key, what in self._keys)
+        with Vertical():
+            yield Static(Content(f"{self._title}\n\n{lines}"))
+
+    def action_leave(self) -> None:
+        """Back to the screen."""
+        self.dismiss(None)

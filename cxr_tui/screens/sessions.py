@@ -1,0 +1,269 @@
+"""1 Sessions: what was run, what runs, and where to begin."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from typing import ClassVar
+
+from rich.text import Text
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.widgets import DataTable, Input, Static
+
+from core.errors import CxrError
+from core.recipe_toml import changed_recipe, load_recipe
+from core.store.session import Session, list_sessions
+from core.store.summary import SessionSummary
+from cxr_tui.plain import duration, visible
+from cxr_tui.screens.base import ConsoleScreen
+from cxr_tui.screens.dialogs import Question
+
+MARKS = {
+    "running": "●",
+    "paused": "‖",
+    "finished": "✓",
+    "stopped": "■",
+    "failed": "✗",
+    "silent": "○",
+    "interrupted": "○",
+    "new": "·",
+}
+
+_NOTHING_YET = """
+   No sessions yet.
+
+   n, Enter    train on the synthetic set: minutes, no download
+   2           choose your own NIH folder
+   cxr-tui --batch nih-14 --set dataset.images=/data/nih     from a script
+"""
+
+_SORTS = ("age", "val AUROC", "name")
+
+
+class SessionsScreen(ConsoleScreen):
+    """The home of the console. Test figures are not here: choosing by them would spoil them."""
+
+    MODE = "sessions"
+    CSS_PATH = "sessions.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n", "new", "new", id="sessions.new"),
+        Binding("enter", "open", "open", id="sessions.open"),
+        Binding("r", "resume", "resume", id="sessions.resume"),
+        Binding("u", "reuse", "reuse recipe", id="sessions.reuse"),
+        Binding("d", "delete", "delete", id="sessions.delete"),
+        Binding("slash", "filter", "filter", id="sessions.filter", key_display="/"),
+        Binding("o", "sort", "order", id="sessions.sort", show=False),
+    ]
+
+    class Listed(Message):
+        """The sessions of the folder, read on a thread."""
+
+        def __init__(self, summaries: list[SessionSummary]) -> None:
+            super().__init__()
+            self.summaries = summaries
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._summaries: list[SessionSummary] = []
+        self._names: list[str] = []
+        self._sort_by = _SORTS[0]
+
+    def compose_parts(self) -> ComposeResult:
+        """A filter that is hidden until asked for, the list, its foot."""
+        yield Input(placeholder="part of a name or state", id="filter", classes="hidden")
+        yield Static(_NOTHING_YET, id="nothing", classes="hidden")
+        table: DataTable[Text] = DataTable(id="list", cursor_type="row")
+        yield table
+        yield Static(id="foot")
+
+    def on_mount(self) -> None:
+        """Read the folder now and every few seconds."""
+        table = self._table
+        for name in ("name", "state", "epoch", "val AUROC", "best at", "age", "size"):
+            left = name in ("name", "state")
+            table.add_column(Text(name, justify="left" if left else "right"), key=name)
+        self.set_interval(3.0, self.refresh_view)
+        table.focus()
+
+    def refresh_view(self) -> None:
+        """Read the folder again, off this thread."""
+        self._read_folder()
+
+    @work(thread=True, exclusive=True, group="list")
+    def _read_folder(self) -> None:
+        summaries = [SessionSummary.of(session) for session in list_sessions(self.desk.sessions)]
+        self.post_message(self.Listed(summaries))
+
+    def on_sessions_screen_listed(self, message: Listed) -> None:
+        """Show what was read, the cursor where it was."""
+        self._summaries = message.summaries
+        self._show()
+
+    @property
+    def _table(self) -> DataTable[Text]:
+        return self.query_one("#list", DataTable)
+
+    def _show(self) -> None:
+        table = self._table
+        chosen = self._chosen()
+        shown = self._filtered()
+        self.query_one("#nothing").set_class(bool(self._summaries), "hidden")
+        table.set_class(not self._summaries, "hidden")
+        table.clear()
+        self._names = []
+        for summary in shown:
+            table.add_row(*_cells(summary), height=2 if summary.message else 1)
+            self._names.append(summary.name)
+        if chosen in self._names:
+            table.move_cursor(row=self._names.index(chosen), scroll=False)
+        self.query_one("#foot", Static).update(self._foot(len(shown)))
+
+    def _filtered(self) -> list[SessionSummary]:
+        wanted = self.query_one("#filter", Input).value.casefold()
+        shown = [s for s in self._summaries if wanted in f"{s.name} {s.state}".casefold()]
+        if self._sort_by == "name":
+            shown.sort(key=lambda summary: summary.name)
+        elif self._sort_by == "val AUROC":
+            shown.sort(key=lambda summary: -(summary.best_val_auroc or 0.0))
+        return shown
+
+    def _foot(self, shown: int) -> Text:
+        total = sum(summary.num_bytes for summary in self._summaries)
+        count = len(self._summaries)
+        text = f" {count} session{'' if count == 1 else 's'}, {total / 1e9:.1f} GB"
+        if shown != count:
+            text += f"; the filter shows {shown}, esc shows all"
+        if self._sort_by != "age":
+            text += f"; by {self._sort_by}"
+        return Text(text, style="dim")
+
+    def _chosen(self) -> str:
+        row = self._table.cursor_row
+        return self._names[row] if 0 <= row < len(self._names) else ""
+
+    def action_new(self) -> None:
+        """Ask what to train on."""
+        answers = [("enter", "train the demo on the synthetic set"), ("2", "choose a data set")]
+        self.app.push_screen(
+            Question("A new session", "The synthetic set takes minutes.", answers), self._on_new
+        )
+
+    def _on_new(self, answer: str | None) -> None:
+        if answer == "enter":
+            self.console.start_run(load_recipe("demo"))
+        elif answer == "2":
+            self.console.action_mode("data")
+
+    def action_open(self) -> None:
+        """Show the session: its training, or its results where it is finished."""
+        chosen = self._chosen()
+        if not chosen:
+            return
+        state = next((s.state for s in self._summaries if s.name == chosen), "")
+        self.console.open_session(chosen, "results" if state == "finished" else "training")
+
+    def on_data_table_row_selected(self) -> None:
+        """Enter on a row."""
+        self.action_open()
+
+    def action_resume(self) -> None:
+        """Go on with the session."""
+        if chosen := self._chosen():
+            self.console.resume_run(chosen)
+
+    def action_reuse(self) -> None:
+        """Take the session's recipe as the draft."""
+        chosen = self._chosen()
+        if not chosen:
+            return
+        try:
+            recipe = Session(self.desk.sessions / chosen).recipe
+            self.desk.draft = changed_recipe(recipe, [f"name={recipe.name}"])
+        except CxrError as error:
+            self.console.say(str(error))
+            return
+        self.desk.preset = chosen
+        self.console.action_mode("recipe")
+
+    def action_delete(self) -> None:
+        """Ask, saying what goes."""
+        chosen = self._chosen()
+        summary = next((s for s in self._summaries if s.name == chosen), None)
+        if summary is None:
+            return
+        if summary.state in ("running", "paused"):
+            self.console.say(f"{chosen} is running: stop it first (open it, X)")
+            return
+        text = (
+            f"{summary.num_bytes / 1e6:,.0f} MB: its recipe, events, checkpoints, predictions and "
+            "figures. There is no way back."
+        )
+        question = Question(f"Delete {chosen}?", text, [("y", "delete it for good")])
+        self.app.push_screen(question, lambda answer: self._on_delete(chosen, answer))
+
+    def _on_delete(self, name: str, answer: str | None) -> None:
+        if answer != "y":
+            return
+        shown = self.desk.shown
+        if shown is not None and shown.name == name:
+            self.desk.shown = None
+        try:
+            shutil.rmtree(self.desk.sessions / name)
+        except OSError as error:
+            self.console.say(f"{name} can't be deleted ({error.strerror})")
+        self.refresh_view()
+
+    def action_filter(self) -> None:
+        """Show the filter and edit it."""
+        field = self.query_one("#filter", Input)
+        field.remove_class("hidden")
+        field.focus()
+
+    def on_input_changed(self) -> None:
+        """Filter while typing."""
+        self._show()
+
+    def on_input_submitted(self) -> None:
+        """Back to the list, filtered."""
+        self._table.focus()
+
+    def step_out(self) -> bool:
+        """Escape takes the filter away first."""
+        field = self.query_one("#filter", Input)
+        if field.has_class("hidden"):
+            return False
+        field.value = ""
+        field.add_class("hidden")
+        self._table.focus()
+        return True
+
+    def action_sort(self) -> None:
+        """The next order: by age, best val AUROC, name."""
+        self._sort_by = _SORTS[(_SORTS.index(self._sort_by) + 1) % len(_SORTS)]
+        self._show()
+
+
+def _cells(summary: SessionSummary) -> list[Text]:
+    auroc = "–" if summary.best_val_auroc is None else f"{summary.best_val_auroc:.3f}"
+    state = summary.state
+    age = duration(max(0.0, time.time() - summary.updated))
+    if state == "silent":
+        state = f"silent {age}"
+    name = Text(visible(summary.name), no_wrap=True, overflow="ellipsis")
+    if summary.message:
+        name.append(f"\n  ▲ {visible(summary.message)}", style="italic")
+    numbers = (
+        f"{summary.epoch}/{summary.epochs}",
+        auroc,
+        "–" if summary.best_epoch is None else str(summary.best_epoch),
+        age,
+        f"{summary.num_bytes / 1e6:,.0f} MB",
+    )
+    return [
+        name,
+        Text(f"{MARKS[summary.state]} {state}"),
+        *(Text(cell, justify="right") for cell in numbers),
+    ]
