@@ -1,4 +1,4 @@
-# make run    train the demo, from a fresh clone to the test figures
+# make run    open the console; without a terminal, train the demo and show its test figures
 # make test   the style, the types, the layers and the tests
 PYTHON ?= python3
 VENV := .venv
@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 .PHONY: run test check install clean
 
 run: install
-	$(BIN)/cxr-tui --batch demo
+	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/cxr-tui; else $(BIN)/cxr-tui --batch demo; fi
 
 test: check
 	$(BIN)/python -m pytest

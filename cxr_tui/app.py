@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,6 +27,7 @@ from cxr_tui.themes import THEMES
 from cxr_tui.widgets.top_line import SCREENS
 
 POLLS_PER_SECOND = 4
+STOPPED = 75
 
 
 class ConsoleApp(App[int]):
@@ -56,7 +61,7 @@ class ConsoleApp(App[int]):
         self.desk = desk
         self.ascii_only = ascii_only
         self._attach_to = attach
-        self._on_screen: list[str] = ["sessions"]
+        self.line_was_lost = False
 
     def on_mount(self) -> None:
         """Themes, and the timer."""
@@ -64,8 +69,27 @@ class ConsoleApp(App[int]):
             self.register_theme(theme)
         self.theme = THEMES[0].name
         self.set_interval(1 / POLLS_PER_SECOND, self._carry_news)
+        self._mind_signals()
         if self._attach_to is not None:
             self.open_session(self._attach_to, "training")
+
+    def _mind_signals(self) -> None:
+        """A lost line lets go of the screen and the run goes on; SIGTERM stops the run first.
+
+        Without handlers either would kill the process, the second with the terminal left raw.
+        """
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, self._let_go)
+        loop.add_signal_handler(signal.SIGTERM, self._on_terminate)
+
+    def _let_go(self) -> None:
+        self.line_was_lost = True
+        self.exit(0)
+
+    def _on_terminate(self) -> None:
+        if self.desk.running is not None:
+            self.desk.running.stop()
+        self.exit(STOPPED)
 
     def _carry_news(self) -> None:
         was_running = self.desk.running
@@ -209,8 +233,23 @@ def run_console(
 ) -> int:
     """The console until it is left; a run that goes on is waited for with a checkpoint."""
     desk = Desk(sessions, cache, device)
-    code = ConsoleApp(desk, ascii_only=ascii_only, attach=attach).run()
+    app = ConsoleApp(desk, ascii_only=ascii_only, attach=attach)
+    code = app.run() or 0
+    if app.line_was_lost:
+        _leave_the_terminal()
     running = desk.running
-    if running is not None:
-        running.wait()
-    return code or 0
+    if running is None or not running.is_ours:
+        return code
+    if not app.line_was_lost:
+        sys.stderr.write(f"{running.name}: stopping after this step, with a checkpoint\n")
+    running.wait()
+    if not app.line_was_lost:
+        sys.stderr.write(f"go on with: cxr-tui --resume {running.session.path}\n")
+    return code
+
+
+def _leave_the_terminal() -> None:
+    """What is still written goes nowhere: the terminal is gone, the run is not."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)

@@ -13,7 +13,7 @@ from datetime import datetime
 import platformdirs
 
 from core.errors import CxrError, UsageError
-from cxr_tui.arguments import add_places
+from cxr_tui.arguments import add_places, cache_folder
 from cxr_tui.plain import visible
 
 COMMANDS = {
@@ -29,6 +29,7 @@ _EPILOG = """commands (each has --help with an example):
 {commands}
 
 examples:
+  cxr-tui                                       the console
   cxr-tui --batch demo
   cxr-tui --batch nih-14 --set dataset.images=/data/nih --set train.epochs=12
   cxr-tui --batch nih-mass --set dataset.images=/data/nih --check
@@ -66,11 +67,27 @@ def _dispatch(argv: list[str]) -> int:
         known = ", ".join(COMMANDS)
         raise UsageError(f"unknown command {arguments.command!r}", remedy=f"There are: {known}.")
     if arguments.batch is None and arguments.resume is None:
-        _parser().print_help()
-        return 0
+        return _console(arguments)
     from cxr_tui.batch import resume_batch, start_batch  # slow to import: not for --help
 
     return start_batch(arguments) if arguments.batch is not None else resume_batch(arguments)
+
+
+def _console(arguments: argparse.Namespace) -> int:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(
+            "the console needs a terminal",
+            remedy="Without one, train by cxr-tui --batch RECIPE; see cxr-tui --help.",
+        )
+    from cxr_tui.app import run_console  # Textual: not for --help
+
+    return run_console(
+        arguments.sessions,
+        cache_folder(arguments.cache),
+        arguments.device,
+        ascii_only=arguments.ascii,
+        attach=arguments.attach,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -86,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--batch", metavar="RECIPE", help="train without a screen: a path or a name")
     what.add_argument("--resume", metavar="SESSION", help="go on with a session, without a screen")
+    what.add_argument("--attach", metavar="SESSION", help="the console on one session")
     parser.add_argument(
         "--set",
         metavar="KEY=VALUE",
@@ -101,6 +119,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_places(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    parser.add_argument(
+        "--ascii", action="store_true", help="the console without braille and block characters"
+    )
     parser.add_argument("--json", action="store_true", help="events as JSON lines on stdout")
     return parser
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from core.data.audit_warnings import audit_warnings
 from core.data.boxes import Boxes, lesion_sizes
-from core.data.index import StudyIndex
+from core.data.cells import MAX_AGE_YEARS
+from core.data.index import StudyIndex, distinct
 from core.data.sources import DataSources
 from core.data.split import Rows, Split, shared_patients
 from core.data.text_file import Count
@@ -25,6 +26,8 @@ def audit(
     index: StudyIndex,
     split: Split,
     boxes: Boxes | None,
+    *,
+    fingerprint: bool = True,
 ) -> dict[str, Any]:
     """What ``cxr-tui audit --json`` prints: plain numbers, texts, lists and tables of them.
 
@@ -34,16 +37,18 @@ def audit(
         index: the images, or each of the table's where only labels were asked for.
         split: the parts, after the subset's draw.
         boxes: in the pixels of any size; None: there is no box table.
+        fingerprint: whether to say what the data set is; it goes over each image's name.
 
     The keys of ``images``, ``patients``, ``missing_images`` and ``extra_images`` are about the
     index; all that stands under ``parts``, ``co_occurrence`` and ``shift`` is about the split.
     ``missing_images`` and ``extra_images`` are null, and there is no ``fingerprint``, where
     only labels were asked for. ``prevalence`` is positives / known, null where none is known.
+    ``age_decades`` counts images by their patient's age: 0 to 9 years, 10 to 19 and so on.
     ``shift`` is prevalence in test over prevalence in train. ``no_finding`` (images for which
     each of the 14 findings is absent) is null where the table lacks some of the 14.
     """
     labels_only = index.missing_images is None
-    every_row = np.unique(np.concatenate(list(split.rows.values())))
+    every_row = distinct(np.concatenate(list(split.rows.values())))
     parts = {part: _part(index, rows) for part, rows in split.rows.items()}
     report: dict[str, Any] = {
         "images": len(index.images),
@@ -66,7 +71,7 @@ def audit(
         "counts": _counts(index.counts + split.counts + (boxes.counts if boxes else ())),
         "note": LABELS_NOTE,
     }
-    if not labels_only:
+    if fingerprint and not labels_only:
         report["fingerprint"] = index.fingerprint()
     report["warnings"] = [*audit_warnings(report), *split.warnings]
     return report
@@ -94,6 +99,7 @@ def _part(index: StudyIndex, rows: Rows) -> dict[str, Any]:
         "views": _tally(index.view, rows, VIEW_POSITIONS),
         "sexes": _tally(index.sex, rows, ("F", "M")),
         "median_age_years": _median_age(index, rows),
+        "age_decades": _age_decades(index, rows),
     }
 
 
@@ -119,6 +125,15 @@ def _median_age(index: StudyIndex, rows: Rows) -> float | None:
     ages_R = index.age_years[rows]
     known = ages_R[~np.isnan(ages_R)]
     return float(np.median(known)) if len(known) else None
+
+
+def _age_decades(index: StudyIndex, rows: Rows) -> list[int] | None:
+    if index.age_years is None:
+        return None
+    ages_R = index.age_years[rows]
+    decades_R = (ages_R[~np.isnan(ages_R)] // 10).astype(np.int64)
+    counts: list[int] = np.bincount(decades_R, minlength=MAX_AGE_YEARS // 10).tolist()
+    return counts
 
 
 def _co_occurrence(index: StudyIndex, rows: Rows) -> dict[str, dict[str, int]]:

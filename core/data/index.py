@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,15 @@ _PER_IMAGE = (
     *("images", "patients", "labels_NF", "table_labels_NA"),
     *("follow_up", "age_years", "view", "sex"),
 )
+
+
+def distinct(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The distinct values, ascending.
+
+    ``np.unique`` hashes whole numbers unless it is asked for their counts; sorting 112,120 of
+    them is ten times as fast.
+    """
+    return np.unique(numbers, return_counts=True)[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +88,7 @@ class StudyIndex:
     @property
     def num_patients(self) -> int:
         """How many patients the images belong to."""
-        return len(np.unique(self.patients))
+        return len(distinct(self.patients))
 
     def labels_of(self, finding: str) -> npt.NDArray[np.float32]:
         """N labels of any finding that the table knows, in the recipe or not.
@@ -126,6 +135,7 @@ def build_index(
     *,
     listings: Path | None = None,
     labels_only: bool = False,
+    every_finding: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> StudyIndex:
     """Reads the label table and finds its images.
@@ -135,30 +145,70 @@ def build_index(
         sources: see ``core.data.sources``.
         listings: folder that keeps what was found in archives.
         labels_only: look for no image, and treat each as found.
+        every_finding: take all findings that the table knows in place of the recipe's.
         progress: told how many images were found so far.
 
     Raises:
         DataError: see ``read_label_table`` and ``find_images``; besides, missing images where
             ``dataset.partial`` is false.
     """
-    table = read_label_table(sources.labels, recipe.dataset.findings)
-    index = _index_of_table(recipe, sources, table)
+    wanted = () if every_finding else recipe.dataset.findings
+    table = read_label_table(sources.labels, wanted)
+    index = _index_of_table(recipe, sources, table, wanted or table.findings)
     if labels_only:
         return index
+    return with_images(
+        index, sources, partial=recipe.dataset.partial, listings=listings, progress=progress
+    )
+
+
+def with_images(
+    index: StudyIndex,
+    sources: DataSources,
+    *,
+    partial: bool,
+    listings: Path | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> StudyIndex:
+    """A labels-only index joined with the images that are there.
+
+    Args:
+        index: of the whole label table.
+        sources: names the folder of images.
+        partial: a part of the images is enough.
+        listings: folder that keeps what was found in archives.
+        progress: told how many images were found so far.
+
+    Raises:
+        RecipeError: no folder of images is named.
+        DataError: see ``find_images``; besides, missing images where ``partial`` is false.
+    """
     if sources.images is None:
         raise RecipeError("no folder of images is named", where="dataset.images")
     found = find_images(
         sources.images, frozenset(index.images), listings=listings, progress=progress
     )
-    return _joined(index, found, sources.images, partial=recipe.dataset.partial)
+    return _joined(index, found, sources.images, partial=partial)
 
 
-def _index_of_table(recipe: Recipe, sources: DataSources, table: LabelTable) -> StudyIndex:
-    columns = [table.findings.index(finding) for finding in recipe.dataset.findings]
+def with_findings(index: StudyIndex, findings: Sequence[str]) -> StudyIndex:
+    """The same images with the labels of other findings of the table, in this order.
+
+    Raises:
+        DataError: the table doesn't know one of them.
+    """
+    labels_NF = np.column_stack([index.labels_of(finding) for finding in findings])
+    return dataclasses.replace(index, findings=tuple(findings), labels_NF=labels_NF)
+
+
+def _index_of_table(
+    recipe: Recipe, sources: DataSources, table: LabelTable, findings: tuple[str, ...]
+) -> StudyIndex:
+    columns = [table.findings.index(finding) for finding in findings]
     return StudyIndex(
         images=table.images_N,
         patients=table.patients_N,
-        findings=recipe.dataset.findings,
+        findings=findings,
         labels_NF=table.labels_NA[:, columns],
         table_findings=table.findings,
         table_labels_NA=table.labels_NA,

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.data.image_lists import ImageList, read_image_list
-from core.data.index import StudyIndex
+from core.data.index import StudyIndex, distinct
 from core.data.sources import DataSources
 from core.data.stratify import deal_patients
 from core.data.text_file import Count, count_of
@@ -25,6 +25,16 @@ PARTS = ("train", "val", "test")
 _PATIENTS_NAMED = 5
 
 Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class ListedRows:
+    """Rows of an index that the lists name; ``val`` is None where it is to be drawn."""
+
+    train_val: Rows
+    test: Rows
+    val: Rows | None
+    counts: tuple[Count, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +57,13 @@ class Split:
         return sum(len(rows) for rows in self.rows.values())
 
 
-def make_split(index: StudyIndex, settings: SplitSettings, sources: DataSources) -> Split:
+def make_split(
+    index: StudyIndex,
+    settings: SplitSettings,
+    sources: DataSources,
+    *,
+    listed: ListedRows | None = None,
+) -> Split:
     """Draws the parts over the patients of the images in the index.
 
     - ``official`` and ``lists``: train_val and test come from two lists. Val is the images of
@@ -58,6 +74,12 @@ def make_split(index: StudyIndex, settings: SplitSettings, sources: DataSources)
     seed; neither on the order of the table's rows nor on the recipe's choice of findings.
 
     Lists may put one patient in two parts: see ``refuse_shared_patients``.
+
+    Args:
+        index: the images.
+        settings: how to draw.
+        sources: names the lists.
+        listed: what ``read_lists`` said of them, where they were read before.
 
     Raises:
         RecipeError: a list is neither named nor found.
@@ -71,14 +93,18 @@ def make_split(index: StudyIndex, settings: SplitSettings, sources: DataSources)
         drawn = _drawn_by_patient(index, every_row, shares, rng)
         split = Split(dict(zip(PARTS, drawn, strict=True)), settings.by, settings.seed)
     else:
-        split = _split_by_lists(index, settings, sources, rng)
+        split = _split_by_lists(index, settings, listed or read_lists(index, sources), rng)
     _refuse_empty_parts(split)
     return split
 
 
-def _split_by_lists(
-    index: StudyIndex, settings: SplitSettings, sources: DataSources, rng: np.random.Generator
-) -> Split:
+def read_lists(index: StudyIndex, sources: DataSources) -> ListedRows:
+    """Reads the lists of a data set: 112,120 names take longer than any draw after them.
+
+    Raises:
+        RecipeError: a list is neither named nor found.
+        DataError: see ``read_image_list``; besides, a name that is not in the label table.
+    """
     row_of = {name: row for row, name in enumerate(index.images)}
     counts: list[Count] = []
 
@@ -89,21 +115,28 @@ def _split_by_lists(
 
     train_val = rows_of(_needed(sources.train_val_list, "split.train_val_list"))
     test = rows_of(_needed(sources.test_list, "split.test_list"))
-    if sources.val_list is None:
+    val = None if sources.val_list is None else rows_of(sources.val_list)
+    return ListedRows(train_val, test, val, tuple(counts))
+
+
+def _split_by_lists(
+    index: StudyIndex, settings: SplitSettings, listed: ListedRows, rng: np.random.Generator
+) -> Split:
+    if listed.val is None:
         shares = (1 - settings.val, settings.val)
-        train, val = _drawn_by_patient(index, train_val, shares, rng)
+        train, val = _drawn_by_patient(index, listed.train_val, shares, rng)
     else:
-        val = rows_of(sources.val_list)
-        train = np.setdiff1d(train_val, val, assume_unique=True)
+        val = listed.val
+        train = np.setdiff1d(listed.train_val, val, assume_unique=True)
+    counts = list(listed.counts)
     listed_N = np.zeros(len(index.images), dtype=bool)
-    for rows in (train, val, test):
+    for rows in (train, val, listed.test):
         listed_N[rows] = True
     if not listed_N.all():
         reason = "image that no list names, in no part"
         counts.append(count_of(reason, index.images[~listed_N]))
-    return Split(
-        {"train": train, "val": val, "test": test}, settings.by, settings.seed, tuple(counts)
-    )
+    rows_by_part = {"train": train, "val": val, "test": listed.test}
+    return Split(rows_by_part, settings.by, settings.seed, tuple(counts))
 
 
 def _needed(path: Path | None, key: str) -> Path:
@@ -163,7 +196,7 @@ def _refuse_empty_parts(split: Split) -> None:
 
 def shared_patients(index: StudyIndex, split: Split) -> dict[int, tuple[str, ...]]:
     """Patients that stand in more than one part, and in which; ascending."""
-    of_part = {part: np.unique(index.patients[rows]) for part, rows in split.rows.items()}
+    of_part = {part: distinct(index.patients[rows]) for part, rows in split.rows.items()}
     numbers, parts_of = np.unique(np.concatenate(list(of_part.values())), return_counts=True)
     return {
         int(patient): tuple(part for part in of_part if patient in of_part[part])

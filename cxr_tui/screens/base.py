@@ -1,4 +1,4 @@
-"""What every screen of the console has: the line on top, the footer, the desk."""
+"""What every screen of the console has: the line on top, the keys at the bottom, the desk."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer
 
 from cxr_tui.desk import Desk
+from cxr_tui.widgets.foot_line import FootLine
 from cxr_tui.widgets.top_line import TopLine
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ class ConsoleScreen(Screen[None]):
         return self.console.desk
 
     def compose(self) -> ComposeResult:
-        """The line on top, the screen's own parts, the footer."""
+        """The line on top, the screen's own parts, the keys."""
         yield TopLine(self.MODE)
         yield from self.compose_parts()
-        yield Footer(compact=True, show_command_palette=False)
+        yield FootLine()
 
     def compose_parts(self) -> ComposeResult:
         """The screen's own parts."""

@@ -43,6 +43,14 @@ _NOTHING_YET = """
 _SORTS = ("age", "val AUROC", "name")
 
 
+class SessionsTable(DataTable[Text]):
+    """The list; Enter opens."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "select_cursor", "open", id="sessions.open", key_display="enter")
+    ]
+
+
 class SessionsScreen(ConsoleScreen):
     """The home of the console. Test figures are not here: choosing by them would spoil them."""
 
@@ -50,7 +58,6 @@ class SessionsScreen(ConsoleScreen):
     CSS_PATH = "sessions.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "new", "new", id="sessions.new"),
-        Binding("enter", "open", "open", id="sessions.open"),
         Binding("r", "resume", "resume", id="sessions.resume"),
         Binding("u", "reuse", "reuse recipe", id="sessions.reuse"),
         Binding("d", "delete", "delete", id="sessions.delete"),
@@ -75,8 +82,7 @@ class SessionsScreen(ConsoleScreen):
         """A filter that is hidden until asked for, the list, its foot."""
         yield Input(placeholder="part of a name or state", id="filter", classes="hidden")
         yield Static(_NOTHING_YET, id="nothing", classes="hidden")
-        table: DataTable[Text] = DataTable(id="list", cursor_type="row")
-        yield table
+        yield SessionsTable(id="list", cursor_type="row")
         yield Static(id="foot")
 
     def on_mount(self) -> None:
@@ -103,8 +109,8 @@ class SessionsScreen(ConsoleScreen):
         self._show()
 
     @property
-    def _table(self) -> DataTable[Text]:
-        return self.query_one("#list", DataTable)
+    def _table(self) -> SessionsTable:
+        return self.query_one(SessionsTable)
 
     def _show(self) -> None:
         table = self._table

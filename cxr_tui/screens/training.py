@@ -37,9 +37,12 @@ class TrainingScreen(ConsoleScreen):
 
     MODE = "training"
     CSS_PATH = "training.tcss"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - Textual declares it so
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("comma,left", "curve(-1)", "curve", id="training.previous", key_display=","),
-        Binding("full_stop,right", "curve(1)", "curve", id="training.next", key_display="."),
+        Binding("P", "app.pause", "pause", id="training.pause"),
+        Binding("X", "app.stop", "stop", id="training.stop"),
+        Binding("comma", "curve(-1)", "previous curve", id="training.previous", show=False),
+        Binding("full_stop", "curve(1)", "curve", id="training.next", key_display=", ."),
         Binding("l", "log_scale", "log scale", id="training.log"),
         Binding("m", "smooth", "smooth", id="training.smooth"),
         Binding("z", "large", "large", id="training.large"),
@@ -98,13 +101,17 @@ class TrainingScreen(ConsoleScreen):
                     "blue",
                 ),
             )
-            return Chart(lines, log_scale=self._log_scale)
+            return Chart(
+                lines, log_scale=self._log_scale, x_limits=_epochs_shown(view), whole_x=True
+            )
         if self._curve == "AUROC":
             means = [view.epochs_done[epoch].mean_auroc for epoch in epochs]
             ys = tuple(math.nan if value is None else value for value in means)
             line = Line("mean val AUROC", tuple(epochs), ys, "orange")
             return Chart(
                 (line,),
+                x_limits=_epochs_shown(view),
+                whole_x=True,
                 level=0.5,
                 level_label="chance 0.5",
                 empty="AUROC comes with the first epoch",
@@ -127,6 +134,8 @@ class TrainingScreen(ConsoleScreen):
         label = "" if base is None else f"base rate {base:.3f}"
         return Chart(
             (train, val),
+            x_limits=_epochs_shown(view),
+            whole_x=True,
             log_scale=self._log_scale,
             level=base,
             level_label=label,
@@ -190,13 +199,18 @@ class TrainingScreen(ConsoleScreen):
         self.console.say(f"written: {path}")
 
 
+def _epochs_shown(view: RunView) -> tuple[float, float]:
+    """From 0 to the end of the epoch under way."""
+    return 0.0, float(max(1, view.epoch, *view.epochs_done))
+
+
 def _head(name: str, view: RunView) -> Text:
     text = Text(no_wrap=True, overflow="ellipsis")
     text.append(f" {visible(name)}", style="bold")
     text.append(f" · {MARKS.get(view.state, '')} {view.state}")
-    if view.stage:
+    if view.stage and view.stage != "training":
         text.append(f" · {visible(view.stage)}")
-        if view.stage != "training" and view.stage_total:
+        if view.stage_total:
             text.append(f" {view.stage_done:,} of {view.stage_total:,}")
     if view.epoch:
         text.append(f" · epoch {view.epoch} of {view.epochs}")

@@ -12,7 +12,8 @@ from cxr_tui.run_view import RunView
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _ASCII_BLOCKS = "_.-~=+*#"
-_TREND_WIDTH = 10
+_TREND_WIDTH, _NARROW_TREND_WIDTH = 12, 6
+_NARROW_COLUMNS = 60
 
 SORTS = ("recipe", "last", "best", "positives")
 """Orders of the table, in the order in which the key goes through them."""
@@ -62,7 +63,7 @@ class AurocTable(DataTable[Text]):
     def show(self, view: RunView) -> None:
         """Fill the rows; nothing is redrawn where no epoch was added."""
         last = view.last
-        seen = (view.findings, tuple(view.epochs_done), self.sort_by, last)
+        seen = (view.findings, tuple(view.epochs_done), self.sort_by, last, self.size.width)
         if seen == self._seen:
             return
         self._seen = seen
@@ -99,7 +100,8 @@ class AurocTable(DataTable[Text]):
     def _row(
         self, name: str, positives: str, last: float | None, best: float | None, trend: list[float]
     ) -> list[Text]:
-        shown = sparkline(trend, ascii_only=self._ascii_only)
+        width = _NARROW_TREND_WIDTH if self.size.width < _NARROW_COLUMNS else _TREND_WIDTH
+        shown = sparkline(trend, width, ascii_only=self._ascii_only)
         cells = (positives, _number(last), _number(best), shown)
         return [Text(name), *(Text(cell, justify="right") for cell in cells)]
 

@@ -31,7 +31,8 @@ class Chart:
     """What to draw. ``level`` is a dashed horizontal line with its name."""
 
     lines: tuple[Line, ...]
-    x_label: str = ""
+    x_limits: tuple[float, float] | None = None
+    whole_x: bool = False
     log_scale: bool = False
     level: float | None = None
     level_label: str = ""
@@ -78,6 +79,7 @@ def draw(chart: Chart | None, width: int, height: int, *, ascii_only: bool = Fal
     if not lines:
         return Text(f"\n  {chart.empty}", style="dim")
     figure = _figure_class()
+    figure._limit_size(False, False)  # it would take the size of our own terminal otherwise
     figure.plot_size(width, height)
     figure.theme("clear")
     figure.frame(False)
@@ -87,6 +89,10 @@ def draw(chart: Chart | None, width: int, height: int, *, ascii_only: bool = Fal
         figure.yscale("log")
     if chart.y_limits is not None:
         figure.ylim(*chart.y_limits)
+    if chart.x_limits is not None:
+        figure.xlim(*chart.x_limits)
+        if chart.whole_x:
+            figure.xticks(_whole_ticks(*chart.x_limits, most=max(2, width // 10)))
     _draw_level(figure, chart, lines, ascii_only=ascii_only)
     for line, xs, ys in lines:
         marker = line.marker or _MARKERS[ascii_only]
@@ -116,6 +122,12 @@ def _draw_level(
     figure.text(  # type: ignore[attr-defined]
         chart.level_label, x=max(last, first + 1), y=chart.level, alignment="right", color="gray"
     )
+
+
+def _whole_ticks(low: float, high: float, *, most: int) -> list[int]:
+    """Whole numbers between the limits, evenly apart."""
+    first, last = math.ceil(low), math.floor(high)
+    return list(range(first, last + 1, max(1, math.ceil((last - first) / most))))
 
 
 def _bounded(line: Line, width: int, *, log_scale: bool) -> tuple[list[float], list[float]]:

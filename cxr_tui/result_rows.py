@@ -1,0 +1,249 @@
+"""A report's figures as rows and columns, for the screen and for export; imports no Textual.
+
+A report is read as it is on disk, so a key that is missing is a figure that is undefined.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.evaluation.references import NO_REFERENCE, ReferenceShown, reference_for
+from cxr_tui.plain import visible
+
+Interval = tuple[float, float]
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True)
+class FigureRow:
+    """The figures of one finding, or of a summary row; None where undefined."""
+
+    name: str
+    positives: int | None = None
+    patients: int | None = None
+    prevalence: float | None = None
+    auroc: float | None = None
+    interval: Interval | None = None
+    by_view: Mapping[str, float | None] = field(default_factory=dict)
+    auprc: float | None = None
+    auprc_interval: Interval | None = None
+    table_alone: float | None = None
+    reference: float | None = None
+    note: str = ""
+
+    @property
+    def delta(self) -> float | None:
+        """Ours less the published figure."""
+        if self.auroc is None or self.reference is None:
+            return None
+        return self.auroc - self.reference
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its head, how a cell reads, and what it is as a number."""
+
+    key: str
+    head: str
+    width: int
+    cell: Callable[[FigureRow], str]
+    value: Callable[[FigureRow], object]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """All rows of a report beside a published column, or beside none."""
+
+    findings: tuple[FigureRow, ...]
+    mean: FigureRow
+    table_alone: FigureRow | None
+    views: tuple[str, ...]
+    reference: ReferenceShown | None
+
+    @property
+    def reference_is_shown(self) -> bool:
+        """Whether the published figures may stand beside ours."""
+        return self.reference is not None and self.reference.auroc_by_finding is not None
+
+    def columns(self) -> list[Column]:
+        """Every column that has something to show, in the order of the table."""
+        views = [_number_column(f"view.{v}", v, lambda row, v=v: row.by_view.get(v)) for v in self.views]
+        published: list[Column] = []
+        if self.reference is not None and self.reference_is_shown:
+            head = short_reference(self.reference.reference.column)
+            published = [
+                _number_column("reference", head, lambda row: row.reference),
+                Column("delta", "Δ", 6, lambda row: _signed(row.delta), lambda row: row.delta),
+            ]
+        return [
+            Column("finding", "finding", 7, lambda row: row.name, lambda row: row.name),
+            Column("positives", "positives", 9, lambda row: _count(row.positives), _positives),
+            _number_column("auroc", "AUROC", lambda row: row.auroc),
+            _interval_column("interval", "95 % interval", lambda row: row.interval),
+            *views,
+            *published,
+            _number_column("auprc", "AUPRC", lambda row: row.auprc),
+            _interval_column("auprc_interval", "95 % interval", lambda row: row.auprc_interval),
+            Column(
+                "prevalence",
+                "prevalence %",
+                12,
+                lambda row: "–" if row.prevalence is None else f"{100 * row.prevalence:.1f}",
+                lambda row: row.prevalence,
+            ),
+            Column(
+                "patients",
+                "patients",
+                8,
+                lambda row: _count(row.patients),
+                lambda row: row.patients,
+            ),
+            _number_column("table_alone", "table alone", lambda row: row.table_alone),
+        ]
+
+
+def figures_of(report: Mapping[str, Any], reference: str) -> Figures:
+    """The rows of a report beside that published column, or ``none``."""
+    shown = reference_for(
+        reference,
+        str(report.get("split_kind")),
+        part=str(report.get("split")),
+        num_images=int(report.get("images") or 0),
+    )
+    published = (shown.auroc_by_finding if shown else None) or {}
+    rows = tuple(
+        _finding_row(name, figures, published.get(name))
+        for name, figures in (report.get("findings") or {}).items()
+    )
+    views = tuple(dict.fromkeys(view for row in rows for view in row.by_view))
+    table = (report.get("table_alone") or {}).get("mean_auroc")
+    over = [row.reference for row in rows if row.auroc is not None]
+    defined = [value for value in over if value is not None]
+    mean = FigureRow(
+        "mean",
+        auroc=report.get("mean_auroc"),
+        interval=_interval(report.get("mean_auroc_ci")),
+        auprc=report.get("mean_auprc"),
+        table_alone=table,
+        # Over the findings that our own mean is taken over, or it would be another mean.
+        reference=sum(defined) / len(defined) if defined and len(defined) == len(over) else None,
+    )
+    alone = None if table is None else FigureRow("table alone", auroc=table)
+    return Figures(rows, mean, alone, views, shown)
+
+
+def short_reference(column: str) -> str:
+    """A published column's name, short enough for a head: wang2017_official is wang2017."""
+    return column.partition("_")[0]
+
+
+def next_reference(at_hand: str, known: Sequence[str]) -> str:
+    """The published column after this one; after the last, none."""
+    names = [NO_REFERENCE, *known]
+    position = names.index(at_hand) if at_hand in names else 0
+    return names[(position + 1) % len(names)]
+
+
+def export_csv(figures: Figures) -> bytes:
+    """Every column with its numbers in full, undefined ones empty; text can be no formula."""
+    columns = figures.columns()
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([_harmless(column.key) for column in columns] + ["note"])
+    for row in _all_rows(figures):
+        values = [column.value(row) for column in columns]
+        writer.writerow([_csv_cell(value) for value in [*values, row.note]])
+    return text.getvalue().encode()
+
+
+def export_markdown(figures: Figures, title: str, notes: Sequence[str]) -> bytes:
+    """A table for a report, with the notes that it must not be read without."""
+    columns = figures.columns()
+    lines = [f"# {_markdown(title)}", ""]
+    lines.append("| " + " | ".join(_markdown(column.head) for column in columns) + " |")
+    lines.append("|---|" + "---:|" * (len(columns) - 1))
+    for row in _all_rows(figures):
+        lines.append("| " + " | ".join(_markdown(column.cell(row)) for column in columns) + " |")
+    lines += ["", *(f"- {_markdown(note)}" for note in notes), ""]
+    return "\n".join(lines).encode()
+
+
+def _finding_row(name: str, figures: Mapping[str, Any], reference: float | None) -> FigureRow:
+    return FigureRow(
+        name=visible(name),
+        positives=figures.get("positives"),
+        patients=figures.get("positive_patients"),
+        prevalence=figures.get("prevalence"),
+        auroc=figures.get("auroc"),
+        interval=_interval(figures.get("auroc_ci")),
+        by_view=figures.get("auroc_by_view") or {},
+        auprc=figures.get("auprc"),
+        auprc_interval=_interval(figures.get("auprc_ci")),
+        table_alone=figures.get("table_alone_auroc"),
+        reference=reference,
+        note=visible(figures.get("note") or ""),
+    )
+
+
+def _all_rows(figures: Figures) -> list[FigureRow]:
+    last = [] if figures.table_alone is None else [figures.table_alone]
+    return [*figures.findings, figures.mean, *last]
+
+
+def _positives(row: FigureRow) -> int | None:
+    return row.positives
+
+
+def _number_column(
+    key: str, head: str, value: Callable[[FigureRow], float | None]
+) -> Column:
+    return Column(key, head, max(5, len(head)), lambda row: number(value(row)), value)
+
+
+def _interval_column(
+    key: str, head: str, value: Callable[[FigureRow], Interval | None]
+) -> Column:
+    return Column(key, head, 13, lambda row: _ends(value(row)), value)
+
+
+def _interval(value: Sequence[float] | None) -> Interval | None:
+    return None if value is None else (value[0], value[1])
+
+
+def number(value: float | None) -> str:
+    """Three digits, or a dash where undefined."""
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _signed(value: float | None) -> str:
+    # A minus sign as wide as the plus: the figures stand under each other.
+    return "–" if value is None else f"{value:+.3f}".replace("-", "−")
+
+
+def _count(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
+
+
+def _ends(value: Interval | None) -> str:
+    return "–" if value is None else f"{value[0]:.3f} – {value[1]:.3f}"
+
+
+def _csv_cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, tuple):
+        return f"{value[0]} to {value[1]}"
+    return _harmless(value) if isinstance(value, str) else str(value)
+
+
+def _harmless(text: str) -> str:
+    """Text that a spreadsheet would take for a formula is marked as text."""
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+
+
+def _markdown(text: str) -> str:
+    return visible(text).replace("\n", " ").replace("\\", "\\\\").replace("|", "\\|")

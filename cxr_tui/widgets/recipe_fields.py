@@ -1,0 +1,258 @@
+"""A recipe's fields as a form knows them: label, unit, choices, bounds, and one edit's outcome.
+
+All of it is read off the recipe's own models, so that a field added there is in the form. No
+Textual here.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from core.errors import RecipeError
+from core.evaluation.references import NO_REFERENCE, load_references
+from core.findings import FINDINGS
+from core.recipe import PATH_KEYS, Finding, Recipe
+from core.recipe_toml import changed_recipe
+
+NOT_SET = "–"
+ALL_FINDINGS = f"all {len(FINDINGS)}"
+
+# What is tuned most comes first; which data is chosen on the screen before this one.
+_SECTION_ORDER = (
+    *("", "image", "model", "train", "augment"),
+    *("subset", "split", "dataset", "dataset.phantom", "evaluate"),
+)
+_TITLES = {"": "recipe", "dataset.phantom": "synthetic data set"}
+
+_UNIT_SUFFIXES = {"_px": "px", "_deg": "°", "_minutes": "min", "_epochs": "epochs"}
+_UNITS = {
+    "train.plateau_patience": "epochs",
+    "train.early_stopping": "epochs",
+    "evaluate.bootstrap": "draws",
+}
+_LABELS = {"image.size_px": "image size"}
+
+_USED_WHERE: dict[str, tuple[str, tuple[str, ...]]] = {
+    "train.momentum": ("train.optimizer", ("sgd",)),
+    "train.plateau_factor": ("train.schedule", ("plateau",)),
+    "train.plateau_patience": ("train.schedule", ("plateau",)),
+    "train.focal_gamma": ("train.loss", ("focal",)),
+    "train.asymmetric_gamma": ("train.loss", ("asymmetric",)),
+    "train.asymmetric_margin": ("train.loss", ("asymmetric",)),
+    "train.min_positive_patients": ("train.select_best", ("auroc",)),
+    "split.train": ("split.by", ("patient",)),
+    "split.test": ("split.by", ("patient",)),
+    "split.train_val_list": ("split.by", ("official", "lists")),
+    "split.test_list": ("split.by", ("official", "lists")),
+    "split.val_list": ("split.by", ("official", "lists")),
+}
+
+
+@dataclass(frozen=True)
+class RecipeField:
+    """One row of the form.
+
+    Attributes:
+        key: as in the recipe, such as ``train.learning_rate``.
+        section: what comes before the last dot; '' for name and note.
+        choices: every value it can take; empty where it is typed.
+        bounds: what is allowed, in words.
+        optional: whether it may be left unset.
+    """
+
+    key: str
+    section: str
+    label: str
+    unit: str
+    help: str
+    bounds: str
+    choices: tuple[str, ...]
+    optional: bool
+
+    @property
+    def section_title(self) -> str:
+        """The section's name on the screen."""
+        return _TITLES.get(self.section, self.section)
+
+
+@cache
+def recipe_fields() -> tuple[RecipeField, ...]:
+    """Every field of a recipe, section by section, in the order of the form."""
+    found = list(_fields_of(Recipe, ""))
+    sections = list(dict.fromkeys((*_SECTION_ORDER, *(field.section for field in found))))
+    return tuple(sorted(found, key=lambda field: sections.index(field.section)))
+
+
+def value_of(recipe: Recipe, key: str) -> Any:
+    """The value behind a key; None where its section is not set."""
+    value: Any = recipe
+    for name in key.split("."):
+        value = None if value is None else getattr(value, name)
+    return value
+
+
+def shown_value(recipe: Recipe, key: str) -> str:
+    """The value as a row shows it."""
+    value = value_of(recipe, key)
+    if value == FINDINGS:
+        return ALL_FINDINGS
+    return typed_value(recipe, key) or NOT_SET
+
+
+def typed_value(recipe: Recipe, key: str) -> str:
+    """The value as one would type it; '' where it is not set."""
+    value = value_of(recipe, key)
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        short = f"{value:g}"
+        return short if float(short) == value else repr(value)
+    return ", ".join(value) if isinstance(value, tuple) else str(value)
+
+
+def edited_recipe(recipe: Recipe, key: str, text: str) -> Recipe:
+    """The recipe with a field as typed.
+
+    Where a value alone would contradict another, the other gives way: shares make a whole
+    again, paths take the place of the synthetic set and the other way round, a prevalence
+    goes with its finding.
+
+    Raises:
+        RecipeError: the value can't be; ``words_at_field`` says why beside the field.
+    """
+    change = f"{key}={_as_override(key, text.strip())}"
+    try:
+        return changed_recipe(recipe, [change])
+    except RecipeError:
+        others = _giving_way(recipe, key, text.strip())
+        if not others:
+            raise
+        try:
+            return changed_recipe(recipe, [change, *others])
+        except RecipeError:
+            pass
+        raise
+
+
+def words_at_field(error: RecipeError, key: str) -> str:
+    """What is wrong, without the key that already stands beside it."""
+    section = key.rpartition(".")[0]
+    words = error.what
+    for prefix in (f"{key}: ", f"{key} ", f"{section} "):
+        if words.startswith(prefix):
+            return words.removeprefix(prefix)
+    return words
+
+
+def unused_because(recipe: Recipe, key: str) -> str:
+    """Why the run will not look at this field; '' where it will."""
+    if key not in _USED_WHERE:
+        return ""
+    other, where = _USED_WHERE[key]
+    value = value_of(recipe, other)
+    return "" if value in where else f"not used where {other} is {value}"
+
+
+def _fields_of(model: type[BaseModel], prefix: str) -> Iterator[RecipeField]:
+    for name, field in model.model_fields.items():
+        section = _section_type(field.annotation)
+        if section is not None:
+            yield from _fields_of(section, f"{prefix}{name}.")
+        else:
+            yield _field(f"{prefix}{name}", name, field)
+
+
+def _section_type(annotation: Any) -> type[BaseModel] | None:
+    for candidate in (annotation, *typing.get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return None
+
+
+def _field(key: str, name: str, field: FieldInfo) -> RecipeField:
+    optional = type(None) in typing.get_args(field.annotation)
+    suffix = next((suffix for suffix in _UNIT_SUFFIXES if name.endswith(suffix)), "")
+    return RecipeField(
+        key=key,
+        section=key.rpartition(".")[0],
+        label=_LABELS.get(key, name.removesuffix(suffix).replace("_", " ")),
+        unit=_UNITS.get(key, _UNIT_SUFFIXES.get(suffix, "")),
+        help=field.description or "",
+        bounds=_bounds(field, optional=optional),
+        choices=_choices(key, field),
+        optional=optional,
+    )
+
+
+def _choices(key: str, field: FieldInfo) -> tuple[str, ...]:
+    if key == "evaluate.reference":
+        return (NO_REFERENCE, *load_references())
+    if field.annotation is bool:
+        return ("false", "true")
+    if typing.get_origin(field.annotation) is Literal:
+        return tuple(str(choice) for choice in typing.get_args(field.annotation))
+    is_union = typing.get_origin(field.annotation) in (typing.Union, types.UnionType)
+    if is_union and Finding in typing.get_args(field.annotation):
+        return ("none", *FINDINGS)
+    return ()
+
+
+def _bounds(field: FieldInfo, *, optional: bool) -> str:
+    """What the field's constraints allow: ``Above 0, at most 10.``"""
+    words = []
+    if field.annotation is int or int in typing.get_args(field.annotation):
+        words.append("a whole number")
+    kinds = (("gt", "above"), ("ge", "at least"), ("lt", "below"), ("le", "at most"))
+    for constraint in field.metadata:
+        for attribute, word in kinds:
+            limit = getattr(constraint, attribute, None)
+            if limit is not None:
+                words.append(f"{word} {limit:,}" if isinstance(limit, int) else f"{word} {limit:g}")
+    text = ", ".join(words)
+    if optional:
+        text = f"{text}; empty: not set" if text else "empty: not set"
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def _as_override(key: str, text: str) -> str:
+    """What ``KEY=VALUE`` takes for the text of a field."""
+    if key == "dataset.findings":
+        return ",".join(FINDINGS) if text.casefold() in ("all", ALL_FINDINGS) else text
+    may_be_unset = next(field.optional for field in recipe_fields() if field.key == key)
+    return "none" if text == "" and may_be_unset and key not in PATH_KEYS else text
+
+
+def _giving_way(recipe: Recipe, key: str, text: str) -> list[str]:
+    """Changes of other fields that could make this one possible."""
+    if key in ("split.by", "split.train", "split.val", "split.test"):
+        return _shares_giving_way(recipe, key, text)
+    if key in ("dataset.labels", "dataset.images", "dataset.boxes"):
+        return ["dataset.phantom=none"]
+    if key.startswith("dataset.phantom."):
+        return ["dataset.labels=", "dataset.images=", "dataset.boxes="]
+    if key == "subset.finding":
+        return ["subset.prevalence=none"]
+    return []
+
+
+def _shares_giving_way(recipe: Recipe, key: str, text: str) -> list[str]:
+    """Test takes what train and val leave; train does where test itself was typed."""
+    name = key.removeprefix("split.")
+    shares = {part: getattr(recipe.split, part) for part in ("train", "val", "test")}
+    try:
+        shares |= {name: float(text)} if name in shares else {}
+    except ValueError:
+        return []
+    gives_way = "train" if name == "test" else "test"
+    rest = 1 - sum(share for part, share in shares.items() if part != gives_way)
+    return [f"split.{gives_way}={round(rest, 6):g}"]

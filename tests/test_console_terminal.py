@@ -1,0 +1,56 @@
+"""The console in a real pseudo-terminal: a new user from the first screen to the exit."""
+
+import json
+import sys
+
+import pytest
+from terminal import Terminal
+
+from core.recipe_toml import load_recipe
+from core.store.session import create_session
+
+
+@pytest.fixture
+def recipe(tmp_path, phantom_dir):
+    """A session that was made and not begun, small but long."""
+    keys = {
+        "dataset.phantom": "none",
+        "dataset.images": phantom_dir,
+        "image.size_px": 32,
+        "train.epochs": 200,
+        "train.batch_size": 8,
+        "train.precision": "fp32",
+    }
+    made = load_recipe("demo", [f"{key}={value}" for key, value in keys.items()])
+    create_session(tmp_path / "sessions", made, "mine")
+    return "mine"
+
+
+def console(tmp_path, cache_dir, *arguments, **settings):
+    command = [sys.executable, "-m", "cxr_tui", "--cache", str(cache_dir), "--device", "cpu"]
+    return Terminal([*command, *arguments], folder=tmp_path, **settings)
+
+
+def test_without_a_session_q_leaves_the_terminal_as_it_was(tmp_path, cache_dir):
+    with console(tmp_path, cache_dir) as terminal:
+        terminal.shows("No sessions yet.")
+        terminal.send("q")
+        assert terminal.exit_code() == 0
+        assert terminal.is_restored()
+
+
+def test_a_run_under_the_console_stops_with_a_checkpoint_when_left(tmp_path, cache_dir, recipe):
+    with console(tmp_path, cache_dir, "--attach", recipe) as terminal:
+        terminal.shows("mine · · new")
+        terminal.send("1")
+        terminal.shows("val AUROC")
+        terminal.send("r")
+        terminal.shows("epoch 2 of 200", 180)
+        terminal.send("q")
+        terminal.shows("Quitting stops it.")
+        terminal.send("s")
+        assert terminal.exit_code() == 0
+        assert terminal.is_restored()
+        assert "--resume" in terminal.text
+    events = (tmp_path / "sessions/mine/events.jsonl").read_text().splitlines()
+    assert json.loads(events[-1])["event"] == "Stopped"
