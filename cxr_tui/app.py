@@ -8,26 +8,33 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from core.errors import CxrError
-from core.recipe import Recipe
 from core.requests import Request
 from cxr_tui.desk import Desk
 from cxr_tui.plain import visible
 from cxr_tui.screens.base import ConsoleScreen
 from cxr_tui.screens.dialogs import KeysHelp, Question
 from cxr_tui.screens.sessions import SessionsScreen
-from cxr_tui.screens.training import TrainingScreen
 from cxr_tui.themes import THEMES
 from cxr_tui.widgets.top_line import SCREENS
 
+if TYPE_CHECKING:
+    from core.recipe import Recipe
+
 POLLS_PER_SECOND = 4
 STOPPED = 75
+
+
+def _training() -> Screen[Any]:
+    from cxr_tui.screens.training import TrainingScreen
+
+    return TrainingScreen()
 
 
 class ConsoleApp(App[int]):
@@ -39,7 +46,7 @@ class ConsoleApp(App[int]):
     CSS_PATH = "app.tcss"
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
         "sessions": SessionsScreen,
-        "training": TrainingScreen,
+        "training": _training,
     }
     DEFAULT_MODE = "sessions"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -96,7 +103,7 @@ class ConsoleApp(App[int]):
         error = None
         changed = self.desk.poll()
         if was_running is not None and self.desk.running is None:
-            error = getattr(was_running.source, "error", None)
+            error = was_running.error
         if isinstance(self.screen, ConsoleScreen):
             if changed:
                 self.screen.refresh_view()

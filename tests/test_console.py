@@ -60,7 +60,7 @@ async def test_a_new_user_is_told_the_next_step(desk):
 
 
 async def test_n_enter_asks_and_then_trains(desk, phantom_dir, monkeypatch):
-    monkeypatch.setattr("cxr_tui.screens.sessions.load_recipe", lambda _: small_demo(phantom_dir))
+    monkeypatch.setattr(desk, "first_recipe", lambda: small_demo(phantom_dir))
     app = ConsoleApp(desk)
     async with app.run_test(size=(80, 24)) as pilot:
         await shows(pilot, "No sessions yet.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual import work
@@ -14,12 +14,12 @@ from textual.message import Message
 from textual.widgets import DataTable, Input, Static
 
 from core.errors import CxrError
-from core.recipe_toml import changed_recipe, load_recipe
-from core.store.session import Session, list_sessions
-from core.store.summary import SessionSummary
 from cxr_tui.plain import duration, visible
 from cxr_tui.screens.base import ConsoleScreen
 from cxr_tui.screens.dialogs import Question
+
+if TYPE_CHECKING:
+    from core.store.summary import SessionSummary
 
 MARKS = {
     "running": "●",
@@ -100,6 +100,10 @@ class SessionsScreen(ConsoleScreen):
 
     @work(thread=True, exclusive=True, group="list")
     def _read_folder(self) -> None:
+        # Loaded here, on the thread: the first frame is on the screen by now.
+        from core.store.session import list_sessions
+        from core.store.summary import SessionSummary
+
         summaries = [SessionSummary.of(session) for session in list_sessions(self.desk.sessions)]
         self.post_message(self.Listed(summaries))
 
@@ -159,7 +163,7 @@ class SessionsScreen(ConsoleScreen):
 
     def _on_new(self, answer: str | None) -> None:
         if answer == "enter":
-            self.console.start_run(load_recipe("demo"))
+            self.console.start_run(self.desk.first_recipe())
         elif answer == "2":
             self.console.action_mode("data")
 
@@ -186,8 +190,7 @@ class SessionsScreen(ConsoleScreen):
         if not chosen:
             return
         try:
-            recipe = Session(self.desk.sessions / chosen).recipe
-            self.desk.draft = changed_recipe(recipe, [f"name={recipe.name}"])
+            self.desk.draft = self.desk.open(chosen).recipe
         except CxrError as error:
             self.console.say(str(error))
             return

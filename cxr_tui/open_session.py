@@ -1,0 +1,88 @@
+"""A session that the console holds: its recipe, what is known of it, where news come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from core.recipe import Recipe
+from core.requests import Request
+from core.store.session import Session
+from cxr_tui.follower import Follower
+from cxr_tui.run_view import RunView
+from cxr_tui.runner import Runner
+
+
+@dataclass
+class OpenSession:
+    """A session with what is known of it; ``source`` is a Runner where it is ours."""
+
+    session: Session
+    recipe: Recipe
+    source: Runner | Follower
+    view: RunView = field(default_factory=RunView)
+
+    @property
+    def name(self) -> str:
+        """The session's name."""
+        return self.session.name
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this process writes it."""
+        return isinstance(self.source, Runner) and self.source.is_running
+
+    def stop(self) -> None:
+        """Ask for a stop with a checkpoint, wherever it runs."""
+        self.ask(Request.STOP)
+
+    def ask(self, request: Request) -> None:
+        """Ask our thread, or by a file the process that writes the session."""
+        if isinstance(self.source, Runner):
+            self.source.ask(request)
+        else:
+            self.session.ask(request)
+
+    def wait(self) -> None:
+        """Wait for our thread to end; nothing where another process runs it."""
+        if isinstance(self.source, Runner):
+            self.source.join()
+
+    def begin(self) -> None:
+        """Start the thread that brings news."""
+        self.source.start()
+
+    def put_away(self) -> None:
+        """Stop reading; a run of ours goes on."""
+        if isinstance(self.source, Follower):
+            self.source.close()
+
+    @property
+    def error(self) -> str | None:
+        """Why our run ended badly."""
+        return self.source.error if isinstance(self.source, Runner) else None
+
+    def take_events(self) -> bool:
+        """Apply what is new; whether there was anything."""
+        taken = self.source.take_events()
+        for event in taken:
+            self.view.apply(event)
+        return bool(taken)
+
+
+def running(session: Session, *, device: str, cache: Path) -> OpenSession:
+    """The session with a thread that runs it, not begun; what an earlier run did is known."""
+    recipe = session.recipe
+    opened = OpenSession(session, recipe, Runner(session, device=device, cache=cache))
+    opened.view.epochs = recipe.train.epochs
+    for event in session.events():
+        opened.view.apply(event)
+    opened.view.state, opened.view.stage = "running", "starting"
+    return opened
+
+
+def followed(session: Session) -> OpenSession:
+    """The session as its files tell it, past or written elsewhere; not begun."""
+    opened = OpenSession(session, session.recipe, Follower(session))
+    opened.view.epochs = opened.recipe.train.epochs
+    return opened
