@@ -17,7 +17,12 @@ from core.events import Event, event_of_line
 _CHUNK_BYTES = 8 * 2**20
 _TAIL_BYTES = 256 * 2**10
 _STEP = b'{"event": "StepRecorded"'
-_PROGRESS = (b'{"event": "IngestProgress"', b'{"event": "ValidationProgress"')
+_FREQUENT = (
+    _STEP,
+    b'{"event": "DatasetProgress"',
+    b'{"event": "IngestProgress"',
+    b'{"event": "ValidationProgress"',
+)
 _BYTES_A_STEP = 200
 
 
@@ -75,17 +80,16 @@ class EventReader:
                 yield chunk[:newline].split(b"\n")
 
 
-def milestones(path: Path) -> Iterator[Event]:
-    """Every event but steps and progress, which are nearly all of a long file."""
-    reader = EventReader(path)
-    for chunk in reader._chunks(None):
-        yield from _parsed(
-            [
-                line
-                for line in chunk
-                if not line.startswith(_STEP) and not line.startswith(_PROGRESS)
-            ]
-        )
+class MilestoneReader(EventReader):
+    """Reads every event but steps and progress, which are nearly all of a long file."""
+
+    def new_events(self) -> list[Event]:
+        """Milestones written since the last look."""
+        return [
+            event
+            for chunk in self._chunks(None)
+            for event in _parsed([line for line in chunk if not line.startswith(_FREQUENT)])
+        ]
 
 
 def _thin(lines: list[bytes], keep_every: int) -> list[bytes]:

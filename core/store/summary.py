@@ -7,7 +7,7 @@ from pathlib import Path
 
 from core.errors import CxrError
 from core.events import EpochDone, Event, Resumed
-from core.store.event_log import milestones
+from core.store.event_log import MilestoneReader
 from core.store.session import Session
 
 SILENT_AFTER_SECONDS = 120.0
@@ -31,31 +31,48 @@ class SessionSummary:
     @classmethod
     def of(cls, session: Session) -> SessionSummary:
         """Read the session's events, leaving out its steps."""
-        done: dict[int, EpochDone] = {}
-        last, message = None, ""
-        for event in milestones(session.events_path):
-            last = event
-            if isinstance(event, EpochDone):
-                done[event.epoch] = event
-            elif isinstance(event, Resumed):
-                done = {n: epoch for n, epoch in done.items() if epoch.step <= event.step}
-            message = str(getattr(event, "message", "")) if event.ends_run else ""
-        best = next((epoch for epoch in reversed(done.values()) if epoch.is_best), None)
+        return SessionWatch(session).summary()
+
+
+class SessionWatch:
+    """A session that is looked at again and again: each time only what is new is read."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self._milestones = MilestoneReader(session.events_path)
+        self._done: dict[int, EpochDone] = {}
+        self._last: Event | None = None
+        self._message = ""
+
+    def summary(self) -> SessionSummary:
+        """How the session stands now."""
+        for event in self._milestones.new_events():
+            self._take(event)
+        best = next((epoch for epoch in reversed(self._done.values()) if epoch.is_best), None)
+        message = self._message
         try:
-            epochs = session.recipe.train.epochs
+            epochs = self.session.recipe.train.epochs
         except CxrError as error:
             epochs, message = 0, str(error)
-        return cls(
-            name=session.name,
-            state=_state(session, last),
-            epoch=max(done, default=0),
+        return SessionSummary(
+            name=self.session.name,
+            state=_state(self.session, self._last),
+            epoch=max(self._done, default=0),
             epochs=epochs,
             best_val_auroc=best.mean_auroc if best else None,
             best_epoch=best.epoch if best else None,
-            updated=last.time if last else session.made_at,
-            num_bytes=_folder_bytes(session.path),
+            updated=self._last.time if self._last else self.session.made_at,
+            num_bytes=_folder_bytes(self.session.path),
             message=message,
         )
+
+    def _take(self, event: Event) -> None:
+        self._last = event
+        if isinstance(event, EpochDone):
+            self._done[event.epoch] = event
+        elif isinstance(event, Resumed):
+            self._done = {n: epoch for n, epoch in self._done.items() if epoch.step <= event.step}
+        self._message = str(getattr(event, "message", "")) if event.ends_run else ""
 
 
 def _state(session: Session, last: Event | None) -> str:

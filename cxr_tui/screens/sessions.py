@@ -19,7 +19,7 @@ from cxr_tui.screens.base import ConsoleScreen
 from cxr_tui.screens.dialogs import Question
 
 if TYPE_CHECKING:
-    from core.store.summary import SessionSummary
+    from core.store.summary import SessionSummary, SessionWatch
 
 MARKS = {
     "running": "●",
@@ -76,6 +76,7 @@ class SessionsScreen(ConsoleScreen):
         super().__init__()
         self._summaries: list[SessionSummary] = []
         self._names: list[str] = []
+        self._watches: dict[str, SessionWatch] = {}
         self._sort_by = _SORTS[0]
 
     def compose_parts(self) -> ComposeResult:
@@ -102,9 +103,12 @@ class SessionsScreen(ConsoleScreen):
     def _read_folder(self) -> None:
         # Loaded here, on the thread: the first frame is on the screen by now.
         from core.store.session import list_sessions
-        from core.store.summary import SessionSummary
+        from core.store.summary import SessionWatch
 
-        summaries = [SessionSummary.of(session) for session in list_sessions(self.desk.sessions)]
+        sessions = list_sessions(self.desk.sessions)
+        known = self._watches
+        self._watches = {s.name: known.get(s.name) or SessionWatch(s) for s in sessions}
+        summaries = [watch.summary() for watch in self._watches.values()]
         self.post_message(self.Listed(summaries))
 
     def on_sessions_screen_listed(self, message: Listed) -> None:
