@@ -27,6 +27,8 @@ from core.findings import FINDINGS, canonical_finding, did_you_mean
 NETWORK_STRIDE_PX = 32
 """DenseNet121 shrinks its input by this much: one cell of its last map covers so many pixels."""
 
+_MAX_SEED = 2**32 - 1
+
 IMAGENET = "imagenet"
 NO_WEIGHTS = "none"
 
@@ -61,7 +63,7 @@ class PhantomSettings(Section):
 
     patients: int = Field(400, ge=4, le=30_000, description="Synthetic patients to draw.")
     size_px: int = Field(256, ge=64, le=1024, description="Width and height of each image.")
-    seed: int = Field(0, ge=0, description="The same seed draws the same bytes.")
+    seed: int = Field(0, ge=0, le=_MAX_SEED, description="The same seed draws the same bytes.")
 
 
 class DatasetSettings(Section):
@@ -127,7 +129,7 @@ class SplitSettings(Section):
     val_list: RecipePath | None = Field(
         None, description="One file name a line; without it val is drawn from train_val."
     )
-    seed: int = Field(0, ge=0, description="Seed of the draw of patients.")
+    seed: int = Field(0, ge=0, le=_MAX_SEED, description="Seed of the draw of patients.")
 
     @model_validator(mode="after")
     def _shares_make_a_whole(self) -> Self:
@@ -150,7 +152,7 @@ class SubsetSettings(Section):
     max_images: int | None = Field(
         None, ge=3, description="Cap over all parts; positives and negatives shrink alike."
     )
-    seed: int = Field(0, ge=0, description="Seed of the draw of images.")
+    seed: int = Field(0, ge=0, le=_MAX_SEED, description="Seed of the draw of images.")
 
     @model_validator(mode="after")
     def _prevalence_of_a_finding(self) -> Self:
@@ -256,7 +258,7 @@ class TrainSettings(Section):
     checkpoint_minutes: float = Field(
         10.0, gt=0, le=10_000, description="Between epochs, a checkpoint every so many minutes."
     )
-    seed: int = Field(0, ge=0, description="Seed of weights, order and augmentation.")
+    seed: int = Field(0, ge=0, le=_MAX_SEED, description="Seed of weights, order and augmentation.")
 
 
 _OPERATING_POINT = re.compile(r"youden|(sensitivity|specificity)=0?\.\d+")
@@ -268,7 +270,7 @@ class EvaluateSettings(Section):
     bootstrap: int = Field(
         1000, ge=0, le=100_000, description="Draws of patients behind each interval; 0: none."
     )
-    seed: int = Field(0, ge=0, description="Seed of those draws.")
+    seed: int = Field(0, ge=0, le=_MAX_SEED, description="Seed of those draws.")
     reference: str = Field(
         "none", description="A column of the published figures, shown beside its own split only."
     )
@@ -279,7 +281,8 @@ class EvaluateSettings(Section):
     @field_validator("operating_point")
     @classmethod
     def _a_known_rule(cls, rule: str) -> str:
-        if not _OPERATING_POINT.fullmatch(rule):
+        share = rule.partition("=")[2]
+        if not _OPERATING_POINT.fullmatch(rule) or (share and float(share) == 0):
             raise ValueError("is none of youden, sensitivity=0.9, specificity=0.9 (any share)")
         return rule
 

@@ -103,8 +103,8 @@ def _recipe_text(name_or_path: str | Path) -> tuple[str, str, Path]:
         raise RecipeError(
             "there is no such recipe",
             where=name_or_path,
-            remedy=f"Give a path or one of: {', '.join(shipped)}. "
-            + did_you_mean(str(name_or_path), shipped),
+            remedy=did_you_mean(str(name_or_path), shipped)
+            or f"Give a path or one of: {', '.join(shipped)}.",
         ) from None
     except UnicodeDecodeError:
         raise RecipeError("is not UTF-8 text", where=path, remedy="Save it as UTF-8.") from None
@@ -132,7 +132,7 @@ def _overridden(settings: dict[str, Any], overrides: Sequence[str]) -> dict[str,
             )
         _check_key(key)
         value = _override_value(key, text.strip())
-        if value is not None and key in (*PATH_KEYS, "model.weights"):
+        if value and key in (*PATH_KEYS, "model.weights"):
             value = _absolute(key, str(value), Path.cwd())
         _put(settings, key, value)
     return settings

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from core.data.batches import Part
 from core.data.cache import IngestProgress as CacheProgress
 from core.data.cache import open_cache
 from core.data.study import PARTS, Study, miniature, prepare_study, write_split
-from core.errors import DataError
+from core.errors import DataError, RunFailedError, StoppedError
 from core.evaluation.part_report import report_of_session
 from core.evaluation.predict import Placement, part_predictions, predict_logits
 from core.evaluation.predictions import write_predictions
@@ -45,7 +47,7 @@ from core.store.recorder import Recorder
 from core.store.session import Session
 from core.training.control import Control
 from core.training.fit import Fit, validation_progress
-from core.training.keeping import checkpoint_metadata, load_best, restore_last
+from core.training.keeping import checkpoint_metadata, has_checkpoint, load_best, restore_last
 from core.training.trainer import Trainer
 
 Record = Callable[[Event], None]
@@ -62,21 +64,28 @@ class Machine:
 
 
 def run(
-    session: Session, emit: Callable[[Event], None], next_request: NextRequest, machine: Machine
+    session: Session,
+    emit: Callable[[Event], None],
+    next_request: NextRequest,
+    machine: Machine,
+    changed_recipe: Recipe | None = None,
 ) -> bool:
     """Train, choose the best epoch, score the test part; go on where the session stands.
 
     ``emit`` is given every event after it was recorded; ``next_request`` is asked at every
-    step. True where the run finished, False where it stopped on request.
+    step; ``changed_recipe`` takes the place of the session's, once the session is ours. True
+    where the run finished, False where it stopped on request.
 
     Raises:
         CxrError: the run could not go on; its last event is Failed then, or Stopped where it
             was asked to stop before there was anything to keep.
     """
     started = time.monotonic()
-    with Recorder(session, emit) as record:
+    with Recorder(session, emit) as record, _disk_errors_named(session):
         control = Control(next_request, record.writer.take_request, record)
         record(RunStarted(name=session.name, host=socket.gethostname(), pid=os.getpid()))
+        if changed_recipe is not None:
+            session.change_recipe(changed_recipe)
         recipe = session.recipe
         reference_for(recipe.evaluate.reference, recipe.split.by)  # a typo costs no day
         device = choose_device(machine.device)
@@ -85,7 +94,7 @@ def run(
         )
         for warning in (*device.warnings, *placement.precision.warnings):
             record(Warned(message=warning))
-        study = _study(session, recipe, machine, record)
+        study = _study(session, recipe, machine, control, record)
         loaded = load_weights(
             recipe.model.weights,
             recipe.dataset.findings,
@@ -100,10 +109,13 @@ def run(
         _go_on(session, trainer, record)
 
         metadata = checkpoint_metadata(session, study, loaded)
-        if not Fit(trainer, parts["val"], session, control, record, metadata).run():
+        fit = Fit(trainer, parts["val"], session, control, record, metadata)
+        if not fit.run():
             record(Stopped(step=trainer.progress.step, reason="asked to stop"))
             return False
-        if not _score_test(session, study, parts["test"], trainer, control, record, machine.cache):
+        if not _score_test(
+            session, study, parts["val"], parts["test"], trainer, control, record, machine.cache
+        ):
             record(Stopped(step=trainer.progress.step, reason="asked to stop"))
             return False
         progress = trainer.progress
@@ -117,18 +129,45 @@ def run(
         return True
 
 
-def _study(session: Session, recipe: Recipe, machine: Machine, record: Record) -> Study:
+@contextlib.contextmanager
+def _disk_errors_named(session: Session) -> Iterator[None]:
+    """What can't be written or read while a run is under way, as an error that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise RunFailedError(
+            error.strerror or str(error),
+            where=error.filename or session.path,
+            why="What was kept before is still there.",
+            remedy=f"Make room or allow access, then: cxr-tui --resume {session.path}.",
+        ) from error
+
+
+def _study(
+    session: Session, recipe: Recipe, machine: Machine, control: Control, record: Record
+) -> Study:
     """The data set, the same as before where the session goes on."""
     known = session.read_json("dataset.json")
     split_file = session.path / "split.csv"
     goes_on = known is not None and split_file.is_file()
+    if not goes_on and has_checkpoint(session):
+        raise DataError(
+            "is gone, or dataset.json beside it",
+            where=split_file,
+            why="Drawn anew, the parts could mix what was trained on with what is tested.",
+            remedy="Bring the file back, or start a new session.",
+        )
+
+    def on_progress(stage: str, done: int, total: int | None) -> None:
+        if not control.may_go_on():
+            raise StoppedError(f"asked to stop while {stage}")
+        record(DatasetProgress(stage=stage, done=done, total=total))
+
     study = prepare_study(
         recipe,
         machine.cache,
         recorded_split=split_file if goes_on else None,
-        progress=lambda stage, done, total: record(
-            DatasetProgress(stage=stage, done=done, total=total)
-        ),
+        progress=on_progress,
     )
     if machine.miniature_images is not None:
         study = miniature(study, machine.miniature_images)
@@ -155,8 +194,9 @@ def _study(session: Session, recipe: Recipe, machine: Machine, record: Record) -
             fingerprint=fingerprint,
         )
     )
-    for warning in study.drawn.warnings:
-        record(Warned(message=warning))
+    if machine.miniature_images is None:
+        for warning in study.warnings():
+            record(Warned(message=warning))
     return study
 
 
@@ -202,7 +242,10 @@ def _parts(
         study.images_used(),
         size_px=study.recipe.image.size_px,
         resize=loaded.model.input_spec.resize,
-        max_quarantined_share=study.recipe.dataset.max_quarantined_share,
+        # Of a miniature's few images one is a large share; the run itself will judge.
+        max_quarantined_share=study.recipe.dataset.max_quarantined_share
+        if machine.miniature_images is None
+        else 0.5,
         progress=on_progress,
         should_stop=lambda: not control.may_go_on(),
     )
@@ -220,12 +263,19 @@ def _parts(
         rows = [row for row in study.rows(name) if study.index.images[row] not in quarantined]
         if not rows:
             raise DataError(f"no image of the {name} part could be decoded", where=name)
+        if np.isnan(study.index.labels_NF[rows]).all():
+            raise DataError(
+                f"every label of the {name} part is unknown",
+                where=study.sources.labels,
+                why="There is nothing to learn from it or to score.",
+                remedy="Choose other findings, or another split.",
+            )
         images_N = study.index.images[rows]
         parts[name] = Part(
             name=name,
             cache=cache,
             cache_rows_N=cache.rows_of(images_N.tolist()),
-            index_rows_N=torch.tensor(rows).numpy(),
+            index_rows_N=np.asarray(rows, dtype=np.int64),
             images_N=images_N,
             patients_N=study.index.patients[rows],
             labels_NF=study.index.labels_NF[rows],
@@ -264,7 +314,8 @@ def _go_on(session: Session, trainer: Trainer, record: Record) -> None:
     """From the last checkpoint, where there is one; from step 0 otherwise."""
     restored = restore_last(session, trainer)
     if restored is None:
-        if any(event.time and isinstance(event, Stopped) for event in session.events()):
+        starts = sum(isinstance(event, RunStarted) for event in session.events())
+        if starts > 1:  # what an earlier start recorded after its beginning never was
             record(Resumed(step=0, epoch=1, position=0, checkpoint="none"))
         return
     for warning in restored.warnings:
@@ -283,6 +334,7 @@ def _go_on(session: Session, trainer: Trainer, record: Record) -> None:
 def _score_test(
     session: Session,
     study: Study,
+    val: Part,
     part: Part,
     trainer: Trainer,
     control: Control,
@@ -290,7 +342,14 @@ def _score_test(
     cache: Path,
 ) -> bool:
     """The best checkpoint on the test part; False where it was asked to stop."""
-    load_best(session, trainer)
+    if not load_best(session, trainer):
+        # A newer best was kept than the one this run chose: val.csv is of that one.
+        logits_NF = predict_logits(
+            trainer.model, val, trainer.placement, batch_size=trainer.settings.batch_size
+        )
+        if logits_NF is not None:
+            kept = part_predictions(val, trainer.model.findings, logits_NF)
+            write_predictions(session.predictions / "val.csv", kept)
     record(TestStarted(epoch=trainer.progress.best_epoch or 0, images=len(part)))
     logits_NF = predict_logits(
         trainer.model,

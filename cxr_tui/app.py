@@ -31,10 +31,28 @@ POLLS_PER_SECOND = 4
 STOPPED = 75
 
 
+def _data() -> Screen[Any]:
+    from cxr_tui.screens.data import DataScreen
+
+    return DataScreen()
+
+
+def _recipe() -> Screen[Any]:
+    from cxr_tui.screens.recipe import RecipeScreen
+
+    return RecipeScreen()
+
+
 def _training() -> Screen[Any]:
     from cxr_tui.screens.training import TrainingScreen
 
     return TrainingScreen()
+
+
+def _results() -> Screen[Any]:
+    from cxr_tui.screens.results import ResultsScreen
+
+    return ResultsScreen()
 
 
 class ConsoleApp(App[int]):
@@ -46,7 +64,10 @@ class ConsoleApp(App[int]):
     CSS_PATH = "app.tcss"
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
         "sessions": SessionsScreen,
+        "data": _data,
+        "recipe": _recipe,
         "training": _training,
+        "results": _results,
     }
     DEFAULT_MODE = "sessions"
     BINDINGS: ClassVar[list[BindingType]] = [

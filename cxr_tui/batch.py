@@ -5,19 +5,19 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import RecipeError, UsageError
 from core.events import Evaluated, Event, Finished, event_line
-from core.recipe import Recipe
-from core.recipe_toml import changed_recipe, differences, load_recipe, recipe_toml
-from core.store.files import write_whole
+from core.recipe import PATH_KEYS, Recipe
+from core.recipe_toml import changed_recipe, differences, load_recipe
 from core.store.session import Session, create_session, open_session
 from cxr_tui.arguments import cache_folder
 from cxr_tui.auroc_report import print_report
 from cxr_tui.narration import Narrator
+from cxr_tui.output import silence
 from cxr_tui.stop_signals import StopSignals
 
 STOPPED = 75
@@ -25,7 +25,8 @@ STOPPED = 75
 
 _CHECK_IMAGES_PER_BATCH = 2
 _SAFE_TO_CHANGE = ("train.epochs", "train.checkpoint_minutes", "train.early_stopping", "note")
-_SAFE_PATHS = ("dataset.labels", "dataset.images", "dataset.boxes")
+_SAFE_SECTIONS = ("evaluate.",)
+_SAFE_PATHS = PATH_KEYS
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class _Place:
     cache: Path
     as_json: bool
     miniature_images: int | None = None
+
+    def flags(self) -> str:
+        """What has to be said again to go on in the same place."""
+        cache = "" if self.cache == cache_folder(None) else f" --cache {self.cache}"
+        return cache + ("" if self.device == "auto" else f" --device {self.device}")
 
 
 def start_batch(arguments: argparse.Namespace) -> int:
@@ -70,7 +76,7 @@ def _go_on(session: Session, recipe: Recipe, place: _Place) -> int:
         key: values
         for key, values in changed.items()
         if key not in (*_SAFE_TO_CHANGE, *_SAFE_PATHS, "name")
-        and not key.startswith(("split.train_val_list", "split.test_list", "split.val_list"))
+        and not key.startswith(_SAFE_SECTIONS)
     }
     if unsafe:
         raise RecipeError(
@@ -81,18 +87,25 @@ def _go_on(session: Session, recipe: Recipe, place: _Place) -> int:
             "and where the same data set lies.",
         )
     figures, last = _ending(session)
-    if isinstance(last, Finished) and "train.epochs" not in changed:
+    if isinstance(last, Finished) and not _asks_for_more(session.recipe, recipe, changed):
         return _show_finished(session, figures, last, place)
-    if changed:
-        write_whole(session.path / "recipe.toml", recipe_toml(recipe).encode())
-    return _run(session, place)
+    return _run(session, place, recipe if changed else None)
+
+
+def _asks_for_more(before: Recipe, after: Recipe, changed: Collection[str]) -> bool:
+    """Whether a finished session has something left to do under the changed recipe."""
+    return (
+        after.train.epochs > before.train.epochs
+        or "train.early_stopping" in changed
+        or any(key.startswith(_SAFE_SECTIONS) for key in changed)
+    )
 
 
 def _show_finished(
     session: Session, figures: Evaluated | None, last: Finished, place: _Place
 ) -> int:
     """A requeued job may come back to a session that is done: show what it reached."""
-    sys.stderr.write(f"{session.path} is finished already\n")
+    Narrator().tell(f"{session.path} is finished already")
     if place.as_json:
         ending = [event_line(event) for event in (figures, last) if event is not None]
         sys.stdout.write("\n".join(ending) + "\n")
@@ -117,14 +130,14 @@ def _check(recipe: Recipe, sessions: Path, place: _Place) -> int:
     code = _run(session, _Place(place.device, place.cache, place.as_json, images))
     if code == 0:
         shutil.rmtree(session.path)
-        sys.stderr.write(
-            "check     passed: data, ingest, weights, two steps, validation, checkpoint, scoring\n"
+        Narrator().tell(
+            "check     passed: data, ingest, weights, two steps, validation, checkpoint, scoring"
         )
     return code
 
 
-def _run(session: Session, place: _Place) -> int:
-    recipe = session.recipe
+def _run(session: Session, place: _Place, changed: Recipe | None = None) -> int:
+    recipe = changed or session.recipe
     narrator = Narrator()
     with StopSignals() as signals:
         narrator.starts(str(session.path), recipe.train.epochs)
@@ -133,11 +146,14 @@ def _run(session: Session, place: _Place) -> int:
 
         machine = Machine(place.device, place.cache, place.miniature_images)
         try:
-            finished = run(session, _emit(narrator, place), signals.next_request, machine)
+            emit = _emit(narrator, place)
+            finished = run(session, emit, signals.next_request, machine, changed)
+        except KeyboardInterrupt:
+            return STOPPED  # left at once; the last checkpoint is whole
         finally:
             narrator.close()
     if not finished:
-        sys.stderr.write(f"go on with: cxr-tui --resume {session.path}\n")
+        narrator.tell(f"go on with: cxr-tui --resume {session.path}{place.flags()}")
         return STOPPED
     if not place.as_json and narrator.report is not None:
         print_report(narrator.report)
@@ -145,11 +161,17 @@ def _run(session: Session, place: _Place) -> int:
 
 
 def _emit(narrator: Narrator, place: _Place) -> Callable[[Event], None]:
+    """Tells and prints each event; a run outlives whoever read its output."""
+
     def tell(event: Event) -> None:
         narrator(event)
-        if place.as_json:
+        if not place.as_json:
+            return
+        try:
             sys.stdout.write(event_line(event) + "\n")
             sys.stdout.flush()
+        except OSError:
+            silence(sys.stdout)
 
     return tell
 

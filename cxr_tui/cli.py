@@ -67,6 +67,8 @@ def _dispatch(argv: list[str]) -> int:
         known = ", ".join(COMMANDS)
         raise UsageError(f"unknown command {arguments.command!r}", remedy=f"There are: {known}.")
     if arguments.batch is None and arguments.resume is None:
+        if arguments.session or arguments.check or arguments.json or arguments.set:
+            raise UsageError("--set, --session, --check and --json go with --batch RECIPE")
         return _console(arguments)
     from cxr_tui.batch import resume_batch, start_batch  # slow to import: not for --help
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from core import events
 from core.events import Event
+from cxr_tui.output import stderr_console
 from cxr_tui.plain import duration, visible
 
 _PARTS = ("train", "val", "test")
@@ -21,7 +22,7 @@ class Narrator:
     """Called with each event of a run; ``close()`` takes the bars away."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
+        self._console = stderr_console()
         self._progress: Progress | None = None
         self._task: Any = None
         self._epochs = 0
@@ -46,12 +47,17 @@ class Narrator:
             self._progress.stop()
             self._progress, self._task = None, None
 
+    def tell(self, text: str) -> None:
+        """A line that is no event's."""
+        with contextlib.suppress(OSError):
+            self._console.print(Text(visible(text)), soft_wrap=True)
+
     def _line(self, head: str, text: str) -> None:
-        self._console.print(Text(f"{head:<9} {visible(text)}"), soft_wrap=True)
+        self.tell(f"{head:<9} {text}")
 
     def _bar(self, what: str, done: int, total: int | None) -> None:
         """Show how far something is; nothing where stderr is no terminal."""
-        if not sys.stderr.isatty():
+        if sys.stderr is None or not sys.stderr.isatty():
             return
         if self._progress is None:
             self._progress = Progress(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, JustifyMethod
@@ -60,6 +63,28 @@ def _hanging(pairs: Iterable[tuple[str, str]]) -> Table:
     for head, text in pairs:
         grid.add_row(Text(head), Text(visible(text)))
     return grid
+
+
+def silence(stream: TextIO) -> None:
+    """What is still written to a stream that nobody reads any more goes nowhere."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+class OutlivingConsole(Console):
+    """Rich on stderr that outlives whoever read it; Rich's own ends the program."""
+
+    def on_broken_pipe(self) -> None:
+        """Go on without a reader."""
+        if sys.stderr is not None:
+            silence(sys.stderr)
+
+
+def stderr_console() -> Console:
+    """Rich on stderr; on nothing where stderr is closed."""
+    if sys.stderr is None:
+        return Console(file=io.StringIO(), highlight=False)
+    return OutlivingConsole(stderr=True, highlight=False)
 
 
 def stdout_console() -> Console:

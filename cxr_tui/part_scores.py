@@ -7,17 +7,19 @@ numpy is not worth waiting for before the first paint.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-
-from core.store.session import Session
 
 if TYPE_CHECKING:
     from core.evaluation.curves import Calibration, RocCurve, ScoreSpread
     from core.evaluation.predictions import Predictions
+    from core.store.session import Session
 
 MOST_WRONG = 200
 """Images listed by error, of either kind."""
+
+BY_HAND = "by hand"
+"""In place of a rule, where the threshold was set by the reader."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,28 @@ class WrongImage:
     others: tuple[str, ...]
 
 
+@dataclass
+class Reading:
+    """How the figures are read: the part, another published column, another threshold.
+
+    ``reference`` and ``rule`` are the recipe's own where None; ``by_hand`` holds thresholds that
+    were set for single findings.
+    """
+
+    part: str = "test"
+    reference: str | None = None
+    rule: str | None = None
+    by_hand: dict[str, float] = field(default_factory=dict)
+
+    def take_threshold(self, answer: str | float, finding: str) -> None:
+        """A value holds for one finding; a rule for all, and an empty one is the recipe's own."""
+        if isinstance(answer, float):
+            self.by_hand[finding] = answer
+        else:
+            self.rule = answer or None
+            self.by_hand.clear()
+
+
 def read_part_scores(session: Session, part: str) -> PartScores:
     """Read a part's predictions and work out its curves.
 
@@ -100,6 +124,23 @@ def reported_point(rule: str, reported: Mapping[str, Any]) -> OperatingPoint:
         called=counts["true_positives"] + counts["false_positives"] if counts else None,
         **{key: reported.get(key) for key in keys},
     )
+
+
+def chosen_point(
+    report: Mapping[str, Any], finding: str, scores: PartScores | None, reading: Reading
+) -> OperatingPoint:
+    """The operating point of a finding as it is to be read."""
+    own_rule = str(report.get("operating_point"))
+    by_hand = reading.by_hand.get(finding)
+    if by_hand is None and reading.rule is None:
+        figures = (report.get("findings") or {}).get(finding) or {}
+        return reported_point(own_rule, figures.get("operating_point") or {})
+    if scores is None:
+        rule = BY_HAND if reading.rule is None else reading.rule
+        return OperatingPoint(rule, note="the predictions are being read")
+    if by_hand is not None:
+        return point_at(scores, finding, by_hand, BY_HAND)
+    return point_by_rule(scores, finding, reading.rule or own_rule)
 
 
 def point_by_rule(scores: PartScores, finding: str, rule_text: str) -> OperatingPoint:

@@ -9,9 +9,11 @@ import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from core.evaluation.references import NO_REFERENCE, ReferenceShown, reference_for
+from core.store.files import write_whole
 from cxr_tui.plain import visible
 
 Interval = tuple[float, float]
@@ -71,7 +73,7 @@ class Figures:
 
     def columns(self) -> list[Column]:
         """Every column that has something to show, in the order of the table."""
-        views = [_number_column(f"view.{v}", v, lambda row, v=v: row.by_view.get(v)) for v in self.views]
+        views = [_view_column(view) for view in self.views]
         published: list[Column] = []
         if self.reference is not None and self.reference_is_shown:
             head = short_reference(self.reference.reference.column)
@@ -87,7 +89,7 @@ class Figures:
             *views,
             *published,
             _number_column("auprc", "AUPRC", lambda row: row.auprc),
-            _interval_column("auprc_interval", "95 % interval", lambda row: row.auprc_interval),
+            _interval_column("auprc_interval", "95 % of AUPRC", lambda row: row.auprc_interval),
             Column(
                 "prevalence",
                 "prevalence %",
@@ -148,12 +150,24 @@ def next_reference(at_hand: str, known: Sequence[str]) -> str:
     return names[(position + 1) % len(names)]
 
 
+def write_tables(stem: Path, figures: Figures, title: str, notes: Sequence[str]) -> list[Path]:
+    """Write the table as ``stem``.csv and ``stem``.md, each whole or not at all.
+
+    Raises:
+        OSError: the disk is full or can't be written.
+    """
+    table, page = stem.with_suffix(".csv"), stem.with_suffix(".md")
+    write_whole(table, export_csv(figures))
+    write_whole(page, export_markdown(figures, title, notes))
+    return [table, page]
+
+
 def export_csv(figures: Figures) -> bytes:
     """Every column with its numbers in full, undefined ones empty; text can be no formula."""
     columns = figures.columns()
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([_harmless(column.key) for column in columns] + ["note"])
+    writer.writerow([harmless(column.key) for column in columns] + ["note"])
     for row in _all_rows(figures):
         values = [column.value(row) for column in columns]
         writer.writerow([_csv_cell(value) for value in [*values, row.note]])
@@ -166,8 +180,10 @@ def export_markdown(figures: Figures, title: str, notes: Sequence[str]) -> bytes
     lines = [f"# {_markdown(title)}", ""]
     lines.append("| " + " | ".join(_markdown(column.head) for column in columns) + " |")
     lines.append("|---|" + "---:|" * (len(columns) - 1))
-    for row in _all_rows(figures):
-        lines.append("| " + " | ".join(_markdown(column.cell(row)) for column in columns) + " |")
+    lines += [
+        "| " + " | ".join(_markdown(column.cell(row)) for column in columns) + " |"
+        for row in _all_rows(figures)
+    ]
     lines += ["", *(f"- {_markdown(note)}" for note in notes), ""]
     return "\n".join(lines).encode()
 
@@ -198,15 +214,15 @@ def _positives(row: FigureRow) -> int | None:
     return row.positives
 
 
-def _number_column(
-    key: str, head: str, value: Callable[[FigureRow], float | None]
-) -> Column:
+def _number_column(key: str, head: str, value: Callable[[FigureRow], float | None]) -> Column:
     return Column(key, head, max(5, len(head)), lambda row: number(value(row)), value)
 
 
-def _interval_column(
-    key: str, head: str, value: Callable[[FigureRow], Interval | None]
-) -> Column:
+def _view_column(view: str) -> Column:
+    return _number_column(f"view.{view}", view, lambda row: row.by_view.get(view))
+
+
+def _interval_column(key: str, head: str, value: Callable[[FigureRow], Interval | None]) -> Column:
     return Column(key, head, 13, lambda row: _ends(value(row)), value)
 
 
@@ -237,10 +253,10 @@ def _csv_cell(value: object) -> str:
         return ""
     if isinstance(value, tuple):
         return f"{value[0]} to {value[1]}"
-    return _harmless(value) if isinstance(value, str) else str(value)
+    return harmless(value) if isinstance(value, str) else str(value)
 
 
-def _harmless(text: str) -> str:
+def harmless(text: str) -> str:
     """Text that a spreadsheet would take for a formula is marked as text."""
     return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 

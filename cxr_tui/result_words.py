@@ -6,4 +6,175 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from core.evaluation.metrics_words import READ_THE_INTERVAL
+from core.evaluation.references import ReferenceShown
+from cxr_tui.part_scores import BY_HAND, FindingCurves, OperatingPoint
+from cxr_tui.plain import duration, visible
+from cxr_tui.result_rows import Figures
+from cxr_tui.run_view import RunView
+
+FEW_PATIENTS_NOTE = "read the interval, not the number"
+"""How the engine's note on few patients ends; a finding's other notes are alarms."""
+
+_RULES = {
+    "youden": "Youden's index",
+}
+
+
+@dataclass(frozen=True)
+class Note:
+    """A sentence of the notes; an alarm stands before the rest."""
+
+    text: str
+    is_alarm: bool = False
+
+
+def alarm_of(note: str) -> bool:
+    """Whether a finding's note says more than that its patients are few."""
+    return any(part and not part.endswith(FEW_PATIENTS_NOTE) for part in note.split("; "))
+
+
+def notes_of(report: Mapping[str, Any], figures: Figures, chosen: str) -> list[Note]:
+    """All that a reader of the figures should know: of the finding chosen first."""
+    notes: list[Note] = []
+    for row in figures.findings:
+        alarms = [part for part in row.note.split("; ") if alarm_of(part)]
+        if alarms and row.name != chosen:
+            notes.append(Note(f"{row.name}: {'; '.join(alarms)}", True))
+    own_reference = (report.get("reference") or {}).get("note")
+    warnings = [text for text in report.get("warnings") or () if text != own_reference]
+    notes += [Note(text, True) for text in warnings]
+    if report.get("reference_range"):
+        notes.append(Note(str(report["reference_range"])))
+    table = report.get("table_alone") or {}
+    if table.get("mean_auroc") is not None:
+        notes.append(
+            Note("table alone: what age, sex, view and follow-up number reach without an image")
+        )
+    elif table.get("note"):
+        notes.append(Note(f"table alone: {table['note']}"))
+    if report.get("labels_note"):
+        notes.append(Note(str(report["labels_note"])))
+    notes.sort(key=lambda note: not note.is_alarm)
+    if figures.reference is not None:
+        notes.insert(0, Note(reference_words(figures.reference)))
+    own = next((row.note for row in figures.findings if row.name == chosen), "")
+    if own:
+        notes.insert(0, Note(f"{chosen}: {own}", alarm_of(own)))
+    return [Note(visible(note.text), note.is_alarm) for note in notes]
+
+
+def reference_words(shown: ReferenceShown) -> str:
+    """Whose figures stand beside ours and where they were measured, or why there are none."""
+    if shown.warning is not None:
+        return shown.warning
+    published = shown.reference
+    return (
+        f"{published.column}: {published.model}, measured on {published.measured_on}, as here "
+        f"({published.source})"
+    )
+
+
+def point_lines(finding: str, part: str, point: OperatingPoint, prevalence: float | None) -> str:
+    """The operating point in words, a line for each thing that it does."""
+    if point.threshold is None:
+        return f"{finding} by {_rule(point.rule)}: {point.note or 'no threshold is known'}"
+    by_hand = point.rule == BY_HAND
+    chosen = "set by hand" if by_hand else f"chosen on val by {_rule(point.rule)}"
+    lines = [f"{finding} at {threshold_text(point.threshold)}, {chosen}"]
+    lines.append(
+        f"sensitivity {_share(point.sensitivity)}, specificity {_share(point.specificity)}"
+    )
+    if prevalence is not None:
+        lines.append(
+            f"PPV {_share(point.ppv)}, NPV {_share(point.npv)} at this prevalence, "
+            f"{100 * prevalence:.1f} %"
+        )
+    if part == "val" and not by_hand:
+        lines.append("chosen on these very images: it flatters itself")
+    return "\n".join(lines)
+
+
+def roc_titles(finding: str) -> list[str]:
+    """What the ROC chart shows, the longest first."""
+    axes = "sensitivity over 1 − specificity"
+    return [f"ROC of {finding}: {axes}, • the threshold", f"ROC of {finding}: {axes}", axes]
+
+
+def calibration_titles(
+    finding: str, curves: FindingCurves | None, prevalence: float | None
+) -> list[str]:
+    """Mean score beside prevalence, which tells over- from understatement; the longest first."""
+    groups = curves.calibration if curves else None
+    if groups is None or prevalence is None:
+        return [f"calibration of {finding}", "calibration"]
+    images = sum(groups.num_images)
+    pairs = zip(groups.mean_score, groups.num_images, strict=True)
+    mean = sum(score * count for score, count in pairs) / images
+    said = f"mean score {100 * mean:.1f} %, prevalence {100 * prevalence:.1f} %"
+    return [
+        f"calibration of {finding}: share present over mean score, of groups of images; {said}",
+        f"calibration: share present over mean score; {said}",
+        f"calibration: {said}",
+        f"mean {100 * mean:.1f} %, prevalence {100 * prevalence:.1f} %",
+    ]
+
+
+def spread_titles(finding: str) -> list[str]:
+    """What the histogram shows, the longest first."""
+    key = "─ present  · absent  | threshold"
+    return [f"scores of {finding}, shares of the images: {key}", f"images by score: {key}", key]
+
+
+def threshold_text(value: float) -> str:
+    """Three significant digits, plain where that is short."""
+    return f"{value:.3f}" if value >= 0.1 else f"{value:.3g}"
+
+
+def missing_words(
+    view: RunView, name: str, part: str, *, is_reading: bool, is_written: bool, val_is_there: bool
+) -> str:
+    """Why there are no figures yet, when they come, and what to do meanwhile."""
+    if is_reading:
+        return "The session is being read."
+    if part == "val":
+        text = "There are no predictions on val yet: they come with the first epoch."
+    elif view.stage == "scoring the test part" and is_written:
+        text = f"The test part is being scored: {_progress(view)}. Its figures come right after."
+    else:
+        text = "There are no test figures yet: the test part is scored once, when training is over."
+    lines = [text, ""]
+    if view.state == "finished":
+        lines.append("The run is finished without them: its log says why.")
+    elif is_written:
+        left = view.seconds_left()
+        lines.append(
+            f"The run is at epoch {view.epoch} of {view.epochs}"
+            + (f", {visible(view.stage)}" if view.stage else "")
+            + (f"; {duration(left)} left." if left is not None else ".")
+        )
+        if view.state == "paused":
+            lines.append("It is paused: P goes on with it.")
+    else:
+        state = view.state if view.state in ("stopped", "failed") else "interrupted"
+        reason = f" ({visible(view.message)})" if view.message else ""
+        lines.append(f"The run was {state} at epoch {view.epoch} of {view.epochs}{reason}.")
+        lines.append(f"It goes on from its checkpoint: 1, r, or cxr-tui --resume {visible(name)}")
+    if val_is_there and part == "test":
+        best = view.best
+        epoch = f", epoch {best.epoch}" if best else ""
+        lines += ["", f", .   the figures on val, of the best epoch so far{epoch}"]
+    lines.append("4     the curves of its training" if part == "test" else ", .   the test part")
+    return "\n".join(lines)
+
+
+def _progress(view: RunView) -> str:
+    total = "" if view.stage_total is None else f" of {view.stage_total:,}"
+    return f"{view.stage_done:,}{total} images"
+
+
+def _rule(rule: str) -> str:
+    return _RULES.get(rule, rule)
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"

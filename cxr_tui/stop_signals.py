@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 from types import FrameType, TracebackType
@@ -11,7 +12,7 @@ from core.requests import Request
 
 
 class StopSignals:
-    """While open, a first signal asks for a stop, and a second SIGINT leaves at once."""
+    """While open, a first signal asks for a stop, and a second one leaves at once."""
 
     def __init__(self) -> None:
         self.stop_requested = False
@@ -20,6 +21,8 @@ class StopSignals:
     def __enter__(self) -> Self:
         for kind in (signal.SIGINT, signal.SIGTERM):
             self._before[kind] = signal.signal(kind, self._on_signal)
+        # A dropped line is no reason to stop: the run goes on, and its session tells of it.
+        self._before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
         return self
 
     def __exit__(
@@ -35,8 +38,9 @@ class StopSignals:
         """What the run should do next."""
         return Request.STOP if self.stop_requested else Request.CONTINUE
 
-    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        if self.stop_requested and number == signal.SIGINT:
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        if self.stop_requested:
             raise KeyboardInterrupt
         self.stop_requested = True
-        sys.stderr.write("\nstopping after this step, with a checkpoint (again: at once)\n")
+        with contextlib.suppress(OSError, AttributeError, RuntimeError):
+            sys.stderr.write("\nstopping after this step, with a checkpoint (again: at once)\n")

@@ -368,3 +368,115 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path):
 def copy_of(folder, target):
     shutil.copytree(folder, target)
     return target
+
+
+def test_sessions_that_are_a_file_are_refused_at_once(tmp_path):
+    (tmp_path / "sessions").write_text("not a folder")
+    done = run_in(tmp_path, "--batch", "demo", timeout=30)
+    assert done.returncode == 2
+    assert "can't be made here" in done.stderr
+
+
+def test_a_run_outlives_whoever_read_its_output(phantom_dir, cache_dir, tmp_path):
+    arguments = [*map(str, small(phantom_dir, cache_dir, **{"train.epochs": 1}))]
+    command = " ".join(
+        f"'{part}'" for part in ("--batch", "demo", "--session", "cut", "--json", *arguments)
+    )
+    shell = f"{sys.executable} -m cxr_tui {command} 2>&- | head -1"
+    subprocess.run(["bash", "-c", shell], cwd=tmp_path, capture_output=True, timeout=120)
+    events = json_lines((tmp_path / "sessions/cut/events.jsonl").read_text())
+    assert events[-1]["event"] == "Finished"
+
+
+def test_a_dropped_line_is_no_reason_to_stop(phantom_dir, cache_dir, tmp_path):
+    program = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "cxr_tui", "--batch", "demo", "--session", "hup", "--json"),
+            *map(str, small(phantom_dir, cache_dir)),
+        ],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert program.stdout is not None
+    for line in program.stdout:
+        if json.loads(line)["event"] == "StepRecorded":
+            program.send_signal(signal.SIGHUP)
+            break
+    program.communicate(timeout=120)
+    assert program.returncode == 0
+
+
+def test_after_a_crash_before_the_first_checkpoint_readers_drop_what_was_recorded(
+    phantom_dir, cache_dir, tmp_path
+):
+    arguments = [*map(str, small(phantom_dir, cache_dir))]
+    program = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "cxr_tui",
+            "--batch",
+            "demo",
+            "--session",
+            "k",
+            "--json",
+            *arguments,
+        ],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert program.stdout is not None
+    for line in program.stdout:
+        if json.loads(line)["event"] == "StepRecorded":
+            program.kill()
+            break
+    program.communicate(timeout=60)
+    again = run_in(tmp_path, "--resume", "k", "--cache", cache_dir, "--json")
+    assert again.returncode == 0, again.stderr
+    assert any(e["event"] == "Resumed" and e["step"] == 0 for e in json_lines(again.stdout))
+
+
+def test_the_figures_can_be_taken_again_under_another_rule(finished, cache_dir, tmp_path):
+    session, _ = finished
+    copy = copy_of(session.parent, tmp_path / "sessions") / "one"
+    done = run_in(
+        tmp_path,
+        "--resume",
+        "one",
+        "--cache",
+        cache_dir,
+        "--json",
+        "--set",
+        "evaluate.operating_point=sensitivity=0.9",
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads((copy / "evaluation/test.json").read_text())
+    assert report["operating_point"] == "sensitivity=0.9"
+    before = json.loads((session / "evaluation/test.json").read_text())
+    assert report["mean_auroc"] == before["mean_auroc"]
+
+
+def test_too_few_images_for_batch_norm_are_refused_with_the_key(phantom_dir, cache_dir, tmp_path):
+    arguments = small(phantom_dir, cache_dir, **{"train.batch_size": 1})
+    done = run_in(tmp_path, "--batch", "demo", *arguments)
+    assert done.returncode == 2
+    assert "train.batch_size" in done.stderr
+
+
+def test_a_finding_without_a_positive_is_warned_of_before_training(
+    phantom_dir, cache_dir, tmp_path
+):
+    arguments = small(
+        phantom_dir,
+        cache_dir,
+        **{"train.epochs": 1, "subset.max_images": 40, "dataset.findings": '["Hernia","Mass"]'},
+    )
+    done = run_in(tmp_path, "--batch", "demo", *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    events = json_lines(done.stdout)
+    before = [e for e in events if e["event"] == "Warned"]
+    assert any("Hernia" in e["message"] for e in before)

@@ -160,7 +160,7 @@ def test_a_write_that_fails_leaves_the_one_before_and_no_rest(tmp_path: Path) ->
     program = (
         "import resource, signal, sys, torch\n"
         "from pathlib import Path\n"
-        "from core.errors import SessionError\n"
+        "from core.errors import RunFailedError\n"
         "from core.store.checkpoint import write_checkpoint\n"
         "folder = Path(sys.argv[1])\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
@@ -168,7 +168,7 @@ def test_a_write_that_fails_leaves_the_one_before_and_no_rest(tmp_path: Path) ->
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
         "try:\n"
         "    write_checkpoint(folder, 'last', {'w': torch.zeros(100_000)}, {'step': 2}, {})\n"
-        "except SessionError as error:\n"
+        "except RunFailedError as error:\n"
         "    assert 'last-000002' in str(error), error\n"
         "else:\n"
         "    raise SystemExit('the write went through')\n"

@@ -111,10 +111,10 @@ def read_ahead(batches: Iterator[Batch], depth: int = 3) -> Iterator[Batch]:
 
     Closing the iterator ends the thread. An error of the thread is raised here.
     """
-    ready: queue.Queue[Batch | BaseException | None] = queue.Queue(maxsize=depth)
+    ready: queue.Queue[Batch | Exception | None] = queue.Queue(maxsize=depth)
     closed = threading.Event()
 
-    def put(item: Batch | BaseException | None) -> None:
+    def put(item: Batch | Exception | None) -> None:
         while not closed.is_set():
             try:
                 ready.put(item, timeout=0.1)
@@ -123,20 +123,24 @@ def read_ahead(batches: Iterator[Batch], depth: int = 3) -> Iterator[Batch]:
                 continue
 
     def read() -> None:
+        # Whatever happens, something is put: whoever waits must not wait for ever.
+        last: Exception | None = RuntimeError("reading ahead ended early; see the thread's error")
         try:
             for batch in batches:
                 if closed.is_set():
                     return
                 put(batch)
-            put(None)
-        except (OSError, ValueError, IndexError, RuntimeError) as error:
-            put(error)
+            last = None
+        except (OSError, ValueError, IndexError, RuntimeError, MemoryError) as error:
+            last = error
+        finally:
+            put(last)
 
     thread = threading.Thread(target=read, name="read-ahead", daemon=True)
     thread.start()
     try:
         while (item := ready.get()) is not None:
-            if isinstance(item, BaseException):
+            if isinstance(item, Exception):
                 raise item
             yield item
     finally:

@@ -77,6 +77,11 @@ class Study:
             for part in PARTS
         }
 
+    def warnings(self) -> list[str]:
+        """What a run's user should know of its data, in sentences."""
+        report = audit(self.recipe, self.sources, self.index, self.drawn, None)
+        return [*self.drawn.warnings, *report["warnings"]]
+
     def description(self) -> dict[str, Any]:
         """What dataset.json keeps."""
         labels_NF = self.index.labels_NF
@@ -189,7 +194,7 @@ def read_split(path: Path, index: StudyIndex, recipe: Recipe) -> Split:
     """
     row_of = {name: row for row, name in enumerate(index.images)}
     rows: dict[str, list[int]] = {part: [] for part in PARTS}
-    with path.open(encoding="utf-8", newline="") as stream:
+    with path.open(encoding="utf-8", errors="replace", newline="") as stream:
         for number, entry in enumerate(csv.DictReader(stream), start=2):
             name, part = entry.get("Image Index"), entry.get("split")
             if name not in row_of or part not in rows:
@@ -200,8 +205,18 @@ def read_split(path: Path, index: StudyIndex, recipe: Recipe) -> Split:
                     remedy="Bring the image back, or start a new session.",
                 )
             rows[part].append(row_of[name])
+    empty = [part for part, numbers in rows.items() if not numbers]
+    if empty:
+        raise DataError(
+            f"names no image of {', '.join(empty)}",
+            where=path,
+            why="A session goes on with the parts that it began with.",
+            remedy="Bring the old file back, or start a new session.",
+        )
     arrays = {part: np.asarray(sorted(numbers), dtype=np.int64) for part, numbers in rows.items()}
-    return Split(rows=arrays, by=recipe.split.by, seed=recipe.split.seed)
+    split = Split(rows=arrays, by=recipe.split.by, seed=recipe.split.seed)
+    refuse_shared_patients(index, split)
+    return split
 
 
 def miniature(study: Study, images_per_part: int) -> Study:

@@ -6,6 +6,7 @@ counting them takes a tenth. A Survey keeps what was read, and ``picture_of`` do
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,6 +21,7 @@ from core.data.quarantine import read_quarantine
 from core.data.sources import DataSources, MakePhantom, locate_sources
 from core.data.split import PARTS, ListedRows, make_split, read_lists
 from core.data.subset import draw_subset
+from core.errors import CxrError
 from core.recipe import Recipe
 
 
@@ -39,6 +41,11 @@ class Survey:
     def listed(self) -> ListedRows:
         """The rows that the lists name, read when they are first asked for."""
         return read_lists(self.index, self.sources)
+
+    def read_ahead(self) -> None:
+        """Reads the lists, where there are any, so that choosing them later costs no wait."""
+        with contextlib.suppress(CxrError):  # told when they are chosen
+            _ = self.listed
 
 
 @dataclass(frozen=True, eq=False)

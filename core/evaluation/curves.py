@@ -18,7 +18,7 @@ CALIBRATION_GROUPS = 10
 LEAST_IMAGES_A_GROUP = 20
 """A share of fewer images than this says little about a probability."""
 
-SCORE_BINS = 24
+MAX_SCORE_BINS = 24
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,8 @@ def score_spread(labels_N: NDArray[Any], scores_N: NDArray[Any]) -> ScoreSpread 
     present_K, scores_K = _known(labels_N, scores_N)
     if not present_K.any() or present_K.all():
         return None
-    edges = np.histogram_bin_edges(scores_K, bins=SCORE_BINS)
+    bins = int(np.clip(np.sqrt(len(scores_K)), 5, MAX_SCORE_BINS))
+    edges = np.histogram_bin_edges(scores_K, bins=bins)
     centres = (edges[:-1] + edges[1:]) / 2
     present_B, absent_B = (
         np.histogram(scores_K[chosen_K], edges)[0] / chosen_K.sum()

@@ -11,7 +11,7 @@ from torch import Tensor
 from core.data.batches import Part, read_ahead, scoring_batches, to_unit_range
 from core.evaluation.predictions import Predictions
 from core.model.densenet import ChestDenseNet
-from core.model.device import Precision, autocast, use_channels_last
+from core.model.device import Precision, autocast, memory_errors_named, use_channels_last
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,11 @@ def predict_logits(
     try:
         done = 0
         for batch in batches:
-            with torch.inference_mode(), autocast(placement.precision, placement.device):
+            with (
+                memory_errors_named(),
+                torch.inference_mode(),
+                autocast(placement.precision, placement.device),
+            ):
                 logits_BF = model(placement.pixels(batch.pixels_BHW))
             logits[done : done + len(batch)] = logits_BF.float().cpu()
             done += len(batch)

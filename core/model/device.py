@@ -7,13 +7,13 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from core.errors import UsageError
+from core.errors import RunFailedError, UsageError
 
 _REQUEST = re.compile(r"auto|cpu|mps|cuda(?::(?P<index>\d+))?")
 _BYTES_WORTH_A_WARNING = 1024**3  # more than a CUDA context of our own takes
@@ -305,3 +305,25 @@ def _ask_nvidia_smi(uuid: object, query: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None  # no such tool, or it won't answer: then nothing is known
     return answer.stdout
+
+
+@contextlib.contextmanager
+def memory_errors_named() -> Iterator[None]:
+    """Out of memory, on whatever device, as an error that says what to do about it.
+
+    Raises:
+        RunFailedError: in place of torch's own.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        text = str(error)
+        by_name = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        if not (by_name or "allocate memory" in text or "out of memory" in text):
+            raise
+        raise RunFailedError(
+            f"out of memory ({text.splitlines()[0][:160] if text else 'on the host'})",
+            why="The last checkpoint is good.",
+            remedy="Lower train.micro_batch_size (the result stays nearly the same) or "
+            "image.size_px.",
+        ) from error

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.errors import DataError, SessionError
+from core.errors import DataError, RunFailedError, SessionError
 from core.store.files import write_whole
 
 if TYPE_CHECKING:
@@ -100,15 +100,15 @@ def write_checkpoint(
         training_tensors: what only a resumed run needs.
 
     Raises:
-        SessionError: it can't be written (disk full, no permission); the generation before is
-            untouched.
+        RunFailedError: it can't be written (disk full, no permission); the generation before
+            is untouched.
     """
     if name not in (LAST, BEST):
         raise ValueError(f"a checkpoint is called {LAST!r} or {BEST!r}, got {name!r}")
     parts = {".safetensors": _packed(tensors, metadata)}
     if training_tensors:
         parts[".training.safetensors"] = _packed(training_tensors, {})
-    stem = folder / "checkpoint"
+    stem, generation = folder / "checkpoint", 1
     try:
         folder.mkdir(parents=True, exist_ok=True)
         generation = max(_generations(folder, name), default=0) + 1
@@ -119,10 +119,10 @@ def write_checkpoint(
             _read_verified(folder / part, digest)
     except (OSError, _DamagedError) as error:
         _drop(folder, lambda part: part == stem.name)  # a full disk needs the room
-        raise SessionError(
+        raise RunFailedError(
             f"the checkpoint can't be written ({error})",
             where=stem,
-            why="The one before it is still there",
+            why="The one before it is still there" if generation > 1 else "",
             remedy="Make room or allow writing there, then run again with --resume",
         ) from error
     _drop_old(folder, name, newest=generation)
@@ -147,17 +147,21 @@ def _write_generation(stem: Path, parts: Mapping[str, bytes], state: Mapping[str
     write_whole(stem.with_name(f"{stem.name}.json"), text.encode())
 
 
-def read_checkpoint(folder: Path, name: str) -> Checkpoint:
-    """The newest generation that is whole.
+def read_checkpoint(
+    folder: Path, name: str, accepts: Callable[[Mapping[str, Any]], bool] | None = None
+) -> Checkpoint:
+    """The newest generation that is whole and whose state is accepted, where that is asked.
 
     Raises:
-        SessionError: there is no checkpoint of this name.
+        SessionError: there is no such checkpoint of this name.
         DataError: there are, and every one of them is damaged.
     """
     passed_over: list[str] = []
     for generation in sorted(_generations(folder, name), reverse=True):
         try:
-            return _read_generation(folder, name, generation, tuple(passed_over))
+            read = _read_generation(folder, name, generation, tuple(passed_over))
+            if accepts is None or accepts(read.state):
+                return read
         except _DamagedError as error:
             passed_over.append(str(error))
     if not passed_over:

@@ -50,7 +50,7 @@ class EventReader:
     def tail(self) -> list[Event]:
         """The last events, whatever came before; for a first picture. The place stays."""
         start = max(0, self._size() - _TAIL_BYTES)
-        with contextlib.suppress(FileNotFoundError), self.path.open("rb") as stream:
+        with contextlib.suppress(OSError), self.path.open("rb") as stream:
             stream.seek(start)
             lines = stream.read().split(b"\n")
             return list(_parsed(lines[1:] if start else lines))
@@ -59,14 +59,14 @@ class EventReader:
     def _size(self) -> int:
         try:
             return self.path.stat().st_size
-        except FileNotFoundError:
+        except OSError:
             return 0
 
     def _chunks(self, end: int | None) -> Iterator[list[bytes]]:
         """Whole lines from the place on, moving it."""
         try:
             stream = self.path.open("rb")
-        except FileNotFoundError:
+        except OSError:  # not begun, or not ours to read
             return
         with stream:
             stream.seek(self.offset)

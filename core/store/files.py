@@ -57,3 +57,13 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there that we may see; False, too, below a folder that is closed to us."""
+    return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises where a folder is closed
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there that we may see."""
+    return os.path.isdir(path)  # noqa: PTH112 - likewise

@@ -5,13 +5,14 @@ However a run leaves, exactly one terminal event is its last.
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 from core.errors import CxrError, StoppedError
-from core.events import Event, Failed, Stopped
+from core.events import CheckpointWritten, Event, Failed, Resumed, Stopped
 from core.store.session import Session
 
 
@@ -22,11 +23,14 @@ class Recorder:
         self.writer = session.writing()
         self._emit = emit
         self._ended = False
+        self._kept_step = 0
 
     def __call__(self, event: Event) -> None:
         """Record the event, then pass it on."""
         stamped = self.writer.append(event)
         self._ended = self._ended or stamped.ends_run
+        if isinstance(stamped, CheckpointWritten | Resumed):
+            self._kept_step = stamped.step
         self._emit(stamped)
 
     def __enter__(self) -> Self:
@@ -40,15 +44,18 @@ class Recorder:
     ) -> None:
         try:
             if error is not None and not self._ended:
-                self.writer.note("".join(traceback.format_exception(error)))
-                self(_last_words(error))
+                # On a full disk the last words may not fit; the error itself goes on.
+                with contextlib.suppress(OSError):
+                    self.writer.note("".join(traceback.format_exception(error)))
+                with contextlib.suppress(OSError):
+                    self(_last_words(error, self._kept_step))
         finally:
             self.writer.__exit__(kind, error, trace)
 
 
-def _last_words(error: BaseException) -> Event:
+def _last_words(error: BaseException, kept_step: int) -> Event:
     if isinstance(error, StoppedError):
-        return Stopped(step=0, reason=str(error))
+        return Stopped(step=kept_step, reason=str(error))
     if isinstance(error, KeyboardInterrupt):
         return Failed(message="interrupted at once, without a new checkpoint", exit_code=75)
     if isinstance(error, CxrError):

@@ -7,11 +7,13 @@ time; any number may read.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import itertools
 import json
 import os
 import re
+import shutil
 import socket
 import time
 from collections.abc import Iterator, Mapping
@@ -19,7 +21,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 from core.errors import SessionError
 from core.events import (
@@ -34,10 +36,11 @@ from core.recipe import Recipe
 from core.recipe_toml import load_recipe, recipe_toml
 from core.requests import Request
 from core.store.event_log import EventReader
-from core.store.files import write_json, write_whole
+from core.store.files import is_file, is_folder, write_json, write_whole
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 _HEARTBEAT_SECONDS = 5.0
+_LOCK_TRIES, _LOCK_PAUSE_SECONDS = 4, 0.02
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,10 @@ class Session:
     def events_path(self) -> Path:
         """Where events are appended."""
         return self.path / "events.jsonl"
+
+    def change_recipe(self, recipe: Recipe) -> None:
+        """Put another recipe in its place; for who holds the lock."""
+        write_whole(self.path / "recipe.toml", recipe_toml(recipe).encode())
 
     def events(self) -> Iterator[Event]:
         """Every event so far; a torn last line and kinds from newer versions are passed over."""
@@ -153,6 +160,8 @@ class SessionWriter:
         _drop_torn_line(session.path / "events.jsonl")
         self._events = (session.path / "events.jsonl").open("ab")
         self._last_heartbeat = 0.0
+        # A stop that was asked of an earlier run is not for this one.
+        (session.path / "requests" / Request.STOP.value).unlink(missing_ok=True)
         self.heartbeat()
 
     def __enter__(self) -> Self:
@@ -214,28 +223,42 @@ def create_session(sessions: Path, recipe: Recipe, name: str | None = None) -> S
         _check_name(name)
     dated = f"{datetime.now():%Y%m%d-%H%M%S}-{recipe.name}"
     names = [name] if name else (dated if i == 1 else f"{dated}-{i}" for i in itertools.count(1))
-    for candidate in names:
-        path = sessions / candidate
-        try:
-            sessions.mkdir(parents=True, exist_ok=True)
-            path.mkdir()
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise SessionError(
-                f"a session can't be made here ({error.strerror})",
-                where=path,
-                remedy="Choose another folder with --sessions DIR.",
-            ) from error
-        for folder in ("checkpoints", "predictions", "evaluation", "cams", "requests"):
-            (path / folder).mkdir()
-        write_whole(path / "recipe.toml", recipe_toml(recipe).encode())
-        return Session(path)
+    try:
+        sessions.mkdir(parents=True, exist_ok=True)
+        for candidate in names:
+            if _made(sessions / candidate, recipe):
+                return Session(sessions / candidate)
+    except OSError as error:
+        raise SessionError(
+            f"a session can't be made here ({error.strerror})",
+            where=sessions,
+            remedy="Choose another folder with --sessions DIR.",
+        ) from error
     raise SessionError(
         "there is such a session already",
         where=sessions / str(name),
         remedy="Go on with it by --resume, or choose another name.",
     )
+
+
+def _made(path: Path, recipe: Recipe) -> bool:
+    """Make the directory, whole or not at all; False where the name is taken."""
+    if path.exists():
+        return False
+    unfinished = path.parent / f".{path.name}.{os.getpid()}"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    try:
+        for folder in ("checkpoints", "predictions", "evaluation", "cams", "requests"):
+            (unfinished / folder).mkdir(parents=True)
+        write_whole(unfinished / "recipe.toml", recipe_toml(recipe).encode())
+        # Onto a directory with content a rename fails: of two that start at once, one wins.
+        unfinished.rename(path)
+    except OSError as error:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+            return False
+        raise
+    return True
 
 
 def open_session(name_or_path: str | Path, sessions: Path) -> Session:
@@ -245,9 +268,9 @@ def open_session(name_or_path: str | Path, sessions: Path) -> Session:
         SessionError: there is none, or the folder is no session.
     """
     for path in (sessions / name_or_path, Path(name_or_path)):
-        if (path / "recipe.toml").is_file():
+        if is_file(path / "recipe.toml"):
             return Session(path.resolve())
-    folder = next((p for p in (sessions / name_or_path, Path(name_or_path)) if p.exists()), None)
+    folder = next((p for p in (sessions / name_or_path, Path(name_or_path)) if is_folder(p)), None)
     if folder is not None:
         raise SessionError(
             "is no session: it has no recipe.toml",
@@ -266,8 +289,12 @@ def open_session(name_or_path: str | Path, sessions: Path) -> Session:
 def list_sessions(sessions: Path) -> list[Session]:
     """Every session of the folder, the newest first."""
     try:
-        folders = [path for path in sessions.iterdir() if (path / "recipe.toml").is_file()]
-    except (FileNotFoundError, NotADirectoryError):
+        folders = [
+            path
+            for path in sessions.iterdir()
+            if is_file(path / "recipe.toml") and not path.name.startswith(".")
+        ]
+    except OSError:  # not there, no folder, or not ours to read
         return []
     sessions_found = [Session(path) for path in folders]
     return sorted(sessions_found, key=lambda found: (found.made_at, found.name), reverse=True)
@@ -285,7 +312,7 @@ def _check_name(name: str) -> None:
 def _locked(path: Path) -> Any:
     lock = path.open("a+b")
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _take_lock(lock)
     except OSError:
         lock.seek(0)
         owner = lock.read(1000).decode(errors="replace").strip()
@@ -301,6 +328,16 @@ def _locked(path: Path) -> Any:
     lock.write(owner.encode())
     lock.flush()
     return lock
+
+
+def _take_lock(lock: BinaryIO) -> None:
+    """Take it, trying again for a moment: a reader that looks whether it is free holds it too."""
+    for _ in range(_LOCK_TRIES):
+        with contextlib.suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(_LOCK_PAUSE_SECONDS)
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _drop_torn_line(path: Path) -> None:

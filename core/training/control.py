@@ -21,13 +21,13 @@ class Control:
     record: Callable[[Event], None]
     stop_requested: bool = False
     _asked_files: float = field(default=0.0)
+    _pause_in_files: bool = False
 
     def ask(self) -> Request:
         """The next thing to do. Files are looked at a few times a second, not at every step."""
         request = self.next_request()
-        if request is Request.CONTINUE and time.monotonic() - self._asked_files >= _POLL_SECONDS:
-            self._asked_files = time.monotonic()
-            request = self.take_request()
+        if request is Request.CONTINUE:
+            request = self._ask_files()
         self.stop_requested = self.stop_requested or request is Request.STOP
         return Request.STOP if self.stop_requested else request
 
@@ -36,9 +36,19 @@ class Control:
         return self.ask() is not Request.STOP
 
     def hold(self, step: int) -> None:
-        """Wait for as long as the answer is pause."""
+        """Wait for as long as the answer is pause; the checkpoint of a pause covers every step."""
         self.record(Paused(step=step, reason="asked to pause"))
-        while self.ask() is Request.PAUSE:
+        while self.ask() in (Request.PAUSE, Request.CHECKPOINT):
             time.sleep(_POLL_SECONDS)
         if not self.stop_requested:
             self.record(Continued(step=step))
+
+    def _ask_files(self) -> Request:
+        if time.monotonic() - self._asked_files >= _POLL_SECONDS:
+            self._asked_files = time.monotonic()
+            request = self.take_request()
+            if request is not Request.CHECKPOINT:
+                self._pause_in_files = request is Request.PAUSE
+            return request
+        # Between two looks a pause stands.
+        return Request.PAUSE if self._pause_in_files else Request.CONTINUE

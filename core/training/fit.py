@@ -132,11 +132,11 @@ class Fit:
         if done.is_best:
             write_predictions(self.session.predictions / "val.csv", predictions)
             keep_best(self.session, trainer, self.metadata)
+        self.record(done)
         before = trainer.schedule.rate(progress.step)
         if trainer.schedule.after_epoch(done.val_loss):
             after = trainer.schedule.rate(progress.step)
             self.record(LearningRateCut(epoch=progress.epoch, before=before, after=after))
-        self.record(done)
         trainer.finish_epoch()
         self._checkpoint("epoch done")
         return True

@@ -61,8 +61,25 @@ def restore_last(session: Session, trainer: Trainer) -> Restored | None:
     return Restored(checkpoint.file.state_path.stem, checkpoint.passed_over)
 
 
-def load_best(session: Session, trainer: Trainer) -> None:
-    """Put the best epoch's weights into the network; the last ones stay where none was best."""
-    if trainer.progress.best_epoch is None:
-        return
-    trainer.model.load_state_dict(dict(read_checkpoint(session.checkpoints, BEST).tensors))
+def has_checkpoint(session: Session) -> bool:
+    """Whether there is a last checkpoint, whole or not."""
+    return any(session.checkpoints.glob(f"{LAST}-*.json"))
+
+
+def load_best(session: Session, trainer: Trainer) -> bool:
+    """Put the best epoch's weights into the network; the last ones stay where none was best.
+
+    A run that was killed between keeping a best and its checkpoint may have left a newer best
+    than the one it then chose. False where that was so.
+    """
+    wanted = trainer.progress.best_epoch
+    if wanted is None:
+        return True
+    best = read_checkpoint(
+        session.checkpoints,
+        BEST,
+        accepts=lambda state: state.get("progress", {}).get("best_epoch") == wanted,
+    )
+    trainer.model.load_state_dict(dict(best.tensors))
+    newest = read_checkpoint(session.checkpoints, BEST)
+    return newest.file.generation == best.file.generation

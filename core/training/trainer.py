@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Iterator
@@ -13,11 +14,11 @@ from torch import Tensor, nn
 
 from core.data.batches import Batch, Part, augmented, augments, read_ahead, training_batches
 from core.data.batches import steps_per_epoch as steps_in
-from core.errors import RunFailedError
+from core.errors import RecipeError, RunFailedError
 from core.evaluation.predict import Placement
 from core.model.densenet import ChestDenseNet
-from core.model.device import autocast
-from core.recipe import Recipe
+from core.model.device import autocast, memory_errors_named
+from core.recipe import NETWORK_STRIDE_PX, Recipe
 from core.training.objectives import Objective, Schedule, make_optimizer
 
 MAX_SKIPPED_IN_A_ROW = 5
@@ -91,6 +92,26 @@ class Progress:
         return self.loss_sum / self.loss_steps if self.loss_steps else math.nan
 
 
+def micro_batches(num_images: int, size: int) -> list[slice]:
+    """The batch in pieces of at most ``size``, as equal as can be."""
+    count = math.ceil(num_images / size)
+    edges = [round(piece * num_images / count) for piece in range(count + 1)]
+    return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
+
+
+def _refuse_single_images(recipe: Recipe, num_images: int) -> None:
+    """Below two map cells a lone image has one value a channel, and no batch statistics."""
+    size = min(recipe.train.micro_batch_size or recipe.train.batch_size, num_images)
+    if recipe.image.size_px >= 2 * NETWORK_STRIDE_PX or size > 2:
+        return
+    raise RecipeError(
+        f"at {recipe.image.size_px} px batch norm needs three images at once, got {size}",
+        where="train.batch_size",
+        remedy=f"Raise it (and train.micro_batch_size), or image.size_px to "
+        f"{2 * NETWORK_STRIDE_PX} at least.",
+    )
+
+
 class Trainer:
     """The network, its optimiser and schedule, and how far they are; owned by one thread."""
 
@@ -106,6 +127,7 @@ class Trainer:
         self.objective = self.host_objective.to(placement.device)
         self.optimizer = make_optimizer(self.model, self.settings)
         self.schedule = Schedule(self.settings, self.steps_per_epoch)
+        _refuse_single_images(recipe, len(part))
         self.progress = Progress()
         self.skipped_in_a_row = 0
         self._running_statistics = [
@@ -147,7 +169,8 @@ class Trainer:
         self.model.train()
         before = [buffer.clone() for buffer in self._running_statistics]
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self._accumulate_gradients(batch)
+        with memory_errors_named():
+            loss = self._accumulate_gradients(batch)
         norm = self._gradient_norm()
         updated = math.isfinite(loss) and math.isfinite(norm)
         if updated:
@@ -164,8 +187,7 @@ class Trainer:
         size = self.settings.micro_batch_size or len(batch)
         known = max(1, int((~batch.labels_BF.isnan()).sum()))
         total = torch.zeros((), device=self.placement.device)
-        for start in range(0, len(batch), size):
-            part = slice(start, start + size)
+        for part in micro_batches(len(batch), size):
             pixels_B1HW = self._input(batch, part)
             labels_BF = batch.labels_BF[part].to(self.placement.device, non_blocking=True)
             with autocast(self.placement.precision, self.placement.device):

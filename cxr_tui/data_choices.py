@@ -1,0 +1,149 @@
+"""What is chosen on the data screen, and how a key or a typed value changes the recipe."""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from core.errors import RecipeError
+from core.recipe import Recipe
+from core.recipe_toml import changed_recipe
+
+SIZES_PX = (64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024)
+SPLITS = ("official", "patient", "lists")
+_SPLIT_SAYS = {"official": "official", "patient": "by patient", "lists": "my lists"}
+_STEP = 0.01
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One field: its recipe key, its name, its value as shown, and what may be typed."""
+
+    key: str
+    name: str
+    shown: str
+    hint: str = ""
+
+
+def choices_of(recipe: Recipe, *, some_are_missing: bool = False) -> tuple[Choice, ...]:
+    """The fields of the data screen, in their order.
+
+    ``some_are_missing``: images are missing, so whether to go without them is a choice.
+    """
+    split = recipe.split
+    fields = [Choice("split.by", "split", _SPLIT_SAYS[split.by])]
+    if split.by == "patient":
+        fields.append(Choice("split.val", "val", percent(split.val), "percent of the patients"))
+        fields.append(Choice("split.test", "test", percent(split.test), "percent of the patients"))
+    elif split.val_list is None:
+        hint = "percent of the train_val patients"
+        fields.append(Choice("split.val", "val", percent(split.val), hint))
+    fields.append(Choice("split.seed", "seed", str(split.seed), "a whole number"))
+    fields.append(
+        Choice("image.size_px", "size", f"{recipe.image.size_px} px", "pixels, 32 to 1024")
+    )
+    if some_are_missing or recipe.dataset.partial:
+        without = "go without" if recipe.dataset.partial else "stop"
+        fields.append(Choice("dataset.partial", "missing", without))
+    return tuple(fields)
+
+
+def stepped(recipe: Recipe, key: str, by: int) -> Recipe:
+    """The recipe with the field's next value (``by`` = 1), or the one before (-1).
+
+    Raises:
+        RecipeError: the value would be out of bounds.
+    """
+    split = recipe.split
+    if key == "split.by":
+        kind = SPLITS[(SPLITS.index(split.by) + by) % len(SPLITS)]
+        return _with_shares(recipe, split.val, split.test, kind)
+    if key == "split.val":
+        return _with_shares(recipe, round(split.val + by * _STEP, 6), split.test, split.by)
+    if key == "split.test":
+        return _with_shares(recipe, split.val, round(split.test + by * _STEP, 6), split.by)
+    if key == "split.seed":
+        return changed_recipe(recipe, [f"split.seed={max(0, split.seed + by)}"])
+    if key == "image.size_px":
+        return changed_recipe(recipe, [f"image.size_px={_next_size(recipe.image.size_px, by)}"])
+    partial = "false" if recipe.dataset.partial else "true"
+    return changed_recipe(recipe, [f"dataset.partial={partial}"])
+
+
+def typed(recipe: Recipe, key: str, text: str) -> Recipe:
+    """The recipe with the value that was typed into a field.
+
+    Raises:
+        RecipeError: it is no such value, or out of bounds.
+    """
+    split = recipe.split
+    if key == "split.val":
+        return _with_shares(recipe, share_of(text, key), split.test, split.by)
+    if key == "split.test":
+        return _with_shares(recipe, split.val, share_of(text, key), split.by)
+    return changed_recipe(recipe, [f"{key}={text.replace('px', '').strip()}"])
+
+
+def balanced(recipe: Recipe, finding: str, text: str) -> Recipe:
+    """The recipe with a target prevalence of one finding; nothing typed: as it comes.
+
+    Raises:
+        RecipeError: it is no share.
+    """
+    if not text.strip():
+        return changed_recipe(recipe, ["subset.finding=none", "subset.prevalence=none"])
+    share = share_of(text, "subset.prevalence")
+    return changed_recipe(recipe, [f"subset.finding={finding}", f"subset.prevalence={share:g}"])
+
+
+def with_chosen_findings(recipe: Recipe, findings: Sequence[str]) -> Recipe:
+    """The recipe with these findings; the order stays where they are the same ones.
+
+    Raises:
+        RecipeError: there is none.
+    """
+    if set(findings) == set(recipe.dataset.findings):
+        return recipe
+    return changed_recipe(recipe, [f"dataset.findings={json.dumps(list(findings))}"])
+
+
+def share_of(text: str, key: str) -> float:
+    """A share typed as a percentage (``29``, ``29 %``) or, below 1, as a share (``0.29``).
+
+    Raises:
+        RecipeError: it is no number.
+    """
+    bare = text.strip().removesuffix("%").strip()
+    try:
+        value = float(bare.replace(",", "."))
+    except ValueError:
+        raise RecipeError(f"must be a percentage such as 10, got {text!r}", where=key) from None
+    is_percentage = text.strip().endswith("%") or value >= 1
+    return round(value / 100 if is_percentage else value, 6)
+
+
+def percent(share: float) -> str:
+    """``10 %``, ``10.5 %``."""
+    return f"{100 * share:.4g} %"
+
+
+def _with_shares(recipe: Recipe, val: float, test: float, kind: str) -> Recipe:
+    """Shares of val and test; train gets the rest where patients are dealt to all three."""
+    changes = [f"split.by={kind}", f"split.val={val:g}"]
+    if kind == "patient":
+        if val + test >= 1:
+            raise RecipeError(
+                f"val and test take {percent(val + test)} of the patients",
+                where="split",
+                remedy="Leave some for train.",
+            )
+        changes += [f"split.test={test:g}", f"split.train={1 - val - test:.6g}"]
+    return changed_recipe(recipe, changes)
+
+
+def _next_size(size_px: int, by: int) -> int:
+    if by > 0:
+        return SIZES_PX[min(bisect_right(SIZES_PX, size_px), len(SIZES_PX) - 1)]
+    return SIZES_PX[max(bisect_left(SIZES_PX, size_px) - 1, 0)]

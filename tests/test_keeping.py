@@ -1,0 +1,131 @@
+"""What a run keeps and goes on from, where a kill came at a bad moment."""
+
+import numpy as np
+import pytest
+import torch
+
+from core.data.batches import Part
+from core.errors import RunFailedError
+from core.evaluation.predict import Placement
+from core.model.densenet import build_model
+from core.model.device import Precision, memory_errors_named
+from core.recipe_toml import checked_recipe
+from core.requests import Request
+from core.store.session import create_session
+from core.training.control import Control
+from core.training.keeping import keep_best, load_best
+from core.training.trainer import MAX_SKIPPED_IN_A_ROW, Trainer, micro_batches
+
+
+class Pixels:
+    def __init__(self, images):
+        self.images = images
+
+    def pixels(self, rows):
+        return self.images[rows]
+
+
+@pytest.fixture
+def trainer():
+    settings = {
+        "image": {"size_px": 32},
+        "train": {"batch_size": 4},
+        "dataset": {"findings": ["Mass"]},
+    }
+    recipe = checked_recipe(settings, "test")
+    rng = np.random.default_rng(0)
+    part = Part(
+        name="train",
+        cache=Pixels(rng.integers(0, 255, (12, 32, 32), dtype=np.uint8)),
+        cache_rows_N=np.arange(12),
+        index_rows_N=np.arange(12),
+        images_N=np.array([f"{i}.png" for i in range(12)], dtype=object),
+        patients_N=np.arange(12),
+        labels_NF=(np.arange(12) % 2).astype(np.float32)[:, None],
+    )
+    placement = Placement(torch.device("cpu"), Precision("fp32", "a test"))
+    return Trainer(build_model(["Mass"], seed=0), part, recipe, placement)
+
+
+def weights(trainer):
+    return trainer.model.classifier.weight.detach().clone()
+
+
+def test_the_best_epoch_is_the_one_the_run_chose_not_the_newest_file(trainer, tmp_path):
+    session = create_session(tmp_path, trainer.recipe)
+    trainer.progress.best_epoch = 1
+    keep_best(session, trainer, {})
+    first = weights(trainer)
+    list(trainer.epoch_steps())
+    trainer.progress.best_epoch = 2
+    keep_best(session, trainer, {})
+    assert not torch.equal(weights(trainer), first)
+    assert load_best(session, trainer)
+    trainer.progress.best_epoch = 1  # a kill came before epoch 2's checkpoint
+    assert not load_best(session, trainer)
+    assert torch.equal(weights(trainer), first)
+
+
+def test_a_step_that_is_not_finite_touches_neither_weights_nor_statistics(trainer):
+    batch, _ = next(trainer.epoch_steps())
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    poisoned = trainer.model.features.conv0.weight.data.clone()
+    trainer.model.features.conv0.weight.data[0, 0, 0, 0] = float("nan")
+    result = trainer.step(batch)
+    trainer.model.features.conv0.weight.data.copy_(poisoned)
+    assert not result.updated
+    for name, value in trainer.model.state_dict().items():
+        if "num_batches_tracked" not in name:
+            assert torch.equal(value, before[name]), name
+
+
+def test_too_many_of_them_in_a_row_fail_the_run(trainer):
+    batch, _ = next(trainer.epoch_steps())
+    trainer.model.classifier.weight.data.fill_(float("nan"))
+    for _ in range(MAX_SKIPPED_IN_A_ROW - 1):
+        assert not trainer.step(batch).updated
+    with pytest.raises(RunFailedError, match="was not finite 5 times in a row"):
+        trainer.step(batch)
+
+
+def test_out_of_memory_names_the_key_to_lower():
+    with pytest.raises(RunFailedError, match="micro_batch_size"), memory_errors_named():
+        torch.empty(2**62, dtype=torch.uint8)
+    with pytest.raises(RuntimeError, match="shape"), memory_errors_named():
+        raise RuntimeError("a shape that does not fit")
+
+
+@pytest.mark.parametrize(
+    ("images", "size", "sizes"), [(8, 3, [3, 2, 3]), (16, 16, [16]), (7, 4, [4, 3])]
+)
+def test_micro_batches_cover_the_batch_in_pieces_as_equal_as_can_be(images, size, sizes):
+    pieces = micro_batches(images, size)
+    assert [piece.stop - piece.start for piece in pieces] == sizes
+    assert [i for piece in pieces for i in range(piece.start, piece.stop)] == list(range(images))
+
+
+def test_accumulating_gradients_equals_one_batch_but_for_batch_statistics(trainer):
+    trainer.model.eval()  # batch norm sees the micro-batch only; without it both are equal
+    batch, _ = next(trainer.epoch_steps())
+    trainer.model.eval()
+    trainer.optimizer.zero_grad()
+    whole = trainer._accumulate_gradients(batch)
+    gradient = trainer.model.classifier.weight.grad.clone()
+    trainer.optimizer.zero_grad()
+    trainer.settings = trainer.settings.model_copy(update={"micro_batch_size": 2})
+    assert trainer._accumulate_gradients(batch) == pytest.approx(whole, rel=1e-5)
+    assert torch.allclose(trainer.model.classifier.weight.grad, gradient, atol=1e-6)
+
+
+def test_a_pause_asked_for_by_a_file_stands_between_two_looks_at_it():
+    events = []
+    answers = iter([Request.PAUSE])
+    control = Control(lambda: Request.CONTINUE, lambda: next(answers), events.append)
+    assert control.ask() is Request.PAUSE
+    assert control.ask() is Request.PAUSE
+
+
+def test_a_stop_once_asked_for_stays():
+    answers = iter([Request.STOP, Request.CONTINUE, Request.PAUSE])
+    control = Control(lambda: next(answers), lambda: Request.CONTINUE, lambda _: None)
+    assert [control.ask() for _ in range(3)] == [Request.STOP] * 3
