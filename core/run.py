@@ -47,7 +47,13 @@ from core.store.recorder import Recorder
 from core.store.session import Session
 from core.training.control import Control
 from core.training.fit import Fit, validation_progress
-from core.training.keeping import checkpoint_metadata, has_checkpoint, load_best, restore_last
+from core.training.keeping import (
+    checkpoint_metadata,
+    has_checkpoint,
+    load_best,
+    model_to_go_on_with,
+    restore_last,
+)
 from core.training.trainer import Trainer
 
 Record = Callable[[Event], None]
@@ -95,7 +101,7 @@ def run(
         for warning in (*device.warnings, *placement.precision.warnings):
             record(Warned(message=warning))
         study = _study(session, recipe, machine, control, record)
-        loaded = load_weights(
+        loaded = model_to_go_on_with(session, recipe) or load_weights(
             recipe.model.weights,
             recipe.dataset.findings,
             seed=recipe.train.seed,

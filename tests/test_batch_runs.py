@@ -174,6 +174,16 @@ def test_weights_of_a_session_are_refused_on_patients_that_they_have_seen(
     assert marked.returncode == 0, marked.stderr
     report = json.loads((tmp_path / "sessions/marked/evaluation/test.json").read_text())
     assert any("was trained on" in warning for warning in report["warnings"])
+    # What it began with may go: the checkpoint knows the rest, whom those weights saw included.
+    moved = session.rename(session.parent / "elsewhere")
+    try:
+        more = ["--cache", cache_dir, "--set", "train.epochs=2"]
+        resumed = run_in(tmp_path, "--resume", "marked", *more)
+    finally:
+        moved.rename(session)
+    assert resumed.returncode == 0, resumed.stderr
+    report = json.loads((tmp_path / "sessions/marked/evaluation/test.json").read_text())
+    assert any("was trained on" in warning for warning in report["warnings"])
 
 
 def test_the_same_run_twice_gives_the_same_predictions(finished, phantom_dir, cache_dir, tmp_path):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from core.errors import DataError, RecipeError
 from core.recipe import PhantomSettings, Recipe
+from core.store.files import is_file, is_folder
 
 LABEL_TABLE_NAMES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
 BOX_TABLE_NAME = "BBox_List_2017.csv"
@@ -85,7 +86,7 @@ def locate_sources(
 def _image_folder(recipe: Recipe, *, labels_only: bool) -> Path | None:
     """``dataset.images``, which may be absent only where a label table is all that is needed."""
     images, labels = recipe.dataset.images, recipe.dataset.labels
-    if images is not None and images.is_dir():
+    if images is not None and is_folder(images):
         return images
     if labels is not None and labels_only:
         return None
@@ -97,7 +98,7 @@ def _image_folder(recipe: Recipe, *, labels_only: bool) -> Path | None:
             "--set 'dataset.phantom={patients=400}'.",
         )
     raise DataError(
-        f"{images} is {'not a folder' if images.exists() else 'not there'}",
+        f"{images} is {'not a folder' if is_file(images) else 'not there, or closed to us'}",
         where="dataset.images",
         remedy="Name the folder that holds the images, or NIH's images_*.tar.gz.",
     )
@@ -145,13 +146,13 @@ def _write_phantom(settings: PhantomSettings, folder: Path) -> Path:
 def _found(folder: Path | None, names: tuple[str, ...]) -> Path | None:
     if folder is None:
         return None
-    return next((folder / name for name in names if (folder / name).is_file()), None)
+    return next((folder / name for name in names if is_file(folder / name)), None)
 
 
 def _checked_file(key: str, path: Path) -> Path:
-    if not path.is_file():
+    if not is_file(path):
         raise DataError(
-            f"{path} is {'a folder' if path.is_dir() else 'not there'}",
+            f"{path} is {'a folder' if is_folder(path) else 'not there, or closed to us'}",
             where=key,
             remedy="Name the file itself.",
         )

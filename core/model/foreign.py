@@ -20,6 +20,7 @@ from core.errors import DataError
 from core.model.inert_pickle import BrokenPickleError
 from core.model.pickled_tensors import Found, find_tensors
 from core.model.torch_archive import MAX_BYTES, ArchiveError, read_legacy, read_zip
+from core.store.files import is_file
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def read_tensors(path: Path) -> ForeignCheckpoint:
         DataError: there is no such file, or it is none that we read, or it is damaged.
     """
     try:
-        if not path.is_file():
+        if not is_file(path):
             raise DataError("no such file", where=path, remedy="Check model.weights")
         if path.stat().st_size > MAX_BYTES:
             raise DataError(

@@ -23,6 +23,7 @@ from core.model.input_spec import GREY
 from core.model.provenance import FRESH, ON_IMAGENET, Provenance
 from core.model.sources import Source, plain_names, recognise
 from core.store.checkpoint import BEST, LAST, verified_checkpoints, verify_model_file
+from core.store.files import is_folder
 
 IMAGENET_FILE = "densenet121-a639ec97.pth"
 IMAGENET_URL = f"https://download.pytorch.org/models/{IMAGENET_FILE}"
@@ -132,7 +133,9 @@ def imagenet_folders() -> tuple[Path, ...]:
 
 def _find_imagenet(folders: Sequence[Path]) -> Path:
     for folder in folders:
-        names = [path.name for path in folder.glob("densenet121-*.pth")] if folder.is_dir() else []
+        names = (
+            [path.name for path in folder.glob("densenet121-*.pth")] if is_folder(folder) else []
+        )
         for name in sorted(names, key=lambda name: (name != IMAGENET_FILE, name)):
             match = _NAMED_BY_DIGEST.fullmatch(name)
             if match is None:
@@ -156,10 +159,10 @@ def _find_imagenet(folders: Sequence[Path]) -> Path:
 
 def _checkpoint_path(path: Path) -> Path:
     """The file itself, or the best (else the last) whole checkpoint of a session's directory."""
-    if not path.is_dir():
+    if not is_folder(path):
         return path
     inner = path / "checkpoints"
-    whole = verified_checkpoints(inner if inner.is_dir() else path)
+    whole = verified_checkpoints(inner if is_folder(inner) else path)
     for name in (BEST, LAST):
         for file in whole:
             if file.name == name:

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from core.data.study import Study
 from core.errors import SessionError
-from core.model.own_metadata import write_metadata
-from core.model.provenance import own_provenance
-from core.model.weights import LoadedModel
+from core.model.densenet import build_model
+from core.model.own_metadata import read_metadata, write_metadata
+from core.model.provenance import FRESH, Provenance, own_provenance
+from core.model.weights import LoadedModel, WeightsReport, backbone_names
+from core.recipe import Recipe
 from core.store.checkpoint import BEST, LAST, read_checkpoint, write_checkpoint
 from core.store.session import Session
 from core.training.trainer import Trainer
@@ -59,6 +61,37 @@ def restore_last(session: Session, trainer: Trainer) -> Restored | None:
         dict(checkpoint.tensors), dict(checkpoint.training_tensors), dict(checkpoint.state)
     )
     return Restored(checkpoint.file.state_path.stem, checkpoint.passed_over)
+
+
+def model_to_go_on_with(session: Session, recipe: Recipe) -> LoadedModel | None:
+    """A network of the last checkpoint's kind, or None where there is none.
+
+    The weights that the run began with may be gone by now; what they expect of an image, and
+    whom they have seen, is in the checkpoint. Its tensors are put in by ``restore_last``.
+    """
+    try:
+        checkpoint = read_checkpoint(session.checkpoints, LAST)
+    except SessionError:
+        return None
+    own = read_metadata(checkpoint.metadata, where=checkpoint.file.model_path)
+    if own is None:
+        return None
+    findings = recipe.dataset.findings
+    model = build_model(findings, seed=recipe.train.seed, input_spec=own.input_spec)
+    total = len(backbone_names(model.state_dict()))
+    report = WeightsReport(
+        kind=own.provenance.kind,
+        path=checkpoint.file.model_path,
+        matched=total,
+        total=total,
+        head_rows={finding: finding for finding in findings},
+        missing=(),
+        unexpected=(),
+        warnings=(),
+        text="this session's own last checkpoint",
+    )
+    began_with = own.provenance.started_from or Provenance(FRESH, "weights that saw no patient")
+    return LoadedModel(model, report, began_with)
 
 
 def has_checkpoint(session: Session) -> bool:

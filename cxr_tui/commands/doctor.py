@@ -12,6 +12,7 @@ from typing import Any
 from core.model.device import choose_device, choose_precision, present_offer
 from core.model.weights import imagenet_folders
 from core.store.environment import describe_environment
+from core.store.files import is_folder
 from cxr_tui.arguments import add_places, cache_folder, common_parser
 from cxr_tui.output import print_json, print_pairs
 
@@ -67,7 +68,7 @@ def _examined(request: str, sessions: Path, cache: Path) -> dict[str, Any]:
 def _free_gib(folder: Path) -> float | None:
     """Free space where the folder is, or will be made."""
     for place in (folder.absolute(), *folder.absolute().parents):
-        if place.is_dir():
+        if is_folder(place):
             return round(shutil.disk_usage(place).free / 2**30, 1)
     return None
 
