@@ -125,7 +125,7 @@ class ConsoleApp(App[int]):
         changed = self.desk.poll()
         if was_running is not None and self.desk.running is None:
             error = was_running.error
-        if isinstance(self.screen, ConsoleScreen):
+        if isinstance(self.screen, ConsoleScreen) and self.screen.is_mounted:
             if changed:
                 self.screen.refresh_view()
             self.screen.show_running()

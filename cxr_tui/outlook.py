@@ -122,6 +122,11 @@ def outlooks(recipe: Recipe, cache: Path, device: str, data: DataAtHand) -> Iter
         note = f"the synthetic set of {phantom.patients:,} patients is drawn first"
         yield replace(outlook, stage="", note=note)
         return
+    dataset = recipe.dataset
+    if dataset.labels is None and dataset.images is None and phantom is None:
+        problem = "no data set is named: 2 (Data) chooses one"
+        yield replace(outlook, stage="", problem=problem)
+        return
     try:
         for known in _of_data(recipe, cache, data, outlook):
             outlook = known

@@ -139,8 +139,10 @@ def figures_of(report: Mapping[str, Any], reference: str) -> Figures:
 
 
 def short_reference(column: str) -> str:
-    """A published column's name, short enough for a head: wang2017_official is wang2017."""
-    return column.partition("_")[0]
+    """A published column's name, short enough for a head: wang2017_official is Wang17."""
+    name = column.partition("_")[0]
+    letters = name.rstrip("0123456789")
+    return letters[:6].capitalize() + name[len(letters) :][-2:]
 
 
 def next_reference(at_hand: str, known: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from core.evaluation.references import ReferenceShown
 from cxr_tui.part_scores import BY_HAND, FindingCurves, OperatingPoint
 from cxr_tui.plain import duration, visible
-from cxr_tui.result_rows import Figures
+from cxr_tui.result_rows import FigureRow, Figures
 from cxr_tui.run_view import RunView
 
 FEW_PATIENTS_NOTE = "read the interval, not the number"
@@ -74,21 +74,25 @@ def reference_words(shown: ReferenceShown) -> str:
     )
 
 
-def point_lines(finding: str, part: str, point: OperatingPoint, prevalence: float | None) -> str:
-    """The operating point in words, a line for each thing that it does."""
-    if point.threshold is None:
-        return f"{finding} by {_rule(point.rule)}: {point.note or 'no threshold is known'}"
+def point_lines(row: FigureRow, part: str, point: OperatingPoint, mean: float | None) -> str:
+    """The operating point in words, a line for each thing that it does.
+
+    Args:
+        mean: the mean score, which calibrated scores have in common with the prevalence.
+    """
     by_hand = point.rule == BY_HAND
+    if point.threshold is None:
+        return f"{row.name} by {_rule(point.rule)}: {point.note or 'no threshold is known'}"
     chosen = "set by hand" if by_hand else f"chosen on val by {_rule(point.rule)}"
-    lines = [f"{finding} at {threshold_text(point.threshold)}, {chosen}"]
-    lines.append(
-        f"sensitivity {_share(point.sensitivity)}, specificity {_share(point.specificity)}"
-    )
-    if prevalence is not None:
-        lines.append(
-            f"PPV {_share(point.ppv)}, NPV {_share(point.npv)} at this prevalence, "
-            f"{100 * prevalence:.1f} %"
-        )
+    lines = [
+        f"{row.name} at {threshold_text(point.threshold)}, {chosen}",
+        f"sensitivity {_share(point.sensitivity)}, specificity {_share(point.specificity)}",
+        f"PPV {_share(point.ppv)}, NPV {_share(point.npv)}",
+    ]
+    if row.prevalence is not None:
+        lines[-1] += f" where {100 * row.prevalence:.1f} % are positive"
+        if mean is not None:
+            lines[-1] += f" (mean score {100 * mean:.1f} %)"
     if part == "val" and not by_hand:
         lines.append("chosen on these very images: it flatters itself")
     return "\n".join(lines)
@@ -97,32 +101,35 @@ def point_lines(finding: str, part: str, point: OperatingPoint, prevalence: floa
 def roc_titles(finding: str) -> list[str]:
     """What the ROC chart shows, the longest first."""
     axes = "sensitivity over 1 − specificity"
-    return [f"ROC of {finding}: {axes}, • the threshold", f"ROC of {finding}: {axes}", axes]
+    return [f"ROC of {finding}: {axes}, • the threshold", f"ROC: {axes}", axes]
 
 
-def calibration_titles(
-    finding: str, curves: FindingCurves | None, prevalence: float | None
-) -> list[str]:
-    """Mean score beside prevalence, which tells over- from understatement; the longest first."""
-    groups = curves.calibration if curves else None
-    if groups is None or prevalence is None:
-        return [f"calibration of {finding}", "calibration"]
-    images = sum(groups.num_images)
-    pairs = zip(groups.mean_score, groups.num_images, strict=True)
-    mean = sum(score * count for score, count in pairs) / images
-    said = f"mean score {100 * mean:.1f} %, prevalence {100 * prevalence:.1f} %"
+def calibration_titles(finding: str) -> list[str]:
+    """What the calibration chart shows, the longest first."""
     return [
-        f"calibration of {finding}: share present over mean score, of groups of images; {said}",
-        f"calibration: share present over mean score; {said}",
-        f"calibration: {said}",
-        f"mean {100 * mean:.1f} %, prevalence {100 * prevalence:.1f} %",
+        f"calibration of {finding}: share present over mean score, • a group of images",
+        "calibration: share present over mean score",
+        "calibration: share over mean score",
     ]
+
+
+def mean_score(curves: FindingCurves | None) -> float | None:
+    """The mean score of the images whose label is known."""
+    groups = curves.calibration if curves else None
+    if groups is None:
+        return None
+    pairs = zip(groups.mean_score, groups.num_images, strict=True)
+    return sum(score * count for score, count in pairs) / sum(groups.num_images)
 
 
 def spread_titles(finding: str) -> list[str]:
     """What the histogram shows, the longest first."""
     key = "─ present  · absent  | threshold"
-    return [f"scores of {finding}, shares of the images: {key}", f"images by score: {key}", key]
+    return [
+        f"scores of {finding}, shares of the images over log-odds: {key}",
+        f"images over log-odds: {key}",
+        key,
+    ]
 
 
 def threshold_text(value: float) -> str:
@@ -143,26 +150,27 @@ def missing_words(
     else:
         text = "There are no test figures yet: the test part is scored once, when training is over."
     lines = [text, ""]
+    epoch = max([view.epoch, *view.epochs_done])
     if view.state == "finished":
         lines.append("The run is finished without them: its log says why.")
     elif is_written:
         left = view.seconds_left()
         lines.append(
-            f"The run is at epoch {view.epoch} of {view.epochs}"
+            f"The run is at epoch {epoch} of {view.epochs}"
             + (f", {visible(view.stage)}" if view.stage else "")
             + (f"; {duration(left)} left." if left is not None else ".")
         )
         if view.state == "paused":
             lines.append("It is paused: P goes on with it.")
     else:
-        state = view.state if view.state in ("stopped", "failed") else "interrupted"
-        reason = f" ({visible(view.message)})" if view.message else ""
-        lines.append(f"The run was {state} at epoch {view.epoch} of {view.epochs}{reason}.")
+        verb = {"stopped": "was stopped", "failed": "failed"}.get(view.state, "was interrupted")
+        reason = f": {visible(view.message)}" if view.message else ""
+        lines.append(f"The run {verb} at epoch {epoch} of {view.epochs}{reason}")
         lines.append(f"It goes on from its checkpoint: 1, r, or cxr-tui --resume {visible(name)}")
     if val_is_there and part == "test":
         best = view.best
-        epoch = f", epoch {best.epoch}" if best else ""
-        lines += ["", f", .   the figures on val, of the best epoch so far{epoch}"]
+        which = f" ({best.epoch})" if best else ""
+        lines += ["", f", .   the figures on val, of the best epoch so far{which}"]
     lines.append("4     the curves of its training" if part == "test" else ", .   the test part")
     return "\n".join(lines)
 

@@ -8,7 +8,7 @@ import pytest
 from core.errors import RecipeError
 from core.evaluation.metrics import auroc
 from core.evaluation.predictions import Predictions
-from core.evaluation.references import load_references, reference_for
+from core.evaluation.references import is_official_test, load_references, reference_for
 from core.evaluation.report import EvaluationContext, evaluate
 from core.evaluation.table_baseline import TableAlone
 from core.findings import FINDINGS
@@ -259,6 +259,10 @@ def test_an_unknown_reference_is_refused_with_the_nearest_name():
         evaluated(reference="chexnet2018")
 
 
-def test_the_range_of_densenet121_is_told_only_beside_the_official_test_part():
-    assert "0.802 to 0.822" in evaluated(split_kind="official")["reference_range"]
+def test_the_range_of_densenet121_is_told_only_beside_the_whole_official_test_part():
+    assert is_official_test("official", "test", 25_590)
+    assert not is_official_test("official", "test", 20_000)
+    assert not is_official_test("official", "val", 25_596)
+    assert not is_official_test("patient", "test", 25_596)
+    assert evaluated(split_kind="official")["reference_range"] is None  # a handful of images
     assert evaluated(split_kind="patient")["reference_range"] is None

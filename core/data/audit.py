@@ -106,7 +106,7 @@ def _part(index: StudyIndex, rows: Rows) -> dict[str, Any]:
 def _no_finding(index: StudyIndex, rows: Rows) -> dict[str, Any] | None:
     if set(index.table_findings) != set(FINDINGS) or not len(rows):
         return None
-    num_images = int((index.table_labels_NA[rows] == ABSENT).all(axis=1).sum())
+    num_images = int(index.without_finding[rows].sum())
     return {"images": num_images, "share": num_images / len(rows)}
 
 

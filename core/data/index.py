@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from core.data.label_table import LabelTable, read_label_table
 from core.data.sources import DataSources
 from core.data.text_file import Count, count_of
 from core.errors import DataError, RecipeError
+from core.findings import ABSENT
 from core.recipe import Recipe
 
 _PER_IMAGE = (
@@ -85,7 +87,12 @@ class StudyIndex:
         """SHA-256 of the label table."""
         return self.table_digests["labels"]
 
-    @property
+    @cached_property
+    def without_finding(self) -> npt.NDArray[np.bool_]:
+        """Whether each finding of the table is known to be absent, for N images."""
+        return np.asarray((self.table_labels_NA == ABSENT).all(axis=1))
+
+    @cached_property
     def num_patients(self) -> int:
         """How many patients the images belong to."""
         return len(distinct(self.patients))
@@ -197,6 +204,8 @@ def with_findings(index: StudyIndex, findings: Sequence[str]) -> StudyIndex:
     Raises:
         DataError: the table doesn't know one of them.
     """
+    if tuple(findings) == index.findings:
+        return index
     labels_NF = np.column_stack([index.labels_of(finding) for finding in findings])
     return dataclasses.replace(index, findings=tuple(findings), labels_NF=labels_NF)
 

@@ -40,9 +40,12 @@ class Calibration:
 
 @dataclass(frozen=True)
 class ScoreSpread:
-    """How the scores of present and of absent images are spread, in shares of each (sum 1)."""
+    """How the scores of present and of absent images are spread, in shares of each (sum 1).
 
-    score: tuple[float, ...]
+    The bins are even in log-odds: a rare finding's scores all lie close to 0 otherwise.
+    """
+
+    log_odds: tuple[float, ...]
     present: tuple[float, ...]
     absent: tuple[float, ...]
 
@@ -88,18 +91,29 @@ def calibration(labels_N: NDArray[Any], scores_N: NDArray[Any]) -> Calibration |
 
 
 def score_spread(labels_N: NDArray[Any], scores_N: NDArray[Any]) -> ScoreSpread | None:
-    """Histograms over the scores' own range; None where the known labels lack a class."""
+    """Histograms over the scores' own range; None where the known labels lack a class.
+
+    Args:
+        scores_N: probabilities.
+    """
     present_K, scores_K = _known(labels_N, scores_N)
     if not present_K.any() or present_K.all():
         return None
     bins = int(np.clip(np.sqrt(len(scores_K)), 5, MAX_SCORE_BINS))
-    edges = np.histogram_bin_edges(scores_K, bins=bins)
+    log_odds_K = log_odds(scores_K)
+    edges = np.histogram_bin_edges(log_odds_K, bins=bins)
     centres = (edges[:-1] + edges[1:]) / 2
     present_B, absent_B = (
-        np.histogram(scores_K[chosen_K], edges)[0] / chosen_K.sum()
+        np.histogram(log_odds_K[chosen_K], edges)[0] / chosen_K.sum()
         for chosen_K in (present_K, ~present_K)
     )
     return ScoreSpread(tuple(centres.tolist()), tuple(present_B.tolist()), tuple(absent_B.tolist()))
+
+
+def log_odds(probability: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    """ln(p / (1 − p)), of probabilities kept a millionth away from 0 and 1."""
+    kept = np.clip(probability, 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(kept / (1 - kept)))
 
 
 def most_wrong(

@@ -43,7 +43,7 @@ def evaluate_part(
         predictions,
         EvaluationContext(
             split=part,
-            split_kind=study.recipe.split.by,
+            split_kind=_split_kind(study),
             reference=settings.reference,
             operating_point=settings.operating_point,
             bootstrap=settings.bootstrap,
@@ -55,6 +55,12 @@ def evaluate_part(
             dataset_share=dataset_share,
         ),
     )
+
+
+def _split_kind(study: Study) -> str:
+    """How the split was drawn; only NIH's own lists are the official ones, whoever has lists."""
+    by = study.recipe.split.by
+    return "lists" if by == "official" and study.patients_known_as != "nih" else by
 
 
 def table_alone_of(study: Study, part: str) -> TableAlone:

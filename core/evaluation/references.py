@@ -108,6 +108,12 @@ def reference_for(
     return ReferenceShown(reference, None, warning)
 
 
+def is_official_test(split_kind: str, part: str, num_images: int) -> bool:
+    """Whether these are (nearly) all images of NIH's official test part."""
+    enough = num_images >= _NEARLY_ALL * OFFICIAL_TEST_IMAGES
+    return split_kind == OFFICIAL and part == "test" and enough
+
+
 def _difference(reference: Reference, split_kind: str, part: str, num_images: int) -> str | None:
     if reference.split_kind != OFFICIAL:
         return "are of other images: no random split is the same as another"

@@ -29,8 +29,8 @@ from core.evaluation.operating_points import (
 from core.evaluation.predictions import Predictions
 from core.evaluation.references import (
     DENSENET121_OFFICIAL_MEAN,
-    OFFICIAL,
     ReferenceShown,
+    is_official_test,
     reference_for,
 )
 from core.evaluation.score_table import UNKNOWN_PATIENT
@@ -119,7 +119,7 @@ def evaluate(predictions: Predictions, context: EvaluationContext) -> dict[str, 
         },
         "operating_point": str(measured.rule),
         "reference": _reference_report(measured.reference),
-        "reference_range": _densenet_range(context),
+        "reference_range": _densenet_range(context, len(predictions.images)),
         "labels_note": LABELS_NOTE,
         "warnings": _warnings(predictions, context, measured),
     }
@@ -245,9 +245,9 @@ def _reference_report(reference: ReferenceShown | None) -> dict[str, Any] | None
     }
 
 
-def _densenet_range(context: EvaluationContext) -> str | None:
+def _densenet_range(context: EvaluationContext, num_images: int) -> str | None:
     """What DenseNet121 reaches on the official test part, said only where that was scored."""
-    if context.split_kind != OFFICIAL or context.split != "test":
+    if not is_official_test(context.split_kind, context.split, num_images):
         return None
     low, high = DENSENET121_OFFICIAL_MEAN
     return (

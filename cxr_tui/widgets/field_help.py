@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from core.recipe import Recipe
+from core.recipe_toml import differences
 from cxr_tui.plain import visible
 from cxr_tui.widgets.recipe_fields import RecipeField, shown_value, typed_value, unused_because
 
@@ -32,4 +33,19 @@ def field_help(field: RecipeField, recipe: Recipe, preset: Recipe, preset_name: 
     if here != there:
         before = visible(shown_value(preset, field.key))
         text.append(f"\n• {visible(preset_name)} says {before}; delete takes that back\n")
+    return text
+
+
+def change_list(recipe: Recipe, preset: Recipe, preset_name: str) -> Text:
+    """What differs from the preset, a line a field; nothing where nothing does."""
+    changed = differences(preset, recipe)
+    text = Text()
+    if not changed:
+        return text
+    text.append(f"changed from {visible(preset_name)}\n", style="bold")
+    for key in changed:
+        before, after = shown_value(preset, key), shown_value(recipe, key)
+        text.append(f"• {key}  ")
+        text.append(f"{visible(before)} → ", style="dim")
+        text.append(f"{visible(after)}\n")
     return text

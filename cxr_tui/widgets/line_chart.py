@@ -37,6 +37,7 @@ class Chart:
     level: float | None = None
     level_label: str = ""
     y_limits: tuple[float, float] | None = None
+    y_ticks: tuple[float, ...] = ()
     empty: str = "nothing to draw yet"
 
 
@@ -89,6 +90,8 @@ def draw(chart: Chart | None, width: int, height: int, *, ascii_only: bool = Fal
         figure.yscale("log")
     if chart.y_limits is not None:
         figure.ylim(*chart.y_limits)
+    if chart.y_ticks:
+        figure.yticks(list(chart.y_ticks))
     if chart.x_limits is not None:
         figure.xlim(*chart.x_limits)
         if chart.whole_x:
