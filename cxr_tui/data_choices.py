@@ -30,7 +30,7 @@ class Choice:
 def choices_of(recipe: Recipe, *, some_are_missing: bool = False) -> tuple[Choice, ...]:
     """The fields of the data screen, in their order.
 
-    ``some_are_missing``: images are missing, so whether to go without them is a choice.
+    ``some_are_missing``: images are missing, so whether to skip them is a choice.
     """
     split = recipe.split
     fields = [Choice("split.by", "split", _SPLIT_SAYS[split.by])]
@@ -45,8 +45,8 @@ def choices_of(recipe: Recipe, *, some_are_missing: bool = False) -> tuple[Choic
         Choice("image.size_px", "size", f"{recipe.image.size_px} px", "pixels, 32 to 1024")
     )
     if some_are_missing or recipe.dataset.partial:
-        without = "go without" if recipe.dataset.partial else "stop"
-        fields.append(Choice("dataset.partial", "missing", without))
+        missing = "skip" if recipe.dataset.partial else "stop"
+        fields.append(Choice("dataset.partial", "missing", missing))
     return tuple(fields)
 
 

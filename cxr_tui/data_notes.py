@@ -81,7 +81,7 @@ def _images(search: ImageSearch, *, partial: bool) -> Iterator[Note]:
     else:
         yield Note(
             "bad",
-            f"{missing}, so a run is refused. Fetch the rest, or choose to go without "
+            f"{missing}, so a run is refused. Fetch the rest, or choose to skip them "
             "(the field «missing»). The figures here are the whole table's.",
         )
     if search.extra:
@@ -155,13 +155,11 @@ def _histogram(counts: Sequence[int], *, ascii_only: bool) -> str:
 
 
 def finding_line(report: Report, finding: str) -> str:
-    """One finding's positive images and their patients, by part, and its shift."""
+    """One finding's positive images and their patients, by part."""
     figures = [report["parts"][part]["findings"][finding] for part in PARTS]
     positives = " · ".join(f"{f['positives']:,}" for f in figures)
     patients = " · ".join(f"{f['positive_patients']:,}" for f in figures)
-    shift = report["shift"][finding]
-    line = f"{finding}: {positives} images of {patients} patients"
-    return line if shift is None else f"{line}, test/train {shift:.2f}"
+    return f"{finding}: {positives} images of {patients} patients"
 
 
 def lesion_sentence(report: Report, finding: str) -> str:

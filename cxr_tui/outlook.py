@@ -72,7 +72,8 @@ class DataAtHand:
         self._lock = threading.Lock()
         self._known_as: object = None
         self._table: Survey | None = None
-        self._found: Survey | None = None
+        self._found: tuple[Survey, Survey] | None = None
+        """A table's survey, and that of its images that are there."""
 
     def table(self, recipe: Recipe) -> Survey:
         """Every image of the label table.
@@ -85,8 +86,7 @@ class DataAtHand:
         known_as = (sources, status.st_mtime_ns, status.st_size)
         with self._lock:
             if self._table is None or self._known_as != known_as:
-                self._table, self._found = read_survey(recipe, self._cache), None
-                self._known_as = known_as
+                self._table, self._known_as = read_survey(recipe, self._cache), known_as
             return self._table
 
     def found(self, recipe: Recipe) -> Survey:
@@ -97,9 +97,9 @@ class DataAtHand:
         """
         table = self.table(recipe)
         with self._lock:
-            if self._found is None:
-                self._found = with_found_images(table, self._cache)
-            return self._found
+            if self._found is None or self._found[0] is not table:
+                self._found = (table, with_found_images(table, self._cache))
+            return self._found[1]
 
     def look_for_images_again(self) -> None:
         """Next time: a download may have gone on."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from core.evaluation.predictions import Predictions
     from core.store.session import Session
 
-MOST_WRONG = 200
+MOST_WRONG = 100
 """Images listed by error, of either kind."""
 
 BY_HAND = "by hand"

@@ -74,12 +74,13 @@ async def says(pilot, words):
 
 
 async def choose(pilot, name):
-    """Move to the field of that name."""
-    for _ in range(8):
-        if f"{name} ‹" in plain(pilot.app):
-            return
+    """Move to the field of that name, which is then marked."""
+    screen = pilot.app.screen
+    for _ in screen._choices():
+        if screen._choices()[screen._field].name == name:
+            break
         await press(pilot, ".")
-    raise AssertionError(f"no field {name!r}:\n{plain(pilot.app)}")
+    await says(pilot, f"{name} ‹")
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])

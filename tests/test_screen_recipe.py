@@ -190,7 +190,7 @@ def test_leaving_a_field_as_it_is_changes_nothing(name):
 async def test_what_gives_way_is_told(desk):
     desk.draft = load_recipe("chexnet")
     app = ConsoleApp(desk)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await at_field(pilot, "split.val")
         await press(pilot, "enter")
         await type_text(pilot, "0.2")
@@ -206,7 +206,7 @@ async def test_saving_says_where_and_asks_before_writing_over(desk, tmp_path, mo
         await press(pilot, "s")
         await shows(pilot, "Save the recipe as")
         await type_text(pilot, "mine")
-        await shows(pilot, "mine.toml")  # the place, which the name typed is the end of
+        await shows(pilot, "/mine.to")  # where it will be
         await press(pilot, "enter")
         await until(pilot, (tmp_path / "mine.toml").is_file, "the file")
         assert load_recipe(tmp_path / "mine.toml") == desk.draft
@@ -239,7 +239,11 @@ async def test_saving_where_nothing_can_be_written_says_why(desk, tmp_path, monk
         await shows(pilot, "Save the recipe as")
         await type_text(pilot, "nowhere/mine")
         await press(pilot, "enter")
-        await shows(pilot, "(No such file")
+        await shows(pilot, "there is no such folder")
+        await press(pilot, "home", *["delete"] * len("nowhere/mine"))
+        await type_text(pilot, "x" * 300)
+        await press(pilot, "enter")
+        await shows(pilot, "File name too long")
 
 
 async def test_a_file_is_opened_or_refused_where_it_was_named(desk, tmp_path, monkeypatch):
@@ -378,9 +382,39 @@ async def test_measuring_gives_the_time_of_an_epoch_until_the_recipe_needs_anoth
         await shows(pilot, "m measures it")
 
 
-async def test_nothing_is_measured_while_a_run_is_under_way(desk):
+async def test_a_device_that_is_not_there_is_told_when_measured(desk):
+    desk.device = "cuda:77"
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await at_field(pilot, "train.epochs")
+        await press(pilot, "m")
+        await shows(pilot, "'cuda:77'")
+        await shows(pilot, "m measures it")
+        assert app.screen.pace is None
+
+
+async def test_quitting_does_not_wait_for_a_whole_measurement(desk):
+    desk.draft = changed_recipe(desk.draft, ["image.size_px=128", "train.batch_size=32"])
     app = ConsoleApp(desk)
     async with app.run_test(size=(80, 24)) as pilot:
+        await at_field(pilot, "train.epochs")
+        await press(pilot, "m")
+        await shows(pilot, "measuring:")
+        await press(pilot, "m")
+        await shows(pilot, "stopping after")
+        await press(pilot, "q")
+    assert app.return_code == 0
+
+
+def test_a_measurement_can_be_broken_off(desk):
+    from cxr_tui.pace import measured_pace
+
+    assert measured_pace(desk.draft, "cpu", lambda: True) is None
+
+
+async def test_nothing_is_measured_while_a_run_is_under_way(desk):
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await at_field(pilot, "train.epochs")
         app.start_run(changed_recipe(desk.draft, ["train.epochs=50"]))
         await until(pilot, lambda: desk.running is not None, "the run")
@@ -455,3 +489,15 @@ def test_visible_gpus_are_numbered_as_torch_numbers_them():
     assert [gpu.free_gib for gpu in visible_gpus(answer, "GPU-bb,0")] == [70, 20]
     assert visible_gpus(answer, "") == []
     assert visible_gpus("NVIDIA-SMI has failed", None) == []
+
+
+def test_looking_ahead_loads_no_torch():
+    import subprocess
+    import sys
+
+    modules = "cxr_tui.screens.recipe, cxr_tui.outlook, cxr_tui.pace"
+    script = f"import sys, {modules}; print({{'torch', 'sklearn', 'pandas'}} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "set()"

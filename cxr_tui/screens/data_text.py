@@ -80,7 +80,7 @@ def fields_text(choices: Sequence[Choice], chosen: int, recipe: Recipe, picture:
         if position == chosen:
             text.append(f"‹{choice.shown}›", style="bold reverse")
         else:
-            text.append(f" {choice.shown} ")
+            text.append(choice.shown)
         text.append("  ")
     text.append("\n")
     subset = recipe.subset

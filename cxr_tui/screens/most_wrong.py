@@ -55,6 +55,7 @@ class MostWrong(ConsoleScreen):
     """The highest-scored negatives beside the lowest-scored positives."""
 
     MODE = "results"
+    AUTO_FOCUS = "#highest"
     CSS = """
     MostWrong Horizontal { height: 1fr; }
     MostWrong Horizontal > Vertical { width: 1fr; }
@@ -96,10 +97,6 @@ class MostWrong(ConsoleScreen):
             Text(" Labels were mined from reports: look at the image before you call it an error."),
             id="hint",
         )
-
-    def on_mount(self) -> None:
-        """The first list has the keys."""
-        self.query_one("#highest").focus()
 
     def refresh_view(self) -> None:
         """Another session may be shown by now: then these are not its images."""

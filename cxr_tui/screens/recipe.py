@@ -23,6 +23,7 @@ from cxr_tui.screens.looking_ahead import LookingAheadScreen
 from cxr_tui.screens.presets import preset_choices, preset_recipe
 from cxr_tui.screens.recipe_dialogs import ChoiceList, FileName
 from cxr_tui.widgets.field_help import change_list, field_help
+from cxr_tui.widgets.field_row import elided
 from cxr_tui.widgets.outlook_lines import outlook_lines
 from cxr_tui.widgets.recipe_fields import shown_value, typed_value
 from cxr_tui.widgets.recipe_form import RecipeForm
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from cxr_tui.widgets.recipe_fields import RecipeField
 
 _ROOMY_FROM, _WIDE_FROM = 110, 170
+_PRESET_CELLS = 32
 
 
 class RecipeScreen(LookingAheadScreen):
@@ -94,8 +96,10 @@ class RecipeScreen(LookingAheadScreen):
 
     def on_screen_resume(self) -> None:
         """The disk, the cache and the images may have changed meanwhile."""
+        shown = self._shown
         super().on_screen_resume()
-        self.look_ahead(afresh=True)
+        if self._shown is shown:  # else it has just been looked at
+            self.look_ahead(afresh=True)
 
     def step_out(self) -> bool:
         """Escape leaves the field, then takes the filter away."""
@@ -133,7 +137,8 @@ class RecipeScreen(LookingAheadScreen):
         changes = f"{count} change{'' if count == 1 else 's'}" if count else "unchanged"
         text = Text(" ", no_wrap=True, overflow="ellipsis")
         text.append(visible(draft.name), style="bold")
-        text.append(f" · preset {visible(self._preset_name)} · {changes}")
+        preset = elided(visible(self._preset_name), _PRESET_CELLS)
+        text.append(f" · preset {preset} · {changes}")
         if draft.note:
             text.append(f" · {visible(draft.note)}", style="dim")
         return text
@@ -145,7 +150,8 @@ class RecipeScreen(LookingAheadScreen):
     def show_outlook(self) -> None:
         """What is known of the draft now."""
         lines = outlook_lines(self.desk.draft, self.outlook, self.pace, self.measuring)
-        self.query_one("#outlook", Static).update(lines)
+        for shown in self.query("#outlook").results(Static):  # none while the screen goes
+            shown.update(lines)
 
     def on_recipe_form_moved(self) -> None:
         """Help for the field at the cursor."""
@@ -227,28 +233,24 @@ class RecipeScreen(LookingAheadScreen):
     def action_save(self) -> None:
         """The draft, complete, as TOML."""
         name = f"{self.desk.draft.name}.toml"
-        self.app.push_screen(FileName("Save the recipe as", name, self._save_unless_there))
+        self.app.push_screen(FileName("Save the recipe as", name, _no_place), self._on_place)
 
-    def _save_unless_there(self, path: Path) -> str:
-        if path.is_dir():
-            return "that is a folder"
+    def _on_place(self, path: Path | None) -> None:
+        if path is None:
+            return
         if not path.exists():
-            return self._save(path)
+            self._save(path)
+            return
         question = Question(f"Write over {path.name}?", str(path), [("y", "write over it")])
-        self.app.push_screen(question, lambda yes: self._say_save(path) if yes == "y" else None)
-        return ""
+        self.app.push_screen(question, lambda yes: self._save(path) if yes == "y" else None)
 
-    def _say_save(self, path: Path) -> None:
-        if fault := self._save(path):
-            self.console.say(fault)
-
-    def _save(self, path: Path) -> str:
+    def _save(self, path: Path) -> None:
         try:
             write_whole(path, recipe_toml(self.desk.draft).encode())
         except OSError as error:
-            return f"{path} can't be written ({error.strerror})"
-        self.console.say(f"written: {path}")
-        return ""
+            self.console.say(f"{path} can't be written ({error.strerror})")
+        else:
+            self.console.say(f"written: {path}")
 
     def action_start(self) -> None:
         """Start the draft; ask first where the data already speaks against it."""
@@ -276,3 +278,13 @@ class RecipeScreen(LookingAheadScreen):
         """Back to the fields, filtered."""
         if message.input.id == "filter":
             self._form.focus()
+
+
+def _no_place(path: Path) -> str:
+    """Why no file can be written there; '' where one can, as far as one can tell."""
+    try:
+        if path.is_dir():
+            return "that is a folder"
+        return "" if path.parent.is_dir() else "there is no such folder"
+    except OSError as error:
+        return str(error.strerror)

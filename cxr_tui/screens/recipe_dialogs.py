@@ -72,8 +72,7 @@ class ChoiceList(ModalScreen[str | None]):
 class FileName(ModalScreen[Path | None]):
     """A file's name, with the place that it stands for; Escape answers None.
 
-    ``attempt`` does what the name was asked for and answers why it could not, or ''; the
-    dialog goes once it could.
+    ``attempt`` answers why that file won't do, or ''; the dialog stays until one does.
     """
 
     CSS = """

@@ -224,15 +224,22 @@ class ResultsScreen(FiguresScreen):
 
     def _enlarge(self, which: str) -> None:
         is_large = self.has_class(which)
-        self.remove_class("chart-large", "notes-large")
-        self.set_class(not is_large, which)
+        self._make_small()
+        if not is_large:
+            self.add_class(which)
+            self.query_one("#notes").focus()
         self.refresh_view()
+
+    def _make_small(self) -> None:
+        self.remove_class("chart-large", "notes-large")
+        self.query_one(ReportTable).table.focus()
 
     def step_out(self) -> bool:
         """What is large becomes small again first."""
         was_large = self.has_class("chart-large") or self.has_class("notes-large")
-        self.remove_class("chart-large", "notes-large")
-        self.refresh_view()
+        if was_large:
+            self._make_small()
+            self.refresh_view()
         return was_large
 
     def on_report_table_opened(self, message: ReportTable.Opened) -> None:

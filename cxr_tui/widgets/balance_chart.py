@@ -37,7 +37,9 @@ class BalanceChart(DataTable[Text], inherit_bindings=False):
 
     DEFAULT_CSS = """
     BalanceChart { height: 1fr; }
-    BalanceChart > .datatable--cursor { background: $panel-lighten-2; text-style: bold; }
+    BalanceChart > .datatable--cursor, BalanceChart:focus > .datatable--cursor {
+        background: $panel-lighten-2; text-style: bold;
+    }
     """
     # Not DataTable's own: left, right and Enter belong to the screen's fields here.
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -57,46 +57,61 @@ class FieldInput(Input):
 
 
 class FieldEditor(Vertical):
-    """Label, input, unit; the fault below them while there is one."""
+    """Label, input, unit; the fault below them while there is one. Hidden until it is opened.
+
+    It is there from the start, since keys that follow the one that opens it must not be lost.
+    """
 
     DEFAULT_CSS = """
-    FieldEditor { height: auto; background: $boost; }
+    FieldEditor { height: auto; background: $boost; display: none; }
     FieldEditor Horizontal { height: 1; }
     FieldEditor .label { height: 1; text-style: bold; }
     FieldEditor FieldInput { width: 1fr; background: $surface; }
     FieldEditor .unit { width: auto; height: 1; padding: 0 1; color: $text-muted; }
-    FieldEditor .fault { height: auto; padding: 0 1 0 1; color: $text-error; }
+    FieldEditor .fault { height: auto; padding: 0 1; color: $text-error; }
     """
 
-    def __init__(self, field: RecipeField, recipe: Recipe) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.field = field
+        self.field: RecipeField | None = None
         self.fault = ""
-        self._recipe = recipe
-        # What can't be shown as it is can't be edited letter by letter either.
-        self._before = visible(typed_value(recipe, field.key)).replace("\n", " ")
+        self._recipe: Recipe | None = None
+        self._before = ""
 
     def compose(self) -> ComposeResult:
         """The row, then the fault."""
         with Horizontal():
-            label = f" ▸  {self.field.label}"
-            shown = Static(Text(label, no_wrap=True), classes="label")
-            shown.styles.width = MARK_CELLS + LABEL_CELLS
-            yield shown
-            yield FieldInput(self._before, compact=True, restrict=_NO_CONTROLS)
-            if self.field.unit:
-                yield Static(Text(self.field.unit), classes="unit")
+            label = Static(classes="label")
+            label.styles.width = MARK_CELLS + LABEL_CELLS
+            yield label
+            yield FieldInput(compact=True, restrict=_NO_CONTROLS)
+            yield Static(classes="unit")
         yield Static(classes="fault")
 
-    def on_mount(self) -> None:
-        """Nothing is wrong yet."""
+    def open(self, field: RecipeField, recipe: Recipe) -> None:
+        """Edit this field of the recipe; the input has the keys at once."""
+        self.field, self._recipe = field, recipe
+        # What can't be shown as it is can't be edited letter by letter either.
+        self._before = visible(typed_value(recipe, field.key)).replace("\n", " ")
+        self.query_one(".label", Static).update(Text(f" ▸  {field.label}", no_wrap=True))
+        unit = self.query_one(".unit", Static)
+        unit.update(Text(field.unit))
+        unit.display = bool(field.unit)
         self._show_fault("")
-        self.query_one(FieldInput).focus()
+        self.display = True
+        shown = self.query_one(FieldInput)
+        shown.value = self._before
+        self.screen.set_focus(shown)
+
+    def close(self) -> None:
+        """Be gone."""
+        self.field = None
+        self.display = False
 
     def outcome(self) -> Recipe | None:
         """The recipe with what was typed; None where it can't be, with the reason shown."""
         typed = self.query_one(FieldInput).value
-        if typed == self._before:
+        if self.field is None or self._recipe is None or typed == self._before:
             self._show_fault("")
             return self._recipe
         try:

@@ -106,4 +106,5 @@ def sized(num_bytes: int) -> str:
     """Bytes with the unit that suits them."""
     if num_bytes >= _GIB / 10:
         return f"{num_bytes / _GIB:,.1f} GiB"
-    return f"{num_bytes / 2**20:,.0f} MiB"
+    mib = num_bytes / 2**20
+    return f"{mib:,.0f} MiB" if mib >= 10 else f"{mib:.1f} MiB"

@@ -101,6 +101,7 @@ class RecipeForm(VerticalScroll):
         with Vertical(id="columns"):
             for is_second in (False, True):
                 with Vertical(classes="column"):
+                    yield FieldEditor()
                     for section, heading in self._headings.items():
                         if (section in _SECOND_COLUMN) is is_second:
                             yield heading
@@ -175,13 +176,7 @@ class RecipeForm(VerticalScroll):
             at = field.choices.index(typed_value(self._recipe, field.key))
             self.choose(field.choices[(at + 1) % len(field.choices)])
         elif self._field_editor is None:
-            row = self._field_rows[field.key]
-            row.display = False
-            self._field_editor = FieldEditor(field, self._recipe)
-            parent = row.parent
-            assert isinstance(parent, Widget)
-            parent.mount(self._field_editor, after=row)
-            self.call_after_refresh(self._show_editor)
+            self._open_editor(self._field_rows[field.key])
 
     def action_reset(self) -> None:
         """The preset's value for the field at the cursor."""
@@ -200,11 +195,12 @@ class RecipeForm(VerticalScroll):
     def leave_field(self) -> bool:
         """Close the field that is open, its value as it was; whether one was."""
         editor, self._field_editor = self._field_editor, None
-        if editor is None:
+        if editor is None or editor.field is None:
             return False
-        self.focus()
-        editor.remove()
-        self._field_rows[editor.field.key].display = True
+        row = self._field_rows[editor.field.key]
+        editor.close()
+        row.display = True
+        self.screen.set_focus(self)
         return True
 
     def on_field_input_left(self) -> None:
@@ -232,11 +228,12 @@ class RecipeForm(VerticalScroll):
         """Close the field with what stands there; False where that can't be."""
         editor = self._field_editor
         recipe = None if editor is None else editor.outcome()
-        if editor is None or recipe is None:
+        if editor is None or editor.field is None or recipe is None:
             return False
+        field = editor.field
         self.leave_field()
         if recipe != self._recipe:
-            self.post_message(self.Edited(editor.field, recipe))
+            self.post_message(self.Edited(field, recipe))
         return True
 
     def on_field_row_clicked(self, message: FieldRow.Clicked) -> None:
@@ -266,6 +263,12 @@ class RecipeForm(VerticalScroll):
         self.scroll_to_widget(row, animate=False)
         self.post_message(self.Moved(row.field))
 
-    def _show_editor(self) -> None:
-        if self._field_editor is not None:
-            self.scroll_to_widget(self._field_editor, animate=False)
+    def _open_editor(self, row: FieldRow) -> None:
+        column = row.parent
+        assert isinstance(column, Widget)
+        editor = column.query_one(FieldEditor)
+        column.move_child(editor, after=row)
+        row.display = False
+        self._field_editor = editor
+        editor.open(row.field, self._recipe)
+        self.call_after_refresh(self.scroll_to_widget, editor, animate=False)
