@@ -71,7 +71,7 @@ def recipe_toml(recipe: Recipe) -> str:
 
 
 def known_keys(model: type[BaseModel] = Recipe, prefix: str = "") -> Iterator[str]:
-    """Every key of a recipe, such as ``train.learning_rate``, in the order of the form."""
+    """Every key of a recipe, such as ``train.learning_rate``, in the order of the recipe."""
     for name, field in model.model_fields.items():
         section = _section_type(field.annotation)
         if section is None:

@@ -59,6 +59,22 @@ async def test_a_new_user_is_told_the_next_step(desk):
         assert "n, Enter" in plain(app)
 
 
+async def test_coming_back_to_an_empty_list_keeps_every_key_working(desk):
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "No sessions yet.")
+        for key, mode in (
+            ("4", "training"),
+            ("1", "sessions"),
+            ("4", "training"),
+            ("1", "sessions"),
+        ):
+            await press(pilot, key)
+            await until(pilot, lambda mode=mode: app.current_mode == mode, mode)
+        await press(pilot, "n")
+        await shows(pilot, "A new session")
+
+
 async def test_n_enter_asks_and_then_trains(desk, phantom_dir, monkeypatch):
     monkeypatch.setattr(desk, "first_recipe", lambda: small_demo(phantom_dir))
     app = ConsoleApp(desk)

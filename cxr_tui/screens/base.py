@@ -49,7 +49,9 @@ class ConsoleScreen(Screen[None]):
     def show_running(self) -> None:
         """Name the running session on top."""
         running = self.desk.running
-        self.query_one(TopLine).show_running(running.name if running else "")
+        # A query, since the app's timer may come while a screen is being put up or taken down.
+        for line in self.query(TopLine):
+            line.show_running(running.name if running else "")
 
     def refresh_view(self) -> None:
         """Show what is new."""

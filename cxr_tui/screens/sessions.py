@@ -56,6 +56,7 @@ class SessionsScreen(ConsoleScreen):
 
     MODE = "sessions"
     CSS_PATH = "sessions.tcss"
+    AUTO_FOCUS = "SessionsTable"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "new", "new", id="sessions.new"),
         Binding("r", "resume", "resume", id="sessions.resume"),
@@ -81,7 +82,10 @@ class SessionsScreen(ConsoleScreen):
 
     def compose_parts(self) -> ComposeResult:
         """A filter that is hidden until asked for, the list, its foot."""
-        yield Input(placeholder="part of a name or state", id="filter", classes="hidden")
+        # Disabled while it is hidden: a field that nobody sees must not take the focus and keys.
+        yield Input(
+            placeholder="part of a name or state", id="filter", classes="hidden", disabled=True
+        )
         yield Static(_NOTHING_YET, id="nothing", classes="hidden")
         yield SessionsTable(id="list", cursor_type="row")
         yield Static(id="foot")
@@ -233,6 +237,7 @@ class SessionsScreen(ConsoleScreen):
         """Show the filter and edit it."""
         field = self.query_one("#filter", Input)
         field.remove_class("hidden")
+        field.disabled = False
         field.focus()
 
     def on_input_changed(self) -> None:
@@ -249,8 +254,9 @@ class SessionsScreen(ConsoleScreen):
         if field.has_class("hidden"):
             return False
         field.value = ""
-        field.add_class("hidden")
         self._table.focus()
+        field.add_class("hidden")
+        field.disabled = True
         return True
 
     def action_sort(self) -> None:
