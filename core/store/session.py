@@ -14,14 +14,13 @@ import json
 import os
 import re
 import shutil
-import socket
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 from core.errors import SessionError
 from core.events import (
@@ -37,10 +36,10 @@ from core.recipe_toml import load_recipe, recipe_toml
 from core.requests import Request
 from core.store.event_log import EventReader
 from core.store.files import is_file, is_folder, write_json, write_whole
+from core.store.lock import locked
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 _HEARTBEAT_SECONDS = 5.0
-_LOCK_TRIES, _LOCK_PAUSE_SECONDS = 4, 0.02
 
 
 @dataclass(frozen=True)
@@ -156,7 +155,7 @@ class SessionWriter:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self._lock = _locked(session.path / "lock")
+        self._lock = locked(session.path / "lock")
         _drop_torn_line(session.path / "events.jsonl")
         self._events = (session.path / "events.jsonl").open("ab")
         self._last_heartbeat = 0.0
@@ -307,37 +306,6 @@ def _check_name(name: str) -> None:
             where=f"--session {name}",
             remedy="Use letters, digits, dot, dash and underscore; 120 at most.",
         )
-
-
-def _locked(path: Path) -> Any:
-    lock = path.open("a+b")
-    try:
-        _take_lock(lock)
-    except OSError:
-        lock.seek(0)
-        owner = lock.read(1000).decode(errors="replace").strip()
-        lock.close()
-        raise SessionError(
-            f"another process writes to this session: {owner or 'unknown'}",
-            where=path.parent,
-            why="Two writers would mix two runs.",
-            remedy="Stop that one first, or start under another name.",
-        ) from None
-    owner = json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "started": time.time()})
-    lock.truncate(0)
-    lock.write(owner.encode())
-    lock.flush()
-    return lock
-
-
-def _take_lock(lock: BinaryIO) -> None:
-    """Take it, trying again for a moment: a reader that looks whether it is free holds it too."""
-    for _ in range(_LOCK_TRIES):
-        with contextlib.suppress(OSError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        time.sleep(_LOCK_PAUSE_SECONDS)
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _drop_torn_line(path: Path) -> None:

@@ -1,0 +1,182 @@
+"""What a run needs before its first step: the data set, the parts as bytes, and what they say."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from core.data.batches import Part
+from core.data.cache import IngestProgress as CacheProgress
+from core.data.cache import open_cache
+from core.data.study import PARTS, Study, miniature, prepare_study, write_split
+from core.errors import DataError, StoppedError
+from core.events import (
+    DatasetProgress,
+    DatasetReady,
+    Event,
+    IngestDone,
+    IngestProgress,
+    Warned,
+)
+from core.model.provenance import SeenReport, seen_in_test
+from core.model.weights import LoadedModel
+from core.recipe import Recipe
+from core.store.session import Session
+from core.training.control import Control
+from core.training.keeping import has_checkpoint
+
+Record = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a run computes; not part of what it computes."""
+
+    device: str
+    cache: Path
+    miniature_images: int | None = None
+    """Use so few images of each part: the whole path in miniature (``--check``)."""
+
+
+def ready_study(
+    session: Session, recipe: Recipe, machine: Machine, control: Control, record: Record
+) -> Study:
+    """The data set, the same as before where the session goes on."""
+    known = session.read_json("dataset.json")
+    split_file = session.path / "split.csv"
+    goes_on = known is not None and split_file.is_file()
+    if not goes_on and has_checkpoint(session):
+        raise DataError(
+            "is gone, or dataset.json beside it",
+            where=split_file,
+            why="Drawn anew, the parts could mix what was trained on with what is tested.",
+            remedy="Bring the file back, or start a new session.",
+        )
+
+    def on_progress(stage: str, done: int, total: int | None) -> None:
+        if not control.may_go_on():
+            raise StoppedError(f"asked to stop while {stage}")
+        record(DatasetProgress(stage=stage, done=done, total=total))
+
+    study = prepare_study(
+        recipe,
+        machine.cache,
+        recorded_split=split_file if goes_on else None,
+        progress=on_progress,
+    )
+    if machine.miniature_images is not None:
+        study = miniature(study, machine.miniature_images)
+    fingerprint = study.index.fingerprint()
+    if goes_on and known is not None and known.get("fingerprint") != fingerprint:
+        raise DataError(
+            "the data set is not the one that this session began with "
+            f"({len(study.index.images)} images now, {known.get('images')} then)",
+            where=study.sources.labels,
+            why="Figures of a run that changed its data in the middle mean nothing.",
+            remedy="Bring the old tables and images back, or start a new session.",
+        )
+    if not goes_on:
+        write_split(split_file, study)
+        session.write_json("dataset.json", study.description())
+    record(
+        DatasetReady(
+            table_version=study.index.table_version,
+            findings=study.index.findings,
+            images={part: len(study.rows(part)) for part in PARTS},
+            patients={part: len(study.patients(part)) for part in PARTS},
+            positives=study.positives(),
+            dropped={count.reason: count.images for count in study.index.counts},
+            fingerprint=fingerprint,
+        )
+    )
+    if machine.miniature_images is None:
+        for warning in study.warnings():
+            record(Warned(message=warning))
+    return study
+
+
+def patients_seen(loaded: LoadedModel, study: Study, recipe: Recipe, record: Record) -> SeenReport:
+    """What the weights have seen of the test part; refused unless the recipe says to mark it."""
+    for warning in loaded.report.warnings:
+        record(Warned(message=warning, where=recipe.model.weights))
+    seen = seen_in_test(
+        loaded.provenance, study.patients("test").tolist(), dataset=study.patients_known_as
+    )
+    if seen.level == "none":
+        return seen
+    if recipe.model.seen_test_patients == "refuse":
+        raise DataError(
+            seen.message,
+            where=recipe.model.weights,
+            why="Test figures on patients that the weights have seen are not honest.",
+            remedy="Choose another split or other weights, or set "
+            "model.seen_test_patients=mark to have the figures marked.",
+        )
+    record(Warned(message=seen.message, where=recipe.model.weights))
+    return seen
+
+
+def keep_description(session: Session, study: Study, seen: SeenReport) -> None:
+    """dataset.json, with what every later reader of the test figures must be told."""
+    warnings = [seen.message] if seen.level != "none" else []
+    session.write_json("dataset.json", {**study.description(), "test_warnings": warnings})
+
+
+def ready_parts(
+    study: Study, loaded: LoadedModel, machine: Machine, control: Control, record: Record
+) -> dict[str, Part]:
+    """Every part's images as bytes in the cache; what can't be decoded is left out by name."""
+    started = time.monotonic()
+
+    def on_progress(now: CacheProgress) -> None:
+        record(IngestProgress(**asdict(now)))
+
+    cache = open_cache(
+        machine.cache,
+        study.index.files,
+        study.images_used(),
+        size_px=study.recipe.image.size_px,
+        resize=loaded.model.input_spec.resize,
+        # Of a miniature's few images one is a large share; the run itself will judge.
+        max_quarantined_share=study.recipe.dataset.max_quarantined_share
+        if machine.miniature_images is None
+        else 0.5,
+        progress=on_progress,
+        should_stop=lambda: not control.may_go_on(),
+    )
+    used = set(study.images_used())
+    quarantined = {name: why for name, why in cache.quarantined.items() if name in used}
+    record(
+        IngestDone(
+            images=len(used) - len(quarantined),
+            seconds=time.monotonic() - started,
+            quarantined=quarantined,
+        )
+    )
+    parts = {}
+    for name in PARTS:
+        rows = [row for row in study.rows(name) if study.index.images[row] not in quarantined]
+        if not rows:
+            raise DataError(f"no image of the {name} part could be decoded", where=name)
+        if np.isnan(study.index.labels_NF[rows]).all():
+            raise DataError(
+                f"every label of the {name} part is unknown",
+                where=study.sources.labels,
+                why="There is nothing to learn from it or to score.",
+                remedy="Choose other findings, or another split.",
+            )
+        images_N = study.index.images[rows]
+        parts[name] = Part(
+            name=name,
+            cache=cache,
+            cache_rows_N=cache.rows_of(images_N.tolist()),
+            index_rows_N=np.asarray(rows, dtype=np.int64),
+            images_N=images_N,
+            patients_N=study.index.patients[rows],
+            labels_NF=study.index.labels_NF[rows],
+        )
+    return parts
