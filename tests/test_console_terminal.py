@@ -13,11 +13,16 @@ from core.store.session import create_session
 @pytest.fixture
 def recipe(tmp_path, phantom_dir):
     """A session that was made and not begun, small but long."""
+    return made_session(tmp_path, phantom_dir, epochs=200)
+
+
+def made_session(tmp_path, phantom_dir, *, epochs):
     keys = {
         "dataset.phantom": "none",
         "dataset.images": phantom_dir,
         "image.size_px": 32,
-        "train.epochs": 200,
+        "train.epochs": epochs,
+        "evaluate.bootstrap": 20,
         "train.batch_size": 8,
         "train.precision": "fp32",
     }
@@ -54,3 +59,17 @@ def test_a_run_under_the_console_stops_with_a_checkpoint_when_left(tmp_path, cac
         assert "--resume" in terminal.text
     events = (tmp_path / "sessions/mine/events.jsonl").read_text().splitlines()
     assert json.loads(events[-1])["event"] == "Stopped"
+
+
+def test_when_the_line_drops_the_run_goes_on_to_its_end(tmp_path, cache_dir, phantom_dir):
+    name = made_session(tmp_path, phantom_dir, epochs=3)
+    with console(tmp_path, cache_dir, "--attach", name) as terminal:
+        terminal.shows("mine · · new")
+        terminal.send("1")
+        terminal.shows("val AUROC")
+        terminal.send("r")
+        terminal.shows("epoch 1 of 3", 180)
+        terminal.hang_up()
+        assert terminal.process.wait(timeout=180) == 0
+    events = (tmp_path / "sessions/mine/events.jsonl").read_text().splitlines()
+    assert json.loads(events[-1])["event"] == "Finished"
