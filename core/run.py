@@ -83,12 +83,7 @@ def run(
             session.change_recipe(changed_recipe)
         recipe = session.recipe
         reference_for(recipe.evaluate.reference, recipe.split.by)  # a typo costs no day
-        device = choose_device(machine.device)
-        placement = Placement(
-            device.device, choose_precision(recipe.train.precision, device.device)
-        )
-        for warning in (*device.warnings, *placement.precision.warnings):
-            record(Warned(message=warning))
+        placement, device_name = _placement(recipe, machine, record)
         study = ready_study(session, recipe, machine, control, record)
         loaded = model_to_go_on_with(session, recipe) or load_weights(
             recipe.model.weights,
@@ -100,8 +95,8 @@ def run(
         keep_description(session, study, seen)
         parts = ready_parts(study, loaded, machine, control, record)
         trainer = Trainer(loaded.model, parts["train"], recipe, placement)
-        record(_model_ready(trainer, loaded, device.name))
-        _keep_environment(session, device.name, placement)
+        record(_model_ready(trainer, loaded, device_name))
+        _keep_environment(session, device_name, placement)
         _go_on(session, trainer, record)
 
         metadata = checkpoint_metadata(session, study, loaded)
@@ -123,6 +118,15 @@ def run(
             )
         )
         return True
+
+
+def _placement(recipe: Recipe, machine: Machine, record: Record) -> tuple[Placement, str]:
+    """Where and how to compute, and the device's name; what speaks against it is recorded."""
+    device = choose_device(machine.device)
+    precision = choose_precision(recipe.train.precision, device.device)
+    for warning in (*device.warnings, *precision.warnings):
+        record(Warned(message=warning))
+    return Placement(device.device, precision), device.name
 
 
 @contextlib.contextmanager
