@@ -10,12 +10,15 @@ class Request(enum.Enum):
     """The answers to ``next_request()``.
 
     PAUSE holds for as long as it is the answer; CHECKPOINT and STOP are done once.
+    ABANDON leaves at the next step and keeps nothing since the last checkpoint; only the front end
+    that runs the session may ask for it, not a file.
     """
 
     CONTINUE = "continue"
     PAUSE = "pause"
     CHECKPOINT = "checkpoint"
     STOP = "stop"
+    ABANDON = "abandon"
 
 
 NextRequest = Callable[[], Request]

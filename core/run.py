@@ -102,12 +102,12 @@ def run(
         metadata = checkpoint_metadata(session, study, loaded)
         fit = Fit(trainer, parts["val"], session, control, record, metadata)
         if not fit.run():
-            record(Stopped(step=trainer.progress.step, reason="asked to stop"))
+            record(_stopped(control, record, trainer.progress.step))
             return False
         if not _score_test(
             session, study, parts["val"], parts["test"], trainer, control, record, machine.cache
         ):
-            record(Stopped(step=trainer.progress.step, reason="asked to stop"))
+            record(_stopped(control, record, trainer.progress.step))
             return False
         progress = trainer.progress
         record(
@@ -118,6 +118,14 @@ def run(
             )
         )
         return True
+
+
+def _stopped(control: Control, record: Recorder, step: int) -> Stopped:
+    """The end on request: at this step, or abandoned at the last one that was kept."""
+    if control.abandon_requested:
+        reason = "abandoned, without a checkpoint of what came since"
+        return Stopped(step=record.kept_step, reason=reason)
+    return Stopped(step=step, reason="asked to stop")
 
 
 def _placement(recipe: Recipe, machine: Machine, record: Record) -> tuple[Placement, str]:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import sys
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual.app import App
+from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.driver import Driver
 from textual.screen import Screen
+from textual.worker import WorkerFailed
 
 from core.errors import CxrError
 from core.requests import Request
 from cxr_tui.desk import Desk
+from cxr_tui.keys_shown import keys_shown
+from cxr_tui.modes import MODES
+from cxr_tui.palette import SessionCommands, console_commands
 from cxr_tui.plain import visible
 from cxr_tui.screens.base import ConsoleScreen
 from cxr_tui.screens.dialogs import KeysHelp, Question
-from cxr_tui.screens.sessions import SessionsScreen
+from cxr_tui.screens.quitting import quit_question
 from cxr_tui.themes import THEMES
 from cxr_tui.widgets.top_line import SCREENS
 
@@ -31,44 +33,14 @@ POLLS_PER_SECOND = 4
 STOPPED = 75
 
 
-def _data() -> Screen[Any]:
-    from cxr_tui.screens.data import DataScreen
-
-    return DataScreen()
-
-
-def _recipe() -> Screen[Any]:
-    from cxr_tui.screens.recipe import RecipeScreen
-
-    return RecipeScreen()
-
-
-def _training() -> Screen[Any]:
-    from cxr_tui.screens.training import TrainingScreen
-
-    return TrainingScreen()
-
-
-def _results() -> Screen[Any]:
-    from cxr_tui.screens.results import ResultsScreen
-
-    return ResultsScreen()
-
-
 class ConsoleApp(App[int]):
     """cxr-tui's console. What it works on is the desk's; the widgets only show it."""
 
     TITLE = "cxr-tui"
     ENABLE_COMMAND_PALETTE = True
-    COMMAND_PALETTE_BINDING = "colon"
+    COMMANDS = App.COMMANDS | {SessionCommands}
     CSS_PATH = "app.tcss"
-    MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
-        "sessions": SessionsScreen,
-        "data": _data,
-        "recipe": _recipe,
-        "training": _training,
-        "results": _results,
-    }
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = dict(MODES)
     DEFAULT_MODE = "sessions"
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
@@ -77,6 +49,8 @@ class ConsoleApp(App[int]):
         ),
         Binding("q", "leave", "quit", id="quit", show=True),
         Binding("ctrl+c,ctrl+q", "leave", "quit", id="quit.ctrl", show=False, priority=True),
+        # Not a priority: while a field is edited a colon is a colon.
+        Binding("colon", "command_palette", "palette", id="palette", show=False),
         Binding("question_mark,f1", "keys", "keys", id="keys", key_display="?"),
         Binding("escape,backspace", "step_out", "back", id="back", show=False),
         Binding("S", "start", "start a run", id="run.start", show=False),
@@ -84,12 +58,22 @@ class ConsoleApp(App[int]):
         Binding("X", "stop", "stop with a checkpoint", id="run.stop", show=False),
     ]
 
-    def __init__(self, desk: Desk, *, ascii_only: bool = False, attach: str | None = None) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        desk: Desk,
+        *,
+        ascii_only: bool = False,
+        attach: str | None = None,
+        driver_class: type[Driver] | None = None,
+        on_print: Callable[[str], None] | None = None,
+    ) -> None:
+        super().__init__(driver_class=driver_class)
         self.desk = desk
         self.ascii_only = ascii_only
         self._attach_to = attach
+        self._on_print = on_print
         self.line_was_lost = False
+        self.defect: Exception | None = None
 
     def on_mount(self) -> None:
         """Themes, and the timer."""
@@ -120,17 +104,22 @@ class ConsoleApp(App[int]):
         self.exit(STOPPED)
 
     def _carry_news(self) -> None:
+        if self.return_value is not None or self.defect is not None:
+            return  # the console is being left; whoever called it tells how the run ends
         was_running = self.desk.running
         error = None
         changed = self.desk.poll()
         if was_running is not None and self.desk.running is None:
             error = was_running.error
-        if isinstance(self.screen, ConsoleScreen) and self.screen.is_mounted:
+        screen = next(reversed(self.screen_stack), None)  # none while the console is left
+        if isinstance(screen, ConsoleScreen) and screen.is_mounted:
             if changed:
-                self.screen.refresh_view()
-            self.screen.show_running()
-        if error:
+                screen.refresh_view()
+            screen.show_running()
+        if error and was_running is not None:
             self.say(error)
+            if was_running is self.desk.shown and was_running.view.state in ("running", "paused"):
+                self.open_session(was_running.name, "training")  # it never began here
 
     def say(self, text: str) -> None:
         """A message over the screen, as plain text."""
@@ -168,6 +157,10 @@ class ConsoleApp(App[int]):
             self.say(f"{self.desk.running.name} is running: stop it first (X on its screen)")
             return
         try:
+            if self.desk.open(name).is_being_written():
+                self.say(f"{name} is run by another process; it is shown here")
+                self.open_session(name, "training")
+                return
             self.desk.resume(name)
         except CxrError as error:
             self.say(str(error))
@@ -200,7 +193,7 @@ class ConsoleApp(App[int]):
         if shown is None:
             return
         if shown.is_ours and not always_ask:
-            self.desk.ask(request)
+            self._ask(request)
             return
         text = "It stops after this step, with a checkpoint, and can be resumed."
         if not shown.is_ours:
@@ -211,13 +204,20 @@ class ConsoleApp(App[int]):
         )
 
     def _on_asked(self, request: Request, answer: str | None) -> None:
-        if answer != "y":
+        if answer != "y" or not self._ask(request):
             return
-        self.desk.ask(request)
         if request is Request.STOP and self.desk.shown is not None:
-            self.desk.shown.view.stage = "stopping after this step"
+            self.desk.shown.view.is_stopping = True
             if isinstance(self.screen, ConsoleScreen):
                 self.screen.refresh_view()
+
+    def _ask(self, request: Request) -> bool:
+        try:
+            self.desk.ask(request)
+        except OSError as error:  # its folder is gone, or not ours to write to
+            self.say(f"The run can't be asked: {error.filename}: {error.strerror}.")
+            return False
+        return True
 
     def action_step_out(self) -> None:
         """Out of one layer: the screen's own first, then home."""
@@ -229,12 +229,12 @@ class ConsoleApp(App[int]):
 
     def action_keys(self) -> None:
         """The keys of this screen."""
-        keys = []
-        for _, binding, _, _ in self.screen.active_bindings.values():
-            if binding.id and not binding.id.startswith("mode."):
-                keys.append((self.get_key_display(binding), binding.description))
-        keys.append(("1 … 5", "sessions, data, recipe, training, results"))
-        self.push_screen(KeysHelp(f"Keys of {self.current_mode}", sorted(set(keys))))
+        keys = keys_shown(self, self.screen.active_bindings.values())
+        self.push_screen(KeysHelp(f"Keys of {self.current_mode}", keys))
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """What the palette offers beside the sessions; Textual's own make no sense here."""
+        return console_commands(self)
 
     def action_leave(self) -> None:
         """Quit at once where nothing runs; ask otherwise."""
@@ -245,39 +245,38 @@ class ConsoleApp(App[int]):
         if running is None:
             self.exit(0)
             return
-        answers = [("s", "stop it with a checkpoint, then quit")]
-        self.push_screen(
-            Question(f"{running.name} is running", "Quitting stops it.", answers), self._on_leave
-        )
+        self.push_screen(quit_question(running.name, running.view), self._on_leave)
 
     def _on_leave(self, answer: str | None) -> None:
-        if answer == "s" and self.desk.running is not None:
+        running = self.desk.running
+        if answer not in ("s", "a"):
+            return
+        if running is not None:
+            running.ask(Request.STOP if answer == "s" else Request.ABANDON)
+        self.exit(STOPPED if answer == "a" else 0)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """A defect of ours ends the console, and first the run, with a checkpoint.
+
+        Textual would print the traceback with all locals; here the caller tells of it.
+        """
+        if self.defect is None:
+            cause = error.error if isinstance(error, WorkerFailed) else error
+            self.defect = cause if isinstance(cause, Exception) else error
+        if self.desk.running is not None:
             self.desk.running.stop()
-            self.exit(0)
+        super()._handle_exception(error)
 
+    def _fatal_error(self) -> None:
+        self._close_messages_no_wait()
 
-def run_console(
-    sessions: Path, cache: Path, device: str, *, ascii_only: bool, attach: str | None
-) -> int:
-    """The console until it is left; a run that goes on is waited for with a checkpoint."""
-    desk = Desk(sessions, cache, device)
-    app = ConsoleApp(desk, ascii_only=ascii_only, attach=attach)
-    code = app.run() or 0
-    if app.line_was_lost:
-        _leave_the_terminal()
-    running = desk.running
-    if running is None or not running.is_ours:
-        return code
-    if not app.line_was_lost:
-        sys.stderr.write(f"{running.name}: stopping after this step, with a checkpoint\n")
-    running.wait()
-    if not app.line_was_lost:
-        sys.stderr.write(f"go on with: cxr-tui --resume {running.session.path}\n")
-    return code
+    def _print_error_renderables(self) -> None:
+        if self._exit_renderables and self.defect is None:  # Textual's input thread has failed
+            self.defect = RuntimeError("the terminal can't be read any more")
+        super()._print_error_renderables()
 
-
-def _leave_the_terminal() -> None:
-    """What is still written goes nowhere: the terminal is gone, the run is not."""
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(nowhere, descriptor)
+    def _print(self, text: str, stderr: bool = False) -> None:
+        if self._on_print is None:
+            super()._print(text, stderr=stderr)
+        else:
+            self._on_print(text)

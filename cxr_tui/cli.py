@@ -81,7 +81,7 @@ def _console(arguments: argparse.Namespace) -> int:
             "the console needs a terminal",
             remedy="Without one, train by cxr-tui --batch RECIPE; see cxr-tui --help.",
         )
-    from cxr_tui.app import run_console  # Textual: not for --help
+    from cxr_tui.console_run import run_console  # Textual: not for --help
 
     return run_console(
         arguments.sessions,

@@ -8,7 +8,7 @@ import platform
 import subprocess
 from dataclasses import dataclass
 
-_QUERY = "index,uuid,name,memory.free,memory.total"
+_QUERY = "index,uuid,name,memory.free,memory.total,utilization.gpu"
 _MIB_PER_GIB = 1024
 
 
@@ -20,6 +20,7 @@ class Gpu:
     name: str
     free_gib: float
     total_gib: float
+    busy_percent: int | None = None
 
     @property
     def words(self) -> str:
@@ -36,7 +37,7 @@ def device_words(request: str) -> str:
         return cpu
     if asked == "mps" or (asked == "auto" and _is_apple_silicon()):
         return "Apple GPU (mps)"
-    gpus = [] if _torch_is_for_cpu() else visible_gpus(_nvidia_smi(), _visible_devices())
+    gpus = [] if _torch_is_for_cpu() else visible_gpus(nvidia_smi(), _visible_devices())
     if not gpus:
         return cpu if asked == "auto" else asked
     if asked.startswith("cuda:"):
@@ -48,17 +49,24 @@ def visible_gpus(answer: str, visible_devices: str | None) -> list[Gpu]:
     """The GPUs that torch will see, in its order.
 
     Args:
-        answer: of ``nvidia-smi --query-gpu=index,uuid,name,memory.free,memory.total``, in MiB.
+        answer: of ``nvidia-smi --query-gpu=index,uuid,name,memory.free,memory.total``, in MiB;
+            a column more is its use in percent.
         visible_devices: ``CUDA_VISIBLE_DEVICES``: numbers or UUIDs; None: all.
     """
     rows = [[cell.strip() for cell in line.split(",")] for line in answer.splitlines()]
-    rows = [row for row in rows if len(row) == 5 and row[3].isdigit() and row[4].isdigit()]
+    rows = [row for row in rows if len(row) in (5, 6) and row[3].isdigit() and row[4].isdigit()]
     if visible_devices is not None:
         wanted = [item.strip() for item in visible_devices.split(",") if item.strip()]
         rows = [row for item in wanted for row in rows if item == row[0] or row[1].startswith(item)]
     return [
-        Gpu(index, name, int(free) / _MIB_PER_GIB, int(total) / _MIB_PER_GIB)
-        for index, (_, _, name, free, total) in enumerate(rows)
+        Gpu(
+            index,
+            name,
+            int(free) / _MIB_PER_GIB,
+            int(total) / _MIB_PER_GIB,
+            int(use[0]) if use and use[0].isdigit() else None,
+        )
+        for index, (_, _, name, free, total, *use) in enumerate(rows)
     ]
 
 
@@ -81,7 +89,8 @@ def _torch_is_for_cpu() -> bool:
         return True
 
 
-def _nvidia_smi() -> str:
+def nvidia_smi() -> str:
+    """Its answer about every GPU; empty where it has none to give."""
     command = ["nvidia-smi", f"--query-gpu={_QUERY}", "--format=csv,noheader,nounits"]
     try:
         answer = subprocess.run(

@@ -32,6 +32,11 @@ class OpenSession:
         """Whether this process writes it."""
         return isinstance(self.source, Runner) and self.source.is_running
 
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether our run was asked to leave without a checkpoint."""
+        return isinstance(self.source, Runner) and self.source.asked_for is Request.ABANDON
+
     def stop(self) -> None:
         """Ask for a stop with a checkpoint, wherever it runs."""
         self.ask(Request.STOP)

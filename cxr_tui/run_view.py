@@ -13,6 +13,7 @@ from typing import Any
 
 from core import events
 from core.events import Event
+from cxr_tui.time_left import RunClock
 
 MAX_POINTS = 4096
 """Steps kept for charts; more are merged in pairs, so that a week's run stays small."""
@@ -75,14 +76,18 @@ class RunView:
     report: Mapping[str, Any] | None = None
     warnings: list[str] = field(default_factory=list)
     log: list[tuple[float, str]] = field(default_factory=list)
-    started: float | None = None
-    trained_from: tuple[float, int] | None = None
+    clock: RunClock = field(default_factory=RunClock)
+    writer: tuple[str, int] | None = None
+    is_stopping: bool = False
+    kept: tuple[float, int] | None = None
+    """When the last checkpoint was written, and the step that it covers."""
     updated: float = 0.0
     version: int = 0
 
     def apply(self, event: Event) -> None:
         """Take note of one event; kinds that no screen shows change nothing but the time."""
         self.updated = max(self.updated, event.time)
+        self.clock.take(event)
         self.version += 1
         act = _ACTS.get(type(event))
         if act is not None:
@@ -115,18 +120,25 @@ class RunView:
         return min(1.0, self.step / total) if total else None
 
     def seconds_left(self) -> float | None:
-        """Time left at the pace since training began here; None until it can be known.
+        """Time left with every validation and the test part; None until it can be known."""
+        left = self._left()
+        return None if left is None else left[0]
 
-        The pace counts whatever happened meanwhile, validation included.
-        """
+    @property
+    def left_is_rough(self) -> bool:
+        """Whether the time left holds a guess: no validation was seen yet."""
+        left = self._left()
+        return left is not None and left[1]
+
+    def _left(self) -> tuple[float, bool] | None:
         total = self.epochs * self.steps_per_epoch
-        if self.state != "running" or self.trained_from is None or not total:
+        if self.state != "running" or not total:
             return None
-        since, step = self.trained_from
-        done, passed = self.step - step, self.updated - since
-        if done < 2 or passed <= 0:
-            return None
-        return (total - self.step) * passed / done
+        validations = self.epochs - max(self.epochs_done, default=0)
+        images = dict(self.dataset.images) if self.dataset else {}
+        return self.clock.seconds_left(
+            max(0, total - self.step), validations, images, self.steps_per_epoch
+        )
 
     def trend(self, finding: str) -> list[float]:
         """Val AUROC of the finding, epoch by epoch; NaN where it was undefined."""
@@ -139,8 +151,8 @@ class RunView:
         del self.log[:-_LOG_LINES]
 
     def _begin(self, event: events.RunStarted) -> None:
-        self.state, self.stage, self.message = "running", "starting", ""
-        self.started = self.started or event.time
+        self.state, self.stage, self.message = "running", "preparing", ""
+        self.writer, self.is_stopping = (event.host, event.pid), False
         self.note(event.time, f"started on {event.host}, process {event.pid}")
 
     def _stage(self, event: events.DatasetProgress) -> None:
@@ -175,13 +187,13 @@ class RunView:
         for epoch in [e for e, done in self.epochs_done.items() if done.step > event.step]:
             del self.epochs_done[epoch]
         self.step, self.epoch, self.report = event.step, event.epoch, None
-        self.trained_from = None
+        if self.kept is None or self.kept[1] != event.step:
+            self.kept = (event.time, event.step) if event.step else None
         self.note(event.time, f"going on at step {event.step:,}, epoch {event.epoch}")
 
     def _epoch_started(self, event: events.EpochStarted) -> None:
         self.epoch, self.stage = event.epoch, "training"
         self.steps_per_epoch = event.steps
-        self.trained_from = self.trained_from or (event.time, self.step)
 
     def _step(self, event: events.StepRecorded) -> None:
         self.step, self.epoch, self.stage = event.step, event.epoch, "training"
@@ -197,6 +209,7 @@ class RunView:
 
     def _epoch_done(self, event: events.EpochDone) -> None:
         self.epochs_done[event.epoch] = event
+        self.stage, self.stage_total = "keeping a checkpoint", None
         self.step = event.step
         mean = "–" if event.mean_auroc is None else f"{event.mean_auroc:.3f}"
         best = ", best" if event.is_best else ""
@@ -211,6 +224,7 @@ class RunView:
         self.note(event.time, f"no better epoch since {event.best_epoch}: training ends")
 
     def _checkpoint(self, event: events.CheckpointWritten) -> None:
+        self.kept = (event.time, event.step)
         self.note(event.time, f"checkpoint of step {event.step:,} ({event.reason})")
 
     def _paused(self, event: events.Paused) -> None:
@@ -219,7 +233,6 @@ class RunView:
 
     def _continued(self, event: events.Continued) -> None:
         self.state, self.message = "running", ""
-        self.trained_from = None  # the pause is no part of the pace
         self.note(event.time, "going on")
 
     def _warned(self, event: events.Warned) -> None:
@@ -236,7 +249,7 @@ class RunView:
 
     def _end(self, event: events.Finished | events.Stopped | events.Failed) -> None:
         self.state = type(event).__name__.lower()
-        self.stage, self.images_per_second = "", None
+        self.stage, self.images_per_second, self.is_stopping = "", None, False
         if isinstance(event, events.Finished):
             self.message = ""
         else:

@@ -45,8 +45,10 @@ class Runner:
         return taken
 
     def ask(self, request: Request) -> None:
-        """Pause, go on, checkpoint or stop, at the next step. A stop can't be taken back."""
-        if self._request is not Request.STOP:
+        """Do this at the next step. A stop can't be taken back, and abandoning goes before it."""
+        if self._request is Request.ABANDON:
+            return
+        if self._request is not Request.STOP or request is Request.ABANDON:
             self._request = request
 
     @property

@@ -52,3 +52,23 @@ def test_a_sparkline_shows_chance_low_and_a_gap_where_undefined():
     assert sparkline([0.5, 1.0, math.nan, 0.75]) == "▁█ ▅"
     assert sparkline([0.5, 1.0], ascii_only=True).isascii()
     assert len(sparkline([0.6] * 50, width=6)) == 6
+
+
+def test_a_log_scale_is_numbered_at_round_values():
+    values = [2.0 / (step + 1) for step in range(40)]
+    axis = [
+        line.split("┤")[0].strip()
+        for line in draw(chart(values, log_scale=True), 80, 14).plain.split("\n")
+        if "┤" in line
+    ]
+    assert axis == ["2.00", "1.00", "0.50", "0.20", "0.10", "0.05"]
+
+
+def test_a_large_chart_of_a_long_run_is_drawn_within_a_frame():
+    import time
+
+    noisy = chart([(step * 7919 % 1000) / 1000 for step in range(4096)])
+    draw(noisy, 200, 35)
+    began = time.process_time()
+    draw(noisy, 200, 35)
+    assert time.process_time() - began < 0.2  # plotext's own way of joining dots takes 0.4

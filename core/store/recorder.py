@@ -23,14 +23,15 @@ class Recorder:
         self.writer = session.writing()
         self._emit = emit
         self._ended = False
-        self._kept_step = 0
+        self.kept_step = 0
+        """The step of the last checkpoint written, or gone on from."""
 
     def __call__(self, event: Event) -> None:
         """Record the event, then pass it on."""
         stamped = self.writer.append(event)
         self._ended = self._ended or stamped.ends_run
         if isinstance(stamped, CheckpointWritten | Resumed):
-            self._kept_step = stamped.step
+            self.kept_step = stamped.step
         self._emit(stamped)
 
     def __enter__(self) -> Self:
@@ -48,7 +49,7 @@ class Recorder:
                 with contextlib.suppress(OSError):
                     self.writer.note("".join(traceback.format_exception(error)))
                 with contextlib.suppress(OSError):
-                    self(_last_words(error, self._kept_step))
+                    self(_last_words(error, self.kept_step))
         finally:
             self.writer.__exit__(kind, error, trace)
 

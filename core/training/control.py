@@ -14,12 +14,13 @@ _POLL_SECONDS = 0.2
 
 @dataclass
 class Control:
-    """Asks both for the next request; a stop, once asked for, stays."""
+    """Asks both for the next request; a stop, once asked for, stays, and so does abandoning."""
 
     next_request: NextRequest
     take_request: NextRequest
     record: Callable[[Event], None]
     stop_requested: bool = False
+    abandon_requested: bool = False
     _asked_files: float = field(default=0.0)
     _pause_in_files: bool = False
 
@@ -28,7 +29,10 @@ class Control:
         request = self.next_request()
         if request is Request.CONTINUE:
             request = self._ask_files()
-        self.stop_requested = self.stop_requested or request is Request.STOP
+        self.abandon_requested = self.abandon_requested or request is Request.ABANDON
+        self.stop_requested = (
+            self.stop_requested or self.abandon_requested or request is Request.STOP
+        )
         return Request.STOP if self.stop_requested else request
 
     def may_go_on(self) -> bool:

@@ -51,13 +51,14 @@ class Fit:
     last_checkpoint: float = field(default_factory=time.monotonic)
 
     def run(self) -> bool:
-        """Train to the end; False where it stopped on request, with a checkpoint."""
+        """Train to the end; False where it stopped: with a checkpoint, unless abandoned."""
         settings, progress = self.trainer.settings, self.trainer.progress
         while progress.epoch <= settings.epochs and not self._ran_out_of_patience():
             started = time.monotonic()
             self.record(EpochStarted(epoch=progress.epoch, steps=self.trainer.steps_per_epoch))
             if not (self._train_epoch() and self._validate(started)):
-                self._checkpoint("stopped")
+                if not self.control.abandon_requested:
+                    self._checkpoint("stopped")
                 return False
         return True
 

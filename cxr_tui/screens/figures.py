@@ -75,7 +75,7 @@ class FiguresScreen(ConsoleScreen):
             val_is_there=val is not None,
         )
 
-    @work(thread=True, exclusive=True, group="report")
+    @work(thread=True, exclusive=True, group="report", description="compute the figures")
     def _compute_report(self, version: Version) -> None:
         from core.evaluation.part_report import report_of_session
 
@@ -95,7 +95,7 @@ class FiguresScreen(ConsoleScreen):
             self._read_scores(version)
         return self._cache.scores.get(version, "reading the predictions …")
 
-    @work(thread=True, exclusive=True, group="scores")
+    @work(thread=True, exclusive=True, group="scores", description="read the predictions")
     def _read_scores(self, version: Version) -> None:
         scores: PartScores | str
         try:

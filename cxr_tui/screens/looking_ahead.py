@@ -80,7 +80,7 @@ class LookingAheadScreen(ConsoleScreen):
             self.measuring = ""
         self.show_outlook()
 
-    @work(thread=True, exclusive=True, group="outlook")
+    @work(thread=True, exclusive=True, group="outlook", description="look ahead")
     def _look(self, recipe: Recipe, afresh: bool) -> None:
         # Loaded here: it brings numpy and the readers of tables, and painting must not wait.
         from cxr_tui.outlook import DataAtHand, outlooks
@@ -133,7 +133,7 @@ class LookingAheadScreen(ConsoleScreen):
             if self.is_current:
                 self.show_outlook()
 
-    @work(thread=True, exclusive=True, group="measure")
+    @work(thread=True, exclusive=True, group="measure", description="measure the pace")
     def _measure(self, recipe: Recipe) -> None:
         from cxr_tui.pace import measured_pace
 

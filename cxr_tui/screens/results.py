@@ -262,7 +262,7 @@ class ResultsScreen(FiguresScreen):
         stem = self._cache.session.path / f"results-{self._reading.part}"
         self._write_tables(stem, self._figures, title, notes)
 
-    @work(thread=True, group="export")
+    @work(thread=True, group="export", description="write the tables")
     def _write_tables(self, stem: Path, figures: Figures, title: str, notes: list[str]) -> None:
         try:
             written = write_tables(stem, figures, title, notes)

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-import csv
-import math
-from datetime import datetime
+import time
 from typing import ClassVar
 
 from rich.text import Text
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.message import Message
 from textual.widgets import Static
 
-from cxr_tui.plain import duration, visible
-from cxr_tui.run_view import RunView
-from cxr_tui.screens.base import ConsoleScreen
-from cxr_tui.screens.sessions import MARKS
+from cxr_tui.device_use import CpuTime
+from cxr_tui.open_session import OpenSession
+from cxr_tui.screens import training_text
+from cxr_tui.screens.chart_export import ChartExport
+from cxr_tui.screens.val_intervals import ValIntervalsScreen
+from cxr_tui.surroundings import Surroundings, Witness
 from cxr_tui.widgets.auroc_table import AurocTable
-from cxr_tui.widgets.line_chart import Chart, Line, LineChart
+from cxr_tui.widgets.curves import CURVES, beside, curve_chart, curve_titles
+from cxr_tui.widgets.line_chart import Chart
+from cxr_tui.widgets.roc_chart import TitledChart
 
-CURVES = ("loss", "AUROC", "learning rate")
-_SMOOTH_OVER = 15
+LOOK_SECONDS = 3.0
+"""Between two looks at the session's files and its device."""
+
+LOOK_AGAIN_SECONDS = 0.25
+"""Between two looks at how far a session's file is read."""
+
+DRAW_SECONDS = 0.9
+"""Between two drawings of the curves, where only steps were added: drawing is what costs."""
 
 _NOTHING_SHOWN = """
    No session is shown.
@@ -32,43 +42,82 @@ _NOTHING_SHOWN = """
 """
 
 
-class TrainingScreen(ConsoleScreen):
+class TrainingScreen(ValIntervalsScreen):
     """Curves, the AUROC of each finding, what the run says, how far it is."""
 
     MODE = "training"
     CSS_PATH = "training.tcss"
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - Textual declares it so
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide"), (160, "-widest")]  # noqa: RUF012 - Textual declares it so
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("P", "app.pause", "pause", id="training.pause"),
         Binding("X", "app.stop", "stop", id="training.stop"),
         Binding("comma", "curve(-1)", "previous curve", id="training.previous", show=False),
         Binding("full_stop", "curve(1)", "curve", id="training.next", key_display=", ."),
         Binding("l", "log_scale", "log scale", id="training.log"),
-        Binding("m", "smooth", "smooth", id="training.smooth"),
         Binding("z", "large", "large", id="training.large"),
         Binding("v", "toggle_log", "log", id="training.messages"),
-        Binding("o", "order", "order", id="training.order", show=False),
         Binding("e", "export", "export", id="training.export"),
+        Binding("o", "order", "order", id="training.order"),
+        Binding("m", "smooth", "smooth", id="training.smooth"),
     ]
+
+    class Looked(Message):
+        """What a look at a session's files and device found."""
+
+        def __init__(self, shown: OpenSession, around: Surroundings, cpu: CpuTime | None) -> None:
+            super().__init__()
+            self.shown, self.around, self.cpu = shown, around, cpu
+
+    class Exported(Message):
+        """What came of an export."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
 
     def __init__(self) -> None:
         super().__init__()
         self._curve = CURVES[0]
         self._log_scale = False
         self._smooth = False
+        self._around = Surroundings()
+        self._looked_at: tuple[object, ...] = ()
+        self._cpu: CpuTime | None = None
+        self._parts: dict[str, Text] = {}
+        self._drawn: tuple[object, ...] = ()
+        self._drawn_at = 0.0
+        self._will_draw = False
 
     def compose_parts(self) -> ComposeResult:
-        """Head, chart, table beside messages, foot."""
+        """Head, curves, table beside messages, foot."""
         ascii_only = self.console.ascii_only
         yield Static(id="head", classes="head")
         yield Static(_NOTHING_SHOWN, id="nothing")
         with Vertical(id="shown"):
-            yield LineChart(ascii_only=ascii_only, id="chart")
+            yield Static(id="notice")
+            with Horizontal(id="curves"):
+                yield TitledChart(ascii_only=ascii_only, id="first")
+                yield TitledChart(ascii_only=ascii_only, id="second")
             with Horizontal(id="below"):
                 yield AurocTable(ascii_only=ascii_only, id="aurocs")
-                with VerticalScroll(id="messages"):
-                    yield Static(id="log")
+                with Vertical(id="beside"):
+                    yield Static(id="device")
+                    with VerticalScroll(id="messages"):
+                        yield Static(id="log")
             yield Static(id="foot")
+
+    def on_mount(self) -> None:
+        """Look at what events don't say, every few seconds."""
+        self.set_interval(LOOK_SECONDS, self._look)
+
+    def on_screen_resume(self) -> None:
+        """What changed meanwhile."""
+        super().on_screen_resume()
+        self._look()
+
+    def on_resize(self) -> None:
+        """The head and the bar depend on the width."""
+        self.refresh_view()
 
     def refresh_view(self) -> None:
         """Show what is new of the session shown."""
@@ -78,74 +127,98 @@ class TrainingScreen(ConsoleScreen):
         if shown is None:
             self.query_one("#head", Static).update("")
             return
+        self._look_anew(shown)
+        self._show_words(shown)
+        self.query_one(AurocTable).show(shown.view, self.val_intervals(shown))
+        self._show_curves(shown)
+
+    def _look_anew(self, shown: OpenSession) -> None:
+        """At another session, and where a run has begun or ended, look at once."""
+        is_read = _share_read(shown) is None
+        if not is_read:
+            self.set_timer(LOOK_AGAIN_SECONDS, self.refresh_view)  # no event tells that it is read
+        seen = (shown, shown.view.state, shown.view.writer, is_read)
+        if seen == self._looked_at:
+            return
+        if self._looked_at[:1] != (shown,):
+            self._cpu = None
+        self._looked_at, self._around = seen, Surroundings()
+        self._look()
+
+    def _show_words(self, shown: OpenSession) -> None:
+        view, around, width = shown.view, self._around, self.size.width
+        head = training_text.head(shown.name, view, around, _share_read(shown), width)
+        foot = training_text.foot(view, around, width, ascii_only=self.console.ascii_only)
+        notice = Text()
+        if _share_read(shown) is None:  # what is read so far is not how it stands
+            notice = training_text.notice(shown.name, shown.session.path, view, around)
+        self.query_one("#head", Static).update(head)
+        self.query_one("#foot", Static).update(foot, layout=False)
+        self._replace("#notice", notice)
+        self._replace("#device", Text(around.device))
+        self._replace("#log", training_text.messages(view))
+
+    def _replace(self, part: str, content: Text) -> None:
+        """Only where it differs: it makes the screen lay itself out anew."""
+        if self._parts.get(part) != content:
+            self._parts[part] = content
+            widget = self.query_one(part, Static)
+            widget.update(content)
+            widget.display = bool(content.plain)
+
+    def _show_curves(self, shown: OpenSession) -> None:
+        """Draw what changed; mere steps at most about once a second."""
         view = shown.view
-        self.query_one("#head", Static).update(_head(shown.name, view))
-        self.query_one("#foot", Static).update(_foot(view, self.size.width))
-        self.query_one(AurocTable).show(view)
-        self.query_one(LineChart).show(self._chart(view))
-        self.query_one("#log", Static).update(_log(view))
+        settings = (id(shown), self._curve, self._log_scale, self._smooth, self.size)
+        marks = (*settings, view.state, view.stage, len(view.epochs_done))
+        passed = time.monotonic() - self._drawn_at
+        if marks == self._drawn and passed < DRAW_SECONDS:
+            if not self._will_draw:
+                self._will_draw = True
+                self.set_timer(DRAW_SECONDS - passed, self._draw_later)
+            return
+        self._drawn, self._drawn_at = marks, time.monotonic()
+        for part, curve in (("#first", self._curve), ("#second", beside(self._curve))):
+            chart = self._chart(shown, curve)
+            titles = curve_titles(
+                curve, chart, smooth=self._smooth, ascii_only=self.console.ascii_only
+            )
+            self.query_one(part, TitledChart).show(titles, chart)
 
-    def on_resize(self) -> None:
-        """The foot's bar depends on the width."""
-        self.refresh_view()
+    def _draw_later(self) -> None:
+        self._will_draw = False
+        if self.desk.shown is not None:
+            self._show_curves(self.desk.shown)
 
-    def _chart(self, view: RunView) -> Chart:
-        per_epoch = max(1, view.steps_per_epoch)
-        epochs = sorted(view.epochs_done)
-        if self._curve == "learning rate":
-            lines = (
-                Line(
-                    "learning rate",
-                    [step / per_epoch for step in view.series.step],
-                    tuple(view.series.learning_rate),
-                    "blue",
-                ),
-            )
-            return Chart(
-                lines, log_scale=self._log_scale, x_limits=_epochs_shown(view), whole_x=True
-            )
-        if self._curve == "AUROC":
-            means = [view.epochs_done[epoch].mean_auroc for epoch in epochs]
-            ys = tuple(math.nan if value is None else value for value in means)
-            line = Line("mean val AUROC", tuple(epochs), ys, "orange")
-            return Chart(
-                (line,),
-                x_limits=_epochs_shown(view),
-                whole_x=True,
-                level=0.5,
-                level_label="chance 0.5",
-                empty="AUROC comes with the first epoch",
-            )
-        losses = view.series.train_loss
-        train = Line(
-            "train",
-            tuple(step / per_epoch for step in view.series.step),
-            tuple(_smoothed(losses) if self._smooth else losses),
-            "blue",
+    def _chart(self, shown: OpenSession, curve: str) -> Chart:
+        empty = training_text.waiting_words(shown.view, _share_read(shown))
+        return curve_chart(
+            curve, shown.view, log_scale=self._log_scale, smooth=self._smooth, empty=empty
         )
-        val = Line(
-            "val",
-            tuple(float(epoch) for epoch in epochs),
-            tuple(view.epochs_done[epoch].val_loss for epoch in epochs),
-            "orange",
-            dots=True,
-        )
-        base = view.base_rate_loss
-        label = "" if base is None else f"base rate {base:.3f}"
-        return Chart(
-            (train, val),
-            x_limits=_epochs_shown(view),
-            whole_x=True,
-            log_scale=self._log_scale,
-            level=base,
-            level_label=label,
-            empty="the first step takes a moment",
-        )
+
+    def _look(self) -> None:
+        shown = self.desk.shown
+        if shown is None or not self.is_current or _share_read(shown) is not None:
+            return
+        view = shown.view
+        is_open = view.state in ("running", "paused")
+        device = view.model.device if view.model else ""
+        witness = Witness(shown.session, shown.is_ours, is_open, view.writer, device)
+        self._look_around(shown, witness, self._cpu)
+
+    @work(thread=True, exclusive=True, group="look", description="look at the session's device")
+    def _look_around(self, shown: OpenSession, witness: Witness, before: CpuTime | None) -> None:
+        self.post_message(self.Looked(shown, *witness.look(before)))
+
+    def on_training_screen_looked(self, message: Looked) -> None:
+        """Show it, where the session is still the one shown."""
+        if message.shown is self.desk.shown:
+            self._around, self._cpu = message.around, message.cpu
+            self.refresh_view()
 
     def action_curve(self, by: int) -> None:
         """The next curve, or the one before."""
         self._curve = CURVES[(CURVES.index(self._curve) + by) % len(CURVES)]
-        self.query_one("#chart").border_title = self._curve
         self.refresh_view()
 
     def action_log_scale(self) -> None:
@@ -160,7 +233,7 @@ class TrainingScreen(ConsoleScreen):
 
     def action_large(self) -> None:
         """The chart alone."""
-        self.query_one("#below").display = not self.query_one("#below").display
+        self.toggle_class("chart-large")
 
     def action_toggle_log(self) -> None:
         """Messages in place of the table, where there is no room for both."""
@@ -168,92 +241,30 @@ class TrainingScreen(ConsoleScreen):
 
     def action_order(self) -> None:
         """Sort the table by the next column."""
-        self.console.say(f"ordered by {self.query_one(AurocTable).next_order()}")
+        self.query_one(AurocTable).next_order()
         self.refresh_view()
 
     def step_out(self) -> bool:
         """A large chart becomes small again first."""
-        if self.query_one("#below").display:
-            return False
-        self.query_one("#below").display = True
-        return True
+        was_large = self.has_class("chart-large")
+        self.remove_class("chart-large")
+        return was_large
 
     def action_export(self) -> None:
-        """The curve's numbers as CSV, in the session's directory."""
+        """The curve as a picture and as numbers, in the session's directory."""
         shown = self.desk.shown
-        if shown is None:
-            return
-        chart = self._chart(shown.view)
-        path = shown.session.path / f"curve-{self._curve.replace(' ', '-')}.csv"
-        try:
-            with path.open("w", encoding="utf-8", newline="") as stream:
-                writer = csv.writer(stream)
-                writer.writerow(["line", "epoch", "value"])
-                for line in chart.lines:
-                    writer.writerows(
-                        [line.label, x, y] for x, y in zip(line.xs, line.ys, strict=True)
-                    )
-        except OSError as error:
-            self.console.say(f"{path} can't be written ({error.strerror})")
-            return
-        self.console.say(f"written: {path}")
+        if shown is not None:
+            chart = self._chart(shown, self._curve)
+            self._export(ChartExport(shown.session.path, self._curve, chart))
+
+    @work(thread=True, group="export", description="export the chart")
+    def _export(self, export: ChartExport) -> None:
+        self.post_message(self.Exported(export.write()))
+
+    def on_training_screen_exported(self, message: Exported) -> None:
+        """Say where it is, or why it isn't."""
+        self.console.say(message.text)
 
 
-def _epochs_shown(view: RunView) -> tuple[float, float]:
-    """From 0 to the end of the epoch under way."""
-    return 0.0, float(max(1, view.epoch, *view.epochs_done))
-
-
-def _head(name: str, view: RunView) -> Text:
-    text = Text(no_wrap=True, overflow="ellipsis")
-    text.append(f" {visible(name)}", style="bold")
-    text.append(f" · {MARKS.get(view.state, '')} {view.state}")
-    if view.stage and view.stage != "training":
-        text.append(f" · {visible(view.stage)}")
-        if view.stage_total:
-            text.append(f" {view.stage_done:,} of {view.stage_total:,}")
-    if view.epoch:
-        text.append(f" · epoch {view.epoch} of {view.epochs}")
-    if view.stage == "training" and view.steps_per_epoch:
-        text.append(f" · step {view.step_in_epoch:,} of {view.steps_per_epoch:,}")
-    if view.images_per_second:
-        text.append(f" · {view.images_per_second:,.0f} images/s")
-    if view.message:
-        text.append(f" · {visible(view.message)}")
-    return text
-
-
-def _foot(view: RunView, width: int) -> Text:
-    share = view.share_done()
-    parts = []
-    if share is not None and view.state in ("running", "paused"):
-        bar_width = max(8, min(40, width - 56))
-        done = round(share * bar_width)
-        parts.append(f"{'━' * done}{'╌' * (bar_width - done)} run {100 * share:.0f} %")
-    if view.started and view.updated > view.started:
-        parts.append(f"{duration(view.updated - view.started)} passed")
-    left = view.seconds_left()
-    if left is not None and view.state == "running":
-        parts.append(f"{duration(left)} left")
-    return Text(" " + "   ".join(parts), no_wrap=True, overflow="ellipsis")
-
-
-def _log(view: RunView) -> Text:
-    text = Text()
-    for warning in view.warnings[-5:]:
-        text.append(f"▲ {visible(warning)}\n", style="bold")
-    for seconds, line in reversed(view.log[-100:]):
-        clock = datetime.fromtimestamp(seconds).strftime("%H:%M:%S")
-        text.append(f"{clock} ", style="dim")
-        text.append(f"{visible(line)}\n")
-    return text
-
-
-def _smoothed(values: list[float]) -> list[float]:
-    """Mean over the last steps; values that are not finite stay gaps."""
-    smoothed = []
-    for end in range(1, len(values) + 1):
-        window = [v for v in values[max(0, end - _SMOOTH_OVER) : end] if math.isfinite(v)]
-        at_hand = values[end - 1]
-        smoothed.append(sum(window) / len(window) if math.isfinite(at_hand) else at_hand)
-    return smoothed
+def _share_read(shown: OpenSession) -> float | None:
+    return getattr(shown.source, "share_read", None)

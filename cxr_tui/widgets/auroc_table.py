@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.text import Text
 from textual.widgets import DataTable
@@ -13,10 +13,18 @@ from cxr_tui.run_view import RunView
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _ASCII_BLOCKS = "_.-~=+*#"
 _TREND_WIDTH, _NARROW_TREND_WIDTH = 12, 6
-_NARROW_COLUMNS = 60
+_NARROW_COLUMNS = 110
 
-SORTS = ("recipe", "last", "best", "positives")
-"""Orders of the table, in the order in which the key goes through them."""
+SORTS = ("recipe", "finding", "positives", "last", "best", "interval", "trend")
+"""Orders of the table, in the order in which the key goes through them.
+
+By trend: by the change since the first epoch.
+"""
+
+MEAN = "mean"
+"""The key of the last row, among intervals too."""
+
+_Interval = tuple[float, float]
 
 
 def sparkline(
@@ -46,47 +54,70 @@ class AurocTable(DataTable[Text]):
         self._ascii_only = ascii_only
         self._seen: tuple[object, ...] = ()
         self.sort_by = SORTS[0]
+        self._intervals: Mapping[str, _Interval] = {}
+        self._is_narrow = True
 
-    def on_mount(self) -> None:
-        """Columns are the same for every run."""
-        for label in ("finding", "positives", "last", "best", "trend"):
-            self.add_column(
-                Text(label, justify="left" if label == "finding" else "right"), key=label
-            )
-
-    def next_order(self) -> str:
-        """Sort by the next column."""
-        self.sort_by = SORTS[(SORTS.index(self.sort_by) + 1) % len(SORTS)]
+    def next_order(self) -> None:
+        """Sort by the next column; by the interval only where there is one."""
+        orders = [name for name in SORTS if name != "interval" or self._intervals]
+        at = orders.index(self.sort_by) if self.sort_by in orders else 0
+        self.sort_by = orders[(at + 1) % len(orders)]
         self._seen = ()
-        return self.sort_by
 
-    def show(self, view: RunView) -> None:
-        """Fill the rows; nothing is redrawn where no epoch was added."""
-        last = view.last
-        seen = (view.findings, tuple(view.epochs_done), self.sort_by, last, self.size.width)
+    def show(self, view: RunView, intervals: Mapping[str, _Interval]) -> None:
+        """Fill the rows; nothing is redrawn where no epoch was added.
+
+        ``intervals`` are of the best epoch's val AUROC; without any they have no column.
+        """
+        last, is_narrow = view.last, self.app.size.width < _NARROW_COLUMNS
+        seen = (view.findings, tuple(view.epochs_done), self.sort_by, last, is_narrow, intervals)
         if seen == self._seen:
             return
-        self._seen = seen
+        self._seen, self._intervals, self._is_narrow = seen, intervals, is_narrow
         row = self.cursor_row
-        self.clear()
+        self.clear(columns=True)
+        self._add_columns()
         for name in self._ordered(view):
             self.add_row(*self._cells(view, name), key=name)
         if view.findings:
             mean = [done.mean_auroc for _, done in sorted(view.epochs_done.items())]
             best = view.best.mean_auroc if view.best else None
             values = [math.nan if value is None else value for value in mean]
-            self.add_row(*self._row("mean", "", last.mean_auroc if last else None, best, values))
+            self.add_row(*self._row(MEAN, "", last.mean_auroc if last else None, best, values))
         self.move_cursor(row=min(row, max(0, self.row_count - 1)), scroll=False)
+
+    def _shown_columns(self) -> list[str]:
+        """The trend makes room for the interval where both don't fit."""
+        names = ["finding", "positives", "last", "best"]
+        if self._intervals:
+            names.append("interval")
+        if not (self._intervals and self._is_narrow):
+            names.append("trend")
+        return names
+
+    def _add_columns(self) -> None:
+        mark = "v" if self._ascii_only else "▾"
+        labels = {"interval": "95 % val" if self._is_narrow else "95 % of best"}
+        for name in self._shown_columns():
+            label = labels.get(name, name) + (mark if name == self.sort_by else "")
+            self.add_column(Text(label, justify="left" if name == "finding" else "right"), key=name)
 
     def _ordered(self, view: RunView) -> list[str]:
         names = list(view.findings)
         if self.sort_by == "recipe":
             return names
+        if self.sort_by == "finding":
+            return sorted(names)
         return sorted(names, key=lambda name: self._sort_value(view, name), reverse=True)
 
     def _sort_value(self, view: RunView, name: str) -> float:
         if self.sort_by == "positives":
             return view.dataset.positives["val"].get(name, 0) if view.dataset else 0
+        if self.sort_by == "interval":
+            return self._intervals.get(name, (-1.0, 0.0))[0]
+        if self.sort_by == "trend":
+            known = [value for value in view.trend(name) if not math.isnan(value)]
+            return known[-1] - known[0] if known else -2.0
         done = view.last if self.sort_by == "last" else view.best
         value = done.auroc.get(name) if done else None
         return -1.0 if value is None else value
@@ -100,10 +131,17 @@ class AurocTable(DataTable[Text]):
     def _row(
         self, name: str, positives: str, last: float | None, best: float | None, trend: list[float]
     ) -> list[Text]:
-        width = _NARROW_TREND_WIDTH if self.size.width < _NARROW_COLUMNS else _TREND_WIDTH
-        shown = sparkline(trend, width, ascii_only=self._ascii_only)
-        cells = (positives, _number(last), _number(best), shown)
-        return [Text(name), *(Text(cell, justify="right") for cell in cells)]
+        width = _NARROW_TREND_WIDTH if self._is_narrow else _TREND_WIDTH
+        bounds = self._intervals.get(name)
+        cells = {
+            "positives": positives,
+            "last": _number(last),
+            "best": _number(best),
+            "interval": "–" if bounds is None else f"{bounds[0]:.3f}–{bounds[1]:.3f}",
+            "trend": sparkline(trend, width, ascii_only=self._ascii_only),
+        }
+        shown = [Text(cells[column], justify="right") for column in self._shown_columns()[1:]]
+        return [Text(name), *shown]
 
 
 def _number(value: float | None) -> str:

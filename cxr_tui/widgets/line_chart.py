@@ -1,7 +1,8 @@
-"""A line chart drawn by plotext: the only place that knows it."""
+"""A line chart: axes by plotext (the only place that knows it), lines by our raster."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +12,11 @@ from rich.text import Text
 from textual.app import RenderResult
 from textual.widget import Widget
 
-_MARKERS = {False: "braille", True: "*"}
+from cxr_tui.widgets.chart_raster import Raster, joined
+from cxr_tui.widgets.chart_scale import Scale, scale_over, tick_labels
+
+_STYLES = {"blue": "color(4)", "orange": "color(3)", "gray": "#8a8a8a"}
+_ASCII_AXES = str.maketrans("┌┐└┘─│┤├┬┴┼", "++++-|+++++")
 
 
 @dataclass(frozen=True)
@@ -77,8 +82,101 @@ def draw(chart: Chart | None, width: int, height: int, *, ascii_only: bool = Fal
         return Text(chart.empty if chart else "")
     lines = [(line, *_bounded(line, width, log_scale=chart.log_scale)) for line in chart.lines]
     lines = [entry for entry in lines if entry[1]]
-    if not lines:
+    across, up = scales(chart)
+    if not lines or across is None or up is None:
         return Text(f"\n  {chart.empty}", style="dim")
+    axes = _axes(chart, across, up, width, height)
+    left = max(axes[0].find("┤"), axes[0].find("│")) + 1
+    rows = next(row for row, line in enumerate(axes) if "└" in line)
+    cells = _Cells(width - left, rows)
+    for line, xs, ys in lines:
+        for run in _unbroken(xs, ys):
+            points = [(across.share(x), up.share(y)) for x, y in run]
+            is_dots = line.dots or len(points) == 1
+            cells.add(points, line.colour, _sign_of(line, is_dots, ascii_only), ascii_only)
+    if chart.level is not None and (chart.level > 0 or not chart.log_scale):
+        cells.add_level(up.share(chart.level), chart.level_label, "-" if ascii_only else "┄")
+    text = Text(no_wrap=True, end="")
+    for row, axis in enumerate(axes[:height]):
+        text.append("\n" if row else "").append(
+            _plain_axis(axis[:left] if row < rows else axis, ascii_only=ascii_only)
+        )
+        if row < rows:
+            cells.append_row(text, row)
+    return text
+
+
+def scales(chart: Chart) -> tuple[Scale | None, Scale | None]:
+    """The axes: across, over all points or the limits given; up, with room for the level."""
+    xs = chart.x_limits or [x for line in chart.lines for x in line.xs]
+    if chart.y_limits is not None:
+        return scale_over(xs), Scale(*chart.y_limits)
+    ys = [y for line in chart.lines for y in line.ys]
+    known = scale_over(ys, log=chart.log_scale)
+    if known is None or chart.level is None:
+        return scale_over(xs), known
+    return scale_over(xs), scale_over([*ys, chart.level], log=chart.log_scale)
+
+
+def x_ticks(chart: Chart, across: Scale, most: int) -> list[float]:
+    """Numbers to write under the chart."""
+    if chart.whole_x:
+        return [float(tick) for tick in _whole_ticks(across.low, across.high, most=most)]
+    return across.ticks(most)
+
+
+def _sign_of(line: Line, is_dots: bool, ascii_only: bool) -> str:
+    """The sign of each point; empty where they are joined."""
+    if is_dots:
+        return "x" if ascii_only else "•"
+    return line.marker or ""
+
+
+class _Cells:
+    """Signs and colours of the chart's inside."""
+
+    def __init__(self, columns: int, rows: int) -> None:
+        self._columns, self._rows = columns, rows
+        self._signs: dict[tuple[int, int], tuple[str, str]] = {}
+
+    def add(
+        self, points: list[tuple[float, float]], colour: str, sign: str, ascii_only: bool
+    ) -> None:
+        """Points, in shares, as single signs or joined by dots (or by a sign in every cell)."""
+        joins = sign not in ("x", "•")
+        if joins:
+            raster = Raster(self._columns, self._rows, braille=not (ascii_only or sign))
+            raster.draw(points)
+            places = list(raster.signs())
+        else:
+            places = [self._place(point, sign) for point in points]
+        for column, row, drawn in places:
+            shown = sign if joins and sign and not ascii_only else drawn
+            below = self._signs.get((row, column), (" ", ""))[0]
+            self._signs[row, column] = (joined(below, shown), colour)
+
+    def add_level(self, share: float, label: str, sign: str) -> None:
+        """A dashed line behind what is there, its name at the right end."""
+        row = self._place((0.0, share), sign)[1]
+        for column in range(self._columns):
+            self._signs.setdefault((row, column), (sign, "gray"))
+        start = max(0, self._columns - len(label))
+        for offset, letter in enumerate(label[: self._columns]):
+            self._signs[row, start + offset] = (letter, "gray")
+
+    def append_row(self, text: Text, row: int) -> None:
+        """One line of the inside."""
+        signs = [self._signs.get((row, column), (" ", "")) for column in range(self._columns)]
+        for colour, run in itertools.groupby(signs, key=lambda sign: sign[1]):
+            text.append("".join(sign for sign, _ in run), style=_STYLES.get(colour, colour))
+
+    def _place(self, point: tuple[float, float], sign: str) -> tuple[int, int, str]:
+        x, y = point
+        return round(x * (self._columns - 1)), round((1 - y) * (self._rows - 1)), sign
+
+
+def _axes(chart: Chart, across: Scale, up: Scale, width: int, height: int) -> list[str]:
+    """The axes and their numbers, by plotext, with nothing between them."""
     figure = _figure_class()
     figure._limit_size(False, False)  # it would take the size of our own terminal otherwise
     figure.plot_size(width, height)
@@ -86,45 +184,15 @@ def draw(chart: Chart | None, width: int, height: int, *, ascii_only: bool = Fal
     figure.frame(False)
     figure.xaxes(True, False)
     figure.yaxes(True, False)
-    if chart.log_scale:
-        figure.yscale("log")
-    if chart.y_limits is not None:
-        figure.ylim(*chart.y_limits)
-    if chart.y_ticks:
-        figure.yticks(list(chart.y_ticks))
-    if chart.x_limits is not None:
-        figure.xlim(*chart.x_limits)
-        if chart.whole_x:
-            figure.xticks(_whole_ticks(*chart.x_limits, most=max(2, width // 10)))
-    _draw_level(figure, chart, lines, ascii_only=ascii_only)
-    for line, xs, ys in lines:
-        marker = line.marker or _MARKERS[ascii_only]
-        for run_xs, run_ys in _unbroken(xs, ys):
-            if line.dots or len(run_xs) == 1:
-                figure.scatter(run_xs, run_ys, marker="x" if ascii_only else "•", color=line.colour)
-            else:
-                figure.plot(run_xs, run_ys, marker=marker, color=line.colour)
-    text = Text.from_ansi(figure.build(), no_wrap=True)
-    text.rstrip()
-    return _plain_axes(text, ascii_only=ascii_only)
-
-
-def _draw_level(
-    figure: object,
-    chart: Chart,
-    lines: Sequence[tuple[Line, list[float], list[float]]],
-    *,
-    ascii_only: bool,
-) -> None:
-    if chart.level is None:
-        return
-    first = min(xs[0] for _, xs, _ in lines)
-    last = max(xs[-1] for _, xs, _ in lines)
-    marker = "-" if ascii_only else "┄"
-    figure.plot([first, max(last, first + 1)], [chart.level] * 2, marker=marker, color="gray")  # type: ignore[attr-defined]
-    figure.text(  # type: ignore[attr-defined]
-        chart.level_label, x=max(last, first + 1), y=chart.level, alignment="right", color="gray"
-    )
+    # plotext's own logarithmic scale chooses numbers such as 0.067; the places are ours instead.
+    figure.ylim(up.place(up.low), up.place(up.high))
+    y_ticks = list(chart.y_ticks) or up.ticks(max(3, height // 2 if up.log else height // 3))
+    figure.yticks([up.place(tick) for tick in y_ticks], tick_labels(y_ticks))
+    figure.xlim(across.low, across.high)
+    ticks = x_ticks(chart, across, max(2, width // 10))
+    figure.xticks(ticks, tick_labels(ticks))
+    figure.scatter([across.low], [up.place(up.low)], marker=" ")
+    return [line.plain for line in Text.from_ansi(figure.build(), no_wrap=True).split("\n")]
 
 
 def _whole_ticks(low: float, high: float, *, most: int) -> list[int]:
@@ -161,24 +229,20 @@ def _bounded(line: Line, width: int, *, log_scale: bool) -> tuple[list[float], l
     return kept_xs, kept_ys
 
 
-def _unbroken(xs: list[float], ys: list[float]) -> list[tuple[list[float], list[float]]]:
-    """The runs between values that are not finite: plotext would draw across them."""
-    runs: list[tuple[list[float], list[float]]] = []
+def _unbroken(xs: list[float], ys: list[float]) -> list[list[tuple[float, float]]]:
+    """The runs of points between values that are not finite."""
+    runs: list[list[tuple[float, float]]] = []
     fresh = True
     for x, y in zip(xs, ys, strict=True):
         if not math.isfinite(y):
             fresh = True
             continue
         if fresh:
-            runs.append(([], []))
+            runs.append([])
             fresh = False
-        runs[-1][0].append(x)
-        runs[-1][1].append(y)
+        runs[-1].append((x, y))
     return runs
 
 
-def _plain_axes(text: Text, *, ascii_only: bool) -> Text:
-    if not ascii_only:
-        return text
-    table = str.maketrans("┌┐└┘─│┤├┬┴┼", "+++++|+++++"[:11])
-    return Text(text.plain.translate(table), no_wrap=True)
+def _plain_axis(axis: str, *, ascii_only: bool) -> str:
+    return axis.translate(_ASCII_AXES) if ascii_only else axis

@@ -1,0 +1,81 @@
+"""The console from its start to the last line: the terminal, the app, the run that goes on."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from core.requests import Request
+from cxr_tui.app import ConsoleApp
+from cxr_tui.desk import Desk
+from cxr_tui.keymap import read_keymap
+from cxr_tui.plain import visible
+from cxr_tui.stray_output import StrayOutput, driver_on
+
+if TYPE_CHECKING:
+    from cxr_tui.open_session import OpenSession
+
+
+def run_console(
+    sessions: Path, cache: Path, device: str, *, ascii_only: bool, attach: str | None
+) -> int:
+    """The console until it is left; a run that goes on is waited for.
+
+    Raises:
+        UsageError: the user's keys can't be used as they are.
+        Exception: whatever ended the console, after the terminal was restored.
+    """
+    keymap = read_keymap()
+    desk = Desk(sessions, cache, device)
+    with StrayOutput(lambda: desk.running.session.log if desk.running else None) as stray:
+        app = ConsoleApp(
+            desk,
+            ascii_only=ascii_only,
+            attach=attach,
+            driver_class=driver_on(stray.terminal),
+            on_print=stray.print,
+        )
+        app.set_keymap(keymap)
+        code = app.run() or 0
+        if app.line_was_lost:
+            stray.forget_terminal()
+        if desk.running is not None:
+            _wait(desk.running, stray.terminal, says_so=not app.line_was_lost)
+    if app.defect is not None:
+        raise app.defect
+    return code
+
+
+def _wait(running: OpenSession, terminal: TextIO, *, says_so: bool) -> None:
+    """Wait for the end of a run that was on when the console was left, and tell how to go on.
+
+    It was asked to stop, or goes on since the line was lost.
+    """
+    # The loop's own handlers went with the app. Shells send SIGHUP a second time.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: running.stop())
+
+    def say(text: str) -> None:
+        if says_so:
+            terminal.write(visible(text) + "\n")
+            terminal.flush()
+
+    if running.is_ours:  # else it ended while the screen was put away
+        how = "without a checkpoint" if running.is_abandoned else "with a checkpoint"
+        say(f"{running.name}: stopping after this step, {how}")
+    try:
+        running.wait()
+    except KeyboardInterrupt:
+        running.ask(Request.ABANDON)
+        running.wait()
+    running.take_events()
+    say(_last_line(running))
+
+
+def _last_line(running: OpenSession) -> str:
+    if running.view.state == "finished":
+        return f"{running.name} finished"
+    step = running.view.kept[1] if running.view.kept else 0
+    why = f"{visible(running.error)}\n" if running.error else ""
+    return f"{why}go on from step {step:,} with: cxr-tui --resume {running.session.path}"

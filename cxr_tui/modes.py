@@ -1,0 +1,43 @@
+"""The console's screens by mode; all but the first are loaded when they are first shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from textual.screen import Screen
+
+from cxr_tui.screens.sessions import SessionsScreen
+
+
+def _data() -> Screen[Any]:
+    from cxr_tui.screens.data import DataScreen
+
+    return DataScreen()
+
+
+def _recipe() -> Screen[Any]:
+    from cxr_tui.screens.recipe import RecipeScreen
+
+    return RecipeScreen()
+
+
+def _training() -> Screen[Any]:
+    from cxr_tui.screens.training import TrainingScreen
+
+    return TrainingScreen()
+
+
+def _results() -> Screen[Any]:
+    from cxr_tui.screens.results import ResultsScreen
+
+    return ResultsScreen()
+
+
+MODES: dict[str, Callable[[], Screen[Any]]] = {
+    "sessions": SessionsScreen,
+    "data": _data,
+    "recipe": _recipe,
+    "training": _training,
+    "results": _results,
+}

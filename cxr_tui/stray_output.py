@@ -1,0 +1,158 @@
+"""What libraries print while the console is up: into a log, never onto the screen.
+
+Python's prints and warnings, and what C code and child processes write to the descriptors 1
+and 2, go into a pipe; a thread writes them to a file line by line. The console draws on a
+descriptor of its own.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TextIO
+
+import platformdirs
+
+from cxr_tui.plain import visible
+
+if TYPE_CHECKING:
+    from textual.driver import Driver
+
+_CHUNK_BYTES = 65536
+_LONGEST_LINE = 8192
+_SECONDS_TO_END = 1.0
+
+
+class StrayOutput:
+    """While open, descriptors 1 and 2 end in a log; ``terminal`` is what they were.
+
+    ``session_log`` is asked at every line and answers None where no session runs.
+    """
+
+    def __init__(self, session_log: Callable[[], Path | None]) -> None:
+        self._session_log = session_log
+        self._before: dict[int, int] = {}
+        self._under_way = ""
+        self.terminal: TextIO
+
+    def __enter__(self) -> Self:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        screen = os.dup(2 if os.isatty(2) else 1)
+        # A character that the terminal's encoding lacks must stay one cell wide.
+        self.terminal = os.fdopen(screen, "w", encoding=sys.stderr.encoding, errors="replace")
+        reading, writing = os.pipe()
+        for descriptor in (1, 2):
+            self._before[descriptor] = os.dup(descriptor)
+            os.dup2(writing, descriptor)
+        os.close(writing)
+        # A daemon: a child that outlives us may hold the pipe open.
+        self._thread = threading.Thread(
+            target=self._read, args=(reading,), name="stray-output", daemon=True
+        )
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for stream in (sys.stdout, sys.stderr, self.terminal):
+            with contextlib.suppress(OSError):
+                stream.flush()
+        for descriptor, before in self._before.items():
+            os.dup2(before, descriptor)
+            os.close(before)
+        self._thread.join(_SECONDS_TO_END)
+        with contextlib.suppress(OSError):
+            self.terminal.close()
+
+    def print(self, text: str) -> None:
+        """Take what Python code prints, from any thread."""
+        with contextlib.suppress(OSError):
+            os.write(2, text.encode(errors="backslashreplace"))
+
+    def forget_terminal(self) -> None:
+        """The terminal is gone: what would still be read from it or written there is dropped."""
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, self.terminal.fileno(), *self._before.values()):
+            os.dup2(nowhere, descriptor)
+        os.close(nowhere)
+
+    def _read(self, pipe: int) -> None:
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace")
+        while chunk := os.read(pipe, _CHUNK_BYTES):
+            self._take(decoder.decode(chunk))
+        self._take("\n")
+        os.close(pipe)
+
+    def _take(self, text: str) -> None:
+        *lines, rest = (self._under_way + text).split("\n")
+        # A progress bar draws itself again and again after a carriage return: the last counts.
+        self._under_way = rest if len(rest) < _LONGEST_LINE else _last_drawn(rest)
+        if len(self._under_way) >= _LONGEST_LINE:
+            lines.append(self._under_way)
+            self._under_way = ""
+        self._write([line for line in map(_last_drawn, lines) if line.strip()])
+
+    def _write(self, lines: list[str]) -> None:
+        if not lines:
+            return
+        now = datetime.now().astimezone().isoformat(timespec="seconds")
+        text = "".join(f"{now}  {visible(line)}\n" for line in lines)
+        for path in (self._session_log(), console_log()):
+            # A folder that is gone, a full disk: the next place, or nowhere.
+            with contextlib.suppress(OSError):
+                if path is not None:
+                    _append(path, text)
+                    return
+
+
+def console_log() -> Path:
+    """Where stray output goes while no session runs."""
+    return platformdirs.user_log_path("cxr-tui") / "console.txt"
+
+
+def _append(path: Path, text: str) -> None:
+    if path == console_log():
+        path.parent.mkdir(parents=True, exist_ok=True)
+    # One write to the end of the file: the engine appends its own lines to a session's log.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    try:
+        os.write(descriptor, text.encode(errors="backslashreplace"))
+    finally:
+        os.close(descriptor)
+
+
+def _last_drawn(line: str) -> str:
+    return line.rstrip("\r").rpartition("\r")[2]
+
+
+def driver_on(terminal: TextIO) -> type[Driver]:
+    """A driver that draws on this terminal and asks it for its size, not descriptors 1 and 2."""
+    from textual.drivers.linux_driver import LinuxDriver
+
+    class TerminalDriver(LinuxDriver):
+        """Draws on a terminal that is neither stdout nor stderr."""
+
+        def __init__(self, *arguments: object, **settings: object) -> None:
+            super().__init__(*arguments, **settings)  # type: ignore[arg-type]
+            self._file: TextIO = terminal  # type: ignore[assignment]
+
+        def _get_terminal_size(self) -> tuple[int, int]:
+            try:
+                columns, rows = os.get_terminal_size(terminal.fileno())
+            except OSError:
+                return super()._get_terminal_size()
+            return columns or 80, rows or 24
+
+    return TerminalDriver

@@ -1,0 +1,83 @@
+"""From values to places along an axis, and the round numbers to write beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_ROUND = (1.0, 2.0, 2.5, 5.0, 10.0)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """An axis from ``low`` to ``high``, plain or logarithmic (then both are above 0)."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    def place(self, value: float) -> float:
+        """The value as the axis counts: its decimal logarithm on a logarithmic one."""
+        return math.log10(value) if self.log else value
+
+    def share(self, value: float) -> float:
+        """How far along the axis, 0..1; what lies outside is put at the end."""
+        low, high = self.place(self.low), self.place(self.high)
+        return min(1.0, max(0.0, (self.place(value) - low) / (high - low)))
+
+    def ticks(self, most: int) -> list[float]:
+        """At most so many round numbers within the axis."""
+        if self.log and self.high / self.low >= 5:
+            return _log_ticks(self.low, self.high, most)
+        return _round_ticks(self.low, self.high, most)
+
+
+def scale_over(values: Iterable[float], *, log: bool = False) -> Scale | None:
+    """An axis that holds every value that it can show; None where there is none."""
+    shown = [v for v in values if math.isfinite(v) and (v > 0 or not log)]
+    if not shown:
+        return None
+    low, high = min(shown), max(shown)
+    if low == high:
+        margin = abs(low) / 2 or 1.0
+        low, high = low - margin, high + margin
+    return Scale(low, high, log)
+
+
+def tick_labels(ticks: list[float]) -> list[str]:
+    """Each with as many decimals as tell them all apart."""
+    if not ticks:
+        return []
+    if max(map(abs, ticks)) < 0.001:
+        return [f"{tick:.3g}" for tick in ticks]
+    for decimals in range(8):
+        labels = [f"{tick:.{decimals}f}" for tick in ticks]
+        if all(
+            math.isclose(float(label), tick, rel_tol=1e-9, abs_tol=1e-12)
+            for label, tick in zip(labels, ticks, strict=True)
+        ):
+            return labels
+    return [f"{tick:.6g}" for tick in ticks]
+
+
+def _round_ticks(low: float, high: float, most: int) -> list[float]:
+    size = 10.0 ** math.floor(math.log10((high - low) / max(1, most)))
+    ticks: list[float] = []
+    for factor in _ROUND:
+        step = size * factor
+        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+        ticks = [number * step for number in range(first, last + 1)]
+        if len(ticks) <= most:
+            break
+    return ticks
+
+
+def _log_ticks(low: float, high: float, most: int) -> list[float]:
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for factors in ((1, 2, 5), (1,)):
+        ticks = [factor * 10.0**power for power in powers for factor in factors]
+        ticks = [tick for tick in ticks if low * 0.999 <= tick <= high * 1.001]
+        if len(ticks) <= most:
+            return ticks
+    return ticks[:: math.ceil(len(ticks) / most)]
