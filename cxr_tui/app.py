@@ -66,12 +66,13 @@ class ConsoleApp(App[int]):
         attach: str | None = None,
         driver_class: type[Driver] | None = None,
         on_print: Callable[[str], None] | None = None,
+        line_is_gone: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__(driver_class=driver_class)
         self.desk = desk
         self.ascii_only = ascii_only
         self._attach_to = attach
-        self._on_print = on_print
+        self._on_print, self._line_is_gone = on_print, line_is_gone
         self.line_was_lost = False
         self.defect: Exception | None = None
 
@@ -106,6 +107,9 @@ class ConsoleApp(App[int]):
     def _carry_news(self) -> None:
         if self.return_value is not None or self.defect is not None:
             return  # the console is being left; whoever called it tells how the run ends
+        if self._line_is_gone():
+            self._let_go()
+            return
         was_running = self.desk.running
         error = None
         changed = self.desk.poll()

@@ -35,6 +35,7 @@ def run_console(
             attach=attach,
             driver_class=driver_on(stray.terminal),
             on_print=stray.print,
+            line_is_gone=stray.line_is_gone,
         )
         app.set_keymap(keymap)
         code = app.run() or 0

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import io
 import os
+import select
 import sys
 import threading
 from collections.abc import Callable
@@ -30,6 +32,30 @@ _LONGEST_LINE = 8192
 _SECONDS_TO_END = 1.0
 
 
+class Screen(io.TextIOWrapper):
+    """The terminal to draw on. Once it can't be written any more, what is written is dropped.
+
+    Textual's own writing thread would die of the error, and the loop then wait for it for ever.
+    """
+
+    is_gone = False
+
+    def write(self, text: str) -> int:
+        """Write, or take note that nobody sees it."""
+        try:
+            return super().write(text)
+        except OSError:
+            self.is_gone = True
+            return len(text)
+
+    def flush(self) -> None:
+        """Flush, or take note that nobody sees it."""
+        try:
+            super().flush()
+        except OSError:
+            self.is_gone = True
+
+
 class StrayOutput:
     """While open, descriptors 1 and 2 end in a log; ``terminal`` is what they were.
 
@@ -40,14 +66,18 @@ class StrayOutput:
         self._session_log = session_log
         self._before: dict[int, int] = {}
         self._under_way = ""
-        self.terminal: TextIO
+        self.terminal: Screen
 
     def __enter__(self) -> Self:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         screen = os.dup(2 if os.isatty(2) else 1)
         # A character that the terminal's encoding lacks must stay one cell wide.
-        self.terminal = os.fdopen(screen, "w", encoding=sys.stderr.encoding, errors="replace")
+        self.terminal = Screen(
+            open(screen, "wb"),  # noqa: PTH123 - a descriptor, closed with its wrapper
+            encoding=sys.stderr.encoding,
+            errors="replace",
+        )
         reading, writing = os.pipe()
         for descriptor in (1, 2):
             self._before[descriptor] = os.dup(descriptor)
@@ -80,6 +110,14 @@ class StrayOutput:
         """Take what Python code prints, from any thread."""
         with contextlib.suppress(OSError):
             os.write(2, text.encode(errors="backslashreplace"))
+
+    def line_is_gone(self) -> bool:
+        """Whether nobody reads or types any more, however that came: SIGHUP isn't always sent."""
+        poll = select.poll()
+        poll.register(0, 0)
+        return self.terminal.is_gone or any(
+            state & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, state in poll.poll(0)
+        )
 
     def forget_terminal(self) -> None:
         """The terminal is gone: what would still be read from it or written there is dropped."""

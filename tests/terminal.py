@@ -47,6 +47,7 @@ class Terminal:
         rows: int = 24,
         folder: Path,
         environment: Mapping[str, str] | None = None,
+        is_told_of_hang_up: bool = True,
     ) -> None:
         self._emulator = _Emulator(columns, rows)
         self._stream = pyte.ByteStream(self._emulator)
@@ -62,7 +63,10 @@ class Terminal:
             stderr=self._slave,
             cwd=folder,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            # Only a controlling terminal sends SIGHUP when it goes.
+            preexec_fn=(lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+            if is_told_of_hang_up
+            else None,
             env=os.environ
             | {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
             | dict(environment or {}),

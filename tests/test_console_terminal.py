@@ -73,3 +73,10 @@ def test_when_the_line_drops_the_run_goes_on_to_its_end(tmp_path, cache_dir, pha
         assert terminal.process.wait(timeout=180) == 0
     events = (tmp_path / "sessions/mine/events.jsonl").read_text().splitlines()
     assert json.loads(events[-1])["event"] == "Finished"
+
+
+def test_a_terminal_that_goes_without_a_word_is_let_go_of(tmp_path, cache_dir):
+    with console(tmp_path, cache_dir, is_told_of_hang_up=False) as terminal:
+        terminal.shows("No sessions yet.")
+        terminal.hang_up()
+        assert terminal.process.wait(timeout=30) == 0
