@@ -24,6 +24,7 @@ _FREQUENT = (
     b'{"event": "ValidationProgress"',
 )
 _BYTES_A_STEP = 200
+_FEW_BYTES = 16 * 2**10
 
 
 @dataclass
@@ -35,7 +36,7 @@ class EventReader:
 
     def new_events(self) -> list[Event]:
         """Events written since; a line under way is left for the next time."""
-        return [event for chunk in self._chunks(None) for event in _parsed(chunk)]
+        return [event for chunk in self._chunks(None) for event in _parsed(chunk.split(b"\n"))]
 
     def thinned(self, max_steps: int = 20_000) -> Iterator[list[Event]]:
         """Everything up to now, chunk by chunk, with at most about ``max_steps`` steps.
@@ -62,8 +63,8 @@ class EventReader:
         except OSError:
             return 0
 
-    def _chunks(self, end: int | None) -> Iterator[list[bytes]]:
-        """Whole lines from the place on, moving it."""
+    def _chunks(self, end: int | None) -> Iterator[bytes]:
+        """Whole lines from the place on, moving it; the last line's end is left out."""
         try:
             stream = self.path.open("rb")
         except OSError:  # not begun, or not ours to read
@@ -77,7 +78,7 @@ class EventReader:
                     return
                 self.offset += newline + 1
                 stream.seek(self.offset)
-                yield chunk[:newline].split(b"\n")
+                yield chunk[:newline]
 
 
 class MilestoneReader(EventReader):
@@ -88,21 +89,42 @@ class MilestoneReader(EventReader):
         return [
             event
             for chunk in self._chunks(None)
-            for event in _parsed([line for line in chunk if not line.startswith(_FREQUENT)])
+            for event in _parsed(
+                [line for line in chunk.split(b"\n") if not line.startswith(_FREQUENT)]
+            )
         ]
 
 
-def _thin(lines: list[bytes], keep_every: int) -> list[bytes]:
+def _thin(chunk: bytes, keep_every: int) -> list[bytes]:
+    """About every so-manieth step, every other event, and the last line."""
     if keep_every == 1:
-        return lines
-    kept = [
-        line
-        for number, line in enumerate(lines)
-        if number % keep_every == 0 or not line.startswith(_STEP)
-    ]
-    if lines and kept[-1] is not lines[-1]:
-        kept.append(lines[-1])
+        return chunk.split(b"\n")
+    kept = list(_sampled(chunk, keep_every))
+    last = chunk[chunk.rfind(b"\n") + 1 :]
+    if kept[-1] != last:
+        kept.append(last)
     return kept
+
+
+def _sampled(chunk: bytes, keep_every: int) -> Iterator[bytes]:
+    """Steps are told from the rest by counting, far faster than by looking at each line."""
+    num_steps = chunk.count(b"\n" + _STEP) + chunk.startswith(_STEP)
+    if num_steps == chunk.count(b"\n") + 1:
+        start = 0
+        while start < len(chunk):
+            end = chunk.find(b"\n", start)
+            yield chunk[start : end if end >= 0 else len(chunk)]
+            after = chunk.find(b"\n", start + keep_every * _BYTES_A_STEP)
+            start = after + 1 if after >= 0 else len(chunk)
+        return
+    middle = chunk.find(b"\n", len(chunk) // 2)
+    if len(chunk) > _FEW_BYTES and middle >= 0:
+        yield from _sampled(chunk[:middle], keep_every)
+        yield from _sampled(chunk[middle + 1 :], keep_every)
+        return
+    for number, line in enumerate(chunk.split(b"\n")):
+        if number % keep_every == 0 or not line.startswith(_STEP):
+            yield line
 
 
 def _parsed(lines: list[bytes]) -> Iterator[Event]:
