@@ -52,19 +52,24 @@ class SessionCommands(Provider):
     """Each session of the folder, to be shown on the screen Training."""
 
     async def startup(self) -> None:
-        """Read the folder once, off the painting thread."""
-        self._names = await asyncio.to_thread(_session_names, self._console.desk.sessions)
+        """Read the folder once, off the painting thread.
+
+        Each key cancels the search before it, and with it whatever that search waits for: what is
+        read must not be among it.
+        """
+        read = asyncio.to_thread(_session_names, self._console.desk.sessions)
+        self._reading = asyncio.create_task(read)
 
     async def discover(self) -> Hits:
         """The newest few."""
-        for name in self._names[:_NEWEST]:
+        for name in (await asyncio.shield(self._reading))[:_NEWEST]:
             title = _title(name)
             yield DiscoveryHit(Content(title), lambda name=name: self._show(name), text=title)
 
     async def search(self, query: str) -> Hits:
         """Those whose names match."""
         matcher = self.matcher(query)
-        for name in self._names:
+        for name in await asyncio.shield(self._reading):
             title = _title(name)
             if (score := matcher.match(title)) > 0:
                 yield Hit(
