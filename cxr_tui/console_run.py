@@ -31,7 +31,7 @@ def run_console(
     with StrayOutput(lambda: desk.running.session.log if desk.running else None) as stray:
         app = ConsoleApp(
             desk,
-            ascii_only=ascii_only,
+            ascii_only=ascii_only or not stray.terminal.has_every_sign,
             attach=attach,
             driver_class=driver_on(stray.terminal),
             on_print=stray.print,

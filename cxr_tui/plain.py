@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import codecs
 import unicodedata
+
+CLOSEST = "cxr-tui-closest"
+"""For ``errors=``: what an encoding lacks becomes the closest ASCII, one sign for one."""
+
+_ASCII = {
+    "–": "-", "−": "-", "—": "-", "·": ".", "•": "*", "✓": "+", "✗": "x", "■": "#", "●": "*",
+    "○": "o", "▲": "!", "▸": ">", "▾": "v", "‖": "=", "→": ">", "←": "<", "×": "x", "─": "-",
+    "│": "|", "┄": "-", "━": "=", "╌": "-", "█": "#", "«": "<", "»": ">", "‹": "<", "›": ">",
+}  # fmt: skip
 
 
 def visible(text: str) -> str:
@@ -12,6 +22,27 @@ def visible(text: str) -> str:
     direction marks (which could reorder what is read) their code points.
     """
     return "".join(_shown(character) for character in text)
+
+
+def closest_ascii(text: str) -> str:
+    """The text in as many ASCII signs, each alike where there is one, else ``?``."""
+    return "".join(_ascii(character) for character in text)
+
+
+def _ascii(character: str) -> str:
+    if character.isascii():
+        return character
+    bare = unicodedata.normalize("NFKD", character)[0]  # é -> e
+    return _ASCII.get(character) or (bare if bare.isascii() else "?")
+
+
+def _closest(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return closest_ascii(error.object[error.start : error.end]), error.end
+
+
+codecs.register_error(CLOSEST, _closest)
 
 
 def _shown(character: str) -> str:

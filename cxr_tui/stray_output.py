@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Self, TextIO
 
 import platformdirs
 
+from cxr_tui import plain
 from cxr_tui.plain import visible
 
 if TYPE_CHECKING:
@@ -39,6 +40,11 @@ class Screen(io.TextIOWrapper):
     """
 
     is_gone = False
+
+    @property
+    def has_every_sign(self) -> bool:
+        """Whether its encoding has braille and blocks."""
+        return codecs.lookup(self.encoding).name.startswith(("utf", "gb18030"))
 
     def write(self, text: str) -> int:
         """Write, or take note that nobody sees it."""
@@ -76,7 +82,7 @@ class StrayOutput:
         self.terminal = Screen(
             open(screen, "wb"),  # noqa: PTH123 - a descriptor, closed with its wrapper
             encoding=sys.stderr.encoding,
-            errors="replace",
+            errors=plain.CLOSEST,
         )
         reading, writing = os.pipe()
         for descriptor in (1, 2):

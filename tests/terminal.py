@@ -77,6 +77,11 @@ class Terminal:
         """What stands on the screen, without blanks at the ends of lines."""
         return "\n".join(line.rstrip() for line in self._emulator.display)
 
+    @property
+    def written(self) -> bytes:
+        """Everything it has written."""
+        return bytes(self._written)
+
     def send(self, keys: str) -> None:
         """Press keys."""
         os.write(self._master, keys.encode())

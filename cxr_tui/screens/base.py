@@ -10,6 +10,7 @@ from textual.widget import Widget
 
 from cxr_tui.desk import Desk
 from cxr_tui.widgets.foot_line import FootLine
+from cxr_tui.widgets.too_small import TooSmall
 from cxr_tui.widgets.top_line import TopLine
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class ConsoleScreen(Screen[None]):
         yield TopLine(self.MODE)
         yield from self.compose_parts()
         yield FootLine()
+        yield TooSmall()
 
     def compose_parts(self) -> ComposeResult:
         """The screen's own parts."""

@@ -28,7 +28,10 @@ class Question(ModalScreen[str | None]):
     Question Static { width: auto; max-width: 70; }
     Question .title { text-style: bold; }
     Question .answers { margin-top: 1; }
+    Question.-narrow > Vertical { width: 100%; max-height: 100%; overflow-y: auto; }
+    Question.-narrow Static { width: 1fr; }
     """
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (80, "-normal")]  # noqa: RUF012 - Textual declares it so
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,backspace", "answer('')", "back", id="dialog.back", show=False)
     ]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from cxr_tui.plain import duration
-from cxr_tui.run_view import RunView
 from cxr_tui.screens.dialogs import Question
+
+if TYPE_CHECKING:  # the events of a run take a tenth of the time to the first paint
+    from cxr_tui.run_view import RunView
 
 
 def quit_question(name: str, view: RunView) -> Question:

@@ -30,7 +30,7 @@ class ThresholdDialog(ModalScreen[str | float | None]):
     CSS = """
     ThresholdDialog { align: center middle; }
     ThresholdDialog > Vertical {
-        width: 66; height: auto; max-height: 95%; padding: 0 2;
+        width: 66; max-width: 95%; height: auto; max-height: 95%; padding: 0 2;
         border: round $primary; background: $surface;
     }
     ThresholdDialog .title { text-style: bold; }

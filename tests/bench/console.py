@@ -78,6 +78,7 @@ def latency(folder: Path, *, quick: bool) -> dict[str, Any]:
     for (columns, rows), at_most in SIZES.items():
         name = made_session(folder, f"latency-{columns}x{rows}")
         screen = _console_that_trains(folder, name, columns, rows)
+        screen.until("epoch 2 of")  # before that the AUROC has no curve
         waits = []
         for press in range(30 if quick else 400):
             screen.rest(draw.uniform(0.05, 0.3))

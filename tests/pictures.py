@@ -1,0 +1,78 @@
+"""Pictures of the console's screens, for looking at them and for the README.
+
+    python tests/pictures.py FOLDER [--session DIR] [--size 80x24]… [--ascii] [--light]
+
+Writes an SVG a screen and size; each is the app's own export, drawn from a real session (the
+newest demo unless another is named). ``rsvg-convert`` or any browser makes a PNG of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parent))
+
+import platformdirs
+from console import plain, press, until
+from textual.pilot import Pilot
+
+from cxr_tui.app import ConsoleApp
+from cxr_tui.desk import Desk
+
+SIZES = ("80x24", "120x40", "200x60")
+Settled = Callable[[Pilot[Any]], Awaitable[None]]
+
+# What has to stand on a screen before its picture is taken, and the keys that bring it there.
+SCREENS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "sessions": ("1", "sessions,", ()),
+    "data": ("2", "patient", ()),
+    "recipe": ("3", "steps an epoch", ()),
+    "training": ("4", "Cardiomegaly", ()),
+    "training-auroc": ("4", "chance", (".",)),
+    "results": ("5", "sensitivity", ()),
+    "keys": ("4", "Keys of", ("?",)),
+}
+
+
+async def take(folder: Path, session: Path, size: str, *, ascii_only: bool, light: bool) -> None:
+    """A picture of every screen at one size."""
+    columns, _, rows = size.partition("x")
+    cache = Path(platformdirs.user_cache_dir("cxr-tui"))
+    desk = Desk(session.parent, cache, device="cpu")
+    app = ConsoleApp(desk, ascii_only=ascii_only, attach=session.name)
+    async with app.run_test(size=(int(columns), int(rows))) as pilot:
+        if light:
+            app.theme = "light-box"
+        await until(pilot, lambda: app.current_mode == "training", "the session")
+        for name, (digit, words, keys) in SCREENS.items():
+            await press(pilot, digit, *keys)
+            await until(pilot, lambda words=words: words in plain(app), f"{name}: {words!r}")
+            await asyncio.sleep(1.0)  # what comes from threads: no more than a picture waits for it
+            (folder / f"{name}-{size}.svg").write_text(app.export_screenshot(simplify=True))
+            if name == "keys":
+                await press(pilot, "escape")
+
+
+def main() -> None:
+    """Take them all."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--session", type=Path)
+    parser.add_argument("--size", action="append")
+    parser.add_argument("--ascii", action="store_true")
+    parser.add_argument("--light", action="store_true")
+    given = parser.parse_args()
+    session = given.session or sorted(Path("sessions").glob("*-demo*"))[-1]
+    given.folder.mkdir(parents=True, exist_ok=True)
+    for size in given.size or SIZES:
+        asyncio.run(take(given.folder, session, size, ascii_only=given.ascii, light=given.light))
+
+
+if __name__ == "__main__":
+    main()
