@@ -7,6 +7,7 @@ asks for them at its next step.
 from __future__ import annotations
 
 import collections
+import gc
 import threading
 from pathlib import Path
 
@@ -71,6 +72,9 @@ class Runner:
         try:
             from core.run import Machine, run  # seconds: torch is loaded here, off the screen
 
+            # A full collection walks over every object that torch brought, 200 ms in which no key
+            # is answered; frozen ones are passed over, and these live as long as we do.
+            gc.freeze()
             machine = Machine(self._device, self._cache)
             run(self.session, self._events.append, self._next_request, machine)
         except CxrError as error:

@@ -152,7 +152,7 @@ class TrainingScreen(ValIntervalsScreen):
         notice = Text()
         if _share_read(shown) is None:  # what is read so far is not how it stands
             notice = training_text.notice(shown.name, shown.session.path, view, around)
-        self.query_one("#head", Static).update(head)
+        self.query_one("#head", Static).update(head, layout=False)
         self.query_one("#foot", Static).update(foot, layout=False)
         self._replace("#notice", notice)
         self._replace("#device", Text(around.device))

@@ -48,7 +48,8 @@ class TitledChart(Vertical):
         width = self.size.width
         fitting = [title for title in self._titles if len(title) <= width]
         title = fitting[0] if fitting else self._titles[-1]
-        self.query_one(Static).update(Text(title, no_wrap=True, overflow="ellipsis"))
+        text = Text(title, no_wrap=True, overflow="ellipsis")
+        self.query_one(Static).update(text, layout=False)
 
 
 def roc_chart(curves: FindingCurves | None, point: OperatingPoint | None, waiting: str) -> Chart:
