@@ -19,6 +19,7 @@ from cxr_tui.plain import visible
 COMMANDS = {
     "audit": "what to know before training",
     "evaluate": "figures of a session, or of anybody's predictions",
+    "cam": "where the network looks: maps, overlays, and how they meet boxes",
     "sessions": "the sessions here, newest first",
     "phantom": "write a synthetic data set in NIH's format",
     "doctor": "what this machine offers",

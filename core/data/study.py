@@ -19,6 +19,7 @@ from core.data.index import StudyIndex, build_index
 from core.data.sources import DataSources, locate_sources
 from core.data.split import Split, make_split, refuse_shared_patients
 from core.data.subset import draw_subset
+from core.data.text_file import count_of
 from core.errors import DataError
 from core.recipe import PhantomSettings, Recipe
 from core.store.files import write_whole
@@ -117,11 +118,14 @@ def prepare_study(
     *,
     labels_only: bool = False,
     recorded_split: Path | None = None,
+    without_gone: bool = False,
     progress: StageProgress | None = None,
 ) -> Study:
     """Tables and images -> index -> split -> subset.
 
     ``recorded_split`` is the split.csv of a session that goes on; nothing is drawn anew then.
+    With ``without_gone`` its images that aren't there any more are left out: who only looks back
+    can do without them, who trains can't.
     ``progress`` is told (stage, done, total or None) a few times a second.
 
     Raises:
@@ -153,7 +157,7 @@ def prepare_study(
         progress=lambda done: told("looking for images", done, None),
     )
     if recorded_split is not None:
-        drawn = read_split(recorded_split, index, recipe)
+        drawn = read_split(recorded_split, index, recipe, without_gone=without_gone)
         return Study(recipe, sources, index, drawn, drawn)
     split = make_split(index, recipe.split, sources)
     refuse_shared_patients(index, split)
@@ -186,17 +190,25 @@ def write_split(path: Path, study: Study) -> None:
     write_whole(path, text.getvalue().encode())
 
 
-def read_split(path: Path, index: StudyIndex, recipe: Recipe) -> Split:
+def read_split(
+    path: Path, index: StudyIndex, recipe: Recipe, *, without_gone: bool = False
+) -> Split:
     """The split that a session recorded, on the same images.
+
+    With ``without_gone``, images that are not there any more are left out and counted.
 
     Raises:
         DataError: the file is damaged, or names an image that is not there any more.
     """
+    gone: list[str] = []
     row_of = {name: row for row, name in enumerate(index.images)}
     rows: dict[str, list[int]] = {part: [] for part in PARTS}
     with path.open(encoding="utf-8", errors="replace", newline="") as stream:
         for number, entry in enumerate(csv.DictReader(stream), start=2):
             name, part = entry.get("Image Index"), entry.get("split")
+            if without_gone and name in index.absent and part in rows:
+                gone.append(name)
+                continue
             if name not in row_of or part not in rows:
                 raise DataError(
                     f"image {name!r} in part {part!r} is not in the data set",
@@ -206,7 +218,7 @@ def read_split(path: Path, index: StudyIndex, recipe: Recipe) -> Split:
                 )
             rows[part].append(row_of[name])
     empty = [part for part, numbers in rows.items() if not numbers]
-    if empty:
+    if empty and not without_gone:
         raise DataError(
             f"names no image of {', '.join(empty)}",
             where=path,
@@ -214,7 +226,8 @@ def read_split(path: Path, index: StudyIndex, recipe: Recipe) -> Split:
             remedy="Bring the old file back, or start a new session.",
         )
     arrays = {part: np.asarray(sorted(numbers), dtype=np.int64) for part, numbers in rows.items()}
-    split = Split(rows=arrays, by=recipe.split.by, seed=recipe.split.seed)
+    counts = (count_of("image of the split that is gone", gone),) if gone else ()
+    split = Split(rows=arrays, by=recipe.split.by, seed=recipe.split.seed, counts=counts)
     refuse_shared_patients(index, split)
     return split
 

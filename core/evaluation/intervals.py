@@ -125,6 +125,36 @@ def patient_bootstrap(
     )
 
 
+def mean_intervals(
+    values_NV: NDArray[np.float64],
+    patients_N: NDArray[Any],
+    *,
+    draws: int = 1000,
+    seed: int = 0,
+) -> list[Interval | None]:
+    """Intervals of the mean of each of V values over N images, by drawing patients.
+
+    NaN values are left out. None where no interval can count patients: fewer than two patients
+    with a value, or no draws.
+    """
+    codes_N, num_patients = patient_codes(patients_N)
+    known_NV = np.isfinite(values_NV)
+    sums_PV = np.zeros((num_patients, values_NV.shape[1]))
+    counts_PV = np.zeros_like(sums_PV)
+    np.add.at(sums_PV, codes_N, np.where(known_NV, values_NV, 0.0))
+    np.add.at(counts_PV, codes_N, known_NV.astype(np.float64))
+    means = [np.empty((0, values_NV.shape[1]))]
+    for weights_PB in _patient_draws(num_patients, draws, seed):
+        with np.errstate(invalid="ignore", divide="ignore"):
+            means.append((weights_PB.T @ sums_PV) / (weights_PB.T @ counts_PV))
+    means_BV = np.concatenate(means)
+    few_V = (counts_PV > 0).sum(axis=0) < _LEAST_PATIENTS
+    return [
+        _percentiles(column_B, "few" if few else None)
+        for column_B, few in zip(means_BV.T, few_V, strict=True)
+    ]
+
+
 def patient_codes(patients_N: NDArray[Any]) -> tuple[NDArray[np.intp], int]:
     """Patients numbered 0 … P-1 in the order of their numbers, and P."""
     patients_P, codes_N = np.unique(patients_N, return_inverse=True)

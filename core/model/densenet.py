@@ -64,6 +64,15 @@ class ChestDenseNet(nn.Module):
         Raises:
             ValueError: the pixels are not one grey channel of floating point.
         """
+        maps_BCHW: Tensor = self.cam_layer(self.before_cam_layer(pixels_B1HW))
+        return maps_BCHW
+
+    def before_cam_layer(self, pixels_B1HW: Tensor) -> Tensor:
+        """What goes into ``cam_layer``: the same maps, not rectified yet.
+
+        Raises:
+            ValueError: the pixels are not one grey channel of floating point.
+        """
         if pixels_B1HW.ndim != 4 or pixels_B1HW.shape[1] != 1:
             raise ValueError(f"pixels must have shape (B, 1, H, W), got {tuple(pixels_B1HW.shape)}")
         if not pixels_B1HW.is_floating_point():
@@ -71,8 +80,8 @@ class ChestDenseNet(nn.Module):
         spec = self.input_spec
         values_B1HW = spec.low + pixels_B1HW * (spec.high - spec.low)
         expected_BCHW = (values_B1HW - self.mean_1C11) / self.std_1C11
-        maps_BCHW: Tensor = self.cam_layer(self.features(expected_BCHW))
-        return maps_BCHW
+        features_BCHW: Tensor = self.features(expected_BCHW)
+        return features_BCHW
 
     def classify(self, maps_BCHW: Tensor) -> Tensor:
         """Maps -> logits (B, F), in float32 under autocast too.

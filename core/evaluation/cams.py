@@ -1,0 +1,166 @@
+"""``cam`` from end to end: draw images, make their maps and files, measure all boxed ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.errors import DataError, UsageError
+from core.evaluation.cam_files import (
+    file_name,
+    save_contact_sheet,
+    save_overlay,
+    table_row,
+    write_table,
+)
+from core.evaluation.candidates import Candidate, boxed, draw, known_finding
+from core.evaluation.cover_drops import CoverDrop, cover_drops
+from core.evaluation.found_maps import FoundMap, maps_of, readable
+from core.evaluation.gradcam import METHODS, Method
+from core.evaluation.localization_report import localization_report
+from core.evaluation.map_source import MapSource
+
+Progress = Callable[[str, int, int], None]
+SHEET_NAME, TABLE_NAME = "contact-sheet.png", "cams.csv"
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnCams:
+    """What was drawn and saved.
+
+    Attributes:
+        shown: the maps, in the order of their files.
+        files: a PNG each.
+        sheet: all of them on one picture.
+        table: cams.csv.
+        warnings: images that could not be read, and the like.
+    """
+
+    shown: tuple[FoundMap, ...]
+    files: tuple[Path, ...]
+    sheet: Path
+    table: Path
+    warnings: tuple[str, ...]
+
+    @property
+    def num_boxed(self) -> int:
+        """How many of them have a box to compare with."""
+        return sum(len(found.boxes_K4) > 0 for found in self.shown)
+
+
+def method_named(name: str) -> Method:
+    """A method by its name.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    for method in METHODS:
+        if method == name:
+            return method
+    raise UsageError(
+        f"unknown method {name!r}", where="--method", remedy=f"There are: {', '.join(METHODS)}."
+    )
+
+
+def chosen_candidates(
+    source: MapSource, finding: str | None, count: int, seed: int
+) -> list[Candidate]:
+    """So many images of one finding, or, without one, of each finding in turn that has boxes.
+
+    Raises:
+        UsageError: an unknown finding.
+        DataError: there is no image to draw.
+    """
+    if finding is not None:
+        drawn = draw(source, known_finding(source, finding), count, seed)
+    else:
+        names = source.model.findings
+        with_boxes = [name for name in names if boxed(source, name)] or list(names)
+        each = [draw(source, name, count, seed) for name in with_boxes]
+        in_turn = [group[place] for place in range(count) for group in each if place < len(group)]
+        drawn = sorted(in_turn[:count], key=lambda one: with_boxes.index(one.finding))
+    if not drawn:
+        what = finding or "any finding"
+        raise DataError(
+            f"the test part has no image of {what} to draw: none with a box, none positive",
+            where=source.session.path / "predictions" / "test.csv",
+            remedy="Let the run score its test part, or name another finding.",
+        )
+    return drawn
+
+
+def draw_cams(
+    source: MapSource,
+    candidates: Sequence[Candidate],
+    method: Method,
+    *,
+    progress: Progress = lambda *_: None,
+) -> DrawnCams:
+    """Maps of the candidates, saved under the session's ``cams/``.
+
+    Raises:
+        DataError: none of the images can be read any more.
+        OSError: the folder can't be written to, or the disk is full.
+    """
+    cache = source.cache([candidate.image for candidate in candidates])
+    kept, unreadable = readable(candidates, cache)
+    warnings = [f"{image} can't be read: {reason}" for image, reason in unreadable.items()]
+    shown: list[FoundMap] = []
+    for batch in maps_of(source, cache, kept, method):
+        shown += batch
+        progress("maps", len(shown), len(kept))
+    folder = source.session.path / "cams"
+    files: list[Path] = []
+    saved: list[FoundMap] = []
+    for rank, found in enumerate(shown, start=1):
+        try:
+            files.append(save_overlay(source, found, folder, rank=rank))
+            saved.append(found)
+        except DataError as error:  # in the cache, but gone from the disk since
+            warnings.append(str(error))
+        progress("overlays", rank, len(shown))
+    if not saved:
+        raise DataError(
+            f"none of the {len(candidates)} images drawn can be read any more",
+            where=source.study.sources.images,
+            why="; ".join(warnings[:3]),
+            remedy="Bring the images back.",
+        )
+    sheet = save_contact_sheet(source, saved, folder / SHEET_NAME)
+    rows = [table_row(source, found, file.name) for found, file in zip(saved, files, strict=True)]
+    write_table(folder / TABLE_NAME, rows)
+    return DrawnCams(tuple(saved), tuple(files), sheet, folder / TABLE_NAME, tuple(warnings))
+
+
+def localize(
+    source: MapSource, method: Method, *, draws: int = 1000, progress: Progress = lambda *_: None
+) -> dict[str, Any]:
+    """All boxed images of the test part; kept as ``evaluation/localization.json`` and returned."""
+    candidates = [one for finding in source.model.findings for one in boxed(source, finding)]
+    found: list[FoundMap] = []
+    drops: list[CoverDrop] = []
+    unreadable: dict[str, str] = {}
+    if candidates:
+        cache = source.cache([candidate.image for candidate in candidates])
+        kept, unreadable = readable(candidates, cache)
+        for batch in maps_of(source, cache, kept, method):
+            found += batch
+            progress("boxed images", len(found), len(kept))
+        for covers in cover_drops(source, cache, found):
+            drops += covers
+            progress("covering boxes", len(drops), len(found))
+    report = localization_report(source, found, drops, unreadable, draws=draws)
+    source.session.write_json("evaluation/localization.json", report)
+    return report
+
+
+__all__ = [
+    "DrawnCams",
+    "chosen_candidates",
+    "draw_cams",
+    "file_name",
+    "localize",
+    "method_named",
+]

@@ -1,0 +1,161 @@
+"""The map of one finding on one image: where the network's evidence lies.
+
+All methods look at ``ChestDenseNet.cam_layer``, the very tensor that is pooled into the logit.
+There Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391) is CAM (Zhou et al. 2016, arXiv
+1512.04150) up to a positive factor, rectified: the gradient of a finding's logit with respect to
+each value of channel k is w_k / (cells), the same everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from core.model.densenet import ChestDenseNet
+from core.model.device import memory_errors_named
+
+Method = Literal["grad-cam", "grad-cam++", "layer-cam", "cam"]
+METHODS: tuple[Method, ...] = ("grad-cam", "grad-cam++", "layer-cam", "cam")
+
+_NO_EVIDENCE = 1e-6
+"""A map's peak below this share of what its channels add up to is rounding, not evidence."""
+
+
+@dataclass(frozen=True)
+class FindingMaps:
+    """B maps, each of one finding on one image.
+
+    Attributes:
+        maps_BMM: evidence for the finding in each cell of the last map, float32, 0 and above; all
+            zero where nothing speaks for it. Not normalised: each map has a scale of its own.
+        logits_B: the finding's logit, float32, in full precision.
+    """
+
+    maps_BMM: NDArray[np.float32]
+    logits_B: NDArray[np.float32]
+
+
+def finding_maps(
+    model: ChestDenseNet,
+    pixels_B1SS: Tensor,
+    findings: Sequence[str],
+    method: Method = "grad-cam",
+) -> FindingMaps:
+    """The maps of a batch, one finding an image; the network is left as it was.
+
+    Args:
+        model: in any mode; its running statistics are used and not changed.
+        pixels_B1SS: grey in 0 … 1, float32, on the model's device.
+        findings: B names, each of a finding that the network knows.
+        method: see ``METHODS``; ``cam`` is the weighted sum itself, rectified.
+
+    Raises:
+        ValueError: a finding that the network was not trained on, or as many findings as images
+            there are not.
+        RunFailedError: the device has too little memory.
+    """
+    if len(findings) != len(pixels_B1SS):
+        raise ValueError(f"{len(pixels_B1SS)} images, but {len(findings)} findings")
+    columns = [_column(model, finding) for finding in findings]
+    with _scoring(model), memory_errors_named():
+        if method == "cam":
+            with torch.no_grad():
+                maps_BCMM = model.feature_maps(pixels_B1SS)
+                logits_BF = model.classify(maps_BCMM)
+                signed_BMM = _weighted(model, maps_BCMM, columns)
+            found_BMM = signed_BMM.clamp(min=0)
+        else:
+            found_BMM, logits_BF, maps_BCMM = _by_torchcam(model, pixels_B1SS, columns, method)
+        found_BMM = found_BMM * _has_evidence(model, maps_BCMM, columns, found_BMM, method)
+    rows = torch.arange(len(columns), device=logits_BF.device)
+    chosen_B = logits_BF[rows, torch.tensor(columns, device=logits_BF.device)]
+    return FindingMaps(
+        found_BMM.detach().float().cpu().numpy(), chosen_B.detach().float().cpu().numpy()
+    )
+
+
+def finding_logits(
+    model: ChestDenseNet, pixels_B1SS: Tensor, findings: Sequence[str]
+) -> NDArray[np.float32]:
+    """The logit of each image's own finding, as the maps' passes have it, without a map; B values.
+
+    Raises:
+        RunFailedError: the device has too little memory.
+    """
+    with _scoring(model), memory_errors_named(), torch.inference_mode():
+        logits_BF = model(pixels_B1SS).float().cpu()
+    columns = [_column(model, finding) for finding in findings]
+    chosen_B: NDArray[np.float32] = logits_BF[torch.arange(len(columns)), columns].numpy()
+    return chosen_B
+
+
+def _column(model: ChestDenseNet, finding: str) -> int:
+    if finding not in model.findings:
+        raise ValueError(f"the network was not trained on {finding}: {', '.join(model.findings)}")
+    return model.findings.index(finding)
+
+
+def _by_torchcam(
+    model: ChestDenseNet, pixels_B1SS: Tensor, columns: list[int], method: Method
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Maps [B, M, M], logits [B, F] and the layer's maps; torchcam's hooks are gone afterwards."""
+    from torchcam.methods import GradCAM, GradCAMpp, LayerCAM  # brings matplotlib: when wanted
+
+    extractors: dict[str, Any] = {
+        "grad-cam": GradCAM,
+        "grad-cam++": GradCAMpp,
+        "layer-cam": LayerCAM,
+    }
+    with extractors[method](model, target_layer=model.cam_layer) as extractor:
+        # No gradient is needed below the layer: without its graph a batch takes a forward pass.
+        with torch.no_grad():
+            before_BCMM = model.before_cam_layer(pixels_B1SS)
+        with torch.enable_grad():
+            maps_BCMM = model.cam_layer(before_BCMM.requires_grad_())
+            logits_BF = model.classify(maps_BCMM)
+            (found_BMM,) = extractor(columns, logits_BF, normalized=False)
+    return found_BMM, logits_BF.detach(), maps_BCMM.detach()
+
+
+def _weighted(model: ChestDenseNet, maps_BCMM: Tensor, columns: list[int]) -> Tensor:
+    """CAM: the head's weights of each image's finding times the maps; their mean is the logit."""
+    weights_BC = model.classifier.weight[columns]
+    return torch.einsum("bc,bcij->bij", weights_BC, maps_BCMM.float())
+
+
+def _has_evidence(
+    model: ChestDenseNet,
+    maps_BCMM: Tensor,
+    columns: list[int],
+    found_BMM: Tensor,
+    method: Method,
+) -> Tensor:
+    """1 or 0 for each image [B, 1, 1]: whether the peak is more than rounding."""
+    with torch.no_grad():
+        weights_BC = model.classifier.weight[columns].abs()
+        whole_B = torch.einsum("bc,bcij->bij", weights_BC, maps_BCMM.float()).amax(dim=(1, 2))
+        if method != "cam":  # gradients of a mean: each cell has its share of the weight
+            whole_B = whole_B / maps_BCMM[0, 0].numel()
+        if method == "grad-cam++":  # its coefficients are gradients squared: another scale
+            whole_B = torch.zeros_like(whole_B)
+        peak_B = found_BMM.amax(dim=(1, 2))
+        return (peak_B > _NO_EVIDENCE * whole_B).float()[:, None, None]
+
+
+@contextmanager
+def _scoring(model: ChestDenseNet) -> Iterator[None]:
+    """The network in evaluation mode and fp32, as it was afterwards."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.autocast(device_type=model.mean_1C11.device.type, enabled=False):
+            yield
+    finally:
+        model.train(was_training)

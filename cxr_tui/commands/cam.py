@@ -1,0 +1,156 @@
+"""``cxr-tui cam SESSION``: where the network looks, as pictures and against boxes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.progress import Progress as Bar
+
+from core.evaluation.cams import DrawnCams, chosen_candidates, draw_cams, localize, method_named
+from core.evaluation.gradcam import METHODS
+from core.evaluation.localization import CONTROLS, MEAN_BOX, NEAR, OTHER_IMAGE, POINTING, RANDOM
+from core.evaluation.map_source import open_map_source
+from core.store.session import open_session
+from cxr_tui.arguments import add_places, cache_folder, common_parser
+from cxr_tui.output import print_json, print_table, stderr_console
+
+_CONTROL_HEADS = {RANDOM: "random", MEAN_BOX: "mean box", OTHER_IMAGE: "other map"}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command."""
+    arguments = _parser().parse_args(argv)
+    method = method_named(arguments.method)
+    session = open_session(arguments.session, arguments.sessions)
+    source = open_map_source(session, cache_folder(arguments.cache), arguments.device)
+    candidates = chosen_candidates(source, arguments.finding, arguments.count, arguments.seed)
+    with Bar(console=stderr_console(), transient=True, disable=not _is_watched()) as bar:
+        task = bar.add_task("maps", total=None)
+
+        def progress(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total)
+
+        drawn = draw_cams(source, candidates, method, progress=progress)
+        report = localize(source, method, progress=progress)
+    if arguments.json:
+        print_json(_as_json(drawn, report))
+    else:
+        _show(drawn, report)
+    return 0
+
+
+def _is_watched() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def _as_json(drawn: DrawnCams, report: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "cams": [
+            {
+                "image": found.candidate.image,
+                "finding": found.candidate.finding,
+                "probability": round(found.probability, 6),
+                "boxes": len(found.boxes_K4),
+                "hit": found.hit,
+                "evidence": found.has_evidence,
+                "seen_in_training": found.candidate.seen,
+                "file": str(file),
+            }
+            for found, file in zip(drawn.shown, drawn.files, strict=True)
+        ],
+        "with_boxes": drawn.num_boxed,
+        "contact_sheet": str(drawn.sheet),
+        "table": str(drawn.table),
+        "warnings": list(drawn.warnings),
+        "localization": dict(report),
+    }
+
+
+def _show(drawn: DrawnCams, report: Mapping[str, Any]) -> None:
+    rows = [
+        [
+            found.candidate.image,
+            found.candidate.finding,
+            f"{found.probability:.3f}",
+            _outcome(found.hit, found.has_evidence),
+            "–" if found.best_overlaps is None else f"{found.best_overlaps[0]:.2f}",
+            "seen in training" if found.candidate.seen else found.candidate.kind,
+        ]
+        for found in drawn.shown
+    ]
+    count = len(drawn.shown)
+    title = f"{count} map{'' if count == 1 else 's'}, {drawn.num_boxed} with a box"
+    head = ["image", "finding", "probability", "peak", "IoU", "drawn as"]
+    print_table(title, head, rows, left=2)
+    print_table(None, (), (), notes=[*_where(drawn), *drawn.warnings])
+    if report["findings"]:
+        _show_localization(report)
+    print_table(None, (), (), notes=[*report["summary"], *report["warnings"]])
+
+
+def _outcome(hit: bool | None, has_evidence: bool) -> str:
+    if not has_evidence:
+        return "no evidence"
+    return "–" if hit is None else ("hit" if hit else "miss")
+
+
+def _where(drawn: DrawnCams) -> list[str]:
+    return [f"overlays and {drawn.table.name} in {drawn.table.parent}", f"all: {drawn.sheet}"]
+
+
+def _show_localization(report: Mapping[str, Any]) -> None:
+    head = ["finding", "maps", "in box", "95 % interval", "near", "IoU>0.1", "IoBB>0.25"]
+    head += [_CONTROL_HEADS[name] for name in CONTROLS]
+    rows = []
+    for finding, figures in report["findings"].items():
+        at = figures["map"]
+        interval = at[f"{POINTING}_ci"]
+        rows.append(
+            [
+                finding,
+                f"{figures['maps']:,}",
+                _share(at[POINTING]),
+                "–" if interval is None else f"{interval[0]:.2f} – {interval[1]:.2f}",
+                *(_share(value) for value in (at[NEAR], at["iou"]["0.1"], at["iobb"]["0.25"])),
+                *(_share(figures["controls"][name][POINTING]) for name in CONTROLS),
+            ]
+        )
+    title = (
+        f"test part: {report['maps']:,} boxed maps on {report['images']:,} images of "
+        f"{report['patients']:,} patients, {report['method']} at {report['input_px']} px"
+    )
+    print_table(title, head, rows)
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = common_parser(
+        "cam",
+        "Maps of where the network looks, saved as PNG overlays with their boxes, and every boxed "
+        "image of the test part measured against them, beside three controls.",
+        "cxr-tui cam 20261123-120000-nih-14 --finding Mass --count 8",
+    )
+    parser.add_argument("session", metavar="SESSION", help="a name or a path")
+    parser.add_argument("--finding", metavar="NAME", help="default: those with boxes, in turn")
+    parser.add_argument("--count", type=_positive, default=8, help="maps to draw (default 8)")
+    parser.add_argument("--seed", type=int, default=0, help="another seed draws other images")
+    parser.add_argument(
+        "--method", default=METHODS[0], help=f"{', '.join(METHODS)} (default {METHODS[0]})"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    add_places(parser)
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
