@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import signal
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -129,6 +131,19 @@ class ConsoleApp(App[int]):
         """A message over the screen, as plain text."""
         self.notify(visible(text), markup=False, timeout=8)
 
+    def show_outside(self, sequence: str) -> None:
+        """Write to the bare terminal, and come back with Enter; nothing is asked of it."""
+        driver = self._driver
+        terminal = getattr(driver, "_file", None)
+        if driver is None or terminal is None or not driver.can_suspend:
+            self.say("this terminal can't show it")
+            return
+        with self.suspend():
+            terminal.write(f"{sequence}\r\nEnter goes back to cxr-tui\r\n")
+            terminal.flush()
+            with contextlib.suppress(OSError):
+                os.read(0, 1024)
+
     def action_mode(self, mode: str) -> None:
         """Go to a screen by its digit."""
         if mode in self.MODES and not isinstance(self.screen, (Question, KeysHelp)):
@@ -141,7 +156,11 @@ class ConsoleApp(App[int]):
         except CxrError as error:
             self.say(str(error))
             return
-        self.switch_mode(mode if mode in self.MODES else "training")
+        mode = mode if mode in self.MODES else "training"
+        if mode != self.current_mode:
+            self.switch_mode(mode)
+        elif isinstance(self.screen, ConsoleScreen):
+            self.screen.refresh_view()  # the screen is the same, what it shows is not
 
     def start_run(self, recipe: Recipe) -> None:
         """Train, on a thread of its own, and show it."""

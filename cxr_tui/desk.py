@@ -6,9 +6,10 @@ console paints before any of them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from core.requests import Request
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from cxr_tui.open_session import OpenSession
 
 FIRST_RECIPE = "demo"
+_Made = TypeVar("_Made")
 
 
 @dataclass
@@ -101,6 +103,14 @@ class Desk:
         opened = self._show(followed(session))
         opened.begin()
         return opened
+
+    def on_device(self, work: Callable[[], _Made]) -> _Made:
+        """Compute something short: between two steps of our run, at once where none is on.
+
+        For threads; whoever paints must not wait for it.
+        """
+        running = self.running
+        return work() if running is None else running.between_steps(work)
 
     def ask(self, request: Request) -> None:
         """Ask the session shown, wherever it runs."""

@@ -34,10 +34,17 @@ def _results() -> Screen[Any]:
     return ResultsScreen()
 
 
+def _cams() -> Screen[Any]:
+    from cxr_tui.screens.cams import CamsScreen
+
+    return CamsScreen()
+
+
 MODES: dict[str, Callable[[], Screen[Any]]] = {
     "sessions": SessionsScreen,
     "data": _data,
     "recipe": _recipe,
     "training": _training,
     "results": _results,
+    "cams": _cams,
 }

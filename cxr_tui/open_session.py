@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from core.recipe import Recipe
 from core.requests import Request
@@ -11,6 +13,8 @@ from core.store.session import Session
 from cxr_tui.follower import Follower
 from cxr_tui.run_view import RunView
 from cxr_tui.runner import Runner
+
+_Made = TypeVar("_Made")
 
 
 @dataclass
@@ -47,6 +51,10 @@ class OpenSession:
             self.source.ask(request)
         else:
             self.session.ask(request)
+
+    def between_steps(self, work: Callable[[], _Made]) -> _Made:
+        """Do a short piece of work on our run's thread; here where there is none."""
+        return self.source.between_steps(work) if isinstance(self.source, Runner) else work()
 
     def wait(self) -> None:
         """Wait for our thread to end; nothing where another process runs it."""

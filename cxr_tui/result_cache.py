@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from core.errors import CxrError
 from cxr_tui.part_scores import PartScores
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ class ResultCache:
     reports: dict[Version, Mapping[str, Any] | str] = field(default_factory=dict)
     scores: dict[Version, PartScores | str] = field(default_factory=dict)
     _claimed: set[tuple[str, Version]] = field(default_factory=set)
+    _localized: tuple[int, list[str]] = field(default=(0, []))
 
     def version(self, part: str) -> Version | None:
         """The part's predictions as they are now, or None before there are any."""
@@ -37,6 +40,21 @@ class ResultCache:
         except OSError:
             return None
         return Version(self.session, part, changed)
+
+    def localization(self) -> list[str]:
+        """What was found of maps against boxes, in sentences; none before it was measured."""
+        path = self.session.path / "evaluation" / "localization.json"
+        try:
+            changed = path.stat().st_mtime_ns
+        except OSError:
+            return []
+        if changed != self._localized[0]:
+            summary: list[str] = []
+            with contextlib.suppress(CxrError):  # damaged: `l` in CAMs measures again
+                kept = self.session.read_json("evaluation/localization.json") or {}
+                summary = [str(line) for line in kept.get("summary") or ()]
+            self._localized = changed, summary
+        return self._localized[1]
 
     def claim(self, what: str, version: Version) -> bool:
         """Whether nobody works on that yet; from now on somebody does."""

@@ -9,12 +9,18 @@ from __future__ import annotations
 import collections
 import gc
 import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any, TypeVar
 
 from core.errors import CxrError
 from core.events import Event
 from core.requests import Request
 from core.store.session import Session
+
+_Made = TypeVar("_Made")
+_LOOK_SECONDS = 0.2
 
 
 class Runner:
@@ -26,6 +32,9 @@ class Runner:
         self._device, self._cache = device, cache
         self._events: collections.deque[Event] = collections.deque()
         self._request = Request.CONTINUE
+        self._short_work: collections.deque[tuple[Callable[[], Any], Future[Any]]] = (
+            collections.deque()
+        )
         # Not a daemon: the interpreter would otherwise end it in the middle of a checkpoint.
         self._thread = threading.Thread(target=self._run, name="run", daemon=False)
 
@@ -57,16 +66,42 @@ class Runner:
         """What was asked for last."""
         return self._request
 
+    def between_steps(self, work: Callable[[], _Made]) -> _Made:
+        """Do a short piece of work on the run's thread, before its next step, and wait for it.
+
+        So the two never compute at the same time, and the run waits for the length of this work.
+        Where the run ends first the work is done here. Not for the painting thread.
+        """
+        done: Future[_Made] = Future()
+        self._short_work.append((work, done))
+        while True:
+            try:
+                return done.result(timeout=_LOOK_SECONDS)
+            except TimeoutError:
+                if not self.is_running and done.cancel():
+                    return work()
+
     def join(self, timeout_seconds: float | None = None) -> bool:
         """Wait for the thread's end; whether it came."""
         self._thread.join(timeout_seconds)
         return not self._thread.is_alive()
 
     def _next_request(self) -> Request:
+        if self._short_work:
+            self._do_short_work()
         request = self._request
         if request is Request.CHECKPOINT:
             self._request = Request.CONTINUE
         return request
+
+    def _do_short_work(self) -> None:
+        work, done = self._short_work.popleft()
+        if not done.set_running_or_notify_cancel():
+            return
+        try:
+            done.set_result(work())
+        except Exception as error:  # noqa: BLE001 - a door: it is raised where the work was asked for
+            done.set_exception(error)
 
     def _run(self) -> None:
         try:

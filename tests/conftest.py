@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+# Screens are drawn as in a terminal with all colours, whatever the tests run in.
+os.environ |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
+
 # The networks here are tiny. On a busy machine a second thread costs more than it brings: each of
 # the thousands of parallel regions of a step waits for it to be scheduled.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -47,6 +50,32 @@ def phantom_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One cache for all tests, so that each ingests only what is new."""
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def trained_dir(
+    tmp_path_factory: pytest.TempPathFactory, phantom_dir: Path, cache_dir: Path
+) -> Path:
+    """A session that was run to its end on the small set; tests must work on a copy."""
+    from core.recipe_toml import load_recipe
+    from core.requests import Request
+    from core.run import Machine, run
+    from core.store.session import create_session
+
+    keys = {
+        "dataset.phantom": "none",
+        "dataset.images": phantom_dir,
+        "image.size_px": 64,
+        "train.epochs": 8,  # fewer, and no finding has evidence anywhere
+        "train.batch_size": 16,
+        "train.learning_rate": 0.002,
+        "train.precision": "fp32",
+        "evaluate.bootstrap": 20,
+    }
+    recipe = load_recipe("demo", [f"{key}={value}" for key, value in keys.items()])
+    session = create_session(tmp_path_factory.mktemp("trained"), recipe, "trained")
+    run(session, lambda _: None, lambda: Request.CONTINUE, Machine("cpu", cache_dir))
+    return session.path
 
 
 Program = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -2,37 +2,41 @@
 
     python tests/pictures.py FOLDER [--session DIR] [--size 80x24]… [--ascii] [--light]
 
-Writes an SVG a screen and size; each is the app's own export, drawn from a real session (the
-newest demo unless another is named). ``rsvg-convert`` or any browser makes a PNG of it.
+Writes an SVG a screen and size, and a PNG of it where ``rsvg-convert`` is installed; each is the
+app's own export, drawn from a real session (the newest demo unless another is named).
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import html
+import re
+import shutil
+import subprocess
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
 import platformdirs
 from console import plain, press, until
-from textual.pilot import Pilot
 
 from cxr_tui.app import ConsoleApp
 from cxr_tui.desk import Desk
 
 SIZES = ("80x24", "120x40", "200x60")
-Settled = Callable[[Pilot[Any]], Awaitable[None]]
+CELL_PX = 12.2
+_TEXT = re.compile(
+    r'<text class="([^"]+)" x="([\d.]+)" (y="[\d.]+") textLength="[\d.]+"([^>]*)>(.*?)</text>'
+)
 
 # What has to stand on a screen before its picture is taken, and the keys that bring it there.
 SCREENS: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    "sessions": ("1", "sessions,", ()),
+    "sessions": ("1", "val AUROC", ()),
     "data": ("2", "patient", ()),
-    "recipe": ("3", "steps an epoch", ()),
+    "recipe": ("3", "GiB free", ()),
     "training": ("4", "Cardiomegaly", ()),
     "training-auroc": ("4", "chance", (".",)),
     "results": ("5", "sensitivity", ()),
@@ -54,9 +58,28 @@ async def take(folder: Path, session: Path, size: str, *, ascii_only: bool, ligh
             await press(pilot, digit, *keys)
             await until(pilot, lambda words=words: words in plain(app), f"{name}: {words!r}")
             await asyncio.sleep(1.0)  # what comes from threads: no more than a picture waits for it
-            (folder / f"{name}-{size}.svg").write_text(app.export_screenshot(simplify=True))
+            save(folder / f"{name}-{size}.svg", app.export_screenshot())
             if name == "keys":
                 await press(pilot, "escape")
+
+
+def save(path: Path, svg: str) -> None:
+    """The picture with every character on its cell, whatever fonts there are; and as PNG."""
+    path.write_text(_TEXT.sub(_on_cells, svg))
+    if shutil.which("rsvg-convert"):
+        png = path.with_suffix(".png")
+        subprocess.run(["rsvg-convert", "--width", "1500", path, "--output", png], check=True)
+
+
+def _on_cells(match: re.Match[str]) -> str:
+    style, x, y, rest, text = match.groups()
+    # A word of plain letters keeps its cells by itself; any other sign is put on its own.
+    words = re.finditer(r"[!-~]+|[^\s\xa0]", html.unescape(text))
+    return "".join(
+        f'<text class="{style}" x="{float(x) + CELL_PX * word.start():.1f}" {y}{rest}>'
+        f"{html.escape(word[0])}</text>"
+        for word in words
+    )
 
 
 def main() -> None:

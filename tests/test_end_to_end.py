@@ -1,4 +1,4 @@
-"""A new user in a real terminal: the synthetic set, one epoch, the results, and out."""
+"""A new user in a real terminal: the synthetic set, one epoch, the results, a map, and out."""
 
 import re
 import shutil
@@ -53,6 +53,12 @@ def test_a_new_user_trains_looks_at_the_results_and_leaves(opened, tmp_path, cac
         screen.send("5")
         screen.shows("table alone")
         assert "Cardiomegaly" in screen.text
+        screen.send("6")
+        screen.shows("in the box", 120)
+        screen.until(lambda text: "reading the image" not in text, 60, "the image")
+        assert "▀" in screen.text
+        screen.send("s")
+        screen.shows("saved:")
         screen.send("1")
         screen.shows("1 session,")
         screen.send("q")
@@ -60,3 +66,4 @@ def test_a_new_user_trains_looks_at_the_results_and_leaves(opened, tmp_path, cac
         assert screen.is_restored()
     (session,) = (tmp_path / "sessions").iterdir()
     assert (session / "evaluation/test.json").is_file()
+    assert len(list((session / "cams").glob("*.png"))) == 1

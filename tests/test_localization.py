@@ -1,4 +1,4 @@
-"""Maps against boxes: geometry to the pixel, controls that are fair, figures that count patients."""
+"""Maps against boxes: geometry to the pixel, fair controls, figures that count patients."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,6 @@ from core.evaluation.map_geometry import (
     apart,
     boxes_on_input,
     energy_inside,
-    interpolation,
     overlaps,
     peak_of,
     regions_of,

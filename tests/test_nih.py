@@ -4,8 +4,15 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from conftest import json_lines
+from PIL import Image
+
+from core.evaluation.cams import draw_cams
+from core.evaluation.candidates import Candidate
+from core.evaluation.map_source import open_map_source
+from core.store.session import Session
 
 
 @pytest.fixture(scope="module")
@@ -60,3 +67,47 @@ def test_the_epoch_is_chosen_by_val_loss_where_patients_are_few_and_it_says_so(t
     done = [event for event in events if event["event"] == "EpochDone"]
     assert all(event["selected_on"] == ["val loss"] for event in done)
     assert any("min_positive_patients" in e.get("message", "") for e in events)
+
+
+def test_maps_of_real_images_meet_their_boxes_and_are_saved(trained, nih_dir):
+    session, _ = trained
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "cxr_tui", "cam", str(session), "--count", "4", "--json"),
+            *("--cache", str(session.parents[1] / "cache"), "--device", "cpu"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=session.parents[1],
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["with_boxes"] > 0
+    for one in told["cams"]:
+        # Twice NIH's own 1024 pixels across: the image as it is, and with its map.
+        assert Image.open(one["file"]).size[0] == 2048
+    assert told["localization"]["maps"] > 0
+    assert told["localization"]["cell_px_of_1024"] == pytest.approx(1024 / 5, abs=0.1)
+
+
+def test_images_with_four_channels_get_an_overlay_too(trained, nih_dir):
+    session, _ = trained
+    source = open_map_source(Session(session), session.parents[1] / "cache", "cpu")
+    index = source.study.index
+    rgba = [name for name in index.images if Image.open(index.files[name].path).mode == "RGBA"]
+    assert len(rgba) == 4
+    candidates = [
+        Candidate(
+            image=image,
+            patient=source.patient(image),
+            finding="Mass",
+            label=source.label(image, "Mass"),
+            probability=None,
+            boxes_K4=np.zeros((0, 4)),
+            kind="false negative",
+        )
+        for image in rgba
+    ]
+    drawn = draw_cams(source, candidates, "grad-cam")
+    assert [found.width_px for found in drawn.shown] == [1024] * 4

@@ -17,7 +17,14 @@ from core.evaluation.cam_files import (
 )
 from core.evaluation.candidates import Candidate, boxed, draw, known_finding
 from core.evaluation.cover_drops import CoverDrop, cover_drops
-from core.evaluation.found_maps import FoundMap, maps_of, readable
+from core.evaluation.found_maps import (
+    BATCH_IMAGES,
+    FoundMap,
+    OnDevice,
+    at_once,
+    maps_of,
+    readable,
+)
 from core.evaluation.gradcam import METHODS, Method
 from core.evaluation.localization_report import localization_report
 from core.evaluation.map_source import MapSource
@@ -135,7 +142,13 @@ def draw_cams(
 
 
 def localize(
-    source: MapSource, method: Method, *, draws: int = 1000, progress: Progress = lambda *_: None
+    source: MapSource,
+    method: Method,
+    *,
+    draws: int = 1000,
+    progress: Progress = lambda *_: None,
+    on_device: OnDevice[Any] = at_once,
+    batch_images: int = BATCH_IMAGES,
 ) -> dict[str, Any]:
     """All boxed images of the test part; kept as ``evaluation/localization.json`` and returned."""
     candidates = [one for finding in source.model.findings for one in boxed(source, finding)]
@@ -145,10 +158,10 @@ def localize(
     if candidates:
         cache = source.cache([candidate.image for candidate in candidates])
         kept, unreadable = readable(candidates, cache)
-        for batch in maps_of(source, cache, kept, method):
+        for batch in maps_of(source, cache, kept, method, on_device, batch_images=batch_images):
             found += batch
             progress("boxed images", len(found), len(kept))
-        for covers in cover_drops(source, cache, found):
+        for covers in cover_drops(source, cache, found, on_device, batch_images=batch_images):
             drops += covers
             progress("covering boxes", len(drops), len(found))
     report = localization_report(source, found, drops, unreadable, draws=draws)

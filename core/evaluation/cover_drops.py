@@ -39,11 +39,13 @@ def cover_drops(
     cache: ImageCache,
     found: Sequence[FoundMap],
     on_device: OnDevice[NDArray[np.float32]] = at_once,
+    *,
+    batch_images: int = BATCH_IMAGES,
 ) -> Iterator[list[CoverDrop]]:
     """The drops of maps that have boxes, in their order, a batch at a time: two passes an image."""
     boxed = [one for one in found if len(one.boxes_K4)]
-    for start in range(0, len(boxed), BATCH_IMAGES):
-        batch = boxed[start : start + BATCH_IMAGES]
+    for start in range(0, len(boxed), batch_images):
+        batch = boxed[start : start + batch_images]
         pixels_BSS = cache.pixels(cache.rows_of([one.candidate.image for one in batch]))
         places = [_elsewhere(source, one) for one in batch]
         painted = [

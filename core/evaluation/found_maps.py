@@ -155,10 +155,12 @@ def maps_of(
     candidates: Sequence[Candidate],
     method: Method = "grad-cam",
     on_device: OnDevice[FindingMaps] = at_once,
+    *,
+    batch_images: int = BATCH_IMAGES,
 ) -> Iterator[list[FoundMap]]:
     """The candidates' maps in their order, a batch at a time; none of them may be quarantined."""
-    for start in range(0, len(candidates), BATCH_IMAGES):
-        batch = candidates[start : start + BATCH_IMAGES]
+    for start in range(0, len(candidates), batch_images):
+        batch = candidates[start : start + batch_images]
         rows = cache.rows_of([candidate.image for candidate in batch])
         pixels_BSS, sizes_B2 = cache.pixels(rows), cache.original_sizes_px(rows)
         findings = [candidate.finding for candidate in batch]

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from core.evaluation.localization_words import CONTROLS, MEAN_BOX, OTHER_IMAGE, RANDOM
 from core.evaluation.map_geometry import (
     Floats,
     apart,
@@ -42,9 +43,6 @@ within half a map cell of one, since no peak can be placed more finely; ``energy
 map's sum in the boxes; ``iou_T``, ``iobb_T``: whether a region's box overlaps a given one by more
 than T; ``false_…``: how many regions' boxes overlap none by more than T.
 """
-
-RANDOM, MEAN_BOX, OTHER_IMAGE = "random", "mean_box", "other_image"
-CONTROLS = (RANDOM, MEAN_BOX, OTHER_IMAGE)
 
 _RANDOM_MAPS = 64
 

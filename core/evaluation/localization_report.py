@@ -15,17 +15,14 @@ from core.evaluation.cover_drops import CoverDrop
 from core.evaluation.found_maps import FoundMap
 from core.evaluation.intervals import CONFIDENCE, Interval, mean_intervals
 from core.evaluation.localization import (
-    CONTROLS,
     ENERGY,
-    MEAN_BOX,
     MEASURES,
     NEAR,
-    OTHER_IMAGE,
     POINTING,
-    RANDOM,
     SUCCESS_THRESHOLDS,
     measured,
 )
+from core.evaluation.localization_words import CONTROL_WORDS, CONTROLS, MEAN_BOX
 from core.evaluation.map_geometry import Floats
 from core.evaluation.map_source import MapSource
 from core.evaluation.references import is_official_test
@@ -47,12 +44,6 @@ _NIH_BOXES = {
     "Nodule": 79,
     "Pneumonia": 120,
     "Pneumothorax": 98,
-}
-
-CONTROL_WORDS = {
-    RANDOM: "a random point",
-    OTHER_IMAGE: "another image's map",
-    MEAN_BOX: "other patients' mean box",
 }
 
 

@@ -59,12 +59,20 @@ def map_alone(strength_HW: NDArray[np.floating], *, threshold: float = 0.0) -> C
 
 
 def draw_box(
-    picture_HW3: Colours, box: tuple[float, float, float, float], *, thickness: int = 2
+    picture_HW3: Colours,
+    box: tuple[float, float, float, float],
+    *,
+    thickness: int = 2,
+    rim: bool = True,
 ) -> None:
-    """Outline x, y, w, h in a colour that no map has, with a dark rim so that it shows on white."""
+    """Outline x, y, w, h in a colour that no map has.
+
+    The dark rim makes it show on white; a picture of a few dozen pixels has no room for one.
+    """
     x, y, w, h = box
     corners = (round(x), round(y), round(x + w) - 1, round(y + h) - 1)
-    _outline(picture_HW3, corners, thickness + 2, -1, _EDGE_COLOUR)
+    if rim:
+        _outline(picture_HW3, corners, thickness + 2, -1, _EDGE_COLOUR)
     _outline(picture_HW3, corners, thickness, 0, BOX_COLOUR)
 
 
@@ -87,11 +95,12 @@ def _outline(
     picture_HW3[down, max(right + 1 - thickness, left) : right + 1] = colour
 
 
-def draw_peak(picture_HW3: Colours, x: float, y: float, *, arm: int = 8) -> None:
+def draw_peak(picture_HW3: Colours, x: float, y: float, *, arm: int = 8, rim: bool = True) -> None:
     """A cross at the map's highest point."""
     height, width = picture_HW3.shape[:2]
     column, row = min(round(x), width - 1), min(round(y), height - 1)
-    for reach, thick, colour in ((arm + 1, 1, _EDGE_COLOUR), (arm, 0, PEAK_COLOUR)):
+    strokes = ((arm + 1, 1, _EDGE_COLOUR), (arm, 0, PEAK_COLOUR))
+    for reach, thick, colour in strokes if rim else strokes[1:]:
         rows = slice(max(0, row - thick), row + thick + 1)
         columns = slice(max(0, column - thick), column + thick + 1)
         picture_HW3[rows, max(0, column - reach) : column + reach + 1] = colour

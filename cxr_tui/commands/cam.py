@@ -11,7 +11,8 @@ from rich.progress import Progress as Bar
 
 from core.evaluation.cams import DrawnCams, chosen_candidates, draw_cams, localize, method_named
 from core.evaluation.gradcam import METHODS
-from core.evaluation.localization import CONTROLS, MEAN_BOX, NEAR, OTHER_IMAGE, POINTING, RANDOM
+from core.evaluation.localization import NEAR, POINTING
+from core.evaluation.localization_words import CONTROLS, MEAN_BOX, OTHER_IMAGE, RANDOM
 from core.evaluation.map_source import open_map_source
 from core.store.session import open_session
 from cxr_tui.arguments import add_places, cache_folder, common_parser

@@ -8,7 +8,7 @@ from typing import ClassVar
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
@@ -87,6 +87,35 @@ class KeysHelp(ModalScreen[None]):
         lines = "\n".join(f"{key:<{width}}  {what}" for key, what in self._keys)
         with Vertical():
             yield Static(Content(f"{self._title}\n\n{lines}"))
+
+    def action_leave(self) -> None:
+        """Back to the screen."""
+        self.dismiss(None)
+
+
+class Notes(ModalScreen[None]):
+    """Sentences to read, each a paragraph of its own."""
+
+    CSS = """
+    Notes { align: center middle; }
+    Notes > VerticalScroll {
+        width: 90; max-width: 100%; height: auto; max-height: 95%; padding: 0 2;
+        border: round $primary; background: $surface; scrollbar-size-vertical: 1;
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,backspace,enter,q", "leave", "back", id="notes.back", show=False)
+    ]
+
+    def __init__(self, title: str, lines: Sequence[str]) -> None:
+        super().__init__()
+        self._title, self._lines = title, tuple(lines)
+
+    def compose(self) -> ComposeResult:
+        """The title, the sentences."""
+        text = "\n".join(f"· {visible(line)}" for line in self._lines)
+        with VerticalScroll():
+            yield Static(Content(f"{self._title}\n\n{text}\n\nesc back"))
 
     def action_leave(self) -> None:
         """Back to the screen."""

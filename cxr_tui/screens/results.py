@@ -159,7 +159,16 @@ class ResultsScreen(FiguresScreen):
         mark = "!" if self.console.ascii_only else "▲"
         for note in notes_of(report, figures, finding):
             text.append(f"\n{mark if note.is_alarm else '·'} {note.text}")
+        for line in self._map_lines(finding):
+            text.append(f"\n· {visible(line)}")
         self._write("#words", text)
+
+    def _map_lines(self, finding: str) -> list[str]:
+        """Where the network looks, of the test part."""
+        if self._cache is None or self._reading.part != "test":
+            return []
+        lines = self._cache.localization()
+        return [line for line in lines if line.startswith(f"{finding}: ")]
 
     def _row(self, finding: str) -> FigureRow | None:
         rows = self._figures.findings if self._figures else ()

@@ -130,6 +130,10 @@ class SessionsScreen(ConsoleScreen):
         shown = self._filtered()
         self.query_one("#nothing").set_class(bool(self._summaries), "hidden")
         table.set_class(not self._summaries, "hidden")
+        if not self._summaries:
+            self.set_focus(None)  # a list that nobody sees has no keys to offer
+        elif self.focused is None:
+            table.focus()
         table.clear()
         self._names = []
         for summary in shown:

@@ -75,15 +75,16 @@ class AurocTable(DataTable[Text]):
             return
         self._seen, self._intervals, self._is_narrow = seen, intervals, is_narrow
         row = self.cursor_row
-        self.clear(columns=True)
-        self._add_columns()
-        for name in self._ordered(view):
-            self.add_row(*self._cells(view, name), key=name)
+        rows = {name: self._cells(view, name) for name in self._ordered(view)}
         if view.findings:
             mean = [done.mean_auroc for _, done in sorted(view.epochs_done.items())]
             best = view.best.mean_auroc if view.best else None
             values = [math.nan if value is None else value for value in mean]
-            self.add_row(*self._row(MEAN, "", last.mean_auroc if last else None, best, values))
+            rows[MEAN] = self._row(MEAN, "", last.mean_auroc if last else None, best, values)
+        self.clear(columns=True)
+        self._add_columns(list(rows.values()))
+        for name, cells in rows.items():
+            self.add_row(*cells, key=name)
         self.move_cursor(row=min(row, max(0, self.row_count - 1)), scroll=False)
 
     def _shown_columns(self) -> list[str]:
@@ -95,12 +96,15 @@ class AurocTable(DataTable[Text]):
             names.append("trend")
         return names
 
-    def _add_columns(self) -> None:
+    def _add_columns(self, rows: Sequence[Sequence[Text]]) -> None:
+        """Each as wide as it needs: the table's own measuring comes later, and may cut digits."""
         mark = "v" if self._ascii_only else "▾"
         labels = {"interval": "95 % val" if self._is_narrow else "95 % of best"}
-        for name in self._shown_columns():
+        for place, name in enumerate(self._shown_columns()):
             label = labels.get(name, name) + (mark if name == self.sort_by else "")
-            self.add_column(Text(label, justify="left" if name == "finding" else "right"), key=name)
+            title = Text(label, justify="left" if name == "finding" else "right")
+            width = max([title.cell_len, *(row[place].cell_len for row in rows)])
+            self.add_column(title, key=name, width=width)
 
     def _ordered(self, view: RunView) -> list[str]:
         names = list(view.findings)

@@ -15,7 +15,8 @@ from textual.widget import Widget
 from cxr_tui.widgets.chart_raster import Raster, joined
 from cxr_tui.widgets.chart_scale import Scale, scale_over, tick_labels
 
-_STYLES = {"blue": "color(4)", "orange": "color(3)", "gray": "#8a8a8a"}
+# Okabe and Ito's blue and orange, each moved to where it reads on black and on white.
+_STYLES = {"blue": "#3a8fcc", "orange": "#d07a00", "gray": "#8a8a8a"}
 _ASCII_AXES = str.maketrans("┌┐└┘─│┤├┬┴┼", "++++-|+++++")
 
 

@@ -13,6 +13,7 @@ SCREENS = (
     ("recipe", "Recipe"),
     ("training", "Training"),
     ("results", "Results"),
+    ("cams", "CAMs"),
 )
 """Mode and title, in the order of their digits."""
 
