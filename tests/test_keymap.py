@@ -52,7 +52,7 @@ def test_several_keys_and_swapped_ones_are_taken(write):
         ('[keys]\n"run.start" = "crtl+x"', ["no key is called 'crtl+x'"]),
         ('[keys]\n"sessions.new" = "r"', ["'resume' already (sessions.resume)"]),
         ('[keys]\n"sessions.new" = "q"', ["'quit' already (quit)"]),
-        ('[keys]\n"run.pause" = "l"', ["'log scale' already (training.log)"]),
+        ('[keys]\n"run.pause" = "l"', ["'l' is", "already (", "could not be reached"]),
         ('[keys]\n"sessions.new" = "up"', ["'up' is", "already"]),
         ('[keys]\n"run.start" = "f6"\n"run.stop" = "f6"', ["line 2", "already (run.stop)"]),
         ('[keys]\n"quit.ctrl" = "x"', ["even while a field is edited", "a function key"]),
