@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import signal
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 POLLS_PER_SECOND = 4
 STOPPED = 75
+_LOOK_SECONDS = 60.0
 
 
 class ConsoleApp(App[int]):
@@ -139,10 +141,12 @@ class ConsoleApp(App[int]):
             self.say("this terminal can't show it")
             return
         with self.suspend():
-            terminal.write(f"{sequence}\r\nEnter goes back to cxr-tui\r\n")
+            terminal.write(f"{sequence}\r\nEnter goes back to cxr-tui (so does a minute)\r\n")
             terminal.flush()
-            with contextlib.suppress(OSError):
-                os.read(0, 1024)
+            # Bounded: while it waits no signal is answered.
+            if select.select([0], [], [], _LOOK_SECONDS)[0]:
+                with contextlib.suppress(OSError):
+                    os.read(0, 1024)
 
     def action_mode(self, mode: str) -> None:
         """Go to a screen by its digit."""

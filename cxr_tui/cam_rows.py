@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from cxr_tui.session_maps import SessionMaps
 
 FILTERS = ("all", "hit", "miss", "true positive", "false positive", "false negative")
+_OUTCOMES = {"true positive": "true +", "false positive": "false +", "false negative": "false –"}
+_LABELS = {1.0: "+", 0.0: "–"}
 ORDERS = ("boxed first", "probability", "IoU", "name")
 
 
@@ -42,9 +44,7 @@ class CamRow:
         if not self.found.has_evidence:
             return "no map"
         if self.found.hit is None:
-            return {"true positive": "true +", "false positive": "false +"}.get(
-                self.candidate.kind, "false –"
-            )
+            return _OUTCOMES.get(self.candidate.outcome or "", "–")
         return "hit" if self.found.hit else ("near" if self.found.near else "miss")
 
     @property
@@ -59,10 +59,11 @@ class CamRow:
         return None if overlaps is None else overlaps[0]
 
     def cells(self) -> list[Text]:
-        """Image, probability, outcome, IoU."""
+        """Image, probability, label, outcome, IoU."""
         name = PurePath(self.candidate.image).stem
         numbers = (
             "–" if self.probability is None else f"{self.probability:.2f}",
+            _LABELS.get(self.candidate.label, "?"),
             self.outcome,
             "" if self.iou is None else f"{self.iou:.2f}",
         )
@@ -85,7 +86,7 @@ def _passes(row: CamRow, only: str) -> bool:
     if only in ("hit", "miss"):
         hit = None if row.found is None else row.found.hit
         return hit is not None and hit == (only == "hit")
-    return only in ("all", row.candidate.kind)
+    return only in ("all", row.candidate.outcome)
 
 
 def _sorted(rows: list[CamRow], order: str) -> list[CamRow]:
@@ -103,7 +104,10 @@ def standing_lines(standing: dict[str, float] | None) -> Text:
     if standing is None:
         return Text()
     of = int(standing["of"])
-    lines = [("in the box", f"{standing['map']:.0f} of {of}")]
+    lines = [
+        ("in the box", f"{standing['map']:.0f} of {of}"),
+        ("within half a cell", f"{standing['near']:.0f}"),
+    ]
     for name, words in CONTROL_WORDS.items():
         count = standing[name]
         lines.append((words, "–" if math.isnan(count) else f"{count:.1f}"))
@@ -111,8 +115,8 @@ def standing_lines(standing: dict[str, float] | None) -> Text:
     return Text("\n".join(f" {words:<{width}} {count:>10}" for words, count in lines))
 
 
-def map_words(row: CamRow, looked: str) -> Text:
-    """What stands under the picture."""
+def map_words(row: CamRow, looked: str, failed: str) -> Text:
+    """What stands under the picture; ``failed`` is why no maps are made, where they aren't."""
     candidate, found = row.candidate, row.found
     if row.unreadable:
         return Text(f" {visible(candidate.image)} can't be read: {visible(row.unreadable)}")
@@ -124,7 +128,7 @@ def map_words(row: CamRow, looked: str) -> Text:
         first.append("seen in training: its map shows nothing")
     second = []
     if found is None:
-        second.append("its map is being made")
+        second.append(f"no map: {visible(failed)}" if failed else "its map is being made")
     else:
         second += _found_words(found)
     second.append(looked)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.errors import CxrError
 from core.store.session import Session
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class SessionMaps:
     def take_image(self, image: str, grey: Grey) -> None:
         """Keep an image, and the last few before it."""
         self.images[image] = grey
+        self.images.move_to_end(image)
         while len(self.images) > _IMAGES_KEPT:
             self.images.popitem(last=False)
 
@@ -96,8 +98,10 @@ def _listed(source: MapSource, finding: str) -> list[Candidate]:
     others: list[Candidate] = []
     counts: dict[str, int] = {}
     for candidate in outcomes(source, finding):
+        if candidate.image in with_boxes:
+            continue
         counts[candidate.kind] = counts.get(candidate.kind, 0) + 1
-        if counts[candidate.kind] <= _OUTCOMES_EACH and candidate.image not in with_boxes:
+        if counts[candidate.kind] <= _OUTCOMES_EACH:
             others.append(candidate)
     return [*first, *others, *boxed_in_training(source, finding)]
 
@@ -108,11 +112,12 @@ def make_maps(
     method: Method,
     on_device: OnDevice[Any],
     is_running: Callable[[], bool],
+    should_stop: Callable[[], bool],
 ) -> Iterator[tuple[list[FoundMap], dict[str, str]]]:
     """Maps a few at a time, and why some images have none."""
     from core.evaluation.found_maps import maps_of, readable
 
-    cache = kept.source.cache([candidate.image for candidate in candidates])
+    cache = kept.source.cache([one.image for one in candidates], should_stop=should_stop)
     left, unreadable = readable(candidates, cache)
     yield [], unreadable
     while left:
@@ -124,7 +129,7 @@ def make_maps(
 
 def standing_of(kept: SessionMaps, finding: str, method: str) -> dict[str, float] | None:
     """How many peaks are in their boxes, for the map and each control; None before all are made."""
-    from core.evaluation.localization import MEASURES, POINTING, measured
+    from core.evaluation.localization import MEASURES, NEAR, POINTING, measured
 
     boxed = [one for one in kept.candidates[finding] if one.kind == "boxed"]
     made = [kept.found(method, one) for one in boxed if one.image not in kept.unreadable]
@@ -134,7 +139,8 @@ def standing_of(kept: SessionMaps, finding: str, method: str) -> dict[str, float
     values = measured([one.boxed() for one in found], kept.source.size_px)
     column = MEASURES.index(POINTING)
     standing = {name: float(rows[:, column].sum()) for name, rows in values.items()}
-    return standing | {"of": float(len(found))}
+    near = float(values["map"][:, MEASURES.index(NEAR)].sum())
+    return standing | {"near": near, "of": float(len(found))}
 
 
 def cover(kept: SessionMaps, found: FoundMap, on_device: OnDevice[Any]) -> CoverDrop:
@@ -158,40 +164,57 @@ def full_image(kept: SessionMaps, image: str) -> Grey:
 
 
 def save_maps(
-    kept: SessionMaps, found: Sequence[FoundMap], opacity: float, threshold: float
-) -> list[Path]:
-    """Overlays in the session's ``cams/``, and their rows in cams.csv beside those of before.
+    kept: SessionMaps,
+    found: Sequence[FoundMap],
+    opacity: float,
+    threshold: float,
+    should_stop: Callable[[], bool],
+) -> tuple[list[Path], list[str]]:
+    """Overlays in the session's ``cams/`` with their rows in cams.csv, and what can't be read.
 
     Raises:
-        DataError: an image can't be read any more.
         OSError: the folder can't be written to.
     """
-    from core.evaluation.cam_files import read_table, save_overlay, table_row, write_table
+    from core.evaluation.cam_files import add_to_table, read_image, save_overlay, table_row
 
     folder = kept.session.path / "cams"
-    files = [
-        save_overlay(kept.source, one, folder, opacity=opacity, threshold=threshold)
-        for one in found
-    ]
-    table = folder / "cams.csv"
-    rows = {str(row["file"]): row for row in read_table(table)}
-    rows |= {
-        file.name: table_row(kept.source, one, file.name)
-        for one, file in zip(found, files, strict=True)
-    }
-    write_table(table, rows.values())
-    return files
+    files: list[Path] = []
+    faults: list[str] = []
+    rows = []
+    for one in found:
+        if should_stop():
+            break
+        try:
+            grey = read_image(kept.source, one.candidate.image)
+            file = save_overlay(
+                kept.source, one, grey, folder, opacity=opacity, threshold=threshold
+            )
+        except CxrError as error:
+            faults.append(str(error))
+            continue
+        files.append(file)
+        rows.append(table_row(kept.source, one, file.name))
+    if rows:
+        add_to_table(folder / "cams.csv", rows)
+    return files, faults
 
 
 def localize_all(
     kept: SessionMaps,
     method: Method,
     on_device: OnDevice[Any],
+    is_running: Callable[[], bool],
     progress: Callable[[str, int, int], None],
+    should_stop: Callable[[], bool],
 ) -> dict[str, Any]:
     """Every boxed image of the test part; evaluation/localization.json."""
     from core.evaluation.cams import localize
 
     return localize(
-        kept.source, method, progress=progress, on_device=on_device, batch_images=BATCH_ALONE
+        kept.source,
+        method,
+        progress=progress,
+        on_device=on_device,
+        batch_images=BATCH_BESIDE_A_RUN if is_running() else BATCH_ALONE,
+        should_stop=should_stop,
     )

@@ -109,11 +109,21 @@ def picture(shown: Shown, look: Look, width: int, height: int) -> Colours:
             box = ((x - part[0]) * scale_x, (y - part[1]) * scale_y, w * scale_x, h * scale_y)
             if _is_in_sight(box, width, height):
                 draw_box(drawn, box, thickness=1, rim=min(width, height) >= _ROOM_FOR_RIMS_PX)
-    if look.view != "image" and shown.peak is not None:
-        x, y = (shown.peak[0] - part[0]) * scale_x, (shown.peak[1] - part[1]) * scale_y
-        if 0 <= x < width and 0 <= y < height:
-            draw_peak(drawn, x, y, arm=1 + min(width, height) // 100, rim=False)
+    place = peak_place(shown, look, width, height)
+    if place is not None:
+        draw_peak(drawn, *place, arm=1 + min(width, height) // 100, rim=False)
     return drawn
+
+
+def peak_place(shown: Shown, look: Look, width: int, height: int) -> tuple[int, int] | None:
+    """Column and row of the peak's pixel; None where it is out of sight or not to be shown."""
+    if look.view == "image" or shown.peak is None:
+        return None
+    image_height, image_width = shown.grey_HW.shape
+    left, top, across, down = look.region
+    x = int((shown.peak[0] / image_width - left) / across * width)
+    y = int((shown.peak[1] / image_height - top) / down * height)
+    return (x, y) if 0 <= x < width and 0 <= y < height else None
 
 
 def _is_in_sight(box: Box, width: int, height: int) -> bool:

@@ -40,6 +40,7 @@ SCREENS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "training": ("4", "Cardiomegaly", ()),
     "training-auroc": ("4", "chance", (".",)),
     "results": ("5", "sensitivity", ()),
+    "cams": ("6", "in the box", (",", ",")),
     "keys": ("4", "Keys of", ("?",)),
 }
 
@@ -55,9 +56,12 @@ async def take(folder: Path, session: Path, size: str, *, ascii_only: bool, ligh
             app.theme = "light-box"
         await until(pilot, lambda: app.current_mode == "training", "the session")
         for name, (digit, words, keys) in SCREENS.items():
-            await press(pilot, digit, *keys)
-            await until(pilot, lambda words=words: words in plain(app), f"{name}: {words!r}")
-            await asyncio.sleep(1.0)  # what comes from threads: no more than a picture waits for it
+            await press(pilot, digit)
+            if name == "cams":  # its keys need the network
+                await until(pilot, lambda: "in the box" in plain(app), "the network", 120)
+            await press(pilot, *keys)
+            await until(pilot, lambda words=words: words in plain(app), f"{name}: {words!r}", 120)
+            await asyncio.sleep(2.0)  # what comes from threads: no more than a picture waits for it
             save(folder / f"{name}-{size}.svg", app.export_screenshot())
             if name == "keys":
                 await press(pilot, "escape")

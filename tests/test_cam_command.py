@@ -229,3 +229,25 @@ def test_a_box_lands_on_its_lesion(session, cache_dir):
             ring = grey[rows, max(0, round(x - w / 2)) : round(x + 1.5 * w)]
             brighter.append(inner.mean() > ring.mean())
     assert np.mean(brighter) > 0.8
+
+
+def test_where_nothing_can_be_written_it_says_so(session, cache_dir, capsys):
+    shutil.rmtree(session.path / "cams")
+    (session.path / "cams").write_text("a file in its place")
+    assert cam(session, cache_dir, "--count", "1") == 2
+    assert "can't be written" in capsys.readouterr().err
+
+
+def test_drawing_again_keeps_the_rows_of_before(session, cache_dir):
+    source = source_of(session, cache_dir)
+    for finding in ("Mass", "Effusion"):
+        draw_cams(source, draw(source, finding, 2, 0), "grad-cam")
+    with (session.path / "cams" / "cams.csv").open() as stream:
+        assert [row["finding"] for row in csv.DictReader(stream)] == ["Mass"] * 2 + ["Effusion"] * 2
+
+
+def test_a_seed_below_zero_is_refused(session, cache_dir, capsys):
+    with pytest.raises(SystemExit) as refused:
+        cam(session, cache_dir, "--seed", "-1")
+    assert refused.value.code == 2
+    assert "0 or more" in capsys.readouterr().err

@@ -122,6 +122,13 @@ async def test_zooming_goes_to_the_box_and_arrows_pan_until_escape(desk):
         await until(pilot, lambda: screen.chosen_row() is not row, "the next image")
         await press(pilot, "enter")
         await until(pilot, lambda: "in the box" not in plain(app), "the large picture")
+        row = screen.chosen_row()
+        await press(pilot, "down")
+        await until(pilot, lambda: screen.chosen_row() is not row, "the next image, large")
+        await press(pilot, "enter")
+        await shows(pilot, "in the box")
+        await press(pilot, "enter")
+        await until(pilot, lambda: "in the box" not in plain(app), "the large picture")
         await press(pilot, "escape")
         await shows(pilot, "in the box")
         assert app.current_mode == "cams"
@@ -147,7 +154,7 @@ async def test_method_finding_filter_and_order_have_keys(desk):
         await press(pilot, "h")
         await shows(pilot, "only miss")
         assert all(row.found.hit is False for row in screen._rows)
-        await press(pilot, *"hhh", "h")
+        await press(pilot, *"hhh", "/")
         await until(pilot, lambda: "only" not in plain(app).split("\n")[1], "all images")
         await press(pilot, "o")
         chances = [row.probability for row in screen._rows]
@@ -315,3 +322,43 @@ def test_the_viewers_screen_loads_without_torch():
 
     code = "import cxr_tui.screens.cams, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+async def test_more_images_than_are_kept_can_be_gone_through_and_back(desk, monkeypatch):
+    monkeypatch.setattr("cxr_tui.session_maps._IMAGES_KEPT", 2)
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot)
+        screen = screen_of(pilot)
+        for key in ("down", "down", "down", "up", "up", "up"):
+            await press(pilot, key)
+            image = screen.chosen_row().candidate.image
+            await until(pilot, lambda image=image: image in screen.kept.images, f"{image}")
+            await until(pilot, lambda: "▀" in plain(app), "the picture")
+
+
+async def test_maps_and_covering_at_the_same_time_do_not_meet(desk):
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await at_a_map(pilot)
+        screen = screen_of(pilot)
+        for _ in range(4):
+            await press(pilot, "g", "c", "l")
+        await shows(pilot, "Maps against boxes", 120)
+        assert app.defect is None
+        assert screen.kept.maps
+
+
+async def test_where_maps_cannot_be_saved_the_reason_is_told(desk):
+    app = ConsoleApp(desk)
+    folder = desk.sessions / "trained" / "cams"
+    async with app.run_test(size=(120, 40)) as pilot:
+        await at_a_map(pilot)
+        shutil.rmtree(folder)
+        folder.write_text("a file in its place")
+        await press(pilot, "s")
+        await until(
+            pilot,
+            lambda: any("can't be written" in n.message for n in app._notifications),
+            "the reason",
+        )

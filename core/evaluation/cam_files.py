@@ -7,6 +7,8 @@ import io
 import json
 import math
 import re
+import threading
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -32,14 +34,18 @@ COLUMNS = (
 )
 
 _CAPTION_SHARE = 1 / 36
-_SHEET_TILE_PX, _SHEET_COLUMNS, _SHEET_MOST = 320, 4, 64
+_SHEET_TILE_PX, _SHEET_COLUMNS = 320, 4
+SHEET_MOST = 64
 _MARGIN_PX = 6
 _BACKGROUND, _INK = (15, 18, 22), (225, 230, 235)
+_TABLE = threading.Lock()
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def read_image(source: MapSource, image: str) -> Grey:
     """The image file in grey, at its own resolution.
+
+    An image in an archive takes as long as everything before it in there: read it once.
 
     Raises:
         DataError: it is gone, or can't be read any more.
@@ -84,6 +90,13 @@ def overlay(
 ) -> Colours:
     """The image as it is, beside it the image with its map, boxes and peak; a caption below."""
     height, width = grey_HW.shape
+    if (width, height) != (found.width_px, found.height_px):
+        raise DataError(
+            f"has {width}×{height} pixels now, and had {found.width_px}×{found.height_px}",
+            where=found.candidate.image,
+            why="Its map is of the old image.",
+            remedy="Open the session anew.",
+        )
     plain = np.repeat(grey_HW[..., None], 3, axis=2)
     mapped = blended(grey_HW, strength_on_image(found), opacity=opacity, threshold=threshold)
     thickness = max(1, round(min(height, width) / 256))
@@ -139,6 +152,7 @@ def _caption(lines: Sequence[str], width_px: int, height_px: int) -> Colours:
 def save_overlay(
     source: MapSource,
     found: FoundMap,
+    grey_HW: Grey,
     folder: Path,
     *,
     rank: int = 0,
@@ -148,10 +162,9 @@ def save_overlay(
     """One PNG, with its parameters in its text chunks too; the path.
 
     Raises:
-        DataError: the image can't be read any more.
+        DataError: the image is another one by now.
         OSError: the folder can't be written to, or the disk is full.
     """
-    grey_HW = read_image(source, found.candidate.image)
     picture = overlay(found, grey_HW, opacity=opacity, threshold=threshold)
     settings = {"opacity": opacity, "threshold": threshold}
     path = folder / file_name(found, rank)
@@ -161,7 +174,10 @@ def save_overlay(
 
 def file_name(found: FoundMap, rank: int) -> str:
     """Finding, number, image, method: names that sort."""
-    stem = _UNSAFE.sub("_", Path(found.candidate.image).stem)[:80]
+    image = Path(found.candidate.image).stem
+    stem = _UNSAFE.sub("_", image)[:80]
+    if stem != image:  # two images must not share a file
+        stem += f"-{zlib.crc32(image.encode()):08x}"
     number = f"{rank:03d}-" if rank else ""
     method = found.method.replace("+", "p")
     return f"{found.candidate.finding}-{number}{stem}-{method}.png"
@@ -216,6 +232,14 @@ def write_table(path: Path, rows: Iterable[dict[str, object]]) -> None:
     write_whole(path, text.getvalue().encode())
 
 
+def add_to_table(path: Path, rows: Iterable[dict[str, object]]) -> None:
+    """Rows into cams.csv: those of the same file are replaced, those of files gone are dropped."""
+    with _TABLE:
+        kept = {str(row["file"]): row for row in read_table(path)}
+        kept = {name: row for name, row in kept.items() if (path.parent / name).is_file()}
+        write_table(path, (kept | {str(row["file"]): row for row in rows}).values())
+
+
 def read_table(path: Path) -> list[dict[str, object]]:
     """The rows that are there; none where there is no such file or it is another one."""
     try:
@@ -226,9 +250,9 @@ def read_table(path: Path) -> list[dict[str, object]]:
     return [dict(row) for row in rows if set(row) == set(COLUMNS)]
 
 
-def save_contact_sheet(source: MapSource, shown: Sequence[FoundMap], path: Path) -> Path:
-    """All maps that were drawn on one picture, those with a box first as they were drawn."""
-    tiles = [_tile(source, found) for found in shown[:_SHEET_MOST]]
+def save_contact_sheet(source: MapSource, drawn: Sequence[Colours], path: Path) -> Path:
+    """The tiles of all maps that were drawn on one picture, ``SHEET_MOST`` at most."""
+    tiles = drawn[:SHEET_MOST]
     columns = min(_SHEET_COLUMNS, len(tiles))
     rows = math.ceil(len(tiles) / columns)
     height, width = (max(tile.shape[axis] for tile in tiles) for axis in (0, 1))
@@ -241,8 +265,8 @@ def save_contact_sheet(source: MapSource, shown: Sequence[FoundMap], path: Path)
     return path
 
 
-def _tile(source: MapSource, found: FoundMap) -> Colours:
-    grey_HW = read_image(source, found.candidate.image)
+def tile_of(found: FoundMap, grey_HW: Grey) -> Colours:
+    """A small picture with a short caption, for the contact sheet."""
     height, width = grey_HW.shape
     picture = blended(grey_HW, strength_on_image(found))
     thickness = max(2, round(min(height, width) / 160))

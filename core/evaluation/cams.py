@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.errors import DataError, UsageError
+from core.errors import DataError, SessionError, UsageError
 from core.evaluation.cam_files import (
-    file_name,
+    SHEET_MOST,
+    add_to_table,
+    read_image,
     save_contact_sheet,
     save_overlay,
     table_row,
-    write_table,
+    tile_of,
 )
 from core.evaluation.candidates import Candidate, boxed, draw, known_finding
 from core.evaluation.cover_drops import CoverDrop, cover_drops
@@ -28,6 +31,7 @@ from core.evaluation.found_maps import (
 from core.evaluation.gradcam import METHODS, Method
 from core.evaluation.localization_report import localization_report
 from core.evaluation.map_source import MapSource
+from core.evaluation.overlay import Colours
 
 Progress = Callable[[str, int, int], None]
 SHEET_NAME, TABLE_NAME = "contact-sheet.png", "cams.csv"
@@ -109,8 +113,28 @@ def draw_cams(
 
     Raises:
         DataError: none of the images can be read any more.
-        OSError: the folder can't be written to, or the disk is full.
+        SessionError: the folder can't be written to, or the disk is full.
     """
+    with _written(source.session.path / "cams"):
+        return _draw(source, candidates, method, progress)
+
+
+@contextlib.contextmanager
+def _written(where: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SessionError(
+            f"can't be written ({error.strerror or error})",
+            where=error.filename or where,
+            why="What was saved before is still there.",
+            remedy="Make room or ask its owner, or work on a copy of the session.",
+        ) from error
+
+
+def _draw(
+    source: MapSource, candidates: Sequence[Candidate], method: Method, progress: Progress
+) -> DrawnCams:
     cache = source.cache([candidate.image for candidate in candidates])
     kept, unreadable = readable(candidates, cache)
     warnings = [f"{image} can't be read: {reason}" for image, reason in unreadable.items()]
@@ -121,12 +145,16 @@ def draw_cams(
     folder = source.session.path / "cams"
     files: list[Path] = []
     saved: list[FoundMap] = []
+    tiles: list[Colours] = []
     for rank, found in enumerate(shown, start=1):
         try:
-            files.append(save_overlay(source, found, folder, rank=rank))
-            saved.append(found)
+            grey_HW = read_image(source, found.candidate.image)
+            files.append(save_overlay(source, found, grey_HW, folder, rank=rank))
         except DataError as error:  # in the cache, but gone from the disk since
             warnings.append(str(error))
+        else:
+            saved.append(found)
+            tiles.append(tile_of(found, grey_HW))
         progress("overlays", rank, len(shown))
     if not saved:
         raise DataError(
@@ -135,9 +163,11 @@ def draw_cams(
             why="; ".join(warnings[:3]),
             remedy="Bring the images back.",
         )
-    sheet = save_contact_sheet(source, saved, folder / SHEET_NAME)
+    sheet = save_contact_sheet(source, tiles, folder / SHEET_NAME)
+    if len(tiles) > SHEET_MOST:
+        warnings.append(f"the contact sheet holds the first {SHEET_MOST} of {len(tiles)}")
     rows = [table_row(source, found, file.name) for found, file in zip(saved, files, strict=True)]
-    write_table(folder / TABLE_NAME, rows)
+    add_to_table(folder / TABLE_NAME, rows)
     return DrawnCams(tuple(saved), tuple(files), sheet, folder / TABLE_NAME, tuple(warnings))
 
 
@@ -149,14 +179,20 @@ def localize(
     progress: Progress = lambda *_: None,
     on_device: OnDevice[Any] = at_once,
     batch_images: int = BATCH_IMAGES,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
-    """All boxed images of the test part; kept as ``evaluation/localization.json`` and returned."""
+    """All boxed images of the test part; kept as ``evaluation/localization.json`` and returned.
+
+    Raises:
+        SessionError: it can't be written.
+    """
     candidates = [one for finding in source.model.findings for one in boxed(source, finding)]
     found: list[FoundMap] = []
     drops: list[CoverDrop] = []
     unreadable: dict[str, str] = {}
     if candidates:
-        cache = source.cache([candidate.image for candidate in candidates])
+        images = [candidate.image for candidate in candidates]
+        cache = source.cache(images, should_stop=should_stop)
         kept, unreadable = readable(candidates, cache)
         for batch in maps_of(source, cache, kept, method, on_device, batch_images=batch_images):
             found += batch
@@ -165,7 +201,8 @@ def localize(
             drops += covers
             progress("covering boxes", len(drops), len(found))
     report = localization_report(source, found, drops, unreadable, draws=draws)
-    source.session.write_json("evaluation/localization.json", report)
+    with _written(source.session.path / "evaluation"):
+        source.session.write_json("evaluation/localization.json", report)
     return report
 
 
@@ -173,7 +210,6 @@ __all__ = [
     "DrawnCams",
     "chosen_candidates",
     "draw_cams",
-    "file_name",
     "localize",
     "method_named",
 ]

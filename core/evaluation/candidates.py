@@ -27,6 +27,7 @@ class Candidate:
         label: 1, 0 or NaN.
         probability: of test.csv; None where the image was not scored.
         boxes_K4: x, y, w, h in the box table's pixels; K is 0 where there are none.
+        outcome: what the network makes of it; None where it has no prediction or label.
         seen: whether the image was in the train or val part: its map shows nothing.
     """
 
@@ -37,6 +38,7 @@ class Candidate:
     probability: float | None
     boxes_K4: Floats
     kind: Kind
+    outcome: Kind | None = None
     seen: bool = False
 
     @property
@@ -111,6 +113,7 @@ def outcomes(source: MapSource, finding: str) -> list[Candidate]:
         return []
     column = predictions.findings.index(finding)
     threshold = source.thresholds.get(finding, _CALLED_FROM)
+    with_boxes = _images_with_boxes(source, finding)
     found = []
     for image, label, score in zip(
         predictions.images.tolist(),
@@ -123,7 +126,7 @@ def outcomes(source: MapSource, finding: str) -> list[Candidate]:
         is_called, is_present = score >= threshold, label == PRESENT
         if is_called or is_present:
             kind = _outcome(is_called, is_present)
-            found.append(_candidate(source, image, finding, score, kind))
+            found.append(_candidate(source, image, finding, score, kind, with_boxes))
     return sorted(found, key=_sureness, reverse=True)
 
 
@@ -142,28 +145,47 @@ def _with_boxes(source: MapSource, finding: str, parts: Sequence[str]) -> list[C
     boxes = source.boxes
     if boxes is None:
         return []
-    images = sorted({str(name) for name in boxes.image[boxes.finding == finding]})
+    images = _images_with_boxes(source, finding)
     scores = _scores(source, finding)
     kind: Kind = "boxed" if "test" in parts else "seen in training"
     return [
-        _candidate(source, image, finding, scores.get(image), kind)
-        for image in images
+        _candidate(source, image, finding, scores.get(image), kind, images)
+        for image in sorted(images)
         if source.part_of.get(image) in parts
     ]
 
 
+def _images_with_boxes(source: MapSource, finding: str) -> set[str]:
+    if source.boxes is None:
+        return set()
+    return {str(name) for name in source.boxes.image[source.boxes.finding == finding]}
+
+
 def _candidate(
-    source: MapSource, image: str, finding: str, probability: float | None, kind: Kind
+    source: MapSource,
+    image: str,
+    finding: str,
+    probability: float | None,
+    kind: Kind,
+    with_boxes: set[str],
 ) -> Candidate:
-    boxes_K4 = np.zeros((0, 4)) if source.boxes is None else source.boxes.of(image, finding)
+    boxes_K4 = np.zeros((0, 4))
+    if source.boxes is not None and image in with_boxes:
+        boxes_K4 = source.boxes.of(image, finding)
+    label, outcome = source.label(image, finding), None
+    if probability is not None and not np.isnan(label):
+        is_called = probability >= source.thresholds.get(finding, _CALLED_FROM)
+        if is_called or label == PRESENT:
+            outcome = _outcome(is_called, label == PRESENT)
     return Candidate(
         image=image,
         patient=source.patient(image),
         finding=finding,
-        label=source.label(image, finding),
+        label=label,
         probability=probability,
         boxes_K4=boxes_K4,
         kind=kind,
+        outcome=outcome,
         seen=source.part_of[image] != "test",
     )
 

@@ -75,7 +75,8 @@ def cover_drops(
 def _logits(
     source: MapSource, painted_BSS: NDArray[np.uint8], findings: list[str]
 ) -> NDArray[np.float32]:
-    return finding_logits(source.model, source.pixels(painted_BSS), findings)
+    with source.network() as model:
+        return finding_logits(model, source.pixels(painted_BSS), findings)
 
 
 def _elsewhere(source: MapSource, one: FoundMap) -> Floats | None:

@@ -177,7 +177,8 @@ def maps_of(
 def _looked(
     source: MapSource, pixels_BSS: NDArray[np.uint8], findings: list[str], method: Method
 ) -> FindingMaps:
-    return finding_maps(source.model, source.pixels(pixels_BSS), findings, method)
+    with source.network() as model:
+        return finding_maps(model, source.pixels(pixels_BSS), findings, method)
 
 
 def _found(

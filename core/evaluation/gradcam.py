@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.model.densenet import ChestDenseNet
-from core.model.device import memory_errors_named
 
 Method = Literal["grad-cam", "grad-cam++", "layer-cam", "cam"]
 METHODS: tuple[Method, ...] = ("grad-cam", "grad-cam++", "layer-cam", "cam")
@@ -57,14 +56,13 @@ def finding_maps(
         method: see ``METHODS``; ``cam`` is the weighted sum itself, rectified.
 
     Raises:
-        ValueError: a finding that the network was not trained on, or as many findings as images
-            there are not.
-        RunFailedError: the device has too little memory.
+        ValueError: a finding that the network was not trained on, or another number of findings
+            than of images.
     """
     if len(findings) != len(pixels_B1SS):
         raise ValueError(f"{len(pixels_B1SS)} images, but {len(findings)} findings")
     columns = [_column(model, finding) for finding in findings]
-    with _scoring(model), memory_errors_named():
+    with _scoring(model):
         if method == "cam":
             with torch.no_grad():
                 maps_BCMM = model.feature_maps(pixels_B1SS)
@@ -84,12 +82,8 @@ def finding_maps(
 def finding_logits(
     model: ChestDenseNet, pixels_B1SS: Tensor, findings: Sequence[str]
 ) -> NDArray[np.float32]:
-    """The logit of each image's own finding, as the maps' passes have it, without a map; B values.
-
-    Raises:
-        RunFailedError: the device has too little memory.
-    """
-    with _scoring(model), memory_errors_named(), torch.inference_mode():
+    """The logit of each image's own finding, without a map; B values."""
+    with _scoring(model), torch.inference_mode():
         logits_BF = model(pixels_B1SS).float().cpu()
     columns = [_column(model, finding) for finding in findings]
     chosen_B: NDArray[np.float32] = logits_BF[torch.arange(len(columns)), columns].numpy()

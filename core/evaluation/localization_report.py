@@ -214,6 +214,7 @@ def _summary(report: dict[str, Any]) -> list[str]:
             )
         )
         sentences.append(f"{sentence}. {_verdict(figures)}")
+        sentences.append(_region_sentence(finding, at))
         if figures["cover"] is not None:
             sentences.append(_cover_sentence(finding, figures["cover"]))
         if figures["smaller_than_a_cell"] and figures["smaller_than_a_cell"] > 0.5:
@@ -225,6 +226,15 @@ def _summary(report: dict[str, Any]) -> list[str]:
                 "most boxes but by luck: read «within half a cell»."
             )
     return sentences
+
+
+def _region_sentence(finding: str, at: dict[str, Any]) -> str:
+    false = at["false_boxes_per_image"]["iobb"]["0.25"]
+    return (
+        f"{finding}: {_percent(at[ENERGY])} of the map lies in the box; its regions reach IoU 0.1 "
+        f"in {_percent(at['iou']['0.1'])} and 0.5 in {_percent(at['iou']['0.5'])}, IoBB 0.25 in "
+        f"{_percent(at['iobb']['0.25'])} with {false:.1f} false boxes an image."
+    )
 
 
 def _verdict(figures: dict[str, Any]) -> str:
@@ -250,8 +260,13 @@ def _is_above(above: dict[str, Any]) -> bool:
 
 def _cover_sentence(finding: str, cover: dict[str, Any]) -> str:
     drop, other = cover["logit_drop"], cover["logit_drop_elsewhere"]
-    if other is None or cover["difference_ci"] is None:
+    if other is None:
         return f"{finding}: covering the box costs {drop:.2f} of logit; nowhere else was room."
+    if cover["difference_ci"] is None:
+        return (
+            f"{finding}: covering the box costs {drop:.2f} of logit, an equal box elsewhere "
+            f"{other:.2f}; too few patients for an interval."
+        )
     low, high = cover["difference_ci"]
     shown = (
         "the network relies on what is in the box"

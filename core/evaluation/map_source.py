@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import contextlib
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from core.data.text_file import Count
 from core.errors import DataError
 from core.evaluation.predictions import Predictions, read_predictions
 from core.model.densenet import ChestDenseNet
-from core.model.device import choose_device, use_channels_last
+from core.model.device import choose_device, memory_errors_named, use_channels_last
 from core.model.weights import load_weights
 from core.store.session import Session
 
@@ -46,6 +48,7 @@ class MapSource:
     thresholds: dict[str, float]
     cache_folder: Path
     warnings: tuple[str, ...] = ()
+    _in_use: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def size_px(self) -> int:
@@ -96,6 +99,16 @@ class MapSource:
             should_stop=should_stop,
         )
 
+    @contextlib.contextmanager
+    def network(self) -> Iterator[ChestDenseNet]:
+        """The network for one thread at a time: hooks and modes are its own, not the caller's.
+
+        Raises:
+            RunFailedError: the device has too little memory.
+        """
+        with self._in_use, _memory_named():
+            yield self.model
+
     def pixels(self, pixels_BSS: NDArray[np.uint8]) -> torch.Tensor:
         """Bytes -> grey in 0 … 1, float32 [B, 1, S, S], on the network's device."""
         pixels = torch.from_numpy(np.ascontiguousarray(pixels_BSS)).to(self.device)
@@ -119,7 +132,8 @@ def open_map_source(session: Session, cache_folder: Path, device: str = "auto") 
         )
     loaded = load_weights(str(session.path), recipe.dataset.findings, seed=recipe.train.seed)
     chosen = choose_device(device).device
-    model = loaded.model.to(chosen).eval()
+    with _memory_named():
+        model = loaded.model.to(chosen).eval()
     if use_channels_last(chosen):
         # torch's stubs take memory_format for tensors only; modules have it too.
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -147,6 +161,13 @@ def open_map_source(session: Session, cache_folder: Path, device: str = "auto") 
         thresholds=_thresholds(session),
         cache_folder=cache_folder,
         warnings=(*gone, *warnings),
+    )
+
+
+def _memory_named() -> contextlib.AbstractContextManager[None]:
+    return memory_errors_named(
+        why="Maps need a network of their own on the device, beside what runs there.",
+        remedy="Wait until the device is free, or make maps with --device cpu.",
     )
 
 

@@ -83,16 +83,19 @@ def _outline(
     inset: int,
     colour: tuple[int, int, int],
 ) -> None:
+    """Four edges, each where it is in sight; a box of less than a pixel is one pixel wide."""
     height, width = picture_HW3.shape[:2]
-    left, top = (max(0, corners[axis] + inset) for axis in (0, 1))
-    right, bottom = min(width - 1, corners[2] - inset), min(height - 1, corners[3] - inset)
-    if right < left or bottom < top:
-        return
-    across, down = slice(left, right + 1), slice(top, bottom + 1)
-    picture_HW3[top : min(top + thickness, bottom + 1), across] = colour
-    picture_HW3[max(bottom + 1 - thickness, top) : bottom + 1, across] = colour
-    picture_HW3[down, left : min(left + thickness, right + 1)] = colour
-    picture_HW3[down, max(right + 1 - thickness, left) : right + 1] = colour
+    left, top = corners[0] + inset, corners[1] + inset
+    right, bottom = max(left, corners[2] - inset), max(top, corners[3] - inset)
+    across = slice(max(0, left), max(0, min(width, right + 1)))
+    down = slice(max(0, top), max(0, min(height, bottom + 1)))
+    for edge in range(thickness):
+        for row in {min(top + edge, bottom), max(bottom - edge, top)}:
+            if 0 <= row < height:
+                picture_HW3[row, across] = colour
+        for column in {min(left + edge, right), max(right - edge, left)}:
+            if 0 <= column < width:
+                picture_HW3[down, column] = colour
 
 
 def draw_peak(picture_HW3: Colours, x: float, y: float, *, arm: int = 8, rim: bool = True) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
 
 import torch
@@ -14,6 +15,8 @@ from core.model.torchvision_shim import declare_missing_operators
 declare_missing_operators()
 
 from torchvision.models.densenet import DenseNet  # noqa: E402  (after the declaration above)
+
+_SEEDING = threading.Lock()
 
 NUM_FEATURES = 1024
 """Channels of DenseNet121's last map."""
@@ -118,8 +121,9 @@ def build_model(
         raise ValueError("a network needs at least one finding")
     if prevalence is not None and len(prevalence) != len(findings):
         raise ValueError(f"{len(findings)} findings, but {len(prevalence)} prevalences")
-    # Fresh weights come from torch's global generator: it is borrowed and given back.
-    with torch.random.fork_rng(devices=[]):
+    # Fresh weights come from torch's global generator: it is borrowed and given back, by one thread
+    # at a time (the viewer may build a network while a run builds its own).
+    with _SEEDING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = ChestDenseNet(findings, input_spec)
     if prevalence is not None:

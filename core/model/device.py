@@ -308,7 +308,11 @@ def _ask_nvidia_smi(uuid: object, query: str) -> str | None:
 
 
 @contextlib.contextmanager
-def memory_errors_named() -> Iterator[None]:
+def memory_errors_named(
+    why: str = "The last checkpoint is good.",
+    remedy: str = "Lower train.micro_batch_size (the result stays nearly the same) or "
+    "image.size_px.",
+) -> Iterator[None]:
     """Out of memory, on whatever device, as an error that says what to do about it.
 
     Raises:
@@ -323,7 +327,6 @@ def memory_errors_named() -> Iterator[None]:
             raise
         raise RunFailedError(
             f"out of memory ({text.splitlines()[0][:160] if text else 'on the host'})",
-            why="The last checkpoint is good.",
-            remedy="Lower train.micro_batch_size (the result stays nearly the same) or "
-            "image.size_px.",
+            why=why,
+            remedy=remedy,
         ) from error

@@ -56,6 +56,7 @@ def _as_json(drawn: DrawnCams, report: Mapping[str, Any]) -> dict[str, Any]:
                 "probability": round(found.probability, 6),
                 "boxes": len(found.boxes_K4),
                 "hit": found.hit,
+                "within_half_a_cell": found.near,
                 "evidence": found.has_evidence,
                 "seen_in_training": found.candidate.seen,
                 "file": str(file),
@@ -76,7 +77,7 @@ def _show(drawn: DrawnCams, report: Mapping[str, Any]) -> None:
             found.candidate.image,
             found.candidate.finding,
             f"{found.probability:.3f}",
-            _outcome(found.hit, found.has_evidence),
+            _outcome(found.hit, found.near, found.has_evidence),
             "–" if found.best_overlaps is None else f"{found.best_overlaps[0]:.2f}",
             "seen in training" if found.candidate.seen else found.candidate.kind,
         ]
@@ -92,10 +93,12 @@ def _show(drawn: DrawnCams, report: Mapping[str, Any]) -> None:
     print_table(None, (), (), notes=[*report["summary"], *report["warnings"]])
 
 
-def _outcome(hit: bool | None, has_evidence: bool) -> str:
+def _outcome(hit: bool | None, near: bool | None, has_evidence: bool) -> str:
     if not has_evidence:
         return "no evidence"
-    return "–" if hit is None else ("hit" if hit else "miss")
+    if hit is None:
+        return "–"
+    return "hit" if hit else ("near" if near else "miss")
 
 
 def _where(drawn: DrawnCams) -> list[str]:
@@ -103,7 +106,8 @@ def _where(drawn: DrawnCams) -> list[str]:
 
 
 def _show_localization(report: Mapping[str, Any]) -> None:
-    head = ["finding", "maps", "in box", "95 % interval", "near", "IoU>0.1", "IoBB>0.25"]
+    # Of 80 columns; regions and their overlaps are in the sentences below.
+    head = ["finding", "maps", "in box", "95 %", "near"]
     head += [_CONTROL_HEADS[name] for name in CONTROLS]
     rows = []
     for finding, figures in report["findings"].items():
@@ -114,8 +118,8 @@ def _show_localization(report: Mapping[str, Any]) -> None:
                 finding,
                 f"{figures['maps']:,}",
                 _share(at[POINTING]),
-                "–" if interval is None else f"{interval[0]:.2f} – {interval[1]:.2f}",
-                *(_share(value) for value in (at[NEAR], at["iou"]["0.1"], at["iobb"]["0.25"])),
+                "–" if interval is None else f"{interval[0]:.2f}–{interval[1]:.2f}",
+                _share(at[NEAR]),
                 *(_share(figures["controls"][name][POINTING]) for name in CONTROLS),
             ]
         )
@@ -140,7 +144,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("session", metavar="SESSION", help="a name or a path")
     parser.add_argument("--finding", metavar="NAME", help="default: those with boxes, in turn")
     parser.add_argument("--count", type=_positive, default=8, help="maps to draw (default 8)")
-    parser.add_argument("--seed", type=int, default=0, help="another seed draws other images")
+    parser.add_argument(
+        "--seed", type=_not_negative, default=0, help="another seed draws other images"
+    )
     parser.add_argument(
         "--method", default=METHODS[0], help=f"{', '.join(METHODS)} (default {METHODS[0]})"
     )
@@ -148,6 +154,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     add_places(parser)
     return parser
+
+
+def _not_negative(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return number
 
 
 def _positive(text: str) -> int:

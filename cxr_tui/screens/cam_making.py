@@ -9,7 +9,7 @@ from textual import work
 from textual.message import Message
 from textual.worker import get_current_worker
 
-from core.errors import CxrError
+from core.errors import CxrError, StoppedError
 from core.store.session import Session
 from cxr_tui.screens.base import ConsoleScreen
 from cxr_tui.session_maps import (
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from core.evaluation.candidates import Candidate
     from core.evaluation.found_maps import FoundMap
     from core.evaluation.gradcam import Method
+    from core.evaluation.overlay import Grey
 
 
 class CamMakingScreen(ConsoleScreen):
@@ -47,8 +48,10 @@ class CamMakingScreen(ConsoleScreen):
         self.kept: SessionMaps | None = None
         self.problem = ""
         self.under_way = ""
+        self.failed = ""
         self.summary: list[str] = []
-        self._opened: Session | None = None
+        self.being_read: set[str] = set()
+        self._opened: tuple[Session, tuple[object, ...]] | None = None
 
     def on_cam_making_screen_did(self, message: Did) -> None:
         """Take it in, and show it."""
@@ -58,25 +61,31 @@ class CamMakingScreen(ConsoleScreen):
             self.console.say(message.text)
         self.refresh_view()
 
-    def open_session(self, session: Session) -> None:
-        """Another session's maps; nothing where it is the one at hand."""
-        if session != self._opened:
-            self._opened, self.kept, self.problem, self.summary = session, None, "", []
+    def open_session(self, session: Session, seen: tuple[object, ...]) -> None:
+        """The session's maps; nothing where they are at hand, of the same network and figures.
+
+        ``seen`` is what the maps depend on: while it stays the same they do.
+        """
+        if (session, seen) != self._opened:
+            for group in ("maps", "cover", "localize"):
+                self.workers.cancel_group(self, group)
+            self._opened, self.kept, self.problem, self.summary = (session, seen), None, "", []
             self.under_way = "loading the network"
-            self._open(session)
+            self._open(session, seen)
 
     @work(thread=True, exclusive=True, group="open", description="open the session's network")
-    def _open(self, session: Session) -> None:
+    def _open(self, session: Session, seen: tuple[object, ...]) -> None:
+        opened = session, seen
         try:
             kept = open_maps(session, self.desk.cache, self.desk.device)
         except (CxrError, OSError) as error:
             text = str(error)
-            self.post_message(self.Did(lambda: self._take(session, None, text)))
+            self.post_message(self.Did(lambda: self._take(opened, None, text)))
             return
-        self.post_message(self.Did(lambda: self._take(session, kept, "")))
+        self.post_message(self.Did(lambda: self._take(opened, kept, "")))
 
-    def _take(self, session: Session, kept: SessionMaps | None, problem: str) -> None:
-        if session == self._opened:
+    def _take(self, opened: object, kept: SessionMaps | None, problem: str) -> None:
+        if opened == self._opened:
             self.kept, self.problem, self.under_way = kept, problem, ""
 
     def try_again(self) -> None:
@@ -88,13 +97,15 @@ class CamMakingScreen(ConsoleScreen):
         """The maps of these, the first ones first; a new call takes the place of this one."""
         worker = get_current_worker()
         done = 0
+        finding = candidates[0].finding
         try:
             made = make_maps(
                 kept,
                 candidates,
                 cast("Method", method),
                 self._on_device,
-                lambda: self.desk.running is not None,
+                self._is_running,
+                lambda: worker.is_cancelled,
             )
             for found, unreadable in made:
                 if worker.is_cancelled:
@@ -102,12 +113,14 @@ class CamMakingScreen(ConsoleScreen):
                 done += len(found)
                 words = f"{done} of {len(candidates)} maps" if done < len(candidates) else ""
                 self._keep(kept, found, unreadable, words)
-            standing = standing_of(kept, candidates[0].finding, method)
+            standing = standing_of(kept, finding, method)
+        except StoppedError:
+            return
         except (CxrError, OSError) as error:
             self._fail(str(error))
             return
         if standing is not None and not worker.is_cancelled:
-            key = method, candidates[0].finding
+            key = method, finding
             self.post_message(self.Did(lambda: kept.standing.__setitem__(key, standing)))
 
     def _keep(
@@ -129,35 +142,47 @@ class CamMakingScreen(ConsoleScreen):
     def _fail(self, text: str) -> None:
         def apply() -> None:
             self.under_way = ""
+            self.failed = text
 
         self.post_message(self.Did(apply, text))
 
-    @work(thread=True, group="images", description="read an image")
+    @work(thread=True, exclusive=True, group="images", description="read an image")
     def read(self, kept: SessionMaps, image: str) -> None:
         """The image at its own resolution."""
         try:
             grey = full_image(kept, image)
         except (CxrError, OSError) as error:
             reason = str(error)
-            self.post_message(self.Did(lambda: kept.unreadable.update({image: reason})))
+            self.post_message(self.Did(lambda: self._end_reading(kept, image, None, reason)))
             return
-        self.post_message(self.Did(lambda: kept.take_image(image, grey)))
+        self.post_message(self.Did(lambda: self._end_reading(kept, image, grey, "")))
+
+    def _end_reading(self, kept: SessionMaps, image: str, grey: Grey | None, reason: str) -> None:
+        self.being_read.discard(image)
+        if grey is None:
+            kept.unreadable[image] = reason
+        else:
+            kept.take_image(image, grey)
 
     @work(thread=True, group="save", description="save overlays")
     def save(
         self, kept: SessionMaps, found: Sequence[FoundMap], opacity: float, threshold: float
     ) -> None:
         """PNG files in the session's ``cams/``."""
+        worker = get_current_worker()
         try:
-            files = save_maps(kept, found, opacity, threshold)
-        except CxrError as error:
-            self._fail(str(error))
-            return
+            files, faults = save_maps(kept, found, opacity, threshold, lambda: worker.is_cancelled)
         except OSError as error:
             self._fail(f"{kept.session.path / 'cams'} can't be written ({error.strerror})")
             return
-        where = str(files[0]) if len(files) == 1 else f"{len(files)} overlays in {files[0].parent}"
-        self.post_message(self.Did(text=f"saved: {where}"))
+        if files:
+            where = str(files[0])
+            if len(files) > 1:
+                where = f"{len(files)} overlays in {files[0].parent}"
+            self.post_message(self.Did(text=f"saved: {where}"))
+        if faults:
+            more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+            self._fail(f"not saved: {faults[0]}{more}")
 
     @work(thread=True, exclusive=True, group="cover", description="cover the lesion")
     def cover(self, kept: SessionMaps, found: FoundMap) -> None:
@@ -181,20 +206,33 @@ class CamMakingScreen(ConsoleScreen):
             self.post_message(self.Did(lambda: self._tell(f"{what}: {done} of {total}")))
 
         try:
-            report = localize_all(kept, cast("Method", method), self._on_device, progress)
-        except InterruptedError:
+            report = localize_all(
+                kept,
+                cast("Method", method),
+                self._on_device,
+                self._is_running,
+                progress,
+                lambda: worker.is_cancelled,
+            )
+        except (InterruptedError, StoppedError):
             return
         except (CxrError, OSError) as error:
             self._fail(str(error))
             return
         lines = [*report["summary"], *report["warnings"]]
-        self.post_message(self.Did(lambda: self._end_localizing(lines)))
+        self.post_message(self.Did(lambda: self._end_localizing(kept, lines)))
 
     def _tell(self, words: str) -> None:
         self.under_way = words
 
-    def _end_localizing(self, lines: list[str]) -> None:
-        self.under_way, self.summary = "", lines
+    def _end_localizing(self, kept: SessionMaps, lines: list[str]) -> None:
+        if (
+            kept is self.kept
+        ):  # else another session is shown by now; the file is there all the same
+            self.under_way, self.summary = "", lines
+
+    def _is_running(self) -> bool:
+        return self.desk.running is not None
 
     def _on_device(self, work: Callable[[], Any]) -> Any:
         return self.desk.on_device(work)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.widgets import Static
@@ -16,6 +16,10 @@ from cxr_tui.terminal_graphics import KITTY, SIXEL, graphics
 from cxr_tui.widgets.cam_table import CamTable
 from cxr_tui.widgets.xray_view import XrayView
 from cxr_tui.xray_picture import VIEWS, Look, Shown, picture, stricter, stronger, zoomed_to
+
+if TYPE_CHECKING:
+    from core.evaluation.found_maps import FoundMap
+    from core.evaluation.overlay import Grey
 
 BESIDE = "side by side"
 _VIEWS = (*VIEWS, BESIDE)
@@ -49,7 +53,7 @@ class CamPictureScreen(CamMakingScreen):
         super().__init__()
         self._look, self._view = Look(), _VIEWS[0]
         self._zoomed_on = ""
-        self._read_once: set[object] = set()
+        self._last_shown: tuple[object, object, Shown] | None = None
 
     def chosen_row(self) -> CamRow | None:
         """The row at the cursor."""
@@ -70,7 +74,7 @@ class CamPictureScreen(CamMakingScreen):
         if self._zoomed_on != image:
             self._zoomed_on, self._look = image, replace(self._look, region=_WHOLE)
             self.query_one(CamTable).pans = False
-        words.update(map_words(row, self._looked(row)))
+        words.update(map_words(row, self._looked(row), self.failed))
         shown = self._shown_of(row)
         view.show(shown, self._looks(), "" if shown else self._waiting(row))
 
@@ -78,10 +82,10 @@ class CamPictureScreen(CamMakingScreen):
         kept = self.kept
         if kept is None or row.unreadable:
             return "can't be read"
-        key = id(kept), row.candidate.image
-        if key not in self._read_once:
-            self._read_once.add(key)
-            self.read(kept, row.candidate.image)
+        image = row.candidate.image
+        if image not in self.being_read:
+            self.being_read = {image}  # a read under way gives way to this one
+            self.read(kept, image)
         return "reading the image …"
 
     def _shown_of(self, row: CamRow) -> Shown | None:
@@ -89,9 +93,14 @@ class CamPictureScreen(CamMakingScreen):
         grey = None if kept is None else kept.images.get(row.candidate.image)
         if grey is None:
             return None
-        found = row.found
-        if found is None:
-            return Shown(grey)
+        last = self._last_shown
+        if last is None or last[0] is not grey or last[1] is not row.found:
+            last = self._last_shown = grey, row.found, self._made(grey, row.found)
+        return last[2]
+
+    def _made(self, grey: Grey, found: FoundMap | None) -> Shown:
+        if found is None or grey.shape != (found.height_px, found.width_px):
+            return Shown(grey)  # no map yet, or one of another image that had this name
         from core.evaluation.cam_files import strength_on_image  # the network is loaded by now
 
         peak = None if found.peak is None else found.on_image(*found.peak)

@@ -39,7 +39,7 @@ class CamsScreen(CamPictureScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f", "finding", "finding", id="cams.finding"),
         Binding("s", "save", "save", id="cams.save"),
-        Binding("h", "filter", "hits", id="cams.filter"),
+        Binding("h,slash", "filter", "hits", id="cams.filter", key_display="h"),
         Binding("g", "method", "method", id="cams.method"),
         Binding("c", "cover", "cover the lesion", id="cams.cover"),
         Binding("l", "localize", "measure all boxes", id="cams.localize"),
@@ -74,7 +74,13 @@ class CamsScreen(CamPictureScreen):
             return
         shown = self.desk.shown
         if shown is not None:
-            self.open_session(shown.session)
+            best = shown.view.best
+            is_open = shown.view.state in ("running", "paused")
+            # While a run goes on its maps stay of the network that they were opened with.
+            seen = (shown.view.report is not None,) if not is_open else ("running",)
+            self.open_session(
+                shown.session, (*seen, None if is_open or best is None else best.epoch)
+            )
         kept = self.kept
         self.query_one("#nothing").display = kept is None
         self.query_one("#shown").display = kept is not None
@@ -93,15 +99,16 @@ class CamsScreen(CamPictureScreen):
         self.query_one("#head", Static).update(self._head())
         self._ask_for_maps()
         self._show_picture()
-        if self.summary:
+        if self.summary and self.is_current:
             lines, self.summary = self.summary, []
             where = kept.session.path / "evaluation" / "localization.json"
             self.app.push_screen(Notes("Maps against boxes", [*lines, f"written: {where}"]))
 
     def on_screen_resume(self) -> None:
         """What could not be opened before may be there now."""
-        if self.problem:
-            self.try_again()
+        self.failed = ""
+        if self.problem or (self.desk.running is not None and self.desk.running is self.desk.shown):
+            self.try_again()  # by now there may be a checkpoint, or a better one
         super().on_screen_resume()
 
     def on_resize(self) -> None:
@@ -135,6 +142,7 @@ class CamsScreen(CamPictureScreen):
             self._finding,
             f"{len(self._rows)} images, {boxed} with a box",
             METHOD_TITLES[self._method],
+            self.kept.source.checkpoint if self.kept is not None else "",
         ]
         if self._filter != FILTERS[0]:
             parts.insert(1, f"only {self._filter}")
@@ -142,7 +150,7 @@ class CamsScreen(CamPictureScreen):
             parts.append(self.under_way)
         text = Text(no_wrap=True, overflow="ellipsis")
         text.append(self._session_name(), style="bold")
-        return text.append("".join(f" · {part}" for part in parts))
+        return text.append("".join(f" · {part}" for part in parts if part))
 
     def chosen_row(self) -> CamRow | None:
         """The row at the cursor."""
@@ -166,10 +174,12 @@ class CamsScreen(CamPictureScreen):
             if kept.found(self._method, candidate) is None
             and candidate.image not in kept.unreadable
         ]
+        candidates = missing or kept.candidates[self._finding][:1]
         # Another finding or method takes the place of the one under way, which is asked for again.
         self._asked = {(id(kept), self._finding, self._method)}
-        if missing or (self._method, self._finding) not in kept.standing:
-            self.make(kept, missing or kept.candidates[self._finding][:1], self._method)
+        if candidates and (missing or (self._method, self._finding) not in kept.standing):
+            self.failed = ""
+            self.make(kept, candidates, self._method)
 
     def action_method(self) -> None:
         """The next kind of map."""
@@ -210,6 +220,7 @@ class CamsScreen(CamPictureScreen):
     def on_data_table_row_selected(self, _message: DataTable.RowSelected) -> None:
         """Enter: the picture alone, or the list beside it again."""
         self.toggle_class("large")
+        self.call_after_refresh(self._show_picture)
 
     def step_out(self) -> bool:
         """Out of the zoom, then out of the large picture."""

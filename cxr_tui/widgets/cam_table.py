@@ -13,8 +13,8 @@ from textual.widgets import DataTable
 
 from cxr_tui.cam_rows import CamRow
 
-_COLUMNS = (("image", 14), ("prob", 4), ("peak", 7), ("IoU", 4))
-"""Heads and widths: with their margins and the scroll bar 38 cells."""
+_COLUMNS = ((" image", 15), ("prob", 5), ("lab", 4), ("peak", 8), ("IoU", 5))
+"""Heads and widths: with the scroll bar 38 cells."""
 
 
 class CamTable(DataTable[Text]):
@@ -36,7 +36,7 @@ class CamTable(DataTable[Text]):
             self.across, self.down = across, down
 
     def __init__(self) -> None:
-        super().__init__(cursor_type="row", cell_padding=1)
+        super().__init__(cursor_type="row", cell_padding=0)
         self.pans = False
         self._keys: list[tuple[str, str]] = []
         self._shown: list[list[str]] = []
@@ -44,7 +44,7 @@ class CamTable(DataTable[Text]):
     def on_mount(self) -> None:
         """The columns."""
         for name, width in _COLUMNS:
-            side: Literal["left", "right"] = "left" if name == "image" else "right"
+            side: Literal["left", "right"] = "left" if name == " image" else "right"
             self.add_column(Text(name, justify=side), key=name, width=width)
 
     def show(self, rows: Sequence[CamRow]) -> None:

@@ -12,8 +12,8 @@ from rich.style import Style
 from textual.strip import Strip
 from textual.widget import Widget
 
-from core.evaluation.overlay import BOX_COLOUR, PEAK_COLOUR, Colours
-from cxr_tui.xray_picture import Look, Shown, fitted, picture
+from core.evaluation.overlay import BOX_COLOUR, Colours
+from cxr_tui.xray_picture import Look, Shown, fitted, peak_place, picture
 
 _RAMP = " .:-=+*#%@"
 _STRONG, _STRONGEST = 0.35, 0.7
@@ -35,6 +35,7 @@ class XrayView(Widget):
         self._instead = ""
         self._strips: list[Strip] = []
         self._drawn: tuple[object, ...] = ()
+        self._drawn_of: Shown | None = None
 
     def show(self, shown: Shown | None, looks: tuple[Look, ...], instead: str = "") -> None:
         """The image, once for each look, side by side; or words ``instead`` of one."""
@@ -49,9 +50,9 @@ class XrayView(Widget):
 
     def render_line(self, y: int) -> Strip:
         """One line of the picture."""
-        wanted = (id(self._shown), self._looks, self._instead, self.size, self.has_blocks)
-        if wanted != self._drawn:
-            self._strips, self._drawn = self._draw(), wanted
+        wanted = (self._looks, self._instead, self.size, self.has_blocks)
+        if wanted != self._drawn or self._shown is not self._drawn_of:
+            self._strips, self._drawn, self._drawn_of = self._draw(), wanted, self._shown
         if y < len(self._strips):
             return self._strips[y]
         return Strip.blank(self.size.width, self.rich_style)
@@ -88,7 +89,7 @@ class XrayView(Widget):
         strength = None
         if shown.strength_HW is not None and look.view != "image":
             strength = shown.strength_HW
-        return _letters(pixels, strength, look), width
+        return _letters(pixels, strength, look, peak_place(shown, look, width, height)), width
 
 
 def _half_blocks(pixels_HW3: Colours) -> list[list[Segment]]:
@@ -120,13 +121,15 @@ def _colour(code: int) -> Color:
 
 
 def _letters(
-    pixels_HW3: Colours, strength_HW: NDArray[np.floating] | None, look: Look
+    pixels_HW3: Colours,
+    strength_HW: NDArray[np.floating] | None,
+    look: Look,
+    peak: tuple[int, int] | None,
 ) -> list[list[Segment]]:
     """A letter a cell by brightness; bold where the map is strong, reversed where strongest."""
     rows = pixels_HW3.shape[0] // 2
     cells = pixels_HW3[: 2 * rows].reshape(rows, 2, -1, 3)
     is_box = (cells == BOX_COLOUR).all(axis=3).any(axis=1)
-    is_peak = (cells == PEAK_COLOUR).all(axis=3).any(axis=1)
     brightness = cells.mean(axis=(1, 3)) / 255
     levels = np.minimum((brightness * len(_RAMP)).astype(np.int64), len(_RAMP) - 1)
     strong = np.zeros(brightness.shape)
@@ -137,7 +140,7 @@ def _letters(
         segments = []
         for column in range(brightness.shape[1]):
             sign = _RAMP[levels[row, column]]
-            if is_peak[row, column]:
+            if peak is not None and (column, row) == (peak[0], peak[1] // 2):
                 sign = "X"
             elif is_box[row, column]:
                 sign = "O"
