@@ -66,10 +66,14 @@ class Look:
 
 
 def zoomed_to(look: Look, shown: Shown, box: Box) -> Look:
-    """A part of the image around a box in its pixels, with as much again on each side."""
+    """A part of the image around a box in its pixels, with as much again on each side.
+
+    A large box gets less room around it, so that there is something to be seen closer.
+    """
     height, width = shown.grey_HW.shape
     x, y, w, h = box
-    side = min(1.0, max(_CLOSEST, 3 * w / width, 3 * h / height))
+    share = max(w / width, h / height)
+    side = min(1.0, max(_CLOSEST, min(3 * share, max(0.5, 1.3 * share))))
     left = min(max(0.0, (x + w / 2) / width - side / 2), 1 - side)
     top = min(max(0.0, (y + h / 2) / height - side / 2), 1 - side)
     return replace(look, region=(left, top, side, side))

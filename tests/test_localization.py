@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from core.evaluation.cover import covered, elsewhere
+from core.evaluation.intervals import mean_intervals
 from core.evaluation.localization import (
     ENERGY,
     MEAN_BOX,
@@ -16,6 +17,7 @@ from core.evaluation.localization import (
     BoxedMap,
     measured,
 )
+from core.evaluation.localization_report import published_localization
 from core.evaluation.map_geometry import (
     apart,
     boxes_on_input,
@@ -191,3 +193,25 @@ def test_elsewhere_is_the_mirrored_place_or_another_clear_one_and_the_same_every
     assert overlaps(blocked, np.concatenate([lesion, box(80, 30, 40, 40)]))[0].max() == 0
     np.testing.assert_array_equal(blocked, elsewhere(lesion, box(80, 30, 40, 40), 128, seed=0))
     assert elsewhere(box(0, 0, 128, 128), np.zeros((0, 4)), 128, seed=0) is None
+
+
+def test_the_published_row_is_wangs_and_has_nih_findings_only():
+    published = published_localization()
+    assert published["Mass"] == {
+        "iobb_0.1": 0.5882,
+        "iobb_0.25": 0.4588,
+        "iobb_0.5": 0.3058,
+        "iou_0.1": 0.4,
+        "iou_0.3": 0.1529,
+        "iou_0.5": 0.0117,
+    }
+    assert len(published) == 8
+
+
+def test_a_mean_over_few_patients_has_a_wide_interval_and_one_patient_none():
+    values = np.array([[1.0], [1.0], [0.0], [0.0]])
+    (interval,) = mean_intervals(values, np.array([1, 1, 2, 2]))
+    assert interval == (0.0, 1.0)
+    assert mean_intervals(values, np.array([1, 1, 1, 1])) == [None]
+    unknown = np.array([[np.nan], [1.0], [1.0], [1.0]])
+    assert mean_intervals(unknown, np.array([1, 2, 3, 4])) == [(1.0, 1.0)]

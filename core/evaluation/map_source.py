@@ -18,6 +18,7 @@ from core.data.cache import ImageCache, IngestProgress, open_cache
 from core.data.study import PARTS, Study, prepare_study
 from core.data.text_file import Count
 from core.errors import DataError
+from core.evaluation.part_report import refuse_another_table
 from core.evaluation.predictions import Predictions, read_predictions
 from core.model.densenet import ChestDenseNet
 from core.model.device import choose_device, memory_errors_named, use_channels_last
@@ -145,7 +146,7 @@ def open_map_source(session: Session, cache_folder: Path, device: str = "auto") 
         recorded_split=split_file,
         without_gone=True,
     )
-    _refuse_another_table(session, study)
+    refuse_another_table(session, study)
     boxes, warnings = _boxes(study, model.findings)
     gone = _told(study.drawn.counts)
     test_file = session.predictions / "test.csv"
@@ -169,17 +170,6 @@ def _memory_named() -> contextlib.AbstractContextManager[None]:
         why="Maps need a network of their own on the device, beside what runs there.",
         remedy="Wait until the device is free, or make maps with --device cpu.",
     )
-
-
-def _refuse_another_table(session: Session, study: Study) -> None:
-    known = (session.read_json("dataset.json") or {}).get("label_table_sha256")
-    if known is not None and known != study.index.table_digest:
-        raise DataError(
-            "the label table has changed since the session was run",
-            where=study.sources.labels,
-            why="Its maps would stand beside other labels.",
-            remedy="Bring the old table back.",
-        )
 
 
 def _boxes(study: Study, findings: Sequence[str]) -> tuple[Boxes | None, list[str]]:

@@ -123,6 +123,16 @@ def _study_of_session(session: Session, cache: Path) -> Study:
     study = prepare_study(
         session.recipe, cache, labels_only=True, recorded_split=session.path / "split.csv"
     )
+    refuse_another_table(session, study)
+    return study
+
+
+def refuse_another_table(session: Session, study: Study) -> None:
+    """Nothing of a session can be read beside labels that it was not run with.
+
+    Raises:
+        DataError: the label table has changed since.
+    """
     known = (session.read_json("dataset.json") or {}).get("label_table_sha256")
     if known is not None and known != study.index.table_digest:
         raise DataError(
@@ -131,7 +141,6 @@ def _study_of_session(session: Session, cache: Path) -> Study:
             why="Its figures would mix two tables.",
             remedy="Bring the old table back.",
         )
-    return study
 
 
 def report_of_file(
