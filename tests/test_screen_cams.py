@@ -31,7 +31,7 @@ async def opened(pilot, finding="Cardiomegaly"):
     pilot.app.open_session("trained", "cams")
     await until(pilot, lambda: pilot.app.current_mode == "cams", "the viewer")
     await shows(pilot, finding)
-    await shows(pilot, "in the box")
+    await shows(pilot, "other patients' mean box")
     await shows(pilot, "probability 0.")
     await until(pilot, lambda: "reading the image" not in plain(pilot.app), "the image")
 
