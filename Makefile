@@ -1,16 +1,21 @@
 # make run    open the console; without a terminal, train the demo and show its test figures
 # make test   the style, the types, the layers and the tests
+# make soak   a run that is killed 500 times, beside one that is left alone
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check install clean
+.PHONY: run test soak check install clean
 
 run: install
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/cxr-tui; else $(BIN)/cxr-tui --batch demo; fi
 
 test: check
 	$(BIN)/python -m pytest
+
+# Hundreds of kills, half an hour and more.
+soak: install
+	$(BIN)/python tests/faults/kill_loop.py --kills 500
 
 check: install
 	$(BIN)/ruff format --check .

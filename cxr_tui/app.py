@@ -91,13 +91,14 @@ class ConsoleApp(App[int]):
             self.open_session(self._attach_to, "training")
 
     def _mind_signals(self) -> None:
-        """A lost line lets go of the screen and the run goes on; SIGTERM stops the run first.
+        """A lost line lets go of the screen and the run goes on; SIGTERM and others stop it first.
 
         Without handlers either would kill the process, the second with the terminal left raw.
         """
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, self._let_go)
-        loop.add_signal_handler(signal.SIGTERM, self._on_terminate)
+        for kind in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+            loop.add_signal_handler(kind, self._on_terminate)
 
     def _let_go(self) -> None:
         self.line_was_lost = True

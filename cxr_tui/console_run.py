@@ -55,7 +55,8 @@ def _wait(running: OpenSession, terminal: TextIO, *, says_so: bool) -> None:
     """
     # The loop's own handlers went with the app. Shells send SIGHUP a second time.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: running.stop())
+    for kind in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(kind, lambda *_: running.stop())
 
     def say(text: str) -> None:
         if says_so:

@@ -1,4 +1,7 @@
-"""SIGINT and SIGTERM as a flag that the run reads at its next step."""
+"""Signals that ask for a stop, as a flag that the run reads at its next step.
+
+Schedulers warn by SIGTERM, SIGUSR1 or SIGUSR2, as they are told to, and may warn more than once.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,18 @@ from typing import Any, Self
 
 from core.requests import Request
 
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+
 
 class StopSignals:
-    """While open, a first signal asks for a stop, and a second one leaves at once."""
+    """While open, a signal asks for a stop, and Ctrl-C after it leaves at once."""
 
     def __init__(self) -> None:
         self.stop_requested = False
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        for kind in (signal.SIGINT, signal.SIGTERM):
+        for kind in STOP_SIGNALS:
             self._before[kind] = signal.signal(kind, self._on_signal)
         # A dropped line is no reason to stop: the run goes on, and its session tells of it.
         self._before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -38,9 +43,11 @@ class StopSignals:
         """What the run should do next."""
         return Request.STOP if self.stop_requested else Request.CONTINUE
 
-    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if self.stop_requested:
-            raise KeyboardInterrupt
+            if number == signal.SIGINT:
+                raise KeyboardInterrupt
+            return  # a scheduler that says it twice still wants the checkpoint
         self.stop_requested = True
         with contextlib.suppress(OSError, AttributeError, RuntimeError):
-            sys.stderr.write("\nstopping after this step, with a checkpoint (again: at once)\n")
+            sys.stderr.write("\nstopping after this step, with a checkpoint (Ctrl-C: at once)\n")

@@ -195,7 +195,7 @@ def test_the_same_run_twice_gives_the_same_predictions(finished, phantom_dir, ca
         assert ours == (session / "predictions" / name).read_bytes()
 
 
-@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_stops_with_a_checkpoint_and_going_on_changes_nothing(
     finished, phantom_dir, cache_dir, tmp_path, kind
 ):
@@ -233,6 +233,42 @@ def test_a_signal_stops_with_a_checkpoint_and_going_on_changes_nothing(
     for name in ("val.csv", "test.csv"):
         ours = (tmp_path / "sessions/cut/predictions" / name).read_bytes()
         assert ours == (uninterrupted / "predictions" / name).read_bytes()
+
+
+def cut_by(phantom_dir, cache_dir, tmp_path, *kinds):
+    """A long run that gets these signals after its first step; code, last event, what it told."""
+    command = [sys.executable, "-m", "cxr_tui", "--batch", "demo", "--session", "cut", "--json"]
+    long = ["--set", "train.epochs=500"]
+    program = subprocess.Popen(
+        [*command, *map(str, small(phantom_dir, cache_dir)), *long],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert program.stdout is not None
+    for line in program.stdout:
+        if json.loads(line)["event"] == "StepRecorded":
+            for kind in kinds:
+                program.send_signal(kind)
+            break
+    rest, told = program.communicate(timeout=120)
+    return program.returncode, json_lines(rest)[-1]["event"] if rest else "", told
+
+
+def test_a_scheduler_that_warns_twice_gets_its_checkpoint(phantom_dir, cache_dir, tmp_path):
+    kinds = (signal.SIGUSR2, signal.SIGTERM, signal.SIGTERM)
+    code, last, told = cut_by(phantom_dir, cache_dir, tmp_path, *kinds)
+    assert (code, last) == (75, "Stopped"), told
+    assert list((tmp_path / "sessions/cut/checkpoints").glob("last-*.json"))
+
+
+def test_ctrl_c_twice_leaves_at_once_and_the_session_can_go_on(phantom_dir, cache_dir, tmp_path):
+    code, _, told = cut_by(phantom_dir, cache_dir, tmp_path, signal.SIGTERM, signal.SIGINT)
+    assert code == 75, told
+    fewer = ["--set", "train.epochs=1"]
+    resumed = run_in(tmp_path, "--resume", "cut", "--cache", cache_dir, "--json", *fewer)
+    assert resumed.returncode == 0, resumed.stderr
 
 
 def test_a_check_tries_everything_and_leaves_no_session(phantom_dir, cache_dir, tmp_path):
