@@ -7,12 +7,14 @@ import torch
 from core.data.batches import Part
 from core.errors import RunFailedError
 from core.evaluation.predict import Placement
+from core.events import EpochDone, EpochStarted, Resumed, Warned
 from core.model.densenet import build_model
 from core.model.device import Precision, memory_errors_named
 from core.recipe_toml import checked_recipe
 from core.requests import Request
 from core.store.session import create_session
 from core.training.control import Control
+from core.training.fit import Fit
 from core.training.keeping import keep_best, load_best
 from core.training.trainer import MAX_SKIPPED_IN_A_ROW, Trainer, micro_batches
 
@@ -129,3 +131,60 @@ def test_a_stop_once_asked_for_stays():
     answers = iter([Request.STOP, Request.CONTINUE, Request.PAUSE])
     control = Control(lambda: next(answers), lambda: Request.CONTINUE, lambda _: None)
     assert [control.ask() for _ in range(3)] == [Request.STOP] * 3
+
+
+def fitted(trainer, tmp_path, at_event):
+    """A run of three epochs that is told of its own events; what it recorded."""
+    trainer.settings = trainer.settings.model_copy(update={"epochs": 3})
+    session = create_session(tmp_path, trainer.recipe)
+    events = []
+
+    def record(event):
+        events.append(event)
+        at_event(event)
+
+    control = Control(lambda: Request.CONTINUE, lambda: Request.CONTINUE, record)
+    Fit(trainer, trainer.part, session, control, record, {}).run()
+    return events
+
+
+def poison(trainer):
+    trainer.model.classifier.weight.data.fill_(float("nan"))
+
+
+def test_steps_that_are_not_finite_go_back_to_the_checkpoint_with_a_lower_rate(trainer, tmp_path):
+    rate = trainer.schedule.rate(0)
+
+    def spoil(event):
+        if isinstance(event, EpochStarted) and event.epoch == 2 and not trainer.progress.went_back:
+            poison(trainer)
+        # Five steps in a row fail: an epoch of three alone does not.
+
+    trainer.settings = trainer.settings.model_copy(update={"batch_size": 2})
+    events = fitted(trainer, tmp_path, spoil)
+    (gone_back,) = [event for event in events if isinstance(event, Resumed)]
+    assert (gone_back.step, gone_back.epoch) == (6, 2)
+    assert any("in place of" in e.message for e in events if isinstance(e, Warned))
+    assert trainer.schedule.rate(0) == pytest.approx(0.1 * rate)
+    assert [e.epoch for e in events if isinstance(e, EpochDone)] == [1, 2, 3]
+    assert torch.isfinite(trainer.model.classifier.weight).all()
+
+
+def test_a_second_time_is_the_end(trainer, tmp_path):
+    def spoil(event):
+        if isinstance(event, EpochStarted) and event.epoch == 2:
+            poison(trainer)
+
+    trainer.settings = trainer.settings.model_copy(update={"batch_size": 2})
+    with pytest.raises(RunFailedError, match="was not finite 5 times in a row"):
+        fitted(trainer, tmp_path, spoil)
+
+
+def test_without_a_checkpoint_there_is_nothing_to_go_back_to(trainer, tmp_path):
+    def spoil(event):
+        if isinstance(event, EpochStarted):
+            poison(trainer)
+
+    trainer.settings = trainer.settings.model_copy(update={"batch_size": 2})
+    with pytest.raises(RunFailedError, match="was not finite 5 times in a row"):
+        fitted(trainer, tmp_path, spoil)

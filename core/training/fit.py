@@ -22,6 +22,7 @@ from core.events import (
     EpochStarted,
     Event,
     LearningRateCut,
+    Resumed,
     StepRecorded,
     StepSkipped,
     ValidationProgress,
@@ -31,11 +32,14 @@ from core.recipe import TrainSettings
 from core.requests import Request
 from core.store.session import Session
 from core.training.control import Control
-from core.training.keeping import keep_best, keep_last
+from core.training.keeping import keep_best, keep_last, restore_last
 from core.training.selection import findings_with_enough_patients, score_epoch
-from core.training.trainer import Recorded, StepResult, Trainer
+from core.training.trainer import NotFiniteError, Recorded, StepResult, Trainer
 
 _PROGRESS_SECONDS = 0.5
+
+_LOWER_RATE = 0.1
+"""What the learning rate is multiplied by after steps that were not finite."""
 
 
 @dataclass
@@ -52,15 +56,52 @@ class Fit:
 
     def run(self) -> bool:
         """Train to the end; False where it stopped: with a checkpoint, unless abandoned."""
-        settings, progress = self.trainer.settings, self.trainer.progress
-        while progress.epoch <= settings.epochs and not self._ran_out_of_patience():
-            started = time.monotonic()
-            self.record(EpochStarted(epoch=progress.epoch, steps=self.trainer.steps_per_epoch))
-            if not (self._train_epoch() and self._validate(started)):
+        epochs = self.trainer.settings.epochs
+        while self.trainer.progress.epoch <= epochs and not self._ran_out_of_patience():
+            started, epoch = time.monotonic(), self.trainer.progress.epoch
+            self.record(EpochStarted(epoch=epoch, steps=self.trainer.steps_per_epoch))
+            try:
+                went_on = self._train_epoch() and self._validate(started)
+            except NotFiniteError as error:
+                self._go_back(error)
+                continue
+            if not went_on:
                 if not self.control.abandon_requested:
                     self._checkpoint("stopped")
                 return False
         return True
+
+    def _go_back(self, error: NotFiniteError) -> None:
+        """To the last checkpoint with a lower learning rate; once, then it is the run's end.
+
+        Raises:
+            NotFiniteError: it has gone back before, or there is nothing to go back to.
+        """
+        trainer = self.trainer
+        restored = None if trainer.progress.went_back else restore_last(self.session, trainer)
+        if restored is None:
+            raise error
+        before = trainer.schedule.rate(trainer.progress.step)
+        trainer.schedule.factor *= _LOWER_RATE
+        trainer.progress.went_back = True
+        trainer.skipped_in_a_row = 0
+        progress = trainer.progress
+        after = trainer.schedule.rate(progress.step)
+        self.record(
+            Warned(
+                message=f"{error.what}: going back to the checkpoint of step {progress.step:,} "
+                f"with a learning rate of {after:g} in place of {before:g}. It happens once."
+            )
+        )
+        self.record(
+            Resumed(
+                step=progress.step,
+                epoch=progress.epoch,
+                position=progress.step_in_epoch * trainer.settings.batch_size,
+                checkpoint=restored.file,
+            )
+        )
+        self._checkpoint("gone back")
 
     def _train_epoch(self) -> bool:
         recorded = Recorded()

@@ -28,6 +28,10 @@ RECORD_SECONDS = 0.25
 """Steps are recorded at most this often, with the mean since the last record."""
 
 
+class NotFiniteError(RunFailedError):
+    """Step after step was not finite; the weights are as they were before."""
+
+
 @dataclass(frozen=True)
 class StepResult:
     """One optimiser step: its mean loss, gradient norm, and whether weights were updated."""
@@ -85,6 +89,8 @@ class Progress:
     best_score: float | None = None
     best_rule: str = ""
     epochs_without_better: int = 0
+    went_back: bool = False
+    """Whether the run went back to a checkpoint once, since steps were not finite."""
 
     @property
     def mean_train_loss(self) -> float:
@@ -221,7 +227,7 @@ class Trainer:
             return
         self.skipped_in_a_row += 1
         if self.skipped_in_a_row >= MAX_SKIPPED_IN_A_ROW:
-            raise RunFailedError(
+            raise NotFiniteError(
                 f"the loss or gradient was not finite {self.skipped_in_a_row} times in a row, "
                 f"up to step {self.progress.step}",
                 why="The weights were not touched by them; the last checkpoint is good.",
