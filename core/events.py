@@ -15,7 +15,7 @@ A run in pseudo-code, each line the event it leaves::
         ValidationProgress*
         EpochDone                            val loss, AUROC per finding, is it the best
         LearningRateCut?
-        Warned Resumed?                      once: back to a checkpoint, from steps that weren't finite
+        Warned Resumed?                      once: back to a checkpoint, after steps not finite
     EarlyStopped?
     TestStarted  Evaluated                   the best checkpoint on the test part
     Finished | Stopped | Failed              exactly one of them, last
