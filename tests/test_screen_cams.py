@@ -10,6 +10,7 @@ import pytest
 from console import plain, press, shows, until
 from PIL import Image
 
+from core.evaluation import found_maps
 from core.evaluation.overlay import BOX_COLOUR
 from core.recipe_toml import load_recipe
 from core.store.session import create_session
@@ -255,7 +256,7 @@ async def test_letters_give_a_readable_image_too(desk, ascii_only):
         assert sum(view.count(sign) for sign in ".:-=+*#%@") > 500
 
 
-async def test_maps_wait_for_the_step_of_a_run_and_the_run_goes_on(desk, phantom_dir):
+async def test_maps_wait_for_the_step_of_a_run_and_the_run_goes_on(desk, phantom_dir, monkeypatch):
     keys = {
         "dataset.phantom": "none",
         "dataset.images": phantom_dir,
@@ -265,30 +266,25 @@ async def test_maps_wait_for_the_step_of_a_run_and_the_run_goes_on(desk, phantom
         "train.precision": "fp32",
     }
     recipe = load_recipe("demo", [f"{key}={value}" for key, value in keys.items()])
+    threads, looked = set(), found_maps._looked
+
+    def watched(*arguments):
+        threads.add(threading.current_thread())
+        return looked(*arguments)
+
+    monkeypatch.setattr(found_maps, "_looked", watched)
     app = ConsoleApp(desk)
     async with app.run_test(size=(120, 40)) as pilot:
         app.start_run(recipe)
-        await until(pilot, lambda: desk.shown.view.step > 0, "the first step", 120)
         running = desk.running
-        threads = set()
-        engine = running.source._thread
-        from core.evaluation import found_maps
-
-        looked = found_maps._looked
-
-        def watched(*arguments):
-            threads.add(threading.current_thread())
-            return looked(*arguments)
-
-        found_maps._looked = watched
         try:
+            await until(pilot, lambda: desk.shown.view.step > 0, "the first step", 120)
             await opened(pilot)
+            assert threads == {running.source._thread}
+            step = running.view.step
+            await until(pilot, lambda: running.view.step > step, "more steps", 60)
         finally:
-            found_maps._looked = looked
-        assert threads == {engine}
-        step = running.view.step
-        await until(pilot, lambda: running.view.step > step, "more steps", 60)
-        running.stop()
+            running.stop()
         await until(pilot, lambda: desk.running is None, "the end", 60)
 
 
