@@ -1,5 +1,7 @@
 """Maps against boxes: geometry to the pixel, fair controls, figures that count patients."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -17,7 +19,7 @@ from core.evaluation.localization import (
     BoxedMap,
     measured,
 )
-from core.evaluation.localization_report import published_localization
+from core.evaluation.localization_report import published_beside, published_localization
 from core.evaluation.map_geometry import (
     apart,
     boxes_on_input,
@@ -215,3 +217,30 @@ def test_a_mean_over_few_patients_has_a_wide_interval_and_one_patient_none():
     assert mean_intervals(values, np.array([1, 1, 1, 1])) == [None]
     unknown = np.array([[np.nan], [1.0], [1.0], [1.0]])
     assert mean_intervals(unknown, np.array([1, 2, 3, 4])) == [(1.0, 1.0)]
+
+
+def a_study(known_as, by, images):
+    """As much of a study as the question needs: NIH's own 25,596 test images are nowhere here."""
+    return SimpleNamespace(
+        patients_known_as=known_as,
+        recipe=SimpleNamespace(split=SimpleNamespace(by=by)),
+        rows=lambda part: range(images),
+    )
+
+
+@pytest.mark.parametrize(
+    ("known_as", "by", "images", "boxes", "is_shown"),
+    [
+        ("nih", "official", 25_596, 85, True),
+        ("nih", "official", 25_596, 40, False),
+        ("nih", "official", 45, 85, False),
+        ("nih", "patient", 25_596, 85, False),
+        ("phantom", "official", 25_596, 85, False),
+    ],
+)
+def test_published_figures_stand_beside_nihs_own_boxes_alone(known_as, by, images, boxes, is_shown):
+    source = SimpleNamespace(study=a_study(known_as, by, images))
+    beside = published_beside(source, "Mass", boxes)
+    assert (beside["figures"] is not None) == is_shown
+    assert (beside["note"] is None) == is_shown
+    assert published_beside(source, "Hernia", boxes)["figures"] is None

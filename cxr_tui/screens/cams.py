@@ -164,7 +164,7 @@ class CamsScreen(CamPictureScreen):
         return f"No image of {self._finding} to show: none with a box, none that was called."
 
     def _ask_for_maps(self) -> None:
-        """All of the finding's, those at the cursor first, once for each method."""
+        """All of the finding's in the list's order, once for each method."""
         kept = self.kept
         if kept is None or (id(kept), self._finding, self._method) in self._asked:
             return
