@@ -200,31 +200,8 @@ def test_a_signal_stops_with_a_checkpoint_and_going_on_changes_nothing(
     finished, phantom_dir, cache_dir, tmp_path, kind
 ):
     uninterrupted, _ = finished
-    program = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "cxr_tui",
-            "--batch",
-            "demo",
-            "--session",
-            "cut",
-            "--json",
-            *map(str, small(phantom_dir, cache_dir)),
-        ],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert program.stdout is not None
-    for line in program.stdout:
-        if json.loads(line)["event"] == "StepRecorded":
-            program.send_signal(kind)
-            break
-    rest, told = program.communicate(timeout=120)
-    assert program.returncode == 75, told
-    assert json_lines(rest)[-1]["event"] == "Stopped"
+    code, last, told = cut_by(small(phantom_dir, cache_dir), tmp_path, kind)
+    assert (code, last) == (75, "Stopped"), told
     assert "--resume" in told
     resumed = run_in(tmp_path, "--resume", "cut", "--cache", cache_dir, "--json")
     assert resumed.returncode == 0, resumed.stderr
@@ -235,12 +212,11 @@ def test_a_signal_stops_with_a_checkpoint_and_going_on_changes_nothing(
         assert ours == (uninterrupted / "predictions" / name).read_bytes()
 
 
-def cut_by(phantom_dir, cache_dir, tmp_path, *kinds):
-    """A long run that gets these signals after its first step; code, last event, what it told."""
+def cut_by(arguments, tmp_path, *kinds):
+    """A run that gets these signals after its first step; code, last event, what it told."""
     command = [sys.executable, "-m", "cxr_tui", "--batch", "demo", "--session", "cut", "--json"]
-    long = ["--set", "train.epochs=500"]
     program = subprocess.Popen(
-        [*command, *map(str, small(phantom_dir, cache_dir)), *long],
+        [*command, *map(str, arguments)],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -256,15 +232,20 @@ def cut_by(phantom_dir, cache_dir, tmp_path, *kinds):
     return program.returncode, json_lines(rest)[-1]["event"] if rest else "", told
 
 
+def long_run(phantom_dir, cache_dir):
+    return [*small(phantom_dir, cache_dir), "--set", "train.epochs=500"]
+
+
 def test_a_scheduler_that_warns_twice_gets_its_checkpoint(phantom_dir, cache_dir, tmp_path):
     kinds = (signal.SIGUSR2, signal.SIGTERM, signal.SIGTERM)
-    code, last, told = cut_by(phantom_dir, cache_dir, tmp_path, *kinds)
+    code, last, told = cut_by(long_run(phantom_dir, cache_dir), tmp_path, *kinds)
     assert (code, last) == (75, "Stopped"), told
     assert list((tmp_path / "sessions/cut/checkpoints").glob("last-*.json"))
 
 
 def test_ctrl_c_twice_leaves_at_once_and_the_session_can_go_on(phantom_dir, cache_dir, tmp_path):
-    code, _, told = cut_by(phantom_dir, cache_dir, tmp_path, signal.SIGTERM, signal.SIGINT)
+    kinds = (signal.SIGTERM, signal.SIGINT)
+    code, _, told = cut_by(long_run(phantom_dir, cache_dir), tmp_path, *kinds)
     assert code == 75, told
     fewer = ["--set", "train.epochs=1"]
     resumed = run_in(tmp_path, "--resume", "cut", "--cache", cache_dir, "--json", *fewer)
