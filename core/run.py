@@ -79,6 +79,8 @@ def run(
     with Recorder(session, emit) as record, _disk_errors_named(session):
         control = Control(next_request, record.writer.take_request, record)
         record(RunStarted(name=session.name, host=socket.gethostname(), pid=os.getpid()))
+        if record.writer.taken_over is not None:
+            record(Warned(message=record.writer.taken_over))
         if changed_recipe is not None:
             session.change_recipe(changed_recipe)
         recipe = session.recipe

@@ -10,8 +10,8 @@ import socket
 from dataclasses import dataclass
 
 from core.store.files import is_file
+from core.store.heartbeat import SILENT_AFTER_SECONDS
 from core.store.session import Session
-from core.store.summary import SILENT_AFTER_SECONDS
 from cxr_tui.device_use import CpuTime, cpu_time, gpu_words
 
 INTERRUPTED, SILENT, GONE = "interrupted", "silent", "gone"
@@ -51,7 +51,9 @@ class Witness:
             host, pid = socket.gethostname(), os.getpid()
         is_here = self.is_ours or self.session.is_being_written()
         silence = self.session.seconds_since_heartbeat()
-        if not is_here and (silence is None or silence > SILENT_AFTER_SECONDS):
+        # A suspended process holds its lock: it is told from one that works by its heartbeat.
+        is_silent = silence > SILENT_AFTER_SECONDS if silence is not None else not is_here
+        if is_silent and not self.is_ours:
             return Surroundings(SILENT if silence else INTERRUPTED, silence or 0.0), None
         if not is_here and host in ("", socket.gethostname()):
             return Surroundings(state=INTERRUPTED), None

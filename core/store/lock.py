@@ -1,52 +1,239 @@
-"""One writer a session: a lock that the kernel frees when its owner dies."""
+"""One writer a session: a lock that doesn't outlive its owner.
+
+The kernel holds it (flock) and frees it when the owner dies, however that comes. Not every shared
+file system carries flock from host to host, and some know none at all, so the file also names its
+owner, and a clean end empties it:
+
+- an owner on this machine: the kernel's word counts; where the file system has no flock, whether
+  that very process (its number and its start) still lives;
+- an owner on another host: it holds the lock while its heartbeat is fresh. Once that is old, and
+  doesn't change while we watch for a moment, the lock is taken over, and that is said.
+"""
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import fcntl
 import json
 import os
 import socket
 import time
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from core.errors import SessionError
+from core.store.heartbeat import (
+    BEAT_SECONDS,
+    SILENT_AFTER_SECONDS,
+    beats_within,
+    seconds_since_beat,
+)
 
-_LOCK_TRIES, _LOCK_PAUSE_SECONDS = 4, 0.02
+WATCH_SECONDS = 3 * BEAT_SECONDS
+"""Another host's lock is taken over only after no beat for so long before our eyes."""
+
+_LOCK_TRIES, _LOCK_PAUSE_SECONDS = 10, 0.05
+_NO_FLOCK = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+_OWNER_BYTES = 4096
 
 
-def locked(path: Path) -> Any:
-    """The open lock file; closing it frees the lock.
+@dataclass(frozen=True)
+class Owner:
+    """The process that writes; ``process_start`` is in the kernel's ticks since its boot."""
+
+    host: str
+    pid: int
+    started: float
+    process_start: int | None = None
+    boot: str | None = None
+
+    @classmethod
+    def us(cls) -> Owner:
+        """This process, from now on."""
+        pid = os.getpid()
+        return cls(socket.gethostname(), pid, time.time(), _process_start(pid), _boot())
+
+    def __str__(self) -> str:
+        since = datetime.fromtimestamp(self.started).astimezone().isoformat(" ", "seconds")
+        return f"host {self.host}, process {self.pid}, since {since}"
+
+    @property
+    def is_on_this_host(self) -> bool:
+        """Whether its process number is one of ours."""
+        return self.host == socket.gethostname()
+
+    @property
+    def has_our_kernel(self) -> bool:
+        """Whether one kernel holds both our locks: containers have host names of their own."""
+        return self.is_on_this_host or (self.boot is not None and self.boot == _boot())
+
+    def may_live_here(self) -> bool:
+        """Whether that very process may still live on this machine; a number alone comes again."""
+        if self.boot is not None and self.boot != _boot():
+            return False
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        except (OSError, OverflowError):
+            pass  # somebody else's
+        return self.process_start is None or self.process_start == _process_start(self.pid)
+
+
+class Lock:
+    """The lock, held; ``release()`` leaves a file that says it is free.
+
+    ``taken_over`` tells of a silent owner on another host, whose lock it was.
 
     Raises:
-        SessionError: another process holds it; the message says which.
+        SessionError: another process holds it, the message says which; or it can't be opened.
     """
-    lock = path.open("a+b")
-    try:
-        _take_lock(lock)
-    except OSError:
-        lock.seek(0)
-        owner = lock.read(1000).decode(errors="replace").strip()
-        lock.close()
-        raise SessionError(
+
+    def __init__(self, session: Path) -> None:
+        self._session = session
+        self.taken_over: str | None = None
+        try:
+            descriptor = os.open(session / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise SessionError(
+                f"can't be taken ({error.strerror})",
+                where=session / "lock",
+                why="Only the process that holds it may write to the session.",
+                remedy="Start under another name, or allow writing there.",
+            ) from error
+        self._file = open(descriptor, "r+b", buffering=0)  # noqa: PTH123, SIM115 - a descriptor
+        try:
+            self._claim(flocked=_flocked(self._file))
+        except BaseException:
+            self._file.close()
+            raise
+
+    def release(self) -> None:
+        """Let the next one in, from other hosts too."""
+        try:
+            self._file.truncate(0)
+        except OSError:
+            pass  # then the kernel's word has to do, or the heartbeat's
+        finally:
+            self._file.close()
+
+    def _claim(self, *, flocked: bool | None) -> None:
+        owner = _read_owner(self._file)
+        if flocked is False:
+            raise self._refused(owner)
+        if owner is not None and not _is_known_of(owner, flocked):
+            self._take_over(owner)
+        elif owner is not None and flocked is None and owner.may_live_here():
+            raise self._refused(owner)
+        ours = Owner.us()
+        text = json.dumps(asdict(ours)).encode()
+        os.pwrite(self._file.fileno(), text, 0)  # over what stands there: it needs no new room
+        self._file.truncate(len(text))
+        os.fsync(self._file.fileno())
+        if _read_owner(self._file) != ours:  # no flock, and another was as fast
+            raise self._refused(_read_owner(self._file))
+
+    def _take_over(self, owner: Owner) -> None:
+        age = seconds_since_beat(self._session)
+        if age is not None and abs(age) < SILENT_AFTER_SECONDS:
+            raise self._refused(owner, age)
+        if age is not None and beats_within(self._session, WATCH_SECONDS):
+            raise self._refused(owner, 0.0)
+        if _read_owner(self._file) != owner:  # another was faster
+            raise self._refused(_read_owner(self._file))
+        silence = "it never gave a sign of life" if age is None else "it gives no sign of life"
+        self.taken_over = f"took over the session from {owner}: {silence}"
+
+    def _refused(self, owner: Owner | None, beat_seconds: float | None = None) -> SessionError:
+        remedy = "Stop that one first, or start under another name."
+        if beat_seconds is not None:
+            remedy = (
+                f"Its last sign of life is {max(0.0, beat_seconds):.0f} s old. Stop that one first "
+                f"(cxr-tui --attach {self._session}, X). Where it is gone for good, try again "
+                f"once it has been silent for {SILENT_AFTER_SECONDS:.0f} s."
+            )
+        return SessionError(
             f"another process writes to this session: {owner or 'unknown'}",
-            where=path.parent,
+            where=self._session,
             why="Two writers would mix two runs.",
-            remedy="Stop that one first, or start under another name.",
-        ) from None
-    owner = json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "started": time.time()})
-    lock.truncate(0)
-    lock.write(owner.encode())
-    lock.flush()
-    return lock
+            remedy=remedy,
+        )
 
 
-def _take_lock(lock: BinaryIO) -> None:
-    """Take it, trying again for a moment: a reader that looks whether it is free holds it too."""
-    for _ in range(_LOCK_TRIES):
-        with contextlib.suppress(OSError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        time.sleep(_LOCK_PAUSE_SECONDS)
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+def is_held(session: Path) -> bool:
+    """Whether somebody writes: known for this machine, believed of others while they beat."""
+    try:
+        with (session / "lock").open("rb") as lock:
+            owner = _read_owner(lock)
+            flocked = _flocked(lock, fcntl.LOCK_SH, tries=1)
+    except FileNotFoundError:
+        return False
+    except OSError:  # not ours to read
+        return _beats(session)
+    if flocked is False:
+        return True
+    if owner is None:
+        return False
+    if not _is_known_of(owner, flocked):
+        return _beats(session)
+    return flocked is None and owner.may_live_here()
+
+
+def _is_known_of(owner: Owner, flocked: bool | None) -> bool:
+    """Whether the kernel or the process number tells; if not, the heartbeat has to."""
+    return owner.is_on_this_host if flocked is None else owner.has_our_kernel
+
+
+def _beats(session: Path) -> bool:
+    age = seconds_since_beat(session)
+    return age is not None and age < SILENT_AFTER_SECONDS
+
+
+def _flocked(lock: BinaryIO, kind: int = fcntl.LOCK_EX, *, tries: int = _LOCK_TRIES) -> bool | None:
+    """Whether we hold it now; None where this file system has no such lock.
+
+    Tried again for a moment: a reader that looks whether it is free holds it too.
+    """
+    for attempt in range(tries):
+        try:
+            fcntl.flock(lock, kind | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in _NO_FLOCK:
+                return None
+        else:
+            return True
+        if attempt + 1 < tries:
+            time.sleep(_LOCK_PAUSE_SECONDS)
+    return False
+
+
+def _read_owner(lock: BinaryIO) -> Owner | None:
+    """Who the file names; None where it is empty, half written, or from elsewhere."""
+    try:
+        told = json.loads(os.pread(lock.fileno(), _OWNER_BYTES, 0))
+        known = {name: told[name] for name in Owner.__dataclass_fields__ if name in told}
+        owner = Owner(**known)
+        sound = isinstance(owner.host, str) and isinstance(owner.pid, int)
+        return owner if sound and isinstance(owner.started, (int, float)) else None
+    except (ValueError, TypeError, RecursionError):
+        return None
+
+
+def _process_start(pid: int) -> int | None:
+    """When the process began, in ticks since boot; None where the kernel doesn't say."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    # Field 22; the second, a name in brackets, may hold blanks and brackets of its own.
+    return int(stat.rpartition(")")[2].split()[19])
+
+
+def _boot() -> str | None:
+    """What tells this run of this kernel from every other."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import itertools
 import json
 import os
@@ -36,10 +35,10 @@ from core.recipe_toml import load_recipe, recipe_toml
 from core.requests import Request
 from core.store.event_log import EventReader
 from core.store.files import is_file, is_folder, write_json, write_whole
-from core.store.lock import locked
+from core.store.heartbeat import Heartbeat, seconds_since_beat
+from core.store.lock import Lock, is_held
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
-_HEARTBEAT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -124,22 +123,13 @@ class Session:
             write_whole(folder / request.value, b"")
 
     def is_being_written(self) -> bool:
-        """Whether a process on this host holds the lock (the kernel frees it on a crash)."""
-        try:
-            with (self.path / "lock").open("rb") as lock:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except OSError:
-            return True
-        return False
+        """Whether a process holds the lock; on another host, whether its heartbeat is fresh."""
+        return is_held(self.path)
 
     def seconds_since_heartbeat(self) -> float | None:
         """Age of the heartbeat, or None where there is none; seen from other hosts too."""
-        try:
-            return max(0.0, time.time() - (self.path / "heartbeat").stat().st_mtime)
-        except OSError:
-            return None
+        age = seconds_since_beat(self.path)
+        return None if age is None else max(0.0, age)
 
     def writing(self) -> SessionWriter:
         """Take the lock and write.
@@ -155,13 +145,16 @@ class SessionWriter:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self._lock = locked(session.path / "lock")
+        self._lock = Lock(session.path)
         _drop_torn_line(session.path / "events.jsonl")
         self._events = (session.path / "events.jsonl").open("ab")
-        self._last_heartbeat = 0.0
-        # A stop that was asked of an earlier run is not for this one.
-        (session.path / "requests" / Request.STOP.value).unlink(missing_ok=True)
-        self.heartbeat()
+        self._withdraw_requests()
+        self._heartbeat = Heartbeat(session.path)
+
+    @property
+    def taken_over(self) -> str | None:
+        """Whose session it was, where a silent owner on another host held the lock."""
+        return self._lock.taken_over
 
     def __enter__(self) -> Self:
         return self
@@ -172,8 +165,9 @@ class SessionWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._heartbeat.stop()
         self._events.close()
-        self._lock.close()
+        self._lock.release()
 
     def append(self, event: Event) -> Event:
         """Record the event, with the time; what acknowledges work is on disk on return."""
@@ -182,14 +176,7 @@ class SessionWriter:
         self._events.flush()
         if event.ends_run or isinstance(event, CheckpointWritten | EpochDone | RunStarted):
             os.fsync(self._events.fileno())
-        self.heartbeat()
         return stamped
-
-    def heartbeat(self) -> None:
-        """Say that we are alive, at most every few seconds."""
-        if time.monotonic() - self._last_heartbeat >= _HEARTBEAT_SECONDS:
-            (self.session.path / "heartbeat").touch()
-            self._last_heartbeat = time.monotonic()
 
     def take_request(self) -> Request:
         """The most urgent request left in ``requests/``.
@@ -202,6 +189,11 @@ class SessionWriter:
                 (folder / request.value).unlink()
                 return request
         return Request.PAUSE if (folder / Request.PAUSE.value).exists() else Request.CONTINUE
+
+    def _withdraw_requests(self) -> None:
+        """What was asked of an earlier run, a pause too, is not for this one."""
+        for request in (Request.STOP, Request.CHECKPOINT, Request.PAUSE):
+            (self.session.path / "requests" / request.value).unlink(missing_ok=True)
 
     def note(self, text: str) -> None:
         """A line for log.txt."""

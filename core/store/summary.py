@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import CxrError
-from core.events import EpochDone, Event, Resumed
+from core.events import EpochDone, Event, Paused, Resumed
 from core.store.event_log import MilestoneReader
+from core.store.heartbeat import SILENT_AFTER_SECONDS
 from core.store.session import Session
-
-SILENT_AFTER_SECONDS = 120.0
-"""Without a heartbeat for so long, a session that nobody ended counts as silent."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +78,13 @@ class SessionWatch:
 def _state(session: Session, last: Event | None) -> str:
     if last is not None and last.ends_run:
         return type(last).__name__.lower()
-    if session.is_being_written():
-        return "running"
     silence = session.seconds_since_heartbeat()
-    if silence is None:
-        return "new"
-    return "silent" if silence > SILENT_AFTER_SECONDS else "interrupted"
+    # Before the lock: a suspended process holds it, and nothing goes on there.
+    if silence is not None and silence > SILENT_AFTER_SECONDS:
+        return "silent"
+    if session.is_being_written():
+        return "paused" if isinstance(last, Paused) else "running"
+    return "new" if silence is None else "interrupted"
 
 
 def _folder_bytes(folder: Path) -> int:

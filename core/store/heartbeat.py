@@ -1,0 +1,84 @@
+"""A sign of life, seen from other hosts too: a file that is touched every few seconds.
+
+It says that the writer's process lives and that its disk answers, not that the run gets on: a
+thread of its own beats, so that one slow step, a long validation or a pause doesn't read as
+dead. A suspended process doesn't beat; one whose run hangs does, and only the time of its last
+event tells.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+BEAT_SECONDS = 5.0
+
+SILENT_AFTER_SECONDS = 120.0
+"""Without a beat for so long, a session that nobody ended counts as silent."""
+
+
+class Heartbeat:
+    """Beats from its making to ``stop()``."""
+
+    def __init__(self, session: Path) -> None:
+        self._file = session / "heartbeat"
+        self._ended = threading.Event()
+        self._beat()
+        # A daemon: a disk that doesn't answer must not keep the process from its end.
+        self._thread = threading.Thread(target=self._go_on, name="heartbeat", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Beat no more."""
+        self._ended.set()
+        self._thread.join(BEAT_SECONDS)
+
+    def _go_on(self) -> None:
+        while not self._ended.wait(BEAT_SECONDS):
+            self._beat()
+
+    def _beat(self) -> None:
+        with contextlib.suppress(OSError):  # a full disk, a folder that is gone: the run will tell
+            self._file.touch()
+
+
+def last_beat(session: Path) -> float | None:
+    """When it beat last, by the clock of the file system; None where it never did."""
+    try:
+        # Opened, not only looked at: a network file system then asks its server anew.
+        with (session / "heartbeat").open("rb") as heartbeat:
+            return os.fstat(heartbeat.fileno()).st_mtime
+    except OSError:
+        return None
+
+
+def seconds_since_beat(session: Path) -> float | None:
+    """Age of the last beat, or None where there is none; negative where clocks disagree.
+
+    Two hosts' clocks needn't agree: both times are the file system's, that of the beat and that
+    of a nameless file made for the purpose. Where we may not write there our own clock has to do.
+    """
+    beat = last_beat(session)
+    return None if beat is None else _time_of_file_system(session) - beat
+
+
+def beats_within(session: Path, seconds: float) -> bool:
+    """Watch for so long; True as soon as it beats. No clock is compared with another."""
+    before, end = last_beat(session), time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(min(0.25, seconds))
+        if last_beat(session) != before:
+            return True
+    return False
+
+
+def _time_of_file_system(folder: Path) -> float:
+    try:
+        with tempfile.TemporaryFile(dir=folder) as nameless:
+            return os.fstat(nameless.fileno()).st_mtime
+    except OSError:
+        return time.time()
