@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import select
-import signal
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -53,6 +51,7 @@ class ConsoleApp(App[int]):
         ),
         Binding("q", "leave", "quit", id="quit", show=True),
         Binding("ctrl+c,ctrl+q", "leave", "quit", id="quit.ctrl", show=False, priority=True),
+        Binding("ctrl+z", "suspend_process", "suspend", id="suspend", show=False, priority=True),
         # Not a priority: while a field is edited a colon is a colon.
         Binding("colon", "command_palette", "palette", id="palette", show=False),
         Binding("question_mark,f1", "keys", "keys", id="keys", key_display="?"),
@@ -60,6 +59,7 @@ class ConsoleApp(App[int]):
         Binding("S", "start", "start a run", id="run.start", show=False),
         Binding("P", "pause", "pause or go on", id="run.pause", show=False),
         Binding("X", "stop", "stop with a checkpoint", id="run.stop", show=False),
+        Binding("C", "checkpoint", "keep a checkpoint now", id="run.checkpoint", show=False),
     ]
 
     def __init__(
@@ -86,25 +86,18 @@ class ConsoleApp(App[int]):
             self.register_theme(theme)
         self.theme = THEMES[0].name
         self.set_interval(1 / POLLS_PER_SECOND, self._carry_news)
-        self._mind_signals()
+        # Of what was drawn nothing is left after a suspension.
+        self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
         if self._attach_to is not None:
             self.open_session(self._attach_to, "training")
 
-    def _mind_signals(self) -> None:
-        """A lost line lets go of the screen and the run goes on; SIGTERM and others stop it first.
-
-        Without handlers either would kill the process, the second with the terminal left raw.
-        """
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGHUP, self._let_go)
-        for kind in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
-            loop.add_signal_handler(kind, self._on_terminate)
-
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
+        """The line dropped: leave the screen; a run goes on."""
         self.line_was_lost = True
         self.exit(0)
 
-    def _on_terminate(self) -> None:
+    def stop_and_leave(self) -> None:
+        """Stop a run with a checkpoint, and leave."""
         if self.desk.running is not None:
             self.desk.running.stop()
         self.exit(STOPPED)
@@ -113,7 +106,7 @@ class ConsoleApp(App[int]):
         if self.return_value is not None or self.defect is not None:
             return  # the console is being left; whoever called it tells how the run ends
         if self._line_is_gone():
-            self._let_go()
+            self.let_go()
             return
         was_running = self.desk.running
         error = None
@@ -209,6 +202,16 @@ class ConsoleApp(App[int]):
         what = "Go on with" if paused else "Pause"
         self._ask_of_shown(request, f"{what} {shown.name}?")
 
+    def action_checkpoint(self) -> None:
+        """Keep a checkpoint of the session shown before its next step."""
+        shown = self.desk.shown
+        if shown is None or shown.view.state not in ("running", "paused"):
+            return
+        if shown.view.state == "paused":
+            self.say("It waits, and the checkpoint of its pause covers every step.")
+            return
+        self._ask_of_shown(Request.CHECKPOINT, f"Keep a checkpoint of {shown.name}?")
+
     def action_stop(self) -> None:
         """Stop the session shown, with a checkpoint."""
         shown = self.desk.shown
@@ -221,7 +224,7 @@ class ConsoleApp(App[int]):
         if shown is None:
             return
         if shown.is_ours and not always_ask:
-            self._ask(request)
+            self._on_asked(request, "y")
             return
         text = "It stops after this step, with a checkpoint, and can be resumed."
         if not shown.is_ours:
@@ -234,6 +237,8 @@ class ConsoleApp(App[int]):
     def _on_asked(self, request: Request, answer: str | None) -> None:
         if answer != "y" or not self._ask(request):
             return
+        if request is Request.CHECKPOINT:
+            self.say("A checkpoint is written before the next step.")
         if request is Request.STOP and self.desk.shown is not None:
             self.desk.shown.view.is_stopping = True
             if isinstance(self.screen, ConsoleScreen):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from core.events import Failed
 from core.requests import Request
-from cxr_tui.app import ConsoleApp
+from cxr_tui.app import STOPPED, ConsoleApp
+from cxr_tui.console_signals import ConsoleSignals
 from cxr_tui.desk import Desk
 from cxr_tui.keymap import read_keymap
 from cxr_tui.plain import visible
-from cxr_tui.stray_output import StrayOutput, driver_on
+from cxr_tui.stray_output import StrayOutput
+from cxr_tui.terminal_driver import driver_on
 
 if TYPE_CHECKING:
     from cxr_tui.open_session import OpenSession
@@ -38,11 +40,14 @@ def run_console(
             line_is_gone=stray.line_is_gone,
         )
         app.set_keymap(keymap)
-        code = app.run() or 0
-        if app.line_was_lost:
-            stray.forget_terminal()
-        if desk.running is not None:
-            _wait(desk.running, stray.terminal, says_so=not app.line_was_lost)
+        with ConsoleSignals(app):
+            code = app.run() or 0
+            if app.line_was_lost:
+                stray.forget_terminal()
+            if desk.running is not None:
+                _wait(desk.running, stray.terminal, says_so=not app.line_was_lost)
+                if app.line_was_lost:
+                    code = _exit_code(desk.running)
     if app.defect is not None:
         raise app.defect
     return code
@@ -53,10 +58,6 @@ def _wait(running: OpenSession, terminal: TextIO, *, says_so: bool) -> None:
 
     It was asked to stop, or goes on since the line was lost.
     """
-    # The loop's own handlers went with the app. Shells send SIGHUP a second time.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    for kind in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(kind, lambda *_: running.stop())
 
     def say(text: str) -> None:
         if says_so:
@@ -73,6 +74,14 @@ def _wait(running: OpenSession, terminal: TextIO, *, says_so: bool) -> None:
         running.wait()
     running.take_events()
     say(_last_line(running))
+
+
+def _exit_code(running: OpenSession) -> int:
+    """What a run that went on without a screen would say to a script."""
+    if running.view.state == "failed":
+        failures = [event for event in running.session.events() if isinstance(event, Failed)]
+        return failures[-1].exit_code
+    return 0 if running.view.state == "finished" else STOPPED
 
 
 def _last_line(running: OpenSession) -> str:

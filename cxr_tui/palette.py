@@ -35,6 +35,7 @@ def console_commands(app: ConsoleApp) -> Iterator[SystemCommand]:
         what = "pause" if shown.view.state == "running" else "go on"
         name = visible(shown.name)
         yield SystemCommand(f"Run: {what}", name, app.action_pause)
+        yield SystemCommand("Run: checkpoint", f"{name}, kept now", app.action_checkpoint)
         yield SystemCommand("Run: stop", f"{name}, with a checkpoint", app.action_stop)
     for theme in THEMES:
         if theme.name != app.theme:

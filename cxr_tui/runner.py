@@ -7,6 +7,7 @@ asks for them at its next step.
 from __future__ import annotations
 
 import collections
+import contextlib
 import gc
 import threading
 from collections.abc import Callable
@@ -32,6 +33,8 @@ class Runner:
         self._device, self._cache = device, cache
         self._events: collections.deque[Event] = collections.deque()
         self._request = Request.CONTINUE
+        # Of the kind that a signal's handler may take again on its own thread.
+        self._asking = threading.RLock()
         self._short_work: collections.deque[tuple[Callable[[], Any], Future[Any]]] = (
             collections.deque()
         )
@@ -55,11 +58,18 @@ class Runner:
         return taken
 
     def ask(self, request: Request) -> None:
-        """Do this at the next step. A stop can't be taken back, and abandoning goes before it."""
-        if self._request is Request.ABANDON:
-            return
-        if self._request is not Request.STOP or request is Request.ABANDON:
-            self._request = request
+        """Do this at the next step. A stop can't be taken back, and abandoning goes before it.
+
+        Raises:
+            OSError: the session's folder is gone, or not ours to write to.
+        """
+        with self._asking:
+            if self._request is Request.ABANDON:
+                return
+            if self._request is not Request.STOP or request is Request.ABANDON:
+                self._request = request
+            if request is Request.CONTINUE:
+                self.session.ask(request)
 
     @property
     def asked_for(self) -> Request:
@@ -89,9 +99,16 @@ class Runner:
     def _next_request(self) -> Request:
         if self._short_work:
             self._do_short_work()
-        request = self._request
-        if request is Request.CHECKPOINT:
-            self._request = Request.CONTINUE
+        with self._asking:
+            request = self._request
+            if request is Request.CHECKPOINT:
+                self._request = Request.CONTINUE
+            if request is Request.PAUSE:
+                # From here on it stands in the session's folder, where other consoles can
+                # withdraw it too: ours may be gone by then. On a full disk it stays with us.
+                with contextlib.suppress(OSError):
+                    self.session.ask(request)
+                    self._request = Request.CONTINUE
         return request
 
     def _do_short_work(self) -> None:

@@ -18,15 +18,12 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TextIO
+from typing import Self
 
 import platformdirs
 
 from cxr_tui import plain
 from cxr_tui.plain import visible
-
-if TYPE_CHECKING:
-    from textual.driver import Driver
 
 _CHUNK_BYTES = 65536
 _LONGEST_LINE = 8192
@@ -179,24 +176,3 @@ def _append(path: Path, text: str) -> None:
 
 def _last_drawn(line: str) -> str:
     return line.rstrip("\r").rpartition("\r")[2]
-
-
-def driver_on(terminal: TextIO) -> type[Driver]:
-    """A driver that draws on this terminal and asks it for its size, not descriptors 1 and 2."""
-    from textual.drivers.linux_driver import LinuxDriver
-
-    class TerminalDriver(LinuxDriver):
-        """Draws on a terminal that is neither stdout nor stderr."""
-
-        def __init__(self, *arguments: object, **settings: object) -> None:
-            super().__init__(*arguments, **settings)  # type: ignore[arg-type]
-            self._file: TextIO = terminal  # type: ignore[assignment]
-
-        def _get_terminal_size(self) -> tuple[int, int]:
-            try:
-                columns, rows = os.get_terminal_size(terminal.fileno())
-            except OSError:
-                return super()._get_terminal_size()
-            return columns or 80, rows or 24
-
-    return TerminalDriver

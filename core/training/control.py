@@ -23,12 +23,17 @@ class Control:
     abandon_requested: bool = False
     _asked_files: float = field(default=0.0)
     _pause_in_files: bool = False
+    _owes_checkpoint: bool = False
 
     def ask(self) -> Request:
         """The next thing to do. Files are looked at a few times a second, not at every step."""
         request = self.next_request()
+        if request is Request.PAUSE:
+            self._asked_files = 0.0  # it may be handed on to a file: look there next
         if request is Request.CONTINUE:
             request = self._ask_files()
+        if request is Request.CONTINUE and self._owes_checkpoint:
+            request, self._owes_checkpoint = Request.CHECKPOINT, False
         self.abandon_requested = self.abandon_requested or request is Request.ABANDON
         self.stop_requested = (
             self.stop_requested or self.abandon_requested or request is Request.STOP
@@ -36,8 +41,13 @@ class Control:
         return Request.STOP if self.stop_requested else request
 
     def may_go_on(self) -> bool:
-        """False once a stop was asked for; for loops that can only stop, not pause."""
-        return self.ask() is not Request.STOP
+        """False once a stop was asked for; for loops that can only stop, not pause.
+
+        A checkpoint asked for meanwhile is owed until a step can answer.
+        """
+        request = self.ask()
+        self._owes_checkpoint = self._owes_checkpoint or request is Request.CHECKPOINT
+        return request is not Request.STOP
 
     def hold(self, step: int) -> None:
         """Wait for as long as the answer is pause; the checkpoint of a pause covers every step."""
