@@ -17,7 +17,7 @@ from core.store.session import Session, create_session, open_session
 from cxr_tui.arguments import cache_folder
 from cxr_tui.auroc_report import print_report
 from cxr_tui.narration import Narrator
-from cxr_tui.output import silence
+from cxr_tui.output import Outliving, outlive_readers
 from cxr_tui.stop_signals import StopSignals
 
 STOPPED = 75
@@ -46,6 +46,7 @@ class _Place:
 
 def start_batch(arguments: argparse.Namespace) -> int:
     """``--batch RECIPE``: a new session, or with --session the one that has that name."""
+    outlive_readers()
     recipe = load_recipe(arguments.batch, arguments.set)
     place = _place(arguments)
     if arguments.check:
@@ -59,6 +60,7 @@ def start_batch(arguments: argparse.Namespace) -> int:
 
 def resume_batch(arguments: argparse.Namespace) -> int:
     """``--resume SESSION``: go on with the session's own recipe."""
+    outlive_readers()
     if arguments.check or arguments.session:
         raise UsageError("--check and --session go with --batch, not with --resume")
     session = open_session(arguments.resume, arguments.sessions)
@@ -146,7 +148,7 @@ def _run(session: Session, place: _Place, changed: Recipe | None = None) -> int:
 
         machine = Machine(place.device, place.cache, place.miniature_images)
         try:
-            emit = _emit(narrator, place)
+            emit = _emit(narrator, place, session)
             finished = run(session, emit, signals.next_request, machine, changed)
         except KeyboardInterrupt:
             return STOPPED  # left at once; the last checkpoint is whole
@@ -160,18 +162,21 @@ def _run(session: Session, place: _Place, changed: Recipe | None = None) -> int:
     return 0
 
 
-def _emit(narrator: Narrator, place: _Place) -> Callable[[Event], None]:
-    """Tells and prints each event; a run outlives whoever read its output."""
+def _emit(narrator: Narrator, place: _Place, session: Session) -> Callable[[Event], None]:
+    """Tells and prints each event; that the output's reader has left is told once."""
+    is_told = False
 
     def tell(event: Event) -> None:
+        nonlocal is_told
         narrator(event)
         if not place.as_json:
             return
-        try:
-            sys.stdout.write(event_line(event) + "\n")
-            sys.stdout.flush()
-        except OSError:
-            silence(sys.stdout)
+        sys.stdout.write(event_line(event) + "\n")
+        sys.stdout.flush()
+        if not is_told and isinstance(sys.stdout, Outliving) and sys.stdout.error is not None:
+            is_told = True
+            why = sys.stdout.error.strerror
+            narrator.warn(f"stdout: {why}; every event is in {session.events_path}")
 
     return tell
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -47,17 +45,21 @@ class Narrator:
             self._progress.stop()
             self._progress, self._task = None, None
 
+    def warn(self, text: str) -> None:
+        """Something that needs attention and is no event's."""
+        self._line("warning", text)
+
     def tell(self, text: str) -> None:
         """A line that is no event's."""
-        with contextlib.suppress(OSError):
-            self._console.print(Text(visible(text)), soft_wrap=True)
+        self._console.print(Text(visible(text)), soft_wrap=True)
 
     def _line(self, head: str, text: str) -> None:
         self.tell(f"{head:<9} {text}")
 
     def _bar(self, what: str, done: int, total: int | None) -> None:
         """Show how far something is; nothing where stderr is no terminal."""
-        if sys.stderr is None or not sys.stderr.isatty():
+        if not self._console.file.isatty():
+            self.close()  # a terminal that has gone: nothing is drawn for nobody
             return
         if self._progress is None:
             self._progress = Progress(

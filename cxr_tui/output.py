@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TextIO
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TextIO, cast
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, JustifyMethod
@@ -18,6 +19,7 @@ from rich.text import Text
 from cxr_tui.plain import visible
 
 _WIDTH_WITHOUT_TERMINAL = 100
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def print_json(value: Mapping[str, Any]) -> None:
@@ -65,26 +67,67 @@ def _hanging(pairs: Iterable[tuple[str, str]]) -> Table:
     return grid
 
 
-def silence(stream: TextIO) -> None:
+class Outliving(io.TextIOBase):
+    """A stream whose reader may leave: what can't be written then is dropped.
+
+    ``error`` is why, from the first time on. On a full disk later writes are tried again.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+        self.error: OSError | None = None
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # a plain attribute there
+        """As of the stream below."""
+        return "utf-8" if self._stream is None else self._stream.encoding
+
+    def write(self, text: str) -> int:
+        """Write, or drop it."""
+        self._try(lambda stream: stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, or let it be."""
+        self._try(lambda stream: stream.flush())
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal that is still there."""
+        return self._stream is not None and not self._stream.closed and self._stream.isatty()
+
+    def fileno(self) -> int:
+        """As of the stream below."""
+        if self._stream is None:
+            raise io.UnsupportedOperation("fileno")
+        return self._stream.fileno()
+
+    def _try(self, act: Callable[[TextIO], object]) -> None:
+        if self._stream is None or self._stream.closed:
+            return
+        try:
+            act(self._stream)
+        except OSError as error:
+            self.error = self.error or error
+            if error.errno not in _FULL:
+                _silence(self._stream)
+
+
+def outlive_readers() -> None:
+    """From here to the process's end neither stdout nor stderr can end it."""
+    sys.stdout, sys.stderr = Outliving(sys.stdout), Outliving(sys.stderr)
+
+
+def _silence(stream: TextIO) -> None:
     """What is still written to a stream that nobody reads any more goes nowhere."""
     with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-class OutlivingConsole(Console):
-    """Rich on stderr that outlives whoever read it; Rich's own ends the program."""
-
-    def on_broken_pipe(self) -> None:
-        """Go on without a reader."""
-        if sys.stderr is not None:
-            silence(sys.stderr)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def stderr_console() -> Console:
-    """Rich on stderr; on nothing where stderr is closed."""
-    if sys.stderr is None:
-        return Console(file=io.StringIO(), highlight=False)
-    return OutlivingConsole(stderr=True, highlight=False)
+    """Rich on stderr, for as long as somebody reads it; its own ends the program then."""
+    return Console(file=cast("TextIO", Outliving(sys.stderr)), highlight=False)
 
 
 def stdout_console() -> Console:
