@@ -1,0 +1,141 @@
+"""Ctrl-Z and fg under a shell with job control: nothing is lost, and nothing else is changed."""
+
+import os
+import shlex
+import signal
+
+import pytest
+from small_runs import (
+    NAME,
+    children_of,
+    console,
+    go_on,
+    kinds_of,
+    listed_state,
+    made_session,
+    program,
+    scores_of,
+    state_of,
+    until,
+)
+from terminal import Terminal
+
+from core.errors import SessionError
+
+CTRL_Z = "\x1a"
+PROMPT = "shell>"
+
+
+@pytest.fixture(scope="module")
+def never_suspended(tmp_path_factory, phantom_dir, cache_dir):
+    """The scores of the same run, left alone."""
+    from core.requests import Request
+    from core.run import Machine, run
+
+    session = made_session(tmp_path_factory.mktemp("alone"), phantom_dir, epochs=2)
+    run(session, lambda _: None, lambda: Request.CONTINUE, Machine("cpu", cache_dir))
+    return scores_of(session)
+
+
+def shell(folder):
+    environment = {"PS1": f"{PROMPT} "}
+    terminal = Terminal(["bash", "--norc", "-i"], folder=folder, environment=environment)
+    terminal.shows(PROMPT)
+    return terminal
+
+
+def job_of(terminal):
+    (job,) = children_of(terminal.process.pid)
+    return job
+
+
+def slept(terminal, session, job):
+    """It is stopped; what others see of the session meanwhile."""
+    terminal.until(lambda _: state_of(job) == "T", 30, "the suspension")
+    terminal.shows("Stopped")
+    recorded = (session.path / "events.jsonl").read_bytes()
+    assert session.is_being_written()
+    with pytest.raises(SessionError, match=f"process {job}"):
+        session.writing()
+    os.utime(session.path / "heartbeat", (0, 0))  # as after minutes
+    assert listed_state(session) == "silent"
+    assert (session.path / "events.jsonl").read_bytes() == recorded
+
+
+@pytest.mark.slow
+def test_the_console_is_suspended_and_comes_back_with_its_run(
+    tmp_path, cache_dir, phantom_dir, never_suspended
+):
+    session = made_session(tmp_path, phantom_dir, epochs=2)
+    with shell(tmp_path) as terminal:
+        terminal.send(shlex.join(program(cache_dir, "--attach", NAME)) + "\n")
+        go_on(terminal)
+        terminal.shows("epoch 1 of 2", 120)
+        job = job_of(terminal)
+        terminal.send(CTRL_Z)
+        slept(terminal, session, job)
+        terminal.send("stty -a | grep -o ' icanon'\n")
+        terminal.shows("\n icanon")  # the shell has its terminal back as it was
+        terminal.send("bg\n")  # it can't draw there, and sleeps on
+        terminal.until(lambda text: "&" in text, 30, "the job in the background")
+        terminal.until(lambda _: state_of(job) == "T", 30, "the second suspension")
+        terminal.send("fg\n")
+        terminal.shows("4 Training")
+        terminal.until(lambda _: listed_state(session) == "running", 60, "running again")
+        terminal.send("?")
+        terminal.shows("Keys of training")
+        terminal.send("q")
+        terminal.until(lambda text: "Keys of" not in text, 30, "the end of the help")
+        os.kill(job, signal.SIGSTOP)  # by somebody who asks nobody
+        terminal.shows("Stopped")
+        terminal.send("fg\n")
+        terminal.shows("✓ finished", 120)
+        terminal.send("q")
+        terminal.shows(PROMPT)
+    assert kinds_of(session)[-1] == "Finished"
+    assert scores_of(session) == never_suspended
+
+
+@pytest.mark.slow
+def test_a_batch_run_is_suspended_and_ends_with_the_same_scores(
+    tmp_path, cache_dir, phantom_dir, never_suspended
+):
+    session = made_session(tmp_path, phantom_dir, epochs=2)
+    with shell(tmp_path) as terminal:
+        terminal.send(shlex.join(program(cache_dir, "--resume", NAME)) + "\n")
+        terminal.until(lambda _: "StepRecorded" in kinds_of(session), 120, "a step")
+        terminal.send(CTRL_Z)
+        slept(terminal, session, job_of(terminal))
+        terminal.send("fg\n")
+        terminal.shows("finished", 120)
+        terminal.until(lambda text: text.endswith(PROMPT), 30, "the prompt")
+    assert kinds_of(session)[-1] == "Finished"
+    assert scores_of(session) == never_suspended
+
+
+@pytest.mark.slow
+def test_a_terminal_that_goes_while_the_console_is_suspended_wakes_the_run(
+    tmp_path, cache_dir, phantom_dir
+):
+    session = made_session(tmp_path, phantom_dir, epochs=1)
+    with shell(tmp_path) as terminal:
+        terminal.send(shlex.join(program(cache_dir, "--attach", NAME)) + "\n")
+        go_on(terminal)
+        terminal.until(lambda _: "StepRecorded" in kinds_of(session), 120, "a step")
+        terminal.send(CTRL_Z)
+        terminal.until(lambda _: state_of(job_of(terminal)) == "T", 30, "the suspension")
+        terminal.shows("Stopped")
+        terminal.hang_up()
+        until(lambda: kinds_of(session)[-1] == "Finished", "the run's end")
+
+
+def test_where_no_shell_could_wake_it_ctrl_z_does_nothing(tmp_path, cache_dir):
+    with console(tmp_path, cache_dir) as terminal:
+        terminal.shows("No sessions yet.")
+        terminal.send(CTRL_Z)
+        terminal.send("?")
+        terminal.shows("Keys of sessions")
+        assert state_of(terminal.process.pid) != "T"
+        terminal.send("qq")
+        assert terminal.exit_code() == 0
+        assert terminal.is_restored()
