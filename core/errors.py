@@ -62,6 +62,10 @@ class DataError(CxrError):
     exit_code = 3
 
 
+class NoRoomError(DataError):
+    """A disk has less room than will be needed; refused before the start."""
+
+
 class RunFailedError(CxrError):
     """The run itself could not go on (not finite, out of memory, ...)."""
 

@@ -258,6 +258,12 @@ class TrainSettings(Section):
     checkpoint_minutes: float = Field(
         10.0, gt=0, le=10_000, description="Between epochs, a checkpoint every so many minutes."
     )
+    disk_wait_minutes: float = Field(
+        60.0,
+        ge=0,
+        le=100_000,
+        description="Without a screen a run waits so long for a full disk, then it stops.",
+    )
     seed: int = Field(0, ge=0, le=_MAX_SEED, description="Seed of weights, order and augmentation.")
 
 

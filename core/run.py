@@ -50,7 +50,9 @@ from core.training.preparation import (
     patients_seen,
     ready_parts,
     ready_study,
+    require_room,
 )
+from core.training.room import Keep, RoomWait
 from core.training.trainer import Trainer
 
 __all__ = ["Machine", "run"]
@@ -76,17 +78,20 @@ def run(
             was asked to stop before there was anything to keep.
     """
     started = time.monotonic()
-    with Recorder(session, emit) as record, _disk_errors_named(session):
+    with _disk_errors_named(session), Recorder(session, emit) as record:
         control = Control(next_request, record.writer.take_request, record)
+        room = RoomWait(session, control, record)
+        record.keep = room.keep
         record(RunStarted(name=session.name, host=socket.gethostname(), pid=os.getpid()))
         if record.writer.taken_over is not None:
             record(Warned(message=record.writer.taken_over))
         if changed_recipe is not None:
-            session.change_recipe(changed_recipe)
+            room.keep(lambda: session.change_recipe(changed_recipe))
         recipe = session.recipe
+        room.limit_seconds = None if machine.is_attended else 60 * recipe.train.disk_wait_minutes
         reference_for(recipe.evaluate.reference, recipe.split.by)  # a typo costs no day
         placement, device_name = _placement(recipe, machine, record)
-        study = ready_study(session, recipe, machine, control, record)
+        study = ready_study(session, recipe, machine, control, record, room.keep)
         loaded = model_to_go_on_with(session, recipe) or load_weights(
             recipe.model.weights,
             recipe.dataset.findings,
@@ -94,20 +99,21 @@ def run(
             allow_partial=recipe.model.allow_partial_weights,
         )
         seen = patients_seen(loaded, study, recipe, record)
-        keep_description(session, study, seen)
-        parts = ready_parts(study, loaded, machine, control, record)
+        room.keep(lambda: keep_description(session, study, seen))
+        require_room(session, study, loaded, machine)
+        parts = ready_parts(study, loaded, machine, control, record, room.keep)
         trainer = Trainer(loaded.model, parts["train"], recipe, placement)
         record(_model_ready(trainer, loaded, device_name))
-        _keep_environment(session, device_name, placement)
+        room.keep(lambda: _keep_environment(session, device_name, placement))
         _go_on(session, trainer, record)
 
         metadata = checkpoint_metadata(session, study, loaded)
-        fit = Fit(trainer, parts["val"], session, control, record, metadata)
+        fit = Fit(trainer, parts["val"], session, control, record, room.keep, metadata)
         if not fit.run():
             record(_stopped(control, record, trainer.progress.step))
             return False
         if not _score_test(
-            session, study, parts["val"], parts["test"], trainer, control, record, machine.cache
+            session, study, parts, trainer, control, record, room.keep, machine.cache
         ):
             record(_stopped(control, record, trainer.progress.step))
             return False
@@ -204,36 +210,37 @@ def _go_on(session: Session, trainer: Trainer, record: Record) -> None:
 def _score_test(
     session: Session,
     study: Study,
-    val: Part,
-    part: Part,
+    parts: dict[str, Part],
     trainer: Trainer,
     control: Control,
     record: Record,
+    keep: Keep,
     cache: Path,
 ) -> bool:
     """The best checkpoint on the test part; False where it was asked to stop."""
+    val, part = parts["val"], parts["test"]
     if not load_best(session, trainer):
         # A newer best was kept than the one this run chose: val.csv is of that one.
         logits_NF = predict_logits(
-            trainer.model, val, trainer.placement, batch_size=trainer.settings.batch_size
+            trainer.model, val, trainer.placement, batch_size=trainer.scoring_batch_size
         )
         if logits_NF is not None:
             kept = part_predictions(val, trainer.model.findings, logits_NF)
-            write_predictions(session.predictions / "val.csv", kept)
+            keep(lambda: write_predictions(session.predictions / "val.csv", kept))
     record(TestStarted(epoch=trainer.progress.best_epoch or 0, images=len(part)))
     logits_NF = predict_logits(
         trainer.model,
         part,
         trainer.placement,
-        batch_size=trainer.settings.batch_size,
+        batch_size=trainer.scoring_batch_size,
         progress=validation_progress("test", len(part), control, record),
     )
     if logits_NF is None:
         return False
     predictions = part_predictions(part, trainer.model.findings, logits_NF)
-    write_predictions(session.predictions / "test.csv", predictions)
+    keep(lambda: write_predictions(session.predictions / "test.csv", predictions))
     # Read back from the file, so that these are the figures of `evaluate`, to the digit.
-    report = report_of_session(session, "test", cache, study=study)
-    session.write_json("evaluation/test.json", report)
+    report = keep(lambda: report_of_session(session, "test", cache, study=study))
+    keep(lambda: session.write_json("evaluation/test.json", report))
     record(Evaluated(report=report))
     return True

@@ -24,7 +24,13 @@ STOPPED = 75
 """EX_TEMPFAIL: run it again, it goes on."""
 
 _CHECK_IMAGES_PER_BATCH = 2
-_SAFE_TO_CHANGE = ("train.epochs", "train.checkpoint_minutes", "train.early_stopping", "note")
+_SAFE_TO_CHANGE = (
+    "train.epochs",
+    "train.checkpoint_minutes",
+    "train.disk_wait_minutes",
+    "train.early_stopping",
+    "note",
+)
 _SAFE_SECTIONS = ("evaluate.",)
 _SAFE_PATHS = PATH_KEYS
 

@@ -127,7 +127,7 @@ class Runner:
             # A full collection walks over every object that torch brought, 200 ms in which no key
             # is answered; frozen ones are passed over, and these live as long as we do.
             gc.freeze()
-            machine = Machine(self._device, self._cache)
+            machine = Machine(self._device, self._cache, is_attended=True)
             run(self.session, self._events.append, self._next_request, machine)
         except CxrError as error:
             self.error = str(error)

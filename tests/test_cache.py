@@ -610,7 +610,7 @@ def test_a_disk_that_is_too_small_is_refused_before_the_start(tmp_path: Path) ->
     done = subprocess.run(
         on_small_disk("600k", tmp_path / "cache", run), capture_output=True, text=True, check=True
     )
-    assert "the cache needs 1.0 MiB for 50 images at 16 px, and the disk has 0." in done.stdout
+    assert "the cache of 50 images at 16 px needs 1.0 MiB, and the disk has 0." in done.stdout
     assert "--cache DIR" in done.stdout
 
 

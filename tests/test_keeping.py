@@ -15,7 +15,7 @@ from core.requests import Request
 from core.store.session import create_session
 from core.training.control import Control
 from core.training.fit import Fit
-from core.training.keeping import keep_best, load_best
+from core.training.keeping import keep_best, load_best, restore_last
 from core.training.trainer import MAX_SKIPPED_IN_A_ROW, Trainer, micro_batches
 
 
@@ -111,12 +111,58 @@ def test_accumulating_gradients_equals_one_batch_but_for_batch_statistics(traine
     batch, _ = next(trainer.epoch_steps())
     trainer.model.eval()
     trainer.optimizer.zero_grad()
-    whole = trainer._accumulate_gradients(batch)
+    whole = trainer._accumulate_gradients(batch, len(batch))
     gradient = trainer.model.classifier.weight.grad.clone()
     trainer.optimizer.zero_grad()
-    trainer.settings = trainer.settings.model_copy(update={"micro_batch_size": 2})
-    assert trainer._accumulate_gradients(batch) == pytest.approx(whole, rel=1e-5)
+    assert trainer._accumulate_gradients(batch, 2) == pytest.approx(whole, rel=1e-5)
     assert torch.allclose(trainer.model.classifier.weight.grad, gradient, atol=1e-6)
+
+
+@pytest.fixture
+def scarce(trainer):
+    """The trainer, with twelve images a step and memory for five of them."""
+
+    def more_than_there_is(_network, arguments):
+        if len(arguments[0]) > 5:
+            torch.empty(2**60, dtype=torch.uint8)  # the allocator's own refusal
+
+    trainer.settings = trainer.settings.model_copy(update={"batch_size": 12})
+    trainer.model.register_forward_pre_hook(more_than_there_is)
+    return trainer
+
+
+def test_where_memory_runs_out_smaller_pieces_give_the_weights_that_they_always_give(scarce):
+    other = build_model(["Mass"], seed=0)
+    in_threes = scarce.recipe.model_copy(
+        update={"train": scarce.settings.model_copy(update={"micro_batch_size": 3})}
+    )
+    asked_for = Trainer(other, scarce.part, in_threes, scarce.placement)
+    results = [result for trainer in (scarce, asked_for) for _, result in trainer.epoch_steps()]
+    assert [result.micro_batch_size for result in results] == [3, None]
+    assert scarce.progress.micro_batch_size == 3
+    for name, tensor in scarce.model.state_dict().items():
+        assert torch.equal(tensor, asked_for.model.state_dict()[name]), name
+
+
+def test_what_memory_allows_is_said_once_and_remembered(scarce, tmp_path):
+    scarce.settings = scarce.settings.model_copy(update={"epochs": 2})
+    session = create_session(tmp_path, scarce.recipe)
+    events = []
+    control = Control(lambda: Request.CONTINUE, lambda: Request.CONTINUE, events.append)
+    Fit(scarce, scarce.part, session, control, events.append, lambda write: write(), {}).run()
+    said = [event.message for event in events if isinstance(event, Warned)]
+    assert len([text for text in said if "memory ran out" in text and "3 images" in text]) == 1
+    gone_on = Trainer(build_model(["Mass"], seed=1), scarce.part, scarce.recipe, scarce.placement)
+    restore_last(session, gone_on)
+    assert gone_on.progress.micro_batch_size == 3
+    assert gone_on.scoring_batch_size == 3
+
+
+def test_where_memory_is_not_enough_for_the_fewest_images_the_run_fails(scarce):
+    scarce.settings = scarce.settings.model_copy(update={"batch_size": 4})
+    scarce.model.register_forward_pre_hook(lambda *_: torch.empty(2**60, dtype=torch.uint8))
+    with pytest.raises(RunFailedError, match=r"out of memory.*image.size_px"):
+        next(scarce.epoch_steps())
 
 
 def test_a_pause_asked_for_by_a_file_stands_between_two_looks_at_it():
@@ -144,7 +190,7 @@ def fitted(trainer, tmp_path, at_event):
         at_event(event)
 
     control = Control(lambda: Request.CONTINUE, lambda: Request.CONTINUE, record)
-    Fit(trainer, trainer.part, session, control, record, {}).run()
+    Fit(trainer, trainer.part, session, control, record, lambda write: write(), {}).run()
     return events
 
 

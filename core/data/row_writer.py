@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from core.data.cache_rows import ABSENT, ROW, CachePlace, Rows, sealed
 from core.data.quarantine import write_quarantine
 from core.errors import DataError
+from core.store.disk import require_free_bytes, size_in_words
 
 _ROWS_PER_GROUP = 256
 _SECONDS_PER_GROUP = 2.0
@@ -152,17 +152,14 @@ def require_free_space(place: CachePlace, num_rows: int) -> None:
     """Refuse before the start what the disk can't hold.
 
     Raises:
-        DataError: with what is needed, what is free, and where else it could go.
+        NoRoomError: with what is needed, what is free, and where else it could go.
     """
-    needed_bytes = num_rows * place.row_bytes + _SPARE_BYTES
-    free_bytes = shutil.disk_usage(place.folder).free
-    if free_bytes < needed_bytes:
-        raise DataError(
-            f"the cache needs {_size(needed_bytes)} for {num_rows:,} images at "
-            f"{place.size_px} px, and the disk has {_size(free_bytes)} free",
-            where=place.folder,
-            remedy="Name a folder on a larger disk with --cache DIR, or make room there",
-        )
+    require_free_bytes(
+        place.folder,
+        num_rows * place.row_bytes + _SPARE_BYTES,
+        f"the cache of {num_rows:,} images at {place.size_px} px",
+        "--cache",
+    )
 
 
 @contextmanager
@@ -181,7 +178,7 @@ def named_disk_errors(place: CachePlace, num_rows: int) -> Iterator[None]:
         remedy = "Name a folder on another disk with --cache DIR, or make room there"
         what = f"the cache can't be written: {error.strerror or error}"
         if error.errno in _FULL:
-            needed = _size(num_rows * place.row_bytes + _SPARE_BYTES)
+            needed = size_in_words(num_rows * place.row_bytes + _SPARE_BYTES)
             what = (
                 f"the disk of the cache is full, or its quota is used up ({error.strerror}); "
                 f"{num_rows:,} images at {place.size_px} px needed {needed} at the start"
@@ -195,7 +192,3 @@ def _write_all(descriptor: int, content: bytes, offset: int) -> None:
     while view:
         written = os.pwrite(descriptor, view, offset)
         view, offset = view[written:], offset + written
-
-
-def _size(num_bytes: int) -> str:
-    return f"{num_bytes / 2**30:.1f} GiB" if num_bytes >= 2**30 else f"{num_bytes / 2**20:.1f} MiB"

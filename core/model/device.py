@@ -321,12 +321,27 @@ def memory_errors_named(
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        text = str(error)
-        by_name = isinstance(error, MemoryError | torch.OutOfMemoryError)
-        if not (by_name or "allocate memory" in text or "out of memory" in text):
+        if not is_out_of_memory(error):
             raise
+        text = str(error)
         raise RunFailedError(
             f"out of memory ({text.splitlines()[0][:160] if text else 'on the host'})",
             why=why,
             remedy=remedy,
         ) from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device, or the host, had not enough memory; torch says so in several ways."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and (
+        "allocate memory" in text or "out of memory" in text
+    )
+
+
+def give_back_memory(device: torch.device) -> None:
+    """Let go of what torch keeps for itself, after running out of memory."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()

@@ -5,10 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
+
+_LEFTOVER = re.compile(r"\..+\.[a-z0-9_]{8}")  # what mkstemp makes of a name below
+_LEFTOVER_SECONDS = 3600.0
 
 
 def write_whole(path: Path, content: bytes | Callable[[BinaryIO], None]) -> None:
@@ -17,6 +22,16 @@ def write_whole(path: Path, content: bytes | Callable[[BinaryIO], None]) -> None
     The bytes are on disk (fsync) before they get their name, and the name is on disk when
     this returns. What was there before stays where anything goes wrong (OSError).
     """
+    try:
+        _write_beside(path, content)
+    except OSError as error:
+        if error.errno is not None:
+            error.filename = str(path)  # a write says no name, and a temporary one helps nobody
+        raise
+    sync_folder(path.parent)
+
+
+def _write_beside(path: Path, content: bytes | Callable[[BinaryIO], None]) -> None:
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as stream:
@@ -33,7 +48,19 @@ def write_whole(path: Path, content: bytes | Callable[[BinaryIO], None]) -> None
         with contextlib.suppress(OSError):
             os.unlink(temporary)  # noqa: PTH108 - likewise
         raise
-    sync_folder(path.parent)
+
+
+def drop_leftovers(folder: Path) -> None:
+    """Remove what killed writers left of half-written files here and one folder below.
+
+    Only what is old: another process may be in the middle of one now.
+    """
+    youngest = time.time() - _LEFTOVER_SECONDS
+    with contextlib.suppress(OSError):
+        for path in (*folder.glob(".*"), *folder.glob("*/.*")):
+            with contextlib.suppress(OSError):
+                if _LEFTOVER.fullmatch(path.name) and path.stat().st_mtime < youngest:
+                    path.unlink()
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

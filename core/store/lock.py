@@ -129,9 +129,14 @@ class Lock:
             raise self._refused(owner)
         ours = Owner.us()
         text = json.dumps(asdict(ours)).encode()
-        os.pwrite(self._file.fileno(), text, 0)  # over what stands there: it needs no new room
-        self._file.truncate(len(text))
-        os.fsync(self._file.fileno())
+        try:
+            os.pwrite(self._file.fileno(), text, 0)  # over what stands there: it needs no new room
+            self._file.truncate(len(text))
+            os.fsync(self._file.fileno())
+        except OSError:
+            if not flocked:
+                raise
+            return  # a full disk: the kernel holds it, though nobody can read whose it is
         if _read_owner(self._file) != ours:  # no flock, and another was as fast
             raise self._refused(_read_owner(self._file))
 

@@ -17,21 +17,43 @@ from core.store.session import Session
 
 
 class Recorder:
-    """Calls with an event record it and pass it on."""
+    """Calls with an event record it and pass it on.
+
+    ``keep`` calls what writes; a run replaces it by one that waits for room on the disk.
+    """
 
     def __init__(self, session: Session, emit: Callable[[Event], None]) -> None:
         self.writer = session.writing()
+        self.keep: Callable[[Callable[[], None]], None] = _at_once
         self._emit = emit
         self._ended = False
+        self.step = 0
+        """The step that was recorded last."""
         self.kept_step = 0
         """The step of the last checkpoint written, or gone on from."""
 
     def __call__(self, event: Event) -> None:
-        """Record the event, then pass it on."""
-        stamped = self.writer.append(event)
+        """Record the event, then pass it on.
+
+        Raises:
+            OSError: it can't be written, and ``keep`` doesn't wait until it can.
+        """
+        stamped = self.writer.add(event)
+        self.keep(self.writer.flush)
+        self._pass_on(stamped)
+
+    def say(self, event: Event) -> None:
+        """Pass the event on at once; it is recorded now or with the next one that can be."""
+        stamped = self.writer.add(event)
+        with contextlib.suppress(OSError):
+            self.writer.flush()
+        self._pass_on(stamped)
+
+    def _pass_on(self, stamped: Event) -> None:
         self._ended = self._ended or stamped.ends_run
         if isinstance(stamped, CheckpointWritten | Resumed):
             self.kept_step = stamped.step
+        self.step = getattr(stamped, "step", self.step)
         self._emit(stamped)
 
     def __enter__(self) -> Self:
@@ -48,10 +70,13 @@ class Recorder:
                 # On a full disk the last words may not fit; the error itself goes on.
                 with contextlib.suppress(OSError):
                     self.writer.note("".join(traceback.format_exception(error)))
-                with contextlib.suppress(OSError):
-                    self(_last_words(error, self.kept_step))
+                self.say(_last_words(error, self.kept_step))
         finally:
             self.writer.__exit__(kind, error, trace)
+
+
+def _at_once(write: Callable[[], None]) -> None:
+    write()
 
 
 def _last_words(error: BaseException, kept_step: int) -> Event:

@@ -33,8 +33,9 @@ from core.findings import did_you_mean
 from core.recipe import Recipe
 from core.recipe_toml import load_recipe, recipe_toml
 from core.requests import Request
+from core.store.event_file import EventFile
 from core.store.event_log import EventReader
-from core.store.files import is_file, is_folder, write_json, write_whole
+from core.store.files import drop_leftovers, is_file, is_folder, write_json, write_whole
 from core.store.heartbeat import Heartbeat, seconds_since_beat
 from core.store.lock import Lock, is_held
 
@@ -146,8 +147,9 @@ class SessionWriter:
     def __init__(self, session: Session) -> None:
         self.session = session
         self._lock = Lock(session.path)
-        _drop_torn_line(session.path / "events.jsonl")
-        self._events = (session.path / "events.jsonl").open("ab")
+        self._events = EventFile(session.events_path)
+        self._must_sync = False
+        drop_leftovers(session.path)
         self._withdraw_requests()
         self._heartbeat = Heartbeat(session.path)
 
@@ -170,13 +172,30 @@ class SessionWriter:
         self._lock.release()
 
     def append(self, event: Event) -> Event:
-        """Record the event, with the time; what acknowledges work is on disk on return."""
-        stamped = replace(event, time=event.time or time.time())
-        self._events.write(event_line(stamped).encode() + b"\n")
-        self._events.flush()
-        if event.ends_run or isinstance(event, CheckpointWritten | EpochDone | RunStarted):
-            os.fsync(self._events.fileno())
+        """Record the event, with the time; what acknowledges work is on disk on return.
+
+        Raises:
+            OSError: the disk is full or fails; the event is kept for the next ``flush``.
+        """
+        stamped = self.add(event)
+        self.flush()
         return stamped
+
+    def add(self, event: Event) -> Event:
+        """The event with the time, kept in memory for the next ``flush``."""
+        stamped = replace(event, time=event.time or time.time())
+        self._events.add(event_line(stamped))
+        self._must_sync = self._must_sync or _acknowledges(stamped)
+        return stamped
+
+    def flush(self) -> None:
+        """Write the events that were added.
+
+        Raises:
+            OSError: the disk is full or fails; they are kept for the next call.
+        """
+        self._events.flush(sync=self._must_sync)
+        self._must_sync = False
 
     def take_request(self) -> Request:
         """The most urgent request left in ``requests/``.
@@ -185,10 +204,10 @@ class SessionWriter:
         """
         folder = self.session.path / "requests"
         for request in (Request.STOP, Request.CHECKPOINT):
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # none is there, or the disk fails: asked again
                 (folder / request.value).unlink()
                 return request
-        return Request.PAUSE if (folder / Request.PAUSE.value).exists() else Request.CONTINUE
+        return Request.PAUSE if is_file(folder / Request.PAUSE.value) else Request.CONTINUE
 
     def _withdraw_requests(self) -> None:
         """What was asked of an earlier run, a pause too, is not for this one."""
@@ -199,6 +218,11 @@ class SessionWriter:
         """A line for log.txt."""
         with self.session.log.open("a", encoding="utf-8") as log:
             log.write(f"{datetime.now().astimezone().isoformat(timespec='seconds')}  {text}\n")
+
+
+def _acknowledges(event: Event) -> bool:
+    """Whether the event must be on disk before the run goes on."""
+    return event.ends_run or isinstance(event, CheckpointWritten | EpochDone | RunStarted)
 
 
 def create_session(sessions: Path, recipe: Recipe, name: str | None = None) -> Session:
@@ -242,6 +266,8 @@ def _made(path: Path, recipe: Recipe) -> bool:
         for folder in ("checkpoints", "predictions", "evaluation", "cams", "requests"):
             (unfinished / folder).mkdir(parents=True)
         write_whole(unfinished / "recipe.toml", recipe_toml(recipe).encode())
+        for name in ("lock", "events.jsonl"):  # so that a full disk can be told of in them
+            (unfinished / name).touch()
         # Onto a directory with content a rename fails: of two that start at once, one wins.
         unfinished.rename(path)
     except OSError as error:
@@ -298,17 +324,3 @@ def _check_name(name: str) -> None:
             where=f"--session {name}",
             remedy="Use letters, digits, dot, dash and underscore; 120 at most.",
         )
-
-
-def _drop_torn_line(path: Path) -> None:
-    """Cut off a last line without an end: its event was never acknowledged."""
-    with contextlib.suppress(FileNotFoundError), path.open("r+b") as stream:
-        end = stream.seek(0, os.SEEK_END)
-        while end > 0:
-            start = max(0, end - 65536)
-            stream.seek(start)
-            newline = stream.read(end - start).rfind(b"\n")
-            if newline >= 0 or start == 0:
-                stream.truncate(start + newline + 1)
-                return
-            end = start

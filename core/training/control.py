@@ -49,6 +49,16 @@ class Control:
         self._owes_checkpoint = self._owes_checkpoint or request is Request.CHECKPOINT
         return request is not Request.STOP
 
+    def wait(self, seconds: float) -> bool:
+        """Let the time pass, or less where a stop is asked for; False then."""
+        until = time.monotonic() + seconds
+        while self.may_go_on():
+            left = until - time.monotonic()
+            if left <= 0:
+                return True
+            time.sleep(min(_POLL_SECONDS, left))
+        return False
+
     def hold(self, step: int) -> None:
         """Wait for as long as the answer is pause; the checkpoint of a pause covers every step."""
         self.record(Paused(step=step, reason="asked to pause"))

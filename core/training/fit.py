@@ -33,6 +33,7 @@ from core.requests import Request
 from core.store.session import Session
 from core.training.control import Control
 from core.training.keeping import keep_best, keep_last, restore_last
+from core.training.room import Keep
 from core.training.selection import findings_with_enough_patients, score_epoch
 from core.training.trainer import NotFiniteError, Recorded, StepResult, Trainer
 
@@ -51,6 +52,7 @@ class Fit:
     session: Session
     control: Control
     record: Callable[[Event], None]
+    keep: Keep
     metadata: dict[str, str]
     last_checkpoint: float = field(default_factory=time.monotonic)
 
@@ -78,12 +80,14 @@ class Fit:
             NotFiniteError: it has gone back before, or there is nothing to go back to.
         """
         trainer = self.trainer
+        allowed = trainer.progress.micro_batch_size
         restored = None if trainer.progress.went_back else restore_last(self.session, trainer)
         if restored is None:
             raise error
         before = trainer.schedule.rate(trainer.progress.step)
         trainer.schedule.factor *= _LOWER_RATE
         trainer.progress.went_back = True
+        trainer.progress.micro_batch_size = allowed
         trainer.skipped_in_a_row = 0
         progress = trainer.progress
         after = trainer.schedule.rate(progress.step)
@@ -121,6 +125,8 @@ class Fit:
 
     def _note_step(self, recorded: Recorded, result: StepResult, num_images: int) -> None:
         progress = self.trainer.progress
+        if result.micro_batch_size is not None:
+            self.record(Warned(message=_memory_ran_out(result.micro_batch_size, num_images)))
         if not result.updated:
             what = "loss" if not math.isfinite(result.loss) else "gradient norm"
             self.record(StepSkipped(step=progress.step, epoch=progress.epoch, what=what))
@@ -164,7 +170,7 @@ class Fit:
             trainer.model,
             self.val,
             trainer.placement,
-            batch_size=trainer.settings.batch_size,
+            batch_size=trainer.scoring_batch_size,
             progress=validation_progress("val", len(self.val), self.control, self.record),
         )
         if logits_NF is None:
@@ -172,8 +178,8 @@ class Fit:
         predictions = part_predictions(self.val, trainer.model.findings, logits_NF)
         done = self._judge(predictions, logits_NF, time.monotonic() - started)
         if done.is_best:
-            write_predictions(self.session.predictions / "val.csv", predictions)
-            keep_best(self.session, trainer, self.metadata)
+            self.keep(lambda: write_predictions(self.session.predictions / "val.csv", predictions))
+            self.keep(lambda: keep_best(self.session, trainer, self.metadata))
         self.record(done)
         before = trainer.schedule.rate(progress.step)
         if trainer.schedule.after_epoch(done.val_loss):
@@ -227,7 +233,7 @@ class Fit:
         return True
 
     def _checkpoint(self, reason: str) -> None:
-        keep_last(self.session, self.trainer, self.metadata)
+        self.keep(lambda: keep_last(self.session, self.trainer, self.metadata))
         self.last_checkpoint = time.monotonic()
         progress = self.trainer.progress
         self.record(
@@ -249,6 +255,14 @@ def validation_progress(
         return control.may_go_on()
 
     return listen
+
+
+def _memory_ran_out(micro_batch_size: int, num_images: int) -> str:
+    return (
+        f"memory ran out: from now on {micro_batch_size} images at once, accumulated to the same "
+        f"batch of {num_images} (train.micro_batch_size = {micro_batch_size}). Batch norm sees "
+        "fewer images at a time"
+    )
 
 
 def _no_finding_selects(settings: TrainSettings) -> str:

@@ -15,6 +15,9 @@ from core.store.checkpoint import BEST, LAST, read_checkpoint, write_checkpoint
 from core.store.session import Session
 from core.training.trainer import Trainer
 
+_BYTES_A_PREDICTION = 24
+_SPARE_BYTES = 16 * 2**20
+
 
 @dataclass(frozen=True)
 class Restored:
@@ -49,6 +52,22 @@ def keep_best(session: Session, trainer: Trainer, metadata: dict[str, str]) -> N
     """The weights alone: the best epoch so far."""
     model, _ = trainer.tensors()
     write_checkpoint(session.checkpoints, BEST, model, trainer.state(), metadata)
+
+
+def run_size_bytes(study: Study, loaded: LoadedModel) -> int:
+    """What a run's session takes at most, in bytes, while a checkpoint is being written.
+
+    Two generations of last and of best, one more of last, and the predictions; the events of
+    weeks are within the spare.
+    """
+    network: int = sum(item.nbytes for item in loaded.model.state_dict().values())
+    parameters: int = sum(item.nbytes for item in loaded.model.parameters())
+    settings = study.recipe.train
+    moments = 2 if settings.optimizer == "adamw" else int(settings.momentum > 0)
+    last, best = network + moments * parameters, network
+    rows = len(study.rows("val")) + len(study.rows("test"))
+    predictions = rows * len(study.index.findings) * _BYTES_A_PREDICTION
+    return 3 * last + 2 * best + predictions + _SPARE_BYTES
 
 
 def restore_last(session: Session, trainer: Trainer) -> Restored | None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from core.data.batches import Part
 from core.data.cache import IngestProgress as CacheProgress
-from core.data.cache import open_cache
+from core.data.cache import cache_size_bytes, count_ready, open_cache
 from core.data.study import PARTS, Study, miniature, prepare_study, write_split
 from core.errors import DataError, StoppedError
 from core.events import (
@@ -25,9 +25,11 @@ from core.events import (
 from core.model.provenance import SeenReport, seen_in_test
 from core.model.weights import LoadedModel
 from core.recipe import Recipe
+from core.store.disk import require_free_bytes
 from core.store.session import Session
 from core.training.control import Control
-from core.training.keeping import has_checkpoint
+from core.training.keeping import has_checkpoint, run_size_bytes
+from core.training.room import Keep
 
 Record = Callable[[Event], None]
 
@@ -40,10 +42,17 @@ class Machine:
     cache: Path
     miniature_images: int | None = None
     """Use so few images of each part: the whole path in miniature (``--check``)."""
+    is_attended: bool = False
+    """Whether somebody is there to make room on a full disk: then it is waited for without end."""
 
 
 def ready_study(
-    session: Session, recipe: Recipe, machine: Machine, control: Control, record: Record
+    session: Session,
+    recipe: Recipe,
+    machine: Machine,
+    control: Control,
+    record: Record,
+    keep: Keep,
 ) -> Study:
     """The data set, the same as before where the session goes on."""
     known = session.read_json("dataset.json")
@@ -62,11 +71,13 @@ def ready_study(
             raise StoppedError(f"asked to stop while {stage}")
         record(DatasetProgress(stage=stage, done=done, total=total))
 
-    study = prepare_study(
-        recipe,
-        machine.cache,
-        recorded_split=split_file if goes_on else None,
-        progress=on_progress,
+    study = keep(
+        lambda: prepare_study(
+            recipe,
+            machine.cache,
+            recorded_split=split_file if goes_on else None,
+            progress=on_progress,
+        )
     )
     if machine.miniature_images is not None:
         study = miniature(study, machine.miniature_images)
@@ -80,8 +91,8 @@ def ready_study(
             remedy="Bring the old tables and images back, or start a new session.",
         )
     if not goes_on:
-        write_split(split_file, study)
-        session.write_json("dataset.json", study.description())
+        keep(lambda: write_split(split_file, study))
+        keep(lambda: session.write_json("dataset.json", study.description()))
     record(
         DatasetReady(
             table_version=study.index.table_version,
@@ -126,8 +137,44 @@ def keep_description(session: Session, study: Study, seen: SeenReport) -> None:
     session.write_json("dataset.json", {**study.description(), "test_warnings": warnings})
 
 
+def require_room(session: Session, study: Study, loaded: LoadedModel, machine: Machine) -> None:
+    """Refuse before the ingest what the disk of the session can't hold to the end.
+
+    The cache counts too where it is on the same disk and not made yet.
+
+    Raises:
+        NoRoomError: with what is needed and what is free.
+    """
+    needed_bytes, what = run_size_bytes(study, loaded), "the run"
+    needed_bytes -= sum(path.stat().st_size for path in session.checkpoints.iterdir())
+    if _disk_of(machine.cache) == _disk_of(session.path):
+        wanted = study.images_used()
+        size_px = study.recipe.image.size_px
+        ready = count_ready(
+            machine.cache,
+            study.index.files,
+            wanted,
+            size_px=size_px,
+            resize=loaded.model.input_spec.resize,
+        )
+        needed_bytes += cache_size_bytes(len(wanted) - ready, size_px)
+        what += " with its cache" if ready < len(wanted) else ""
+    require_free_bytes(session.path, needed_bytes, what, "--sessions")
+
+
+def _disk_of(folder: Path) -> int:
+    """The device of the folder, or of where it will be made."""
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    return there.stat().st_dev
+
+
 def ready_parts(
-    study: Study, loaded: LoadedModel, machine: Machine, control: Control, record: Record
+    study: Study,
+    loaded: LoadedModel,
+    machine: Machine,
+    control: Control,
+    record: Record,
+    keep: Keep,
 ) -> dict[str, Part]:
     """Every part's images as bytes in the cache; what can't be decoded is left out by name."""
     started = time.monotonic()
@@ -135,18 +182,20 @@ def ready_parts(
     def on_progress(now: CacheProgress) -> None:
         record(IngestProgress(**asdict(now)))
 
-    cache = open_cache(
-        machine.cache,
-        study.index.files,
-        study.images_used(),
-        size_px=study.recipe.image.size_px,
-        resize=loaded.model.input_spec.resize,
-        # Of a miniature's few images one is a large share; the run itself will judge.
-        max_quarantined_share=study.recipe.dataset.max_quarantined_share
-        if machine.miniature_images is None
-        else 0.5,
-        progress=on_progress,
-        should_stop=lambda: not control.may_go_on(),
+    cache = keep(
+        lambda: open_cache(
+            machine.cache,
+            study.index.files,
+            study.images_used(),
+            size_px=study.recipe.image.size_px,
+            resize=loaded.model.input_spec.resize,
+            # Of a miniature's few images one is a large share; the run itself will judge.
+            max_quarantined_share=study.recipe.dataset.max_quarantined_share
+            if machine.miniature_images is None
+            else 0.5,
+            progress=on_progress,
+            should_stop=lambda: not control.may_go_on(),
+        )
     )
     used = set(study.images_used())
     quarantined = {name: why for name, why in cache.quarantined.items() if name in used}

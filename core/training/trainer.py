@@ -17,7 +17,12 @@ from core.data.batches import steps_per_epoch as steps_in
 from core.errors import RecipeError, RunFailedError
 from core.evaluation.predict import Placement
 from core.model.densenet import ChestDenseNet
-from core.model.device import autocast, memory_errors_named
+from core.model.device import (
+    autocast,
+    give_back_memory,
+    is_out_of_memory,
+    memory_errors_named,
+)
 from core.recipe import NETWORK_STRIDE_PX, Recipe
 from core.training.objectives import Objective, Schedule, make_optimizer
 
@@ -34,11 +39,15 @@ class NotFiniteError(RunFailedError):
 
 @dataclass(frozen=True)
 class StepResult:
-    """One optimiser step: its mean loss, gradient norm, and whether weights were updated."""
+    """One optimiser step: its mean loss, gradient norm, and whether weights were updated.
+
+    ``micro_batch_size`` is what memory allowed from this step on, where it was less than before.
+    """
 
     loss: float
     gradient_norm: float
     updated: bool
+    micro_batch_size: int | None = None
 
 
 @dataclass
@@ -91,6 +100,8 @@ class Progress:
     epochs_without_better: int = 0
     went_back: bool = False
     """Whether the run went back to a checkpoint once, since steps were not finite."""
+    micro_batch_size: int | None = None
+    """What memory allows, where it is less than the recipe asks for."""
 
     @property
     def mean_train_loss(self) -> float:
@@ -105,10 +116,14 @@ def micro_batches(num_images: int, size: int) -> list[slice]:
     return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
 
 
-def _refuse_single_images(recipe: Recipe, num_images: int) -> None:
+def _fewest_at_once(recipe: Recipe) -> int:
     """Below two map cells a lone image has one value a channel, and no batch statistics."""
+    return 1 if recipe.image.size_px >= 2 * NETWORK_STRIDE_PX else 3
+
+
+def _refuse_single_images(recipe: Recipe, num_images: int) -> None:
     size = min(recipe.train.micro_batch_size or recipe.train.batch_size, num_images)
-    if recipe.image.size_px >= 2 * NETWORK_STRIDE_PX or size > 2:
+    if size >= _fewest_at_once(recipe):
         return
     raise RecipeError(
         f"at {recipe.image.size_px} px batch norm needs three images at once, got {size}",
@@ -175,22 +190,51 @@ class Trainer:
         self.model.train()
         before = [buffer.clone() for buffer in self._running_statistics]
         self.optimizer.zero_grad(set_to_none=True)
-        with memory_errors_named():
-            loss = self._accumulate_gradients(batch)
+        allowed = self.progress.micro_batch_size
+        loss = self._loss_within_memory(batch, before)
         norm = self._gradient_norm()
         updated = math.isfinite(loss) and math.isfinite(norm)
         if updated:
             self.optimizer.step()
         else:
             # The forward pass has put NaN into the batch norms' statistics already.
-            for buffer, old in zip(self._running_statistics, before, strict=True):
-                buffer.copy_(old)
+            self._restore_statistics(before)
         self._advance(loss, updated)
-        return StepResult(loss, norm, updated)
+        halved = self.progress.micro_batch_size
+        return StepResult(loss, norm, updated, halved if halved != allowed else None)
 
-    def _accumulate_gradients(self, batch: Batch) -> float:
+    @property
+    def scoring_batch_size(self) -> int:
+        """Images at once in validation: the batch, or as few as memory allowed in training."""
+        return min(self.settings.batch_size, self.progress.micro_batch_size or 2**31)
+
+    def _loss_within_memory(self, batch: Batch, statistics: list[Tensor]) -> float:
+        """The loss, with gradients; where memory runs out, again in micro-batches half as large.
+
+        Raises:
+            RunFailedError: it ran out with the smallest micro-batch there can be.
+        """
+        while True:
+            asked = self.settings.micro_batch_size or self.settings.batch_size
+            size = min(asked, self.progress.micro_batch_size or asked, len(batch))
+            try:
+                return self._accumulate_gradients(batch, size)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error) or size // 2 < _fewest_at_once(self.recipe):
+                    with memory_errors_named(remedy="Lower image.size_px, or use a larger GPU."):
+                        raise
+            # Outside the except block, where the error no longer holds on to the activations.
+            self.progress.micro_batch_size = size // 2
+            self.optimizer.zero_grad(set_to_none=True)
+            self._restore_statistics(statistics)
+            give_back_memory(self.placement.device)
+
+    def _restore_statistics(self, before: list[Tensor]) -> None:
+        for buffer, old in zip(self._running_statistics, before, strict=True):
+            buffer.copy_(old)
+
+    def _accumulate_gradients(self, batch: Batch, size: int) -> float:
         """Backward over the batch in micro-batches; the mean loss over its known labels."""
-        size = self.settings.micro_batch_size or len(batch)
         known = max(1, int((~batch.labels_BF.isnan()).sum()))
         total = torch.zeros((), device=self.placement.device)
         for part in micro_batches(len(batch), size):

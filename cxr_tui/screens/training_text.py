@@ -104,8 +104,11 @@ def _paused(path: Path, view: RunView) -> Text:
         return _lines("‖ It waits: P goes on with it, X stops it with a checkpoint.")
     reason = f"‖ It waits: {visible(view.message)}"
     if os.strerror(errno.ENOSPC) in view.message or "disk" in view.message:
-        folder = visible(str(path.parent))
-        return _lines(reason, f"Free room on the disk of {folder} (1, d deletes a session), then P")
+        return _lines(
+            reason,
+            "Free room on the disk (1, d deletes a session): it goes on by itself.",
+            "X stops it; what was kept is whole.",
+        )
     return _lines(reason, "P goes on with it.")
 
 

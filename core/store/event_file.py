@@ -1,0 +1,80 @@
+"""Appending to events.jsonl on a disk that may be full, and may have lied."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from core.store.files import sync_folder
+
+_MOST_UNSYNCED_BYTES = 2**20
+
+
+class EventFile:
+    """One file of lines, appended to by one process.
+
+    Lines that are not known to be on disk (fsync) are kept here too: where a write or an fsync
+    fails, the next ``flush`` writes all of them again in the same places. After a failed fsync
+    the system may have thrown away what it had taken, and says so only once.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        _drop_torn_line(path)
+        # Not O_APPEND: what did not fit is written again where it belongs.
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
+        sync_folder(path.parent)
+        self._synced = os.fstat(self._descriptor).st_size
+        self._unsynced = bytearray()
+        self._written = 0  # of the unsynced ones
+
+    def add(self, line: str) -> None:
+        """Take a line, without its end, to be written by the next ``flush``."""
+        self._unsynced += line.encode() + b"\n"
+
+    def flush(self, *, sync: bool) -> None:
+        """Write the lines that were added; with ``sync`` they are on disk on return.
+
+        Raises:
+            OSError: the disk is full or fails; the lines are kept for the next call.
+        """
+        try:
+            while self._written < len(self._unsynced):
+                rest = memoryview(self._unsynced)[self._written :]
+                with rest:
+                    self._written += os.pwrite(self._descriptor, rest, self._synced + self._written)
+            if sync or len(self._unsynced) > _MOST_UNSYNCED_BYTES:
+                self._sync()
+        except OSError as error:
+            error.filename = error.filename or str(self.path)
+            raise
+
+    def close(self) -> None:
+        """Give the file back; what was flushed with ``sync`` stays."""
+        with contextlib.suppress(OSError):
+            os.close(self._descriptor)
+
+    def _sync(self) -> None:
+        try:
+            os.fsync(self._descriptor)
+        except OSError:
+            self._written = 0
+            raise
+        self._synced += len(self._unsynced)
+        self._unsynced.clear()
+        self._written = 0
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Cut off a last line without an end: its event was never acknowledged."""
+    with contextlib.suppress(FileNotFoundError), path.open("r+b") as stream:
+        end = stream.seek(0, os.SEEK_END)
+        while end > 0:
+            start = max(0, end - 65536)
+            stream.seek(start)
+            newline = stream.read(end - start).rfind(b"\n")
+            if newline >= 0 or start == 0:
+                stream.truncate(start + newline + 1)
+                return
+            end = start

@@ -1,0 +1,100 @@
+"""A run on a real disk of a few hundred megabytes that fills up in the middle, and gets room again.
+
+    unshare --map-root-user --mount python tests/faults/small_disk.py DATA MOUNT_POINT HOW
+
+HOW is ``frees``: room is made once the run waits, and it must end; or ``stays``: the disk stays
+full, and the run must stop by itself with exit code 75. What was seen is printed as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+_SIZE = "200m"
+
+
+def on_small_disk(data: Path, mount_point: Path, how: str) -> list[str]:
+    """The command that does it, in a mount namespace of its own."""
+    program = [sys.executable, __file__, str(data), str(mount_point), how]
+    return ["unshare", "--map-root-user", "--mount", *program]
+
+
+def can_mount() -> bool:
+    """Whether this user may mount in a namespace of their own."""
+    mount = ["mount", "-t", "tmpfs", "tmpfs", "/tmp"]
+    try:
+        tried = subprocess.run(
+            ["unshare", "--map-root-user", "--mount", *mount], capture_output=True, check=False
+        )
+    except OSError:
+        return False
+    return tried.returncode == 0
+
+
+def fill_up_and_watch(data: Path, disk: Path, how: str) -> dict[str, Any]:
+    """Start a run there, fill the disk at its first step, and see what it does."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_SIZE}", "tmpfs", str(disk)], check=True)
+    ballast, kinds, reasons = disk / "ballast", [], []
+    run = _start(data, disk, minutes=0.02 if how == "stays" else 10)
+    assert run.stdout is not None
+    for line in run.stdout:
+        event = json.loads(line)
+        if event["event"] == "StepRecorded" and not ballast.exists() and "Paused" not in kinds:
+            _fill(ballast)
+        if event["event"] == "Paused":
+            reasons.append(event["reason"])
+            if how == "frees":
+                ballast.unlink()
+        kinds.append(event["event"])
+    session = disk / "sessions" / "one"
+    kept = [json.loads(line) for line in (session / "events.jsonl").read_bytes().splitlines()[:-1]]
+    _, errors = run.communicate()
+    return {
+        "code": run.returncode,
+        "kinds": kinds,
+        "reasons": reasons,
+        "says": errors,
+        "kept": [event["event"] for event in kept],
+        "left": sorted(path.name for path in session.glob("**/.*")),
+    }
+
+
+def _start(data: Path, disk: Path, minutes: float) -> subprocess.Popen[str]:
+    keys = {
+        "dataset.phantom": "none",
+        "dataset.images": data,
+        "dataset.findings": '["Cardiomegaly"]',
+        "image.size_px": 32,
+        "train.epochs": 1,
+        "train.batch_size": 8,
+        "train.optimizer": "sgd",
+        "train.momentum": 0,
+        "train.precision": "fp32",
+        "train.disk_wait_minutes": minutes,
+        "evaluate.bootstrap": 0,
+    }
+    sets = [item for key, value in keys.items() for item in ("--set", f"{key}={value}")]
+    command = [sys.executable, "-m", "cxr_tui", "--batch", "demo", *sets, "--json"]
+    places = ["--sessions", str(disk / "sessions"), "--session", "one", "--cache", str(disk / "c")]
+    return subprocess.Popen(
+        [*command, *places, "--device", "cpu"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _fill(ballast: Path) -> None:
+    """Take all the room there is, to the last byte."""
+    with ballast.open("wb", buffering=0) as stream:
+        os.posix_fallocate(stream.fileno(), 0, shutil.disk_usage(ballast.parent).free)
+
+
+if __name__ == "__main__":
+    print(json.dumps(fill_up_and_watch(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])))

@@ -1,0 +1,73 @@
+"""A full or failing disk holds a run; what was acknowledged is there, and it goes on by itself."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parent))
+
+from small_disk import can_mount, on_small_disk
+
+SWEEP = Path(__file__).with_name("disk_faults.py")
+ON_SMALL_DISK = Path(__file__).with_name("small_disk.py")
+needs_compiler = pytest.mark.skipif(
+    shutil.which("cc") is None, reason="no C compiler to make the failing disk with"
+)
+
+
+@needs_compiler
+@pytest.mark.slow
+def test_whichever_change_the_disk_refuses_the_run_waits_or_stops_and_nothing_is_lost(
+    phantom_dir, tmp_path
+):
+    swept = subprocess.run(
+        [sys.executable, SWEEP, "--every", "75", "--start", "20", "--data", phantom_dir],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    seen = json.loads(swept.stdout)
+    assert seen["faults"] == []
+    assert swept.returncode == 0
+    assert seen["runs"] >= 12
+    assert seen["waited"] >= 8
+    assert seen["stopped"] >= 6
+
+
+def filled(data, tmp_path, how):
+    if not can_mount():
+        pytest.skip("mounting is not allowed here")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    done = subprocess.run(
+        on_small_disk(data, disk, how), capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout), disk
+
+
+def test_a_run_on_a_disk_that_fills_up_waits_and_ends_once_there_is_room(phantom_dir, tmp_path):
+    seen, disk = filled(phantom_dir, tmp_path, "frees")
+    assert seen["code"] == 0
+    assert seen["kinds"][-1] == "Finished"
+    assert any("no room on the disk of" in reason for reason in seen["reasons"])
+    assert any(str(disk) in reason for reason in seen["reasons"])
+    # The pause is told in the session too, in its place, once there is room to write it.
+    assert seen["kept"] == seen["kinds"][:-1]
+    assert seen["left"] == []
+
+
+def test_a_run_on_a_disk_that_stays_full_stops_and_says_how_to_go_on(phantom_dir, tmp_path):
+    seen, disk = filled(phantom_dir, tmp_path, "stays")
+    assert seen["code"] == 75
+    assert seen["kinds"][-1] == "Stopped"
+    assert f"no room on the disk of {disk}" in seen["says"]
+    assert f"cxr-tui --resume {disk}/sessions/one" in seen["says"]
+    assert "Traceback" not in seen["says"]
+    assert seen["left"] == []
