@@ -94,6 +94,8 @@ def _go_on(session: Session, recipe: Recipe, place: _Place) -> int:
             remedy=f"Start a new session for that. Safe to change: {', '.join(_SAFE_TO_CHANGE)}, "
             "and where the same data set lies.",
         )
+    for key, (old, new) in changed.items():
+        Narrator().tell(f"changed   {key} was {old}, is {new}: safe to change")
     figures, last = _ending(session)
     if isinstance(last, Finished) and not _asks_for_more(session.recipe, recipe, changed):
         return _show_finished(session, figures, last, place)

@@ -368,11 +368,17 @@ def test_a_data_set_that_has_moved_is_the_same_and_one_that_changed_is_not(
     more = ["--cache", cache_dir, "--set", "train.epochs=2", "--set", f"dataset.images={there}"]
     again = run_in(tmp_path, "--resume", "moved", *more)
     assert again.returncode == 0, again.stderr
+    assert "train.epochs was 1, is 2: safe to change" in again.stderr
     victim = sorted(there.rglob("*.png"))[0]
     Image.new("L", (64, 64), 7).save(victim)
     changed = run_in(tmp_path, "--resume", "moved", *more, "--set", "train.epochs=3")
     assert changed.returncode == 3
-    assert "not the one that this session began with" in changed.stderr
+    assert "not the one that this session began with: image files of other" in changed.stderr
+    table = next(there.glob("Data_Entry*.csv"))
+    table.write_bytes(table.read_bytes() + b"\n")
+    changed = run_in(tmp_path, "--resume", "moved", *more, "--set", "train.epochs=3")
+    assert changed.returncode == 3
+    assert "another table for labels; image files" in changed.stderr
 
 
 def test_text_from_files_cannot_drive_the_terminal(tmp_path):

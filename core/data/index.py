@@ -119,11 +119,13 @@ class StudyIndex:
 
     def fingerprint(self) -> str:
         """What the data set is, wherever it lies: digests of tables, names and sizes of images."""
-        digest = hashlib.sha256()
-        for role, table_digest in sorted(self.table_digests.items()):
-            digest.update(f"{role} {table_digest}\n".encode())
-        digest.update(images_fingerprint(self.files).encode())
-        return digest.hexdigest()
+        *tables, (_, images) = self.digests().items()
+        text = "".join(f"{role} {table}\n" for role, table in tables) + images
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def digests(self) -> dict[str, str]:
+        """What the fingerprint is made of: each table's digest by its role, and the images'."""
+        return dict(sorted(self.table_digests.items())) | {"images": images_fingerprint(self.files)}
 
     def take(self, rows: npt.NDArray[np.int64]) -> StudyIndex:
         """The index of some of the images, in the order of ``rows``."""

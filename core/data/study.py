@@ -88,6 +88,7 @@ class Study:
         labels_NF = self.index.labels_NF
         return {
             "fingerprint": self.index.fingerprint(),
+            "digests": self.index.digests(),
             "table_version": self.index.table_version,
             "labels": str(self.sources.labels),
             "images_folder": None if self.sources.images is None else str(self.sources.images),

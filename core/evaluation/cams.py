@@ -32,6 +32,7 @@ from core.evaluation.gradcam import METHODS, Method
 from core.evaluation.localization_report import localization_report
 from core.evaluation.map_source import MapSource
 from core.evaluation.overlay import Colours
+from core.store.disk import passing_trouble, trouble_in_words
 
 Progress = Callable[[str, int, int], None]
 SHEET_NAME, TABLE_NAME = "contact-sheet.png", "cams.csv"
@@ -124,8 +125,11 @@ def _written(where: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        what = f"can't be written ({error.strerror or error})"
+        if passing_trouble(error) is not None:
+            what += ": " + trouble_in_words(error, where)
         raise SessionError(
-            f"can't be written ({error.strerror or error})",
+            what,
             where=error.filename or where,
             why="What was saved before is still there.",
             remedy="Make room or ask its owner, or work on a copy of the session.",

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -84,8 +85,8 @@ def ready_study(
     fingerprint = study.index.fingerprint()
     if goes_on and known is not None and known.get("fingerprint") != fingerprint:
         raise DataError(
-            "the data set is not the one that this session began with "
-            f"({len(study.index.images)} images now, {known.get('images')} then)",
+            "the data set is not the one that this session began with: "
+            + _what_changed(study, known),
             where=study.sources.labels,
             why="Figures of a run that changed its data in the middle mean nothing.",
             remedy="Bring the old tables and images back, or start a new session.",
@@ -108,6 +109,21 @@ def ready_study(
         for warning in study.warnings():
             record(Warned(message=warning))
     return study
+
+
+def _what_changed(study: Study, known: dict[str, Any]) -> str:
+    """Which tables differ, and whether the images do, from what dataset.json says."""
+    digests, before = study.index.digests(), known.get("digests")
+    changed = []
+    if isinstance(before, dict):
+        changed = [
+            role for role in sorted({*digests, *before}) if digests.get(role) != before.get(role)
+        ]
+    of_tables = [role for role in changed if role != "images"]
+    said = [f"another table for {', '.join(of_tables)}"] if of_tables else []
+    if not of_tables or "images" in changed:
+        said.append("image files of other names or sizes" if changed else "it has changed")
+    return f"{'; '.join(said)} ({len(study.index.images):,} images now, {known.get('images')} then)"
 
 
 def patients_seen(loaded: LoadedModel, study: Study, recipe: Recipe, record: Record) -> SeenReport:

@@ -13,12 +13,9 @@ to the same figures.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import errno
 import json
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,10 +23,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from failing import Failure, on_failing_disk, restarted_with_failing_disk
+
 ERRORS = (errno.ENOSPC, errno.EIO)
-_SOURCE = Path(__file__).with_name("failing_disk.c")
 _STOPPED = 75
 
 
@@ -45,43 +44,18 @@ class Sweep:
     faults: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Failure:
-    """How the disk fails; the 0th change never comes."""
-
-    nth: int = 0
-    error: int = 0
-    for_good: bool = False
-
-    def __str__(self) -> str:
-        how = "from then on" if self.for_good else "once"
-        return f"change {self.nth}, {errno.errorcode.get(self.error)} {how}"
-
-
-def compiled(folder: Path) -> Path:
-    """The library to be preloaded.
-
-    Raises:
-        OSError, subprocess.CalledProcessError: there is no C compiler here.
-    """
-    library = folder / "failing_disk.so"
-    command = ["cc", "-O1", "-shared", "-fPIC", "-o", str(library), str(_SOURCE), "-ldl"]
-    subprocess.run(command, check=True, capture_output=True)
-    return library
-
-
 def sweep(data: Path, folder: Path, *, every: int, start: int = 1) -> Sweep:
     """Every so-manieth change of the run made to fail; for who was started with the library."""
     seen = Sweep()
     alone = folder / "alone"
-    said, seen.changes = _run(data, alone, Failure())
-    if said != (0, ""):
-        seen.faults.append(f"left alone it ended with {said}")
+    code, message, seen.changes = _run(data, alone, Failure())
+    if code != 0:
+        seen.faults.append(f"left alone it ended with {code}: {message}")
         return seen
     figures = _figures(alone)
     for failure in _failures(seen.changes, every, start):
         place = folder / "tried"
-        (code, message), changes = _run(data, place, failure)
+        code, message, changes = _run(data, place, failure)
         seen.runs += 1
         seen.faults += [f"{failure}: {fault}" for fault in _judge(place, failure, code, message)]
         if changes < failure.nth:
@@ -89,7 +63,7 @@ def sweep(data: Path, folder: Path, *, every: int, start: int = 1) -> Sweep:
         seen.stopped += code == _STOPPED
         seen.waited += _waited(place)
         if code != 0:
-            (code, message), _ = _run(data, place, Failure())
+            code, message, _ = _run(data, place, Failure())
         if code != 0 or _figures(place) != figures:
             seen.faults.append(f"{failure}: gone on with it ended with {code} {message}")
         shutil.rmtree(place)
@@ -103,26 +77,13 @@ def _failures(changes: int, every: int, start: int) -> Iterator[Failure]:
                 yield Failure(nth, error, for_good)
 
 
-def _run(data: Path, place: Path, failure: Failure) -> tuple[tuple[int, str], int]:
+def _run(data: Path, place: Path, failure: Failure) -> tuple[int, str, int]:
     """Exit code, message and number of changes of a run in a process of its own."""
     (place / "sessions").mkdir(parents=True, exist_ok=True)
-    reader, writer = os.pipe()
-    if child := os.fork():
-        os.close(writer)
-        with os.fdopen(reader, "rb") as answer:
-            said = json.loads(answer.read() or b'[[1, "died"], 0]')
-        os.waitpid(child, 0)
-        return (said[0][0], said[0][1]), said[1]
-    try:
-        os.close(reader)
-        said = _train(data, place, failure)
-        os.write(writer, json.dumps(said).encode())
-    finally:
-        os._exit(0)
+    return on_failing_disk(place, failure, lambda: _train(data, place, failure))
 
 
-def _train(data: Path, place: Path, failure: Failure) -> tuple[tuple[int, str], int]:
-    from core.errors import CxrError
+def _train(data: Path, place: Path, failure: Failure) -> None:
     from core.recipe_toml import load_recipe
     from core.requests import Request
     from core.run import Machine, run
@@ -148,20 +109,8 @@ def _train(data: Path, place: Path, failure: Failure) -> tuple[tuple[int, str], 
         if (sessions / "one").exists()
         else create_session(sessions, recipe, "one")
     )
-    disk = ctypes.CDLL(None)
-    disk.disk_arm(str(place).encode(), failure.nth, failure.error, failure.for_good)
-    said = (0, "")
-    try:
-        machine = Machine("cpu", place / "cache", miniature_images=32)
-        if not run(session, lambda _: None, lambda: Request.CONTINUE, machine):
-            said = (_STOPPED, "")
-    except CxrError as error:
-        said = (error.exit_code, str(error))
-    except Exception as error:  # noqa: BLE001 - what nobody foresaw is what is looked for
-        said = (1, f"{type(error).__name__}: {error}")
-    changes = disk.disk_count()
-    disk.disk_arm(b"", 0, 0, 0)
-    return said, changes
+    machine = Machine("cpu", place / "cache", miniature_images=32)
+    run(session, lambda _: None, lambda: Request.CONTINUE, machine)
 
 
 def _judge(place: Path, failure: Failure, code: int, message: str) -> Iterator[str]:
@@ -222,10 +171,8 @@ def main() -> int:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = (given.folder or Path(name)).absolute()
-        if "failing_disk" not in os.environ.get("LD_PRELOAD", ""):
-            preloaded = {"LD_PRELOAD": str(compiled(folder)), "OMP_NUM_THREADS": "1"}
-            again = [sys.executable, *sys.argv]
-            return subprocess.run(again, env=os.environ | preloaded, check=False).returncode
+        if (code := restarted_with_failing_disk(folder)) is not None:
+            return code
         import core.run  # noqa: F401 - loaded once, before the forks
         from core.data.phantom import write_phantom
 

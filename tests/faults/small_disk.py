@@ -3,7 +3,8 @@
     unshare --map-root-user --mount python tests/faults/small_disk.py DATA MOUNT_POINT HOW
 
 HOW is ``frees``: room is made once the run waits, and it must end; or ``stays``: the disk stays
-full, and the run must stop by itself with exit code 75. What was seen is printed as JSON.
+full, and the run must stop by itself with exit code 75; or ``small``: the disk is too small from
+the start. What was seen is printed as JSON.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-_SIZE = "200m"
+_MEBIBYTES = {"frees": 200, "stays": 200, "small": 60}
 
 
 def on_small_disk(data: Path, mount_point: Path, how: str) -> list[str]:
@@ -39,7 +40,8 @@ def can_mount() -> bool:
 
 def fill_up_and_watch(data: Path, disk: Path, how: str) -> dict[str, Any]:
     """Start a run there, fill the disk at its first step, and see what it does."""
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_SIZE}", "tmpfs", str(disk)], check=True)
+    options = ["-t", "tmpfs", "-o", f"size={_MEBIBYTES[how]}m"]
+    subprocess.run(["mount", *options, "tmpfs", str(disk)], check=True)
     ballast, kinds, reasons = disk / "ballast", [], []
     run = _start(data, disk, minutes=0.02 if how == "stays" else 10)
     assert run.stdout is not None

@@ -40,6 +40,19 @@ def test_whichever_change_the_disk_refuses_the_run_waits_or_stops_and_nothing_is
     assert seen["stopped"] >= 6
 
 
+@needs_compiler
+def test_overlays_on_a_disk_that_fails_are_whole_or_not_there(trained_dir, cache_dir, tmp_path):
+    session = tmp_path / "sessions" / "trained"
+    shutil.copytree(trained_dir, session)
+    program = Path(__file__).with_name("overlay_faults.py")
+    swept = subprocess.run(
+        [sys.executable, program, session, cache_dir], capture_output=True, text=True, check=False
+    )
+    seen = json.loads(swept.stdout)
+    assert seen["faults"] == []
+    assert seen["changes"] >= 15  # two overlays, the sheet and the table
+
+
 def filled(data, tmp_path, how):
     if not can_mount():
         pytest.skip("mounting is not allowed here")
@@ -61,6 +74,16 @@ def test_a_run_on_a_disk_that_fills_up_waits_and_ends_once_there_is_room(phantom
     # The pause is told in the session too, in its place, once there is room to write it.
     assert seen["kept"] == seen["kinds"][:-1]
     assert seen["left"] == []
+
+
+def test_a_disk_that_is_too_small_for_the_run_is_refused_before_anything_is_decoded(
+    phantom_dir, tmp_path
+):
+    seen, disk = filled(phantom_dir, tmp_path, "small")
+    assert seen["code"] == 3
+    assert "IngestDone" not in seen["kinds"]
+    assert f"{disk}/sessions/one: the run with its cache needs 1" in seen["says"]
+    assert "--sessions DIR" in seen["says"]
 
 
 def test_a_run_on_a_disk_that_stays_full_stops_and_says_how_to_go_on(phantom_dir, tmp_path):
