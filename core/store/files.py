@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from typing import Any, BinaryIO
 
 _LEFTOVER = re.compile(r"\..+\.[a-z0-9_]{8}")  # what mkstemp makes of a name below
 _LEFTOVER_SECONDS = 3600.0
+_NO_FSYNC_OF_FOLDERS = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EBADF})
 
 
 def write_whole(path: Path, content: bytes | Callable[[BinaryIO], None]) -> None:
@@ -24,11 +26,11 @@ def write_whole(path: Path, content: bytes | Callable[[BinaryIO], None]) -> None
     """
     try:
         _write_beside(path, content)
+        sync_folder(path.parent)
     except OSError as error:
         if error.errno is not None:
             error.filename = str(path)  # a write says no name, and a temporary one helps nobody
         raise
-    sync_folder(path.parent)
 
 
 def _write_beside(path: Path, content: bytes | Callable[[BinaryIO], None]) -> None:
@@ -70,12 +72,18 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the names in the folder are on disk, where the file system can say so."""
+    """Wait until the names in the folder are on disk, where the file system can say so.
+
+    Raises:
+        OSError: the disk is full or fails.
+    """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
+        os.fsync(descriptor)
+    except OSError as error:
         # Some network file systems refuse to fsync a directory; the file itself is safe.
-        with contextlib.suppress(OSError):
-            os.fsync(descriptor)
+        if error.errno not in _NO_FSYNC_OF_FOLDERS:
+            raise
     finally:
         os.close(descriptor)
 
