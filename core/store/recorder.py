@@ -81,7 +81,7 @@ def _at_once(write: Callable[[], None]) -> None:
 
 def _last_words(error: BaseException, kept_step: int) -> Event:
     if isinstance(error, StoppedError):
-        return Stopped(step=kept_step, reason=str(error))
+        return Stopped(step=kept_step, reason=error.what)
     if isinstance(error, KeyboardInterrupt):
         return Failed(message="interrupted at once, without a new checkpoint", exit_code=75)
     if isinstance(error, CxrError):

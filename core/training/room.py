@@ -75,9 +75,7 @@ class RoomWait:
     def _hold(self, error: Exception, reason: str) -> None:
         if self._since is None:
             self._since, self._next_try_seconds = time.monotonic(), _FIRST_TRY_SECONDS
-            self.recorder.say(
-                Paused(step=self.recorder.step, reason=f"{reason}; it is tried again")
-            )
+            self.recorder.say(Paused(step=self.recorder.step, reason=reason + self._patience()))
         waited = time.monotonic() - self._since
         limit = self.limit_seconds
         if limit is not None and waited >= limit:
@@ -92,6 +90,11 @@ class RoomWait:
             time.sleep(min(pause, _PARTING_SECONDS))
         elif not self.control.wait(pause) and waited >= _PARTING_SECONDS:
             raise self._given_up(f"asked to stop, with {reason}") from error
+
+    def _patience(self) -> str:
+        if self.limit_seconds is None:
+            return ""
+        return f"; waiting for room for {self.limit_seconds / 60:g} minutes"
 
     def _given_up(self, what: str) -> StoppedError:
         return StoppedError(

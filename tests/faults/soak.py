@@ -72,7 +72,7 @@ def soak(folder: Path, *, minutes: float, warm_up_minutes: float) -> dict[str, o
             time.sleep(_SAMPLE_SECONDS)
         screen.send("4")
         screen.send("q")
-        screen.shows("stop")
+        screen.shows("then quit")
         screen.send("s")
         code = screen.exit_code(120)
     first = watched.median(60 * warm_up_minutes, 60 * warm_up_minutes + _WINDOW_SECONDS)
