@@ -80,7 +80,7 @@ def run(
     started = time.monotonic()
     with _disk_errors_named(session), Recorder(session, emit) as record:
         control = Control(next_request, record.writer.take_request, record)
-        room = RoomWait(session, control, record)
+        room = RoomWait(session, control, record, _disk_patience(session, machine, changed_recipe))
         record.keep = room.keep
         record(RunStarted(name=session.name, host=socket.gethostname(), pid=os.getpid()))
         if record.writer.taken_over is not None:
@@ -88,7 +88,6 @@ def run(
         if changed_recipe is not None:
             room.keep(lambda: session.change_recipe(changed_recipe))
         recipe = session.recipe
-        room.limit_seconds = None if machine.is_attended else 60 * recipe.train.disk_wait_minutes
         reference_for(recipe.evaluate.reference, recipe.split.by)  # a typo costs no day
         placement, device_name = _placement(recipe, machine, record)
         study = ready_study(session, recipe, machine, control, record, room.keep)
@@ -126,6 +125,13 @@ def run(
             )
         )
         return True
+
+
+def _disk_patience(session: Session, machine: Machine, changed: Recipe | None) -> float | None:
+    """For how many seconds the run waits for a full disk; None: for as long as it takes."""
+    if machine.is_attended:
+        return None
+    return 60 * (changed or session.recipe).train.disk_wait_minutes
 
 
 def _stopped(control: Control, record: Recorder, step: int) -> Stopped:

@@ -46,7 +46,7 @@ class RoomWait:
     session: Session
     control: Control
     recorder: Recorder
-    limit_seconds: float | None = 0.0
+    limit_seconds: float | None
     _since: float | None = field(default=None)
     _next_try_seconds: float = field(default=_FIRST_TRY_SECONDS)
 
