@@ -24,7 +24,7 @@ class EventFile:
         _drop_torn_line(path)
         # Not O_APPEND: what did not fit is written again where it belongs.
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
-        sync_folder(path.parent)
+        self._is_named = False
         self._synced = os.fstat(self._descriptor).st_size
         self._unsynced = bytearray()
         self._written = 0  # of the unsynced ones
@@ -61,6 +61,9 @@ class EventFile:
         except OSError:
             self._written = 0
             raise
+        if not self._is_named:
+            sync_folder(self.path.parent)
+            self._is_named = True
         self._synced += len(self._unsynced)
         self._unsynced.clear()
         self._written = 0

@@ -22,11 +22,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from failing import Failure, on_failing_disk, restarted_with_failing_disk
+
+if TYPE_CHECKING:
+    from core.store.session import Session
 
 ERRORS = (errno.ENOSPC, errno.EIO)
 _STOPPED = 75
@@ -79,14 +83,19 @@ def _failures(changes: int, every: int, start: int) -> Iterator[Failure]:
 
 def _run(data: Path, place: Path, failure: Failure) -> tuple[int, str, int]:
     """Exit code, message and number of changes of a run in a process of its own."""
-    (place / "sessions").mkdir(parents=True, exist_ok=True)
-    return on_failing_disk(place, failure, lambda: _train(data, place, failure))
-
-
-def _train(data: Path, place: Path, failure: Failure) -> None:
-    from core.recipe_toml import load_recipe
     from core.requests import Request
     from core.run import Machine, run
+
+    session = _session(data, place, failure)
+    machine = Machine("cpu", place / "cache", miniature_images=32)
+    return on_failing_disk(
+        place, failure, lambda: run(session, lambda _: None, lambda: Request.CONTINUE, machine)
+    )
+
+
+def _session(data: Path, place: Path, failure: Failure) -> Session:
+    """The session of that place, made where it is not there; nothing has failed yet."""
+    from core.recipe_toml import load_recipe
     from core.store.session import create_session, open_session
 
     keys = {
@@ -102,15 +111,10 @@ def _train(data: Path, place: Path, failure: Failure) -> None:
         "train.disk_wait_minutes": 0 if failure.for_good else 1,
         "evaluate.bootstrap": 0,
     }
+    if (place / "sessions" / "one").exists():
+        return open_session("one", place / "sessions")
     recipe = load_recipe("demo", [f"{key}={value}" for key, value in keys.items()])
-    sessions = place / "sessions"
-    session = (
-        open_session("one", sessions)
-        if (sessions / "one").exists()
-        else create_session(sessions, recipe, "one")
-    )
-    machine = Machine("cpu", place / "cache", miniature_images=32)
-    run(session, lambda _: None, lambda: Request.CONTINUE, machine)
+    return create_session(place / "sessions", recipe, "one")
 
 
 def _judge(place: Path, failure: Failure, code: int, message: str) -> Iterator[str]:

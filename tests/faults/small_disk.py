@@ -48,7 +48,7 @@ def fill_up_and_watch(data: Path, disk: Path, how: str) -> dict[str, Any]:
     for line in run.stdout:
         event = json.loads(line)
         if event["event"] == "StepRecorded" and not ballast.exists() and "Paused" not in kinds:
-            _fill(ballast)
+            fill(ballast)
         if event["event"] == "Paused":
             reasons.append(event["reason"])
             if how == "frees":
@@ -67,8 +67,9 @@ def fill_up_and_watch(data: Path, disk: Path, how: str) -> dict[str, Any]:
     }
 
 
-def _start(data: Path, disk: Path, minutes: float) -> subprocess.Popen[str]:
-    keys = {
+def recipe_keys(data: Path, minutes: float) -> dict[str, object]:
+    """A small run that waits so long for room."""
+    return {
         "dataset.phantom": "none",
         "dataset.images": data,
         "dataset.findings": '["Cardiomegaly"]',
@@ -81,6 +82,10 @@ def _start(data: Path, disk: Path, minutes: float) -> subprocess.Popen[str]:
         "train.disk_wait_minutes": minutes,
         "evaluate.bootstrap": 0,
     }
+
+
+def _start(data: Path, disk: Path, minutes: float) -> subprocess.Popen[str]:
+    keys = recipe_keys(data, minutes)
     sets = [item for key, value in keys.items() for item in ("--set", f"{key}={value}")]
     command = [sys.executable, "-m", "cxr_tui", "--batch", "demo", *sets, "--json"]
     places = ["--sessions", str(disk / "sessions"), "--session", "one", "--cache", str(disk / "c")]
@@ -92,7 +97,7 @@ def _start(data: Path, disk: Path, minutes: float) -> subprocess.Popen[str]:
     )
 
 
-def _fill(ballast: Path) -> None:
+def fill(ballast: Path) -> None:
     """Take all the room there is, to the last byte."""
     with ballast.open("wb", buffering=0) as stream:
         os.posix_fallocate(stream.fileno(), 0, shutil.disk_usage(ballast.parent).free)

@@ -11,7 +11,11 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
-from small_disk import can_mount, on_small_disk
+from small_disk import can_mount, fill, on_small_disk, recipe_keys
+from terminal import Terminal
+
+from core.recipe_toml import load_recipe
+from core.store.session import create_session
 
 SWEEP = Path(__file__).with_name("disk_faults.py")
 ON_SMALL_DISK = Path(__file__).with_name("small_disk.py")
@@ -74,6 +78,34 @@ def test_a_run_on_a_disk_that_fills_up_waits_and_ends_once_there_is_room(phantom
     # The pause is told in the session too, in its place, once there is room to write it.
     assert seen["kept"] == seen["kinds"][:-1]
     assert seen["left"] == []
+
+
+def test_under_the_console_a_full_disk_is_on_the_screen_until_there_is_room(
+    phantom_dir, cache_dir, tmp_path
+):
+    if not can_mount():
+        pytest.skip("mounting is not allowed here")
+    sets = [f"{key}={value}" for key, value in recipe_keys(phantom_dir, minutes=1).items()]
+    create_session(tmp_path / "made", load_recipe("demo", [*sets, "train.epochs=500"]), "one")
+    (tmp_path / "disk").mkdir()
+    script = 'mount -t tmpfs -o size=200m tmpfs disk && cp -r made disk/sessions && exec "$@"'
+    console = [sys.executable, "-m", "cxr_tui", "--device", "cpu", "--cache", str(cache_dir)]
+    argv = ["sh", "-c", script, "sh", *console, "--sessions", "disk/sessions"]
+    with Terminal(["unshare", "--map-root-user", "--mount", *argv], folder=tmp_path) as screen:
+        screen.shows("1 session,")
+        screen.send("r")
+        screen.shows("loss over", 120)
+        ballast = Path(f"/proc/{screen.process.pid}/root{tmp_path}/disk/ballast")
+        fill(ballast)
+        screen.shows("It waits: no room on the disk of", 120)
+        screen.shows("it goes on by itself")
+        ballast.unlink()
+        screen.until(lambda text: "● running" in text and "It waits" not in text, 60, "going on")
+        screen.send("q")
+        screen.shows("then quit")
+        screen.send("s")
+        assert screen.exit_code() == 0
+        assert screen.is_restored()
 
 
 def test_a_disk_that_is_too_small_for_the_run_is_refused_before_anything_is_decoded(
