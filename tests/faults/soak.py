@@ -60,7 +60,7 @@ def soak(folder: Path, *, minutes: float, warm_up_minutes: float) -> dict[str, o
     with Tmux(argv, folder=folder, columns=100, rows=30) as screen:
         screen.shows("1 session")
         screen.send("r")
-        screen.shows("loss over", 120)
+        screen.shows("images/s", 120)
         session = open_session("soak", folder / "sessions")
         process = json.loads((session.path / "lock").read_text())["pid"]
         pressed = 0
