@@ -71,6 +71,7 @@ def sweep(data: Path, folder: Path, *, every: int, start: int = 1) -> Sweep:
         if code != 0 or _figures(place) != figures:
             seen.faults.append(f"{failure}: gone on with it ended with {code} {message}")
         shutil.rmtree(place)
+        print(f"{failure}: {code}, {len(seen.faults)} faults so far", file=sys.stderr)
     return seen
 
 
