@@ -20,8 +20,8 @@ A run in pseudo-code, each line the event it leaves::
     TestStarted  Evaluated                   the best checkpoint on the test part
     Finished | Stopped | Failed              exactly one of them, last
 
-``Warned`` may come anywhere. ``Paused`` and ``Continued`` stand around a pause. A reader
-that meets ``Resumed(step=n)`` drops every recorded step after n: it was not acknowledged.
+``Warned`` and ``Diagnosed`` may come anywhere. ``Paused`` and ``Continued`` stand around a pause.
+A reader that meets ``Resumed(step=n)`` drops every recorded step after n: it was not acknowledged.
 """
 
 from __future__ import annotations
@@ -224,6 +224,22 @@ class Warned(Event):
 
     message: str
     where: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnosed(Event):
+    """A health check's answer; a later one of the same check takes its place.
+
+    ``severity`` is ok, note, warning or stop; ``changes`` are KEY=VALUE of the recipe.
+    """
+
+    check: str
+    severity: str
+    text: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    remedy: str = ""
+    changes: tuple[str, ...] = ()
+    step: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,6 @@ import torch
 from core.data.batches import Part
 from core.data.study import Study
 from core.errors import RunFailedError
-from core.evaluation.part_report import report_of_session
 from core.evaluation.predict import Placement, part_predictions, predict_logits
 from core.evaluation.predictions import write_predictions
 from core.evaluation.references import reference_for
@@ -29,6 +28,7 @@ from core.events import (
     TestStarted,
     Warned,
 )
+from core.health.report import health_report_of_session
 from core.model.device import choose_device, choose_precision
 from core.model.weights import LoadedModel, load_weights
 from core.recipe import Recipe
@@ -246,7 +246,7 @@ def _score_test(
     predictions = part_predictions(part, trainer.model.findings, logits_NF)
     keep(lambda: write_predictions(session.predictions / "test.csv", predictions))
     # Read back from the file, so that these are the figures of `evaluate`, to the digit.
-    report = keep(lambda: report_of_session(session, "test", cache, study=study))
+    report = keep(lambda: health_report_of_session(session, "test", cache, study=study))
     keep(lambda: session.write_json("evaluation/test.json", report))
     record(Evaluated(report=report))
     return True

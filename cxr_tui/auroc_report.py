@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.evaluation.metrics import READ_THE_INTERVAL, TOO_FEW_PATIENTS
-from cxr_tui.output import print_table
+from cxr_tui.health_words import health_pairs
+from cxr_tui.output import print_pairs, print_table
 
 
 def print_report(report: Mapping[str, Any]) -> None:
@@ -31,7 +32,10 @@ def print_report(report: Mapping[str, Any]) -> None:
     if table.get("mean_auroc") is not None:
         rows.append(["table alone", "", _number(table["mean_auroc"]), "", *blank])
     title = f"{report['split']}: {report['images']:,} images of {report['patients']:,} patients"
-    print_table(title, head, rows, notes=_notes(report))
+    print_table(title, head, rows)
+    print_pairs(
+        [*health_pairs(report.get("health") or []), *(("·", note) for note in _notes(report))]
+    )
 
 
 def _finding_row(
@@ -72,13 +76,12 @@ def _notes(report: Mapping[str, Any]) -> list[str]:
     notes = []
     if few:
         notes.append(f"few positive patients, {READ_THE_INTERVAL}: {', '.join(few)}")
+    said_of: dict[str, list[str]] = {}
     for name, figures in findings:
-        others = [
-            note
-            for note in (figures.get("note") or "").split("; ")
-            if note and READ_THE_INTERVAL not in note
-        ]
-        notes += [f"{name}: {note}" for note in others]
+        for note in (figures.get("note") or "").split("; "):
+            if note and READ_THE_INTERVAL not in note:
+                said_of.setdefault(note, []).append(name)
+    notes += [f"{', '.join(names)}: {note}" for note, names in said_of.items()]
     table = report.get("table_alone") or {}
     if table.get("mean_auroc") is not None:
         notes.append("table alone: what age, sex, view and follow-up number reach, no image")

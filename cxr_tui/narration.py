@@ -10,6 +10,7 @@ from rich.text import Text
 
 from core import events
 from core.events import Event
+from cxr_tui.health_words import SIGNS, evidence_in_words
 from cxr_tui.output import stderr_console
 from cxr_tui.plain import duration, visible
 
@@ -172,6 +173,12 @@ class Narrator:
     def _warned(self, event: events.Warned) -> None:
         self._line("warning", f"{event.where}: {event.message}" if event.where else event.message)
 
+    def _diagnosed(self, event: events.Diagnosed) -> None:
+        self._line("health", f"{SIGNS[event.severity]} {event.text}")
+        for line in (evidence_in_words(event.evidence), event.remedy):
+            if line and event.severity != "ok":
+                self._line("", f"  {line}")
+
     def _test(self, event: events.TestStarted) -> None:
         self._line("test", f"scoring {event.images:,} images with epoch {event.epoch}")
 
@@ -215,6 +222,7 @@ _TELLERS: dict[type[Event], Callable[[Narrator, Any], None]] = {
     events.Paused: Narrator._paused,
     events.Continued: Narrator._continued,
     events.Warned: Narrator._warned,
+    events.Diagnosed: Narrator._diagnosed,
     events.TestStarted: Narrator._test,
     events.Evaluated: Narrator._evaluated,
     events.Finished: Narrator._finished,

@@ -145,8 +145,8 @@ def refuse_another_table(session: Session, study: Study) -> None:
 
 def report_of_file(
     predictions: Path, labels: Path, settings: EvaluateSettings, *, test_list: Path | None
-) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The figures of anybody's predictions, and the columns that were ignored.
+) -> tuple[dict[str, Any], Predictions, tuple[str, ...]]:
+    """The figures of anybody's predictions, what was scored, and the columns that were ignored.
 
     Where the images scored are those of NIH's test list, the split is known to be the
     official one, and published figures measured there may stand beside them.
@@ -174,7 +174,7 @@ def report_of_file(
         views=None if table.view_N is None else table.view_N[joined.table_rows],
         extra_warnings=joined.warnings,
     )
-    return evaluate(scored, context), joined.ignored_columns
+    return evaluate(scored, context), scored, joined.ignored_columns
 
 
 def _is_official_test(scored: Predictions, test_list: Path) -> bool:

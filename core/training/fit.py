@@ -36,6 +36,7 @@ from core.training.keeping import keep_best, keep_last, restore_last
 from core.training.room import Keep
 from core.training.selection import findings_with_enough_patients, score_epoch
 from core.training.trainer import NotFiniteError, Recorded, StepResult, Trainer
+from core.training.watching import NobodyWatches, Watch
 
 _PROGRESS_SECONDS = 0.5
 
@@ -54,11 +55,13 @@ class Fit:
     record: Callable[[Event], None]
     keep: Keep
     metadata: dict[str, str]
+    watch: Watch = field(default_factory=NobodyWatches)
     last_checkpoint: float = field(default_factory=time.monotonic)
 
     def run(self) -> bool:
         """Train to the end; False where it stopped: with a checkpoint, unless abandoned."""
         epochs = self.trainer.settings.epochs
+        self.watch.before_step(self.trainer)
         while self.trainer.progress.epoch <= epochs and not self._ran_out_of_patience():
             started, epoch = time.monotonic(), self.trainer.progress.epoch
             self.record(EpochStarted(epoch=epoch, steps=self.trainer.steps_per_epoch))
@@ -115,6 +118,7 @@ class Fit:
         try:
             for batch, result in steps:
                 self._note_step(recorded, result, len(batch))
+                self.watch.after_step(self.trainer, batch, result)
                 if not self._answer_request():
                     self._record_steps(recorded)
                     return False
@@ -181,6 +185,7 @@ class Fit:
             self.keep(lambda: write_predictions(self.session.predictions / "val.csv", predictions))
             self.keep(lambda: keep_best(self.session, trainer, self.metadata))
         self.record(done)
+        self.watch.after_epoch(trainer, done, predictions)
         before = trainer.schedule.rate(progress.step)
         if trainer.schedule.after_epoch(done.val_loss):
             after = trainer.schedule.rate(progress.step)

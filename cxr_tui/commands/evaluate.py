@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.errors import UsageError
-from core.evaluation.part_report import report_of_file, report_of_session
+from core.evaluation.part_report import report_of_file
+from core.health.report import health_report_of_session, with_health
 from core.recipe import EvaluateSettings
 from core.recipe_toml import checked_recipe
 from core.store.session import open_session
@@ -24,7 +25,7 @@ def main(argv: Sequence[str]) -> int:
         report = _of_file(arguments)
     elif arguments.session is not None:
         session = open_session(arguments.session, arguments.sessions)
-        report = report_of_session(session, arguments.split, cache_folder(arguments.cache))
+        report = health_report_of_session(session, arguments.split, cache_folder(arguments.cache))
     else:
         raise UsageError("name a session, or --predictions FILE.csv --labels FILE.csv")
     if arguments.json:
@@ -44,12 +45,12 @@ def _of_file(arguments: argparse.Namespace) -> dict[str, object]:
             remedy="Name NIH's Data_Entry_2017_v2020.csv, or your own table.",
         )
     settings = _settings(arguments)
-    report, ignored = report_of_file(
+    report, scored, ignored = report_of_file(
         arguments.predictions, arguments.labels, settings, test_list=arguments.test_list
     )
     if ignored and not arguments.json:
         sys.stderr.write(f"columns ignored: {', '.join(ignored)}\n")
-    return report
+    return with_health(report, scored)
 
 
 def _settings(arguments: argparse.Namespace) -> EvaluateSettings:

@@ -77,11 +77,11 @@ class FiguresScreen(ConsoleScreen):
 
     @work(thread=True, exclusive=True, group="report", description="compute the figures")
     def _compute_report(self, version: Version) -> None:
-        from core.evaluation.part_report import report_of_session
+        from core.health.report import health_report_of_session
 
         report: Report | str
         try:
-            report = report_of_session(version.session, version.part, self.desk.cache)
+            report = health_report_of_session(version.session, version.part, self.desk.cache)
         except (CxrError, OSError) as error:
             report = visible(f"The figures of {version.part} can't be computed.\n\n{error}")
         self.post_message(self.Reported(version, report))

@@ -47,11 +47,11 @@ class ValIntervalsScreen(ConsoleScreen):
 
     @work(thread=True, exclusive=True, group="intervals", description="work out intervals")
     def _work_out(self, version: Version) -> None:
-        from core.evaluation.part_report import report_of_session
+        from core.health.report import health_report_of_session
 
         report = None
         with contextlib.suppress(CxrError, OSError):  # Results says why; here no column comes
-            report = report_of_session(version.session, version.part, self.desk.cache)
+            report = health_report_of_session(version.session, version.part, self.desk.cache)
         self.post_message(self.Worked(version, report))
 
     def on_val_intervals_screen_worked(self, message: Worked) -> None:

@@ -1,0 +1,30 @@
+"""Health in reports: what the scores of an evaluation give away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from core.data.study import Study
+from core.evaluation.part_report import report_of_session
+from core.evaluation.predictions import Predictions, read_predictions
+from core.health.scores import check_scores
+from core.store.session import Session
+
+
+def with_health(report: Mapping[str, Any], predictions: Predictions) -> dict[str, Any]:
+    """The report with ``health``: a list of answers, empty where all is well."""
+    return {**report, "health": [found.as_json() for found in check_scores(predictions)]}
+
+
+def health_report_of_session(
+    session: Session, part: str, cache: Path, *, study: Study | None = None
+) -> dict[str, Any]:
+    """The figures of a part that a session kept, as ``report_of_session``, with its health.
+
+    Raises:
+        DataError: there are no predictions of this part yet, or the table has changed.
+    """
+    report = report_of_session(session, part, cache, study=study)
+    return with_health(report, read_predictions(session.predictions / f"{part}.csv"))
