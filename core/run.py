@@ -29,6 +29,8 @@ from core.events import (
     Warned,
 )
 from core.health.report import health_report_of_session
+from core.health.training_watch import TrainingWatch
+from core.health.watch import HealthRecord
 from core.model.device import choose_device, choose_precision
 from core.model.weights import LoadedModel, load_weights
 from core.recipe import Recipe
@@ -102,12 +104,14 @@ def run(
         require_room(session, study, loaded, machine)
         parts = ready_parts(study, loaded, machine, control, record, room.keep)
         trainer = Trainer(loaded.model, parts["train"], recipe, placement)
-        record(_model_ready(trainer, loaded, device_name))
+        ready = _model_ready(trainer, loaded, device_name)
+        record(ready)
         room.keep(lambda: _keep_environment(session, device_name, placement))
         _go_on(session, trainer, record)
 
         metadata = checkpoint_metadata(session, study, loaded)
-        fit = Fit(trainer, parts["val"], session, control, record, room.keep, metadata)
+        watch = TrainingWatch(HealthRecord(record), parts["val"], ready.base_rate_loss)
+        fit = Fit(trainer, parts["val"], session, control, record, room.keep, metadata, watch)
         if not fit.run():
             record(_stopped(control, record, trainer.progress.step))
             return False

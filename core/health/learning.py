@@ -1,0 +1,285 @@
+"""Checks of a run that is training: is anything moving, and where to?
+
+Each is a pure function of numbers that ``TrainingWatch`` measured. The thresholds stand apart by a
+factor of ten and more from what healthy runs show, so that silence can be trusted.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from core.events import EpochDone
+from core.health.diagnosis import Diagnosis, Severity
+from core.recipe import TrainSettings
+
+ENOUGH_POSITIVES = 8
+"""Positive images that a finding must have had before its logits are expected to differ."""
+
+_SAME_LOGITS = 0.01
+_FEWEST_LOSSES = 12
+_UNDER_BASE, _OVER_BASE = 0.97, 1.5
+_RISING = 1.3
+_STANDING_STILL = 0.01
+_TINY_UPDATE, _HUGE_UPDATE = 1e-6, 0.05
+_MANY_EXTREME = 0.05
+_STATISTICS_OFF = 2.0
+_RISING_EPOCHS = 3
+_CUT_TO_NOTHING = 1e-3
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How far apart the logits of a fixed val batch lie: standard deviation over its images."""
+
+    step: int
+    of_finding: Mapping[str, float]
+    images: int
+
+
+def check_spread(
+    now: Spread, at_start: Spread | None, positives_seen: Mapping[str, int]
+) -> Iterator[Diagnosis]:
+    """Whether the network says the same for every image.
+
+    Args:
+        now: after some steps.
+        at_start: before the first step, where that was measured.
+        positives_seen: positive images that each finding has had so far.
+    """
+    judged = {
+        finding: spread
+        for finding, spread in now.of_finding.items()
+        if positives_seen.get(finding, 0) >= ENOUGH_POSITIVES
+    }
+    if not judged:
+        return
+    widest = max(judged.values())
+    evidence = {
+        "logit_spread": widest,
+        "at_step_0": max(at_start.of_finding.values()) if at_start else None,
+        "step": now.step,
+        "val_images": now.images,
+        "findings": len(judged),
+    }
+    if widest < _SAME_LOGITS:
+        yield Diagnosis(
+            check="same-for-every-image",
+            severity=Severity.STOP if now.step >= 200 else Severity.WARNING,
+            text="The network says nearly the same for every image, though it has seen positive "
+            "ones.",
+            evidence=evidence,
+            remedy="Look at the first batch for black or identical images; lower the learning "
+            "rate; check that the weights were loaded.",
+        )
+    elif now.step >= 200:
+        yield Diagnosis(
+            check="same-for-every-image",
+            severity=Severity.OK,
+            text=f"logits spread by {widest:.2g} over val images",
+            evidence=evidence,
+        )
+
+
+def check_gradient(first_layer_norm: float, total_norm: float, step: int) -> Iterator[Diagnosis]:
+    """Whether a gradient reaches the first convolution."""
+    evidence = {"first_layer_norm": first_layer_norm, "total_norm": total_norm, "step": step}
+    if total_norm > 0 and first_layer_norm > 0:
+        yield Diagnosis(
+            check="gradient",
+            severity=Severity.OK,
+            text="gradients reach the first layer",
+            evidence=evidence,
+        )
+    else:
+        yield Diagnosis(
+            check="gradient",
+            severity=Severity.STOP,
+            text="No gradient reaches the first layer: only a part of the network can learn, or "
+            "none of it.",
+            evidence=evidence,
+            remedy="Check that images are not all black, and that labels are known.",
+        )
+
+
+def check_rate(
+    losses: Sequence[float],
+    update_ratio: float | None,
+    base_rate_loss: float | None,
+    learning_rate: float,
+) -> Iterator[Diagnosis]:
+    """Whether the learning rate is too high or too low, from the first steps' train losses.
+
+    Args:
+        losses: of the first steps, up to 200, in order.
+        update_ratio: norm of one step's change of the weights over the weights' norm.
+        base_rate_loss: of the best constant answer, under the loss in use.
+        learning_rate: what the recipe asks for.
+    """
+    if len(losses) < _FEWEST_LOSSES:
+        return
+    quarter = len(losses) // 4
+    first, last = statistics.median(losses[:quarter]), statistics.median(losses[-quarter:])
+    base = base_rate_loss or first
+    evidence = {
+        "loss_first": first,
+        "loss_last": last,
+        "base_rate": base_rate_loss,
+        "update_to_weight": update_ratio,
+        "steps": len(losses),
+    }
+    if (last > _OVER_BASE * base and last > _RISING * first) or (update_ratio or 0) > _HUGE_UPDATE:
+        yield Diagnosis(
+            check="learning-rate",
+            severity=Severity.WARNING,
+            text="The learning rate is too high: the train loss rises, or each step changes the "
+            "weights by several per cent.",
+            evidence=evidence,
+            remedy=f"A tenth of it: train.learning_rate={learning_rate / 10:.2g}.",
+            changes=(f"train.learning_rate={learning_rate / 10:.2g}",),
+        )
+    elif (
+        update_ratio is not None
+        and update_ratio < _TINY_UPDATE
+        and abs(last - first) < _STANDING_STILL * first
+    ):
+        yield Diagnosis(
+            check="learning-rate",
+            severity=Severity.WARNING,
+            text="The learning rate is too low: the train loss stands still, and a step hardly "
+            "changes the weights.",
+            evidence=evidence,
+            remedy=f"Ten times of it: train.learning_rate={learning_rate * 10:.2g}.",
+            changes=(f"train.learning_rate={learning_rate * 10:.2g}",),
+        )
+    else:
+        under = base_rate_loss is not None and last < _UNDER_BASE * base_rate_loss
+        yield Diagnosis(
+            check="learning-rate",
+            severity=Severity.OK,
+            text=f"learning: train loss {1 - last / base:.0%} under the base rate".replace(
+                "%", " %"
+            )
+            if under
+            else "the learning rate moves the weights",
+            evidence=evidence,
+        )
+
+
+def check_extreme_logits(share: float, step: int) -> Iterator[Diagnosis]:
+    """Whether probabilities are exactly 0 or 1: share of val logits whose sigmoid is."""
+    if share > _MANY_EXTREME:
+        yield Diagnosis(
+            check="saturated",
+            severity=Severity.WARNING,
+            text="Many outputs are so extreme that their probability is exactly 0 or 1, where no "
+            "gradient is left.",
+            evidence={"share": share, "step": step},
+            remedy="Lower the learning rate, or clip gradients (train.clip_norm=1).",
+            changes=("train.clip_norm=1",),
+        )
+
+
+def check_batch_norm(
+    train_mode_loss: float, eval_mode_loss: float, base_rate_loss: float | None, step: int
+) -> Iterator[Diagnosis]:
+    """Whether the same batch is scored as well with running statistics as with its own."""
+    base = base_rate_loss or train_mode_loss
+    if eval_mode_loss > _STATISTICS_OFF * train_mode_loss and eval_mode_loss > _OVER_BASE * base:
+        yield Diagnosis(
+            check="batch-norm",
+            severity=Severity.WARNING,
+            text="The same batch is scored far worse in validation's mode: batch norm's running "
+            "statistics don't fit.",
+            evidence={
+                "loss_in_train_mode": train_mode_loss,
+                "loss_in_eval_mode": eval_mode_loss,
+                "base_rate": base_rate_loss,
+                "step": step,
+            },
+            remedy="Larger micro-batches (train.micro_batch_size), or a lower learning rate.",
+        )
+
+
+def check_overfitting(epochs: Sequence[EpochDone]) -> Iterator[Diagnosis]:
+    """Whether val loss rises, epoch after epoch, while train loss falls."""
+    if len(epochs) <= _RISING_EPOCHS:
+        return
+    recent = epochs[-_RISING_EPOCHS - 1 :]
+    pairs = list(itertools.pairwise(recent))
+    rises = all(after.val_loss > before.val_loss for before, after in pairs)
+    falls = all(after.train_loss < before.train_loss for before, after in pairs)
+    best = next((epoch.epoch for epoch in reversed(epochs) if epoch.is_best), None)
+    if rises and falls and best is not None and best < epochs[-1].epoch:
+        yield Diagnosis(
+            check="overfitting",
+            severity=Severity.NOTE,
+            text=f"It overfits since epoch {recent[1].epoch}: val loss rises while train loss "
+            f"falls. The best epoch, {best}, is kept.",
+            evidence={
+                "val_loss_before": recent[0].val_loss,
+                "val_loss": recent[-1].val_loss,
+                "train_loss": recent[-1].train_loss,
+            },
+            remedy="Stop early (train.early_stopping=3), or augment and decay more.",
+            changes=("train.early_stopping=3",),
+        )
+
+
+def check_schedule(settings: TrainSettings, rate: float, epoch: int) -> Iterator[Diagnosis]:
+    """Whether a plateau schedule has cut the rate to nothing with epochs still to go."""
+    share = rate / settings.learning_rate
+    if settings.schedule == "plateau" and share < _CUT_TO_NOTHING and epoch < settings.epochs:
+        yield Diagnosis(
+            check="rate-cut-to-nothing",
+            severity=Severity.NOTE,
+            text="The plateau schedule has cut the learning rate to nothing: the epochs to come "
+            "change little.",
+            evidence={"rate": rate, "share_of_first": share, "epoch": epoch},
+            remedy="Stop here, or start again with a higher train.plateau_patience.",
+            changes=("train.plateau_patience=3",),
+        )
+
+
+def check_metric(
+    val_loss: float,
+    base_rate_loss: float | None,
+    mean_auroc: float | None,
+    mean_auroc_interval: tuple[float, float] | None,
+) -> Iterator[Diagnosis]:
+    """Whether loss and AUROC tell the same story.
+
+    A loss under the base rate beside an AUROC whose interval holds 0.5 is a broken metric. The
+    reverse, a high loss with a good AUROC, is miscalibration or overfitting.
+    """
+    if base_rate_loss is None or mean_auroc is None or mean_auroc_interval is None:
+        return
+    low, high = mean_auroc_interval
+    evidence = {
+        "val_loss": val_loss,
+        "base_rate": base_rate_loss,
+        "mean_auroc": mean_auroc,
+        "interval_low": low,
+        "interval_high": high,
+    }
+    if val_loss < _UNDER_BASE * base_rate_loss and low <= 0.5 <= high:
+        yield Diagnosis(
+            check="metric-broken",
+            severity=Severity.WARNING,
+            text="Training works and the metric is broken: the val loss is under that of the best "
+            "constant answer, so the network tells images apart, and the AUROC is at chance.",
+            evidence=evidence,
+            remedy="Look at what happens to the scores between the network and the AUROC.",
+        )
+    elif val_loss > _RISING * base_rate_loss and low > 0.6:
+        yield Diagnosis(
+            check="miscalibrated",
+            severity=Severity.NOTE,
+            text="The order of the images is good and the probabilities are not: the val loss is "
+            "over that of the best constant answer. That is miscalibration or overfitting, and "
+            "no broken metric.",
+            evidence=evidence,
+            remedy="Choose thresholds on val, and don't read the probabilities as risks.",
+        )
