@@ -1,5 +1,7 @@
 """Sessions and Training, by their keys, over a real run on its thread."""
 
+import os
+
 import pytest
 from console import plain, press, shows, until
 
@@ -169,6 +171,18 @@ async def test_deleting_says_what_goes_and_asks(desk):
         await press(pilot, "y")
         await until(pilot, lambda: not session.path.exists(), "the deletion")
         await shows(pilot, "No sessions yet.")
+
+
+async def test_a_session_held_by_a_suspended_process_is_not_deleted(desk):
+    session = a_session(desk.sessions, "old", RunStarted(name="old", host="h", pid=1))
+    app = ConsoleApp(desk)
+    with session.writing():
+        os.utime(session.path / "heartbeat", (0, 0))
+        async with app.run_test(size=(80, 24), notifications=True) as pilot:
+            await shows(pilot, "silent")
+            await press(pilot, "d")
+            await shows(pilot, "old is held by a silent")
+    assert session.path.exists()
 
 
 async def test_text_from_files_cannot_drive_the_screen(desk):

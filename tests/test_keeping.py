@@ -234,3 +234,11 @@ def test_without_a_checkpoint_there_is_nothing_to_go_back_to(trainer, tmp_path):
     trainer.settings = trainer.settings.model_copy(update={"batch_size": 2})
     with pytest.raises(RunFailedError, match="was not finite 5 times in a row"):
         fitted(trainer, tmp_path, spoil)
+
+
+def test_a_checkpoint_asked_for_while_none_can_be_kept_is_owed_to_the_next_step():
+    answers = iter([Request.CHECKPOINT, Request.CONTINUE, Request.CONTINUE, Request.CONTINUE])
+    control = Control(lambda: next(answers), lambda: Request.CONTINUE, lambda _: None)
+    assert control.may_go_on()  # validation
+    assert control.may_go_on()
+    assert [control.ask() for _ in range(2)] == [Request.CHECKPOINT, Request.CONTINUE]

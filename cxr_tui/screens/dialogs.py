@@ -69,7 +69,7 @@ class KeysHelp(ModalScreen[None]):
     CSS = """
     KeysHelp { align: center middle; }
     KeysHelp > Vertical {
-        width: 72; height: auto; max-height: 95%; padding: 0 2; overflow-y: auto;
+        width: 72; height: auto; max-height: 100%; padding: 0 2; overflow-y: auto;
         border: round $primary; background: $surface;
     }
     """

@@ -218,6 +218,11 @@ class SessionsScreen(ConsoleScreen):
         if summary.state in ("running", "paused"):
             self.console.say(f"{chosen} is running: stop it first (open it, X)")
             return
+        from core.store.session import Session
+
+        if summary.state == "silent" and Session(self.desk.sessions / chosen).is_being_written():
+            self.console.say(f"{chosen} is held by a silent process, suspended maybe: end it first")
+            return
         text = (
             f"{summary.num_bytes / 1e6:,.0f} MB: its recipe, events, checkpoints, predictions and "
             "figures. There is no way back."

@@ -56,7 +56,7 @@ def test_after_a_hang_up_the_run_costs_no_more_finishes_and_attach_finds_it(
         after, main_thread = an_epoch_of(session, pid, lambda holds: until(holds, "an epoch"))
         record_property("cpu_seconds_a_step", f"{before:.3f} before, {after:.3f} after")
         print(f"a step: {before:.3f} s of CPU before, {after:.3f} s after; main {main_thread:.1%}")
-        assert after < 1.25 * before
+        assert after < 1.5 * before  # a thread that spins on a dead terminal doubles it
         assert main_thread < 0.02
         assert terminal.process.wait(timeout=180) == 0
     assert kinds_of(session)[-1] == "Finished"
