@@ -13,6 +13,7 @@ from pathlib import Path
 
 from core.errors import DataError
 from core.events import Event, event_of_line
+from core.regular_file import open_regular
 
 _CHUNK_BYTES = 8 * 2**20
 _TAIL_BYTES = 256 * 2**10
@@ -51,7 +52,7 @@ class EventReader:
     def tail(self) -> list[Event]:
         """The last events, whatever came before; for a first picture. The place stays."""
         start = max(0, self._size() - _TAIL_BYTES)
-        with contextlib.suppress(OSError), self.path.open("rb") as stream:
+        with contextlib.suppress(OSError), open_regular(self.path) as stream:
             stream.seek(start)
             lines = stream.read().split(b"\n")
             return list(_parsed(lines[1:] if start else lines))
@@ -66,7 +67,7 @@ class EventReader:
     def _chunks(self, end: int | None) -> Iterator[bytes]:
         """Whole lines from the place on, moving it; the last line's end is left out."""
         try:
-            stream = self.path.open("rb")
+            stream = open_regular(self.path)
         except OSError:  # not begun, or not ours to read
             return
         with stream:

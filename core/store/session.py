@@ -33,6 +33,7 @@ from core.events import (
 from core.findings import did_you_mean
 from core.recipe import Recipe
 from core.recipe_toml import load_recipe, recipe_toml
+from core.regular_file import MOST_JSON_BYTES, open_regular, read_regular
 from core.requests import Request
 from core.store.event_log import EventReader
 from core.store.files import is_file, is_folder, write_json, write_whole
@@ -105,7 +106,7 @@ class Session:
         """
         path = self.path / name
         try:
-            value = json.loads(path.read_text(encoding="utf-8"))
+            value = json.loads(read_regular(path, MOST_JSON_BYTES))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, RecursionError) as error:
@@ -126,7 +127,7 @@ class Session:
     def is_being_written(self) -> bool:
         """Whether a process on this host holds the lock (the kernel frees it on a crash)."""
         try:
-            with (self.path / "lock").open("rb") as lock:
+            with open_regular(self.path / "lock") as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except FileNotFoundError:
             return False

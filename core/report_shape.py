@@ -1,0 +1,92 @@
+"""What a report of test figures must look like before a screen draws it.
+
+A report comes from ``events.jsonl`` or ``evaluation/test.json``, which others can have
+written: a table where a number should stand must not end the console.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+_SHAPE = ConfigDict(strict=True)  # "0.5" is no number
+_Share = Annotated[float, Field(ge=0, le=1)]
+_Count = Annotated[int, Field(ge=0, le=10**15)]
+_Interval = Annotated[list[_Share], Field(min_length=2, max_length=2)]
+
+
+class _OperatingPoint(BaseModel):
+    model_config = _SHAPE
+
+    threshold: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    sensitivity: _Share | None = None
+    specificity: _Share | None = None
+    ppv: _Share | None = None
+    npv: _Share | None = None
+    note: str | None = None
+    counts: dict[str, _Count] | None = None
+
+
+class _Figures(BaseModel):
+    model_config = _SHAPE
+
+    positives: _Count | None = None
+    positive_patients: _Count | None = None
+    prevalence: _Share | None = None
+    auroc: _Share | None = None
+    auroc_ci: _Interval | None = None
+    auprc: _Share | None = None
+    auprc_ci: _Interval | None = None
+    auroc_by_view: dict[str, _Share | None] | None = None
+    table_alone_auroc: _Share | None = None
+    operating_point: _OperatingPoint | None = None
+    note: str | None = None
+
+
+class _TableAlone(BaseModel):
+    model_config = _SHAPE
+
+    mean_auroc: _Share | None = None
+    note: str | None = None
+
+
+class _Reference(BaseModel):
+    model_config = _SHAPE
+
+    column: str | None = None
+    note: str | None = None
+
+
+class _Report(BaseModel):
+    model_config = _SHAPE
+
+    split: str | None = None
+    split_kind: str | None = None
+    images: _Count = 0
+    patients: _Count = 0
+    findings: dict[str, _Figures] | None = None
+    mean_auroc: _Share | None = None
+    mean_auroc_ci: _Interval | None = None
+    mean_auprc: _Share | None = None
+    operating_point: str | None = None
+    reference: _Reference | None = None
+    reference_range: str | None = None
+    table_alone: _TableAlone | None = None
+    labels_note: str | None = None
+    warnings: list[str] | None = None
+
+
+def fault_of_report(report: Mapping[str, Any]) -> str | None:
+    """The first thing in a report that can't be drawn, in words; None where all is well.
+
+    Keys that nobody draws are not looked at, and any may be missing.
+    """
+    try:
+        _Report.model_validate(dict(report))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part)[:40] for part in first["loc"][:6])
+        return f"{where}: {first['msg']}"
+    return None
