@@ -17,6 +17,13 @@ _Count = Annotated[int, Field(ge=0, le=10**15)]
 _Interval = Annotated[list[_Share], Field(min_length=2, max_length=2)]
 
 
+class _Counts(BaseModel):
+    model_config = _SHAPE
+
+    true_positives: _Count
+    false_positives: _Count
+
+
 class _OperatingPoint(BaseModel):
     model_config = _SHAPE
 
@@ -26,7 +33,7 @@ class _OperatingPoint(BaseModel):
     ppv: _Share | None = None
     npv: _Share | None = None
     note: str | None = None
-    counts: dict[str, _Count] | None = None
+    counts: _Counts | None = None
 
 
 class _Figures(BaseModel):
