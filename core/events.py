@@ -277,6 +277,8 @@ class Failed(Event):
 
 _LATEST_SECONDS = 2.5e11
 _MOST_COUNTED = 10**15
+_MOST_FINDINGS = 100
+_LONGEST_TEXT = 10_000
 _KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__subclasses__()}
 
 
@@ -363,11 +365,15 @@ def _typed(value: Any, annotation: Any) -> Any:
     if annotation is float:
         return float(value)
     if origin is tuple:
+        if len(value) > _MOST_FINDINGS:
+            raise ValueError(f"{len(value):,} findings are too many")
         return tuple(_typed(item, arguments[0]) for item in value)
     if origin is Mapping:
         return {key: _typed(item, arguments[1]) for key, item in value.items()}
     if annotation is int and isinstance(value, int) and not 0 <= value <= _MOST_COUNTED:
         raise ValueError(f"expected a count, got {value:.3g}")
+    if annotation is str and isinstance(value, str):
+        return value if len(value) <= _LONGEST_TEXT else f"{value[:_LONGEST_TEXT]}…"
     if annotation is Any or (isinstance(value, annotation) and not isinstance(value, bool)):
         return value
     if annotation is bool and isinstance(value, bool):

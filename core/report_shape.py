@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 _SHAPE = ConfigDict(strict=True)  # "0.5" is no number
 _Share = Annotated[float, Field(ge=0, le=1)]
 _Count = Annotated[int, Field(ge=0, le=10**15)]
+_Name = Annotated[str, Field(max_length=200)]
+_Text = Annotated[str, Field(max_length=10_000)]
 _Interval = Annotated[list[_Share], Field(min_length=2, max_length=2)]
 
 
@@ -32,7 +34,7 @@ class _OperatingPoint(BaseModel):
     specificity: _Share | None = None
     ppv: _Share | None = None
     npv: _Share | None = None
-    note: str | None = None
+    note: _Text | None = None
     counts: _Counts | None = None
 
 
@@ -46,43 +48,43 @@ class _Figures(BaseModel):
     auroc_ci: _Interval | None = None
     auprc: _Share | None = None
     auprc_ci: _Interval | None = None
-    auroc_by_view: dict[str, _Share | None] | None = None
+    auroc_by_view: Annotated[dict[_Name, _Share | None], Field(max_length=10)] | None = None
     table_alone_auroc: _Share | None = None
     operating_point: _OperatingPoint | None = None
-    note: str | None = None
+    note: _Text | None = None
 
 
 class _TableAlone(BaseModel):
     model_config = _SHAPE
 
     mean_auroc: _Share | None = None
-    note: str | None = None
+    note: _Text | None = None
 
 
 class _Reference(BaseModel):
     model_config = _SHAPE
 
-    column: str | None = None
-    note: str | None = None
+    column: _Name | None = None
+    note: _Text | None = None
 
 
 class _Report(BaseModel):
     model_config = _SHAPE
 
-    split: str | None = None
-    split_kind: str | None = None
+    split: _Name | None = None
+    split_kind: _Name | None = None
     images: _Count = 0
     patients: _Count = 0
-    findings: dict[str, _Figures] | None = None
+    findings: Annotated[dict[_Name, _Figures], Field(max_length=100)] | None = None
     mean_auroc: _Share | None = None
     mean_auroc_ci: _Interval | None = None
     mean_auprc: _Share | None = None
-    operating_point: str | None = None
+    operating_point: _Name | None = None
     reference: _Reference | None = None
-    reference_range: str | None = None
+    reference_range: _Text | None = None
     table_alone: _TableAlone | None = None
-    labels_note: str | None = None
-    warnings: list[str] | None = None
+    labels_note: _Text | None = None
+    warnings: list[_Text] | None = None
 
 
 def fault_of_report(report: Mapping[str, Any]) -> str | None:

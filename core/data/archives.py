@@ -156,11 +156,29 @@ def _regular_files(archive: Path) -> Iterator[tuple[tarfile.TarFile, tarfile.Tar
         is_gzip = file.read(2) == b"\x1f\x8b"
         file.seek(0)
         stream: IO[bytes] = cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if is_gzip else file
-        with stream, tarfile.open(fileobj=stream, mode="r:") as tar:
+        with stream, tarfile.open(fileobj=cast("IO[bytes]", _Bounded(stream)), mode="r:") as tar:
             for entry in tar:
+                tar.members.clear()  # type: ignore[attr-defined]  # it would keep all it has passed
                 if entry.isreg():
                     yield tar, entry
             _require_end_mark(tar, stream)
+
+
+class _Bounded:
+    """A stream that is read in pieces no larger than an image.
+
+    The name of an entry may claim any length, and gzip folds a gigabyte of zeros into one.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.tell, self.seek = stream.tell, stream.seek
+
+    def read(self, num_bytes: int = -1) -> bytes:
+        """So many bytes; refuses to read more than an image can have."""
+        if not 0 <= num_bytes <= MAX_ENCODED_BYTES:
+            raise tarfile.ReadError(f"an entry claims {num_bytes:,} bytes")
+        return self._stream.read(num_bytes)
 
 
 def _require_end_mark(tar: tarfile.TarFile, stream: IO[bytes]) -> None:

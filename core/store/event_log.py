@@ -7,9 +7,11 @@ parsed every so often and everything else always.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from core.errors import DataError
 from core.events import Event, event_of_line
@@ -76,10 +78,21 @@ class EventReader:
                 chunk = stream.read(_CHUNK_BYTES)
                 newline = chunk.rfind(b"\n")
                 if newline < 0:
-                    return
+                    if len(chunk) < _CHUNK_BYTES or not self._pass_over_line(stream):
+                        return
+                    continue
                 self.offset += newline + 1
                 stream.seek(self.offset)
                 yield chunk[:newline]
+
+    def _pass_over_line(self, stream: BinaryIO) -> bool:
+        """Move the place behind a line that is longer than any event; False where it has no end."""
+        while chunk := stream.read(_CHUNK_BYTES):
+            newline = chunk.find(b"\n")
+            if newline >= 0:
+                self.offset = stream.seek(newline + 1 - len(chunk), os.SEEK_CUR)
+                return True
+        return False
 
 
 class MilestoneReader(EventReader):

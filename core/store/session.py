@@ -38,6 +38,7 @@ from core.requests import Request
 from core.store.event_log import EventReader
 from core.store.files import is_file, is_folder, write_json, write_whole
 from core.store.lock import locked
+from core.store.plain_files import refuse_links
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 _HEARTBEAT_SECONDS = 5.0
@@ -156,12 +157,14 @@ class SessionWriter:
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        refuse_links(session.path)
         self._lock = locked(session.path / "lock")
         _drop_torn_line(session.path / "events.jsonl")
         self._events = (session.path / "events.jsonl").open("ab")
         self._last_heartbeat = 0.0
         # A stop that was asked of an earlier run is not for this one.
-        (session.path / "requests" / Request.STOP.value).unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+            (session.path / "requests" / Request.STOP.value).unlink()
         self.heartbeat()
 
     def __enter__(self) -> Self:
@@ -199,7 +202,7 @@ class SessionWriter:
         """
         folder = self.session.path / "requests"
         for request in (Request.STOP, Request.CHECKPOINT):
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError, IsADirectoryError):
                 (folder / request.value).unlink()
                 return request
         return Request.PAUSE if (folder / Request.PAUSE.value).exists() else Request.CONTINUE

@@ -135,7 +135,7 @@ class Doors:
             ugly = [sign for sign in text if sign < " " and sign != "\n"]
             assert not ugly, f"control characters reach the screen: {ugly[:3]!r}"
 
-    def checkpoints(self, steps: list[Step], variant: int) -> None:
+    def checkpoints(self, steps: list[Step], variant: int) -> Callable[[], object]:
         """One file of the newest generation is damaged; often the digests are made to agree."""
         shutil.rmtree(self._checkpoints, ignore_errors=True)
         shutil.copytree(self._pristine, self._checkpoints)
@@ -145,21 +145,24 @@ class Doors:
         path.write_bytes(mutated(path.read_bytes(), steps, others))
         if variant % 2:
             _make_digests_agree(self._checkpoints / names[2])
+        return self._read_checkpoints
+
+    def _read_checkpoints(self) -> None:
         read = read_checkpoint(self._checkpoints, "last")
         assert read.file.generation in (1, 2)
         assert read.file.generation == 2 or read.passed_over
         verified_checkpoints(self._checkpoints)
 
-    def own_tables(self, steps: list[Step], variant: int) -> None:
+    def own_tables(self, steps: list[Step], variant: int) -> Callable[[], object]:
         which = variant % len(_OWN_TABLES)
         path = self.folder / _OWN_TABLES[which]
         path.write_bytes(mutated(self._own[which], steps, self._own))
-        if which == 0:
-            read_split(path, self._index, self._recipe, without_gone=bool(variant % 2))
-        elif which == 1:
-            read_quarantine(path)
-        else:
-            read_table(path)
+        gone = bool(variant % 2)
+        return (
+            lambda: read_split(path, self._index, self._recipe, without_gone=gone),
+            lambda: read_quarantine(path),
+            lambda: read_table(path),
+        )[which]
 
 
 _OWN_TABLES = ("split.csv", "quarantine.csv", "cams.csv")
