@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import IO, Any, cast
 
-MAX_OPCODES = 2_000_000
-"""A module of 1,000 tensors takes about 60,000; so many take two seconds."""
+MAX_OPCODES = 1_000_000
+"""A module of 1,000 tensors takes about 60,000; so many take a second or three."""
 
 
 class BrokenPickleError(ValueError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -133,18 +133,10 @@ def test_pipes_devices_and_circles_beside_the_images_are_passed_over(tmp_path: P
     assert list(found.files) == ["a.png"]
 
 
-@pytest.fixture
-def session_path(tmp_path: Path) -> Iterator[Path]:
-    session = create_session(tmp_path / "sessions", Recipe(), "s")
-    yield session.path
-
-
 @KINDS
 @pytest.mark.parametrize("name", ["dataset.json", "environment.json", "evaluation/test.json"])
-def test_a_sessions_json_that_is_no_file_is_refused(
-    session_path: Path, name: str, kind: str
-) -> None:
-    session = create_session(session_path.parent, Recipe(), "t")
+def test_a_sessions_json_that_is_no_file_is_refused(tmp_path: Path, name: str, kind: str) -> None:
+    session = create_session(tmp_path, Recipe(), "t")
     make(kind, session.path / name)
     if kind == "link to nothing":
         assert session.read_json(name) is None
@@ -156,9 +148,9 @@ def test_a_sessions_json_that_is_no_file_is_refused(
 @KINDS
 @pytest.mark.parametrize("name", ["events.jsonl", "heartbeat", "lock", "log.txt"])
 def test_a_session_whose_own_files_are_none_is_listed_and_not_written(
-    session_path: Path, name: str, kind: str
+    tmp_path: Path, name: str, kind: str
 ) -> None:
-    session = create_session(session_path.parent, Recipe(), "t")
+    session = create_session(tmp_path, Recipe(), "t")
     make(kind, session.path / name)
     assert SessionSummary.of(session).name == "t"
     with pytest.raises(SessionError) as caught:
