@@ -24,6 +24,8 @@ from core.recipe import IMAGENET, NO_WEIGHTS, PATH_KEYS, Recipe
 from core.regular_file import read_regular
 
 _MAX_RECIPE_BYTES = 1_000_000
+_MOST_DOTS = 5_000
+"""A key of n parts takes n² steps to read; ours have two."""
 _FAULTS_TOLD = 20
 _TEXT_KEYS = ("name", "note", "model.weights", "evaluate.reference", *PATH_KEYS)
 
@@ -121,6 +123,8 @@ def _recipe_text(name_or_path: str | Path) -> tuple[str, str, Path]:
 
 
 def _parsed(text: str, where: str) -> dict[str, Any]:
+    if text.count(".") > _MOST_DOTS:
+        raise RecipeError("has more dots than any recipe", where=where)
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # TOML's own, or a number of 5,000 digits
@@ -231,7 +235,8 @@ def _keys_beside(key: str) -> str:
 
 def _fault(error: dict[str, Any]) -> str:
     """One fault of a pydantic report, in a sentence that starts with the key."""
-    key = ".".join(str(part) for part in error["loc"] if not isinstance(part, int))
+    parts = (str(part)[:_LONGEST_VALUE] for part in error["loc"] if not isinstance(part, int))
+    key = ".".join(parts)
     key = key or "the recipe"
     kind, value, limits = error["type"], error["input"], error.get("ctx", {})
     got = f", got {_shortened(value)}" if not isinstance(value, Mapping) else ""
@@ -281,6 +286,7 @@ _PLAIN_TYPES = {
     "model_attributes_type": "must be a table",
     "path_type": "must be a path",
     "too_short": "must name at least one",
+    "too_long": "names more than there are",
     "string_too_short": "must not be empty",
 }
 
