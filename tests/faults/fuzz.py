@@ -125,8 +125,16 @@ def _limit_memory() -> None:
 
 def _warm_up(doors: Doors, corpus: Corpus) -> None:
     """Everything is imported and every table of letters built before anybody listens."""
-    for encoding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"):
-        "x".encode(encoding).decode(encoding)  # json looks for them in bytes
+    for encoding in (
+        "utf-16",
+        "utf-16-le",
+        "utf-16-be",
+        "utf-32",
+        "utf-32-le",
+        "utf-32-be",
+        "cp437",
+    ):
+        "x".encode(encoding).decode(encoding)  # json and zipfile look for them
     for kind in WEIGHTS:
         for which in range(len(corpus[kind])):
             for variant in range(12):

@@ -130,6 +130,10 @@ def _weights() -> Iterator[bytes]:
 
 
 def _events() -> bytes:
+    return "".join(events.event_line(event) + "\n" for event in events_of_a_run()).encode()
+
+
+def events_of_a_run() -> list[events.Event]:
     """A whole run, every kind of event in it."""
     point = {
         "threshold": 0.4,
@@ -197,8 +201,7 @@ def _events() -> bytes:
         events.Stopped(step=10, reason="asked"),
         events.Failed(message="out of memory", exit_code=4),
     )
-    timed = (replace(event, time=1.8e9 + second) for second, event in enumerate(story))
-    return "".join(events.event_line(event) + "\n" for event in timed).encode()
+    return [replace(event, time=1.8e9 + second) for second, event in enumerate(story)]
 
 
 def _epoch(epoch: int) -> Iterator[events.Event]:

@@ -65,7 +65,7 @@ class Step:
 STEPS = st.lists(
     st.builds(
         Step,
-        act=st.integers(0, 13),
+        act=st.integers(0, 16),
         place=st.integers(0, 2**16 - 1),
         other=st.integers(0, 2**16 - 1),
         payload=st.integers(0, len(PAYLOADS) * len(_JSON_VALUES) - 1),
@@ -82,7 +82,7 @@ def mutated(content: bytes, steps: Sequence[Step], others: Sequence[bytes]) -> b
             content = _bytes_mutated(content, step, others)
         elif step.act <= 10:
             content = _lines_mutated(content, step)
-        elif step.act == 11:
+        elif step.act in (11, 14, 15, 16):  # most often: what has a shape goes deepest
             content = _json_lines_mutated(content, step)
         else:
             content = _inside_mutated(content, step, others)
