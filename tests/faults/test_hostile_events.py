@@ -53,7 +53,7 @@ WORST: dict[str, object] = {
 
 
 def lines_with(kinds: list[type[Event]], value: object) -> list[str]:
-    """A run in which events of these kinds come again and again, another field at fault each time."""
+    """A run in which events of these kinds come again, another field at fault each time."""
     lines = []
     for event in events_of_a_run():
         fields = {"event": type(event).__name__} | asdict(event)
