@@ -1,11 +1,12 @@
 # make run    open the console; without a terminal, train the demo and show its test figures
 # make test   the style, the types, the layers and the tests
 # make soak   a run that is killed 500 times, beside one that is left alone
+# make fuzz   mutated files through every door, minutes
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test soak check install clean
+.PHONY: run test soak fuzz check install clean
 
 run: install
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/cxr-tui; else $(BIN)/cxr-tui --batch demo; fi
@@ -16,6 +17,10 @@ test: check
 # Hundreds of kills, half an hour and more.
 soak: install
 	$(BIN)/python tests/faults/kill_loop.py --kills 500
+
+# Thousands of mutated files; a share of them is in make test.
+fuzz: install
+	$(BIN)/python tests/faults/fuzz.py --examples 6000
 
 check: install
 	$(BIN)/ruff format --check .

@@ -23,15 +23,24 @@ class CxrError(Exception):
     exit_code: ClassVar[int] = 1
 
     def __init__(self, what: str, *, where: object = None, why: str = "", remedy: str = "") -> None:
-        self.what = what
-        self.where = None if where is None else str(where)
-        self.why = why
-        self.remedy = remedy
+        self.what = _shortened(what)
+        self.where = None if where is None else _shortened(str(where))
+        self.why = _shortened(why)
+        self.remedy = _shortened(remedy)
         super().__init__(str(self))
 
     def __str__(self) -> str:
         head = f"{self.where}: {self.what}" if self.where else self.what
         return " ".join(_sentence(part) for part in (head, self.why, self.remedy) if part)
+
+
+_LONGEST = 6_000
+"""A name or a cell of a damaged file can have a million letters, and the last ones matter too."""
+
+
+def _shortened(text: str) -> str:
+    half = _LONGEST // 2
+    return text if len(text) <= _LONGEST else f"{text[:half]} … {text[-half:]}"
 
 
 def _sentence(text: str) -> str:

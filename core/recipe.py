@@ -81,7 +81,10 @@ class DatasetSettings(Section):
         None, description="Box table, in 1024-pixel coordinates. Default: NIH's name, if there."
     )
     findings: tuple[Finding, ...] = Field(
-        FINDINGS, min_length=1, description="Findings to learn, in the order of the outputs."
+        FINDINGS,
+        min_length=1,
+        max_length=100,
+        description="Findings to learn, in the order of the outputs.",
     )
     partial: bool = Field(
         False, description="true: use the images that are there and say how many aren't."

@@ -21,8 +21,12 @@ from pydantic import BaseModel, ValidationError
 from core.errors import RecipeError
 from core.findings import did_you_mean
 from core.recipe import IMAGENET, NO_WEIGHTS, PATH_KEYS, Recipe
+from core.regular_file import read_regular
 
 _MAX_RECIPE_BYTES = 1_000_000
+_MOST_DOTS = 5_000
+"""A key of n parts takes n² steps to read; ours have two."""
+_FAULTS_TOLD = 20
 _TEXT_KEYS = ("name", "note", "model.weights", "evaluate.reference", *PATH_KEYS)
 
 
@@ -61,8 +65,14 @@ def checked_recipe(settings: Mapping[str, Any], where: str) -> Recipe:
         # Strict, and by way of JSON: TOML's types are JSON's, and epochs = "3" is a mistake.
         return Recipe.model_validate_json(json.dumps(settings, default=str), strict=True)
     except ValidationError as error:
-        faults = [_fault(dict(item)) for item in error.errors()]
+        faults = [_fault(dict(item)) for item in error.errors()[:_FAULTS_TOLD]]
+        if error.error_count() > _FAULTS_TOLD:
+            faults.append(f"and {error.error_count() - _FAULTS_TOLD:,} more")
         raise RecipeError("; ".join(faults), where=where) from None
+    except (ValueError, RecursionError) as error:
+        raise RecipeError(
+            f"holds a number or a table that is too large or too deep ({error})", where=where
+        ) from None
 
 
 def recipe_toml(recipe: Recipe) -> str:
@@ -96,9 +106,8 @@ def _recipe_text(name_or_path: str | Path) -> tuple[str, str, Path]:
     if str(name_or_path) in shipped and not path.is_file():
         return shipped[str(name_or_path)], f"recipe {name_or_path}", Path.cwd()
     try:
-        if path.stat().st_size > _MAX_RECIPE_BYTES:
-            raise RecipeError("is too large to be a recipe", where=path)
-        return path.read_text(encoding="utf-8-sig"), str(path), path.resolve().parent
+        text = read_regular(path, _MAX_RECIPE_BYTES).decode("utf-8-sig")
+        return text, str(path), path.resolve().parent
     except (FileNotFoundError, NotADirectoryError):
         raise RecipeError(
             "there is no such recipe",
@@ -109,13 +118,16 @@ def _recipe_text(name_or_path: str | Path) -> tuple[str, str, Path]:
     except UnicodeDecodeError:
         raise RecipeError("is not UTF-8 text", where=path, remedy="Save it as UTF-8.") from None
     except (OSError, ValueError) as error:
-        raise RecipeError(f"can't be read ({error})", where=name_or_path) from None
+        what = getattr(error, "strerror", None) or error
+        raise RecipeError(f"can't be read ({what})", where=name_or_path) from None
 
 
 def _parsed(text: str, where: str) -> dict[str, Any]:
+    if text.count(".") > _MOST_DOTS:
+        raise RecipeError("has more dots than any recipe", where=where)
     try:
         return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # TOML's own, or a number of 5,000 digits
         raise RecipeError(
             f"is not valid TOML: {error}", where=where, remedy='Texts need quotes: name = "x".'
         ) from None
@@ -157,7 +169,7 @@ def _override_value(key: str, text: str) -> Any:
         return None
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         pass
     if key == "dataset.findings":
         return [name.strip() for name in text.split(",") if name.strip()]
@@ -189,7 +201,14 @@ def _make_paths_absolute(settings: dict[str, Any], folder: Path) -> None:
 def _absolute(key: str, value: str, folder: Path) -> str:
     if "\0" in value or (key == "model.weights" and value in (IMAGENET, NO_WEIGHTS)):
         return value
-    return os.path.normpath(folder / Path(value).expanduser())
+    try:
+        return os.path.normpath(folder / Path(value).expanduser())
+    except RuntimeError:
+        raise RecipeError(
+            f"{value[:200]!r} names the home of a user that is not known here",
+            where=key,
+            remedy="Write the whole path.",
+        ) from None
 
 
 def _section_type(annotation: Any) -> type[BaseModel] | None:
@@ -216,10 +235,11 @@ def _keys_beside(key: str) -> str:
 
 def _fault(error: dict[str, Any]) -> str:
     """One fault of a pydantic report, in a sentence that starts with the key."""
-    key = ".".join(str(part) for part in error["loc"] if not isinstance(part, int))
+    parts = (str(part)[:_LONGEST_VALUE] for part in error["loc"] if not isinstance(part, int))
+    key = ".".join(parts)
     key = key or "the recipe"
     kind, value, limits = error["type"], error["input"], error.get("ctx", {})
-    got = f", got {value!r}" if not isinstance(value, Mapping) else ""
+    got = f", got {_shortened(value)}" if not isinstance(value, Mapping) else ""
     bounds = {
         "greater_than": ("must be above", "gt"),
         "greater_than_equal": ("must be at least", "ge"),
@@ -235,12 +255,22 @@ def _fault(error: dict[str, Any]) -> str:
         return f"{key} must be {limits['expected']}{got}. {_nearest_choice(value, limits)}".rstrip()
     if kind == "value_error":
         section_wide = isinstance(value, BaseModel | Mapping)
-        return f"{key} {limits['error']}" if section_wide else f"{key}: {value!r} {limits['error']}"
+        return (
+            f"{key} {limits['error']}"
+            if section_wide
+            else f"{key}: {_shortened(value)} {limits['error']}"
+        )
     if kind == "string_pattern_mismatch":
         return f"{key} must match {limits['pattern']}{got}"
     return f"{key} {_PLAIN_TYPES.get(kind, error['msg'][:1].lower() + error['msg'][1:])}{got}"
 
 
+def _shortened(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= _LONGEST_VALUE else f"{shown[:_LONGEST_VALUE]}…"
+
+
+_LONGEST_VALUE = 200
 _PLAIN_TYPES = {
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",
@@ -256,6 +286,7 @@ _PLAIN_TYPES = {
     "model_attributes_type": "must be a table",
     "path_type": "must be a path",
     "too_short": "must name at least one",
+    "too_long": "names more than there are",
     "string_too_short": "must not be empty",
 }
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cxr_tui.result_rows import harmless
+from core.store.harmless_cells import harmless
 from cxr_tui.widgets.chart_scale import Scale, tick_labels
 from cxr_tui.widgets.line_chart import Chart, Line, scales, x_ticks
 

@@ -12,9 +12,11 @@ from textual.keys import Keys, _character_to_key, key_to_character
 
 from core.errors import UsageError
 from core.findings import did_you_mean
+from core.regular_file import read_regular
 
 _MODIFIERS = ("ctrl", "shift", "alt", "super", "hyper", "meta")
 _NAMED = frozenset(key.value.rpartition("+")[2] for key in Keys) | {"space"}
+_MOST_BYTES = 1_000_000
 _EXAMPLE = 'Write, for example, "run.start" = "f6" under [keys].'
 
 
@@ -31,7 +33,7 @@ def read_keymap() -> dict[str, str]:
     """
     path = keymap_path()
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular(path, _MOST_BYTES).decode("utf-8")
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:
@@ -68,7 +70,7 @@ def read_keymap() -> dict[str, str]:
 def _parsed(text: str, path: Path) -> Mapping[str, object]:
     try:
         found = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # TOML's own, or a number of 5,000 digits
         raise UsageError(f"is no TOML ({error})", where=path, remedy=_EXAMPLE) from None
     for name in found:
         if name != "keys":

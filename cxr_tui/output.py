@@ -25,6 +25,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 def print_json(value: Mapping[str, Any]) -> None:
     """One JSON object, readable."""
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    # A folder's name may be no text in any encoding; JSON is always UTF-8.
+    text = text.encode(errors="replace").decode()
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import math
 import unicodedata
 
 CLOSEST = "cxr-tui-closest"
@@ -60,6 +61,8 @@ def _shown(character: str) -> str:
 
 def duration(seconds: float) -> str:
     """A length of time with its unit: ``14 s``, ``14 min``, ``4 h 41``, ``2 d 3 h``."""
+    if not math.isfinite(seconds):
+        return "–"
     whole = round(seconds)
     if whole < 120:
         return f"{whole} s"

@@ -12,6 +12,7 @@ import platformdirs
 from core.errors import CxrError
 from core.recipe import PATH_KEYS, PhantomSettings, Recipe
 from core.recipe_toml import changed_recipe
+from core.regular_file import MOST_JSON_BYTES, read_regular
 from core.store.files import write_json
 
 MOST_REMEMBERED = 8
@@ -87,8 +88,8 @@ def recent_file() -> Path:
 def recent_data_sets() -> list[DataSet]:
     """The latest first; nothing where there is no list or it can't be read."""
     try:
-        kept = json.loads(recent_file().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        kept = json.loads(read_regular(recent_file(), MOST_JSON_BYTES))
+    except (OSError, ValueError, RecursionError):
         return []
     entries = kept.get("data_sets") if isinstance(kept, Mapping) else None
     return [entry for entry in map(_entry, entries if isinstance(entries, list) else []) if entry]

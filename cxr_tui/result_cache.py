@@ -52,7 +52,8 @@ class ResultCache:
             summary: list[str] = []
             with contextlib.suppress(CxrError):  # damaged: `l` in CAMs measures again
                 kept = self.session.read_json("evaluation/localization.json") or {}
-                summary = [str(line) for line in kept.get("summary") or ()]
+                told = kept.get("summary")
+                summary = [str(line) for line in told] if isinstance(told, list) else []
             self._localized = changed, summary
         return self._localized[1]
 

@@ -14,10 +14,10 @@ from typing import Any
 
 from core.evaluation.references import NO_REFERENCE, ReferenceShown, reference_for
 from core.store.files import write_whole
+from core.store.harmless_cells import harmless
 from cxr_tui.plain import visible
 
 Interval = tuple[float, float]
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -256,11 +256,6 @@ def _csv_cell(value: object) -> str:
     if isinstance(value, tuple):
         return f"{value[0]} to {value[1]}"
     return harmless(value) if isinstance(value, str) else str(value)
-
-
-def harmless(text: str) -> str:
-    """Text that a spreadsheet would take for a formula is marked as text."""
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 
 
 def _markdown(text: str) -> str:

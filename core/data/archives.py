@@ -20,6 +20,7 @@ from typing import IO, NamedTuple, cast
 
 from core.data.decode import MAX_ENCODED_BYTES
 from core.errors import DataError
+from core.regular_file import open_regular, read_regular
 from core.store.files import write_whole
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".dcm", ".gif", ".webp")
@@ -29,6 +30,7 @@ _ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 _ARCHIVE_ERRORS = (tarfile.TarError, OSError, EOFError, zlib.error)
 _BUFFER_BYTES = 2**20
 _LISTING_VERSION = 1
+_MAX_LISTING_BYTES = 256 * 2**20
 
 
 class ArchiveMember(NamedTuple):
@@ -150,14 +152,33 @@ def _pass_over(archive: Path, progress: Callable[[int], None] | None) -> list[Ar
 
 
 def _regular_files(archive: Path) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
-    with archive.open("rb") as file:
-        is_gzip = file.peek(2)[:2] == b"\x1f\x8b"
+    with open_regular(archive) as file:
+        is_gzip = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
         stream: IO[bytes] = cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if is_gzip else file
-        with stream, tarfile.open(fileobj=stream, mode="r:") as tar:
+        with stream, tarfile.open(fileobj=cast("IO[bytes]", _Bounded(stream)), mode="r:") as tar:
             for entry in tar:
+                tar.members.clear()  # type: ignore[attr-defined]  # it would keep all it has passed
                 if entry.isreg():
                     yield tar, entry
             _require_end_mark(tar, stream)
+
+
+class _Bounded:
+    """A stream that is read in pieces no larger than an image.
+
+    The name of an entry may claim any length, and gzip folds a gigabyte of zeros into one.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.tell, self.seek = stream.tell, stream.seek
+
+    def read(self, num_bytes: int = -1) -> bytes:
+        """So many bytes; refuses to read more than an image can have."""
+        if not 0 <= num_bytes <= MAX_ENCODED_BYTES:
+            raise tarfile.ReadError(f"an entry claims {num_bytes:,} bytes")
+        return self._stream.read(num_bytes)
 
 
 def _require_end_mark(tar: tarfile.TarFile, stream: IO[bytes]) -> None:
@@ -206,11 +227,11 @@ def _remembered_members(
     if listings is None:
         return None
     try:
-        kept = json.loads(_listing_file(listings, written).read_text(encoding="utf-8"))
+        kept = json.loads(read_regular(_listing_file(listings, written), _MAX_LISTING_BYTES))
         if kept.pop("members_digest") != _digest(kept["members"]):
             return None
         members = tuple(ArchiveMember(str(name), int(size)) for name, size in kept.pop("members"))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None  # not there, or not ours: the archive itself is asked
     return members if kept == written else None
 

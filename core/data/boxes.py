@@ -214,7 +214,8 @@ def _within_image(boxes: Boxes, table: TextTable) -> tuple[Boxes, list[str]]:
     """The boxes cut off at the image's edges, and the images of those that reached past them."""
     edge = float(boxes.size_px)
     left, top = boxes.x.clip(0, edge), boxes.y.clip(0, edge)
-    right, bottom = (boxes.x + boxes.w).clip(0, edge), (boxes.y + boxes.h).clip(0, edge)
+    with np.errstate(over="ignore"):  # past the edge is past the edge
+        right, bottom = (boxes.x + boxes.w).clip(0, edge), (boxes.y + boxes.h).clip(0, edge)
     is_empty_B = (right <= left) | (bottom <= top)
     if is_empty_B.any():
         row = int(np.argmax(is_empty_B))

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from core.data.cache_rows import DONE, CachePlace, Rows, read_rows
 from core.data.image_files import ImageFile
 from core.data.row_writer import Outcome
+from core.data.text_file import MAX_TABLE_BYTES
+from core.regular_file import read_regular
 
 
 def reusable_rows(
@@ -47,7 +49,9 @@ def _neighbour(place: CachePlace, folder: Path) -> CachePlace | None:
     if folder == place.folder:
         return None
     try:
-        names = (folder / "names.txt").read_bytes().decode("utf-8", "surrogateescape")
+        names = read_regular(folder / "names.txt", MAX_TABLE_BYTES).decode(
+            "utf-8", "surrogateescape"
+        )
     except OSError:
         return None
     fingerprint = folder.name.removeprefix(place.family)

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from core.data.decode import DECODER_VERSION
 from core.data.image_files import ImageFile, images_fingerprint
+from core.regular_file import MOST_JSON_BYTES, read_regular
 from core.store.files import write_json, write_whole
 
 ABSENT, DONE, QUARANTINED = 0, 1, 2
@@ -128,10 +129,10 @@ def read_rows(place: CachePlace) -> Rows | None:
     these images (a manifest that can't be read or says otherwise, a file of another size).
     """
     try:
-        manifest = json.loads((place.folder / "manifest.json").read_text(encoding="utf-8"))
-        content = place.rows_file.read_bytes()
+        manifest = json.loads(read_regular(place.folder / "manifest.json", MOST_JSON_BYTES))
+        content = read_regular(place.rows_file, len(place.names) * ROW.itemsize)
         num_pixels = place.pixels_file.stat().st_size
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     num_rows = len(place.names)
     if (

@@ -156,8 +156,10 @@ def _counted(
     reasons: Mapping[str, Sequence[str]], cells: Sequence[str], images: Sequence[str]
 ) -> tuple[Count, ...]:
     """A Count of the images whose cell is one of each reason's distinct cells."""
-    return tuple(
-        count_of(reason, [image for image, cell in zip(images, cells, strict=True) if cell in bad])
-        for reason, bad in reasons.items()
-        if bad
-    )
+    counts = []
+    for reason, distinct in reasons.items():
+        bad = frozenset(distinct)  # a table can have as many of them as rows
+        named = [image for image, cell in zip(images, cells, strict=True) if cell in bad]
+        if bad:
+            counts.append(count_of(reason, named))
+    return tuple(counts)

@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import BmpImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin
 
+from core.regular_file import open_regular
+
 DECODER_VERSION = 1
 """Part of a cache's key: raised whenever the same file would give other pixels."""
 
@@ -166,7 +168,7 @@ def _open_grey(encoded: bytes | Path, name: str) -> tuple[Image.Image, str]:
 
 
 def _read(path: Path, name: str) -> bytes:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         content = file.read(MAX_ENCODED_BYTES + 1)
     if len(content) > MAX_ENCODED_BYTES:
         raise UndecodableImage(name, too_large_reason(path.stat().st_size))

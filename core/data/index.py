@@ -16,7 +16,7 @@ import numpy.typing as npt
 from core.data.image_files import FoundImages, ImageFile, find_images, images_fingerprint
 from core.data.label_table import LabelTable, read_label_table
 from core.data.sources import DataSources
-from core.data.text_file import Count, count_of
+from core.data.text_file import Count, count_of, table_bytes
 from core.errors import DataError, RecipeError
 from core.findings import ABSENT
 from core.recipe import Recipe
@@ -251,10 +251,7 @@ def _digests(recipe: Recipe, sources: DataSources) -> dict[str, str]:
     digests = {}
     for role, path in paths.items():
         if path is not None:
-            try:
-                digests[role] = hashlib.sha256(path.read_bytes()).hexdigest()
-            except OSError as error:
-                raise DataError(f"can't be read ({error.strerror})", where=path) from error
+            digests[role] = hashlib.sha256(table_bytes(path)).hexdigest()
     return digests
 
 

@@ -39,6 +39,7 @@ from core.data.image_files import ImageFile
 from core.data.quarantine import read_quarantine
 from core.data.row_writer import Outcome, RowWriter, named_disk_errors, require_free_space
 from core.errors import StoppedError
+from core.regular_file import open_regular
 
 _SECONDS_BETWEEN_REPORTS = 0.1
 _SECONDS_BETWEEN_TRIES = 0.2
@@ -281,7 +282,7 @@ def _content(job: _Job) -> tuple[bytes | None, int, int]:
     file = job.file
     if job.refusal is not None or job.content is not None:
         return job.content, file.num_bytes, file.mtime_ns
-    with file.path.open("rb") as stream:
+    with open_regular(file.path) as stream:
         status = os.fstat(stream.fileno())
         if status.st_size > MAX_ENCODED_BYTES:
             return None, status.st_size, status.st_mtime_ns

@@ -8,8 +8,11 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
+from core.data.text_file import MAX_TABLE_BYTES
 from core.errors import DataError
+from core.regular_file import read_regular
 from core.store.files import write_whole
+from core.store.harmless_cells import harmless, original
 
 _HEADER = ["Image Index", "reason"]
 _EXAMPLES = 5
@@ -18,13 +21,14 @@ _EXAMPLES = 5
 def read_quarantine(path: Path) -> dict[str, str]:
     """Name -> reason; empty where the list isn't there or is no such list."""
     try:
-        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            rows = list(csv.reader(file))
+        content = read_regular(path, MAX_TABLE_BYTES)
+        text = content.decode("utf-8", "surrogateescape")
+        rows = list(csv.reader(io.StringIO(text, newline="")))
     except (OSError, ValueError, csv.Error):
         return {}
     if not rows or rows[0] != _HEADER:
         return {}
-    return {row[0]: row[1] for row in rows[1:] if len(row) == len(_HEADER)}
+    return {original(row[0]): original(row[1]) for row in rows[1:] if len(row) == len(_HEADER)}
 
 
 def write_quarantine(path: Path, reasons: Mapping[str, str]) -> None:
@@ -36,7 +40,7 @@ def write_quarantine(path: Path, reasons: Mapping[str, str]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_HEADER)
-    writer.writerows(sorted(reasons.items()))
+    writer.writerows(map(harmless, row) for row in sorted(reasons.items()))
     write_whole(path, text.getvalue().encode("utf-8", "surrogateescape"))
 
 

@@ -151,9 +151,10 @@ def _found(folder: Path | None, names: tuple[str, ...]) -> Path | None:
 
 def _checked_file(key: str, path: Path) -> Path:
     if not is_file(path):
-        raise DataError(
-            f"{path} is {'a folder' if is_folder(path) else 'not there, or closed to us'}",
-            where=key,
-            remedy="Name the file itself.",
-        )
+        found = "not there, or closed to us"
+        if is_folder(path):
+            found = "a folder"
+        elif os.path.exists(path):  # noqa: PTH110 - Path.exists raises where a folder is closed
+            found = "a pipe or a device, not a regular file"
+        raise DataError(f"{path} is {found}", where=key, remedy="Name the file itself.")
     return path

@@ -19,10 +19,11 @@ from core.data.index import StudyIndex, build_index
 from core.data.sources import DataSources, locate_sources
 from core.data.split import Split, make_split, refuse_shared_patients
 from core.data.subset import draw_subset
-from core.data.text_file import count_of
+from core.data.text_file import count_of, table_bytes
 from core.errors import DataError
 from core.recipe import PhantomSettings, Recipe
 from core.store.files import write_whole
+from core.store.harmless_cells import harmless, original
 
 PARTS = ("train", "val", "test")
 StageProgress = Callable[[str, int, int | None], None]
@@ -187,7 +188,8 @@ def write_split(path: Path, study: Study) -> None:
     writer.writerow(["Image Index", "Patient ID", "split"])
     for part in PARTS:
         for row in study.rows(part):
-            writer.writerow([study.index.images[row], int(study.index.patients[row]), part])
+            name, patient = harmless(study.index.images[row]), int(study.index.patients[row])
+            writer.writerow([name, patient, part])
     write_whole(path, text.getvalue().encode())
 
 
@@ -204,20 +206,18 @@ def read_split(
     gone: list[str] = []
     row_of = {name: row for row, name in enumerate(index.images)}
     rows: dict[str, list[int]] = {part: [] for part in PARTS}
-    with path.open(encoding="utf-8", errors="replace", newline="") as stream:
-        for number, entry in enumerate(csv.DictReader(stream), start=2):
-            name, part = entry.get("Image Index"), entry.get("split")
-            if without_gone and name in index.absent and part in rows:
-                gone.append(name)
-                continue
-            if name not in row_of or part not in rows:
-                raise DataError(
-                    f"image {name!r} in part {part!r} is not in the data set",
-                    where=f"{path} line {number}",
-                    why="A session goes on with the images that it began with.",
-                    remedy="Bring the image back, or start a new session.",
-                )
-            rows[part].append(row_of[name])
+    for number, (name, part) in enumerate(_split_rows(path), start=2):
+        if without_gone and name in index.absent and part in rows:
+            gone.append(name)
+            continue
+        if name not in row_of or part not in rows:
+            raise DataError(
+                f"image {name[:200]!r} in part {part[:40]!r} is not in the data set",
+                where=f"{path} line {number}",
+                why="A session goes on with the images that it began with.",
+                remedy="Bring the image back, or start a new session.",
+            )
+        rows[part].append(row_of[name])
     empty = [part for part, numbers in rows.items() if not numbers]
     if empty and not without_gone:
         raise DataError(
@@ -231,6 +231,22 @@ def read_split(
     split = Split(rows=arrays, by=recipe.split.by, seed=recipe.split.seed, counts=counts)
     refuse_shared_patients(index, split)
     return split
+
+
+def _split_rows(path: Path) -> list[tuple[str, str]]:
+    """Image and part of each row; '' where the row has none."""
+    text = table_bytes(path).decode("utf-8", "replace")
+    try:
+        entries = list(csv.DictReader(io.StringIO(text, newline="")))
+    except csv.Error as error:
+        raise DataError(
+            f"can't be read as CSV ({error})",
+            where=path,
+            remedy="Bring the old file back, or start a new session.",
+        ) from error
+    return [
+        (original(entry.get("Image Index") or ""), entry.get("split") or "") for entry in entries
+    ]
 
 
 def miniature(study: Study, images_per_part: int) -> Study:

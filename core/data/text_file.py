@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import DataError
+from core.regular_file import open_regular
 
 MAX_TABLE_BYTES = 1_000_000_000
 _NUM_EXAMPLES = 3
@@ -51,10 +53,10 @@ def read_text(path: Path) -> FileText:
     """The text of a table or list.
 
     Raises:
-        DataError: not there, a folder, unreadable, empty, over a gigabyte, UTF-16, not
-            UTF-8, an HTML page, an archive or image, or holding a NUL byte.
+        DataError: not there, a folder, pipe or device, unreadable, empty, over a gigabyte,
+            UTF-16, not UTF-8, an HTML page, an archive or image, or holding a NUL byte.
     """
-    raw = _bytes_of(path)
+    raw = table_bytes(path)
     digest = hashlib.sha256(raw).hexdigest()
     _refuse_other_formats(path, raw)
     try:
@@ -83,18 +85,26 @@ def _line_at(before: str) -> int:
     return max(before.count("\n"), before.count("\r")) + 1
 
 
-def _bytes_of(path: Path) -> bytes:
+def table_bytes(path: Path) -> bytes:
+    """The bytes of a table or list, whatever they are.
+
+    Raises:
+        DataError: not there, a folder, pipe or device, unreadable, or over a gigabyte.
+    """
     try:
-        if path.is_dir():
-            raise DataError("is a folder, not a file", where=path, remedy="Name the file in it.")
-        num_bytes = path.stat().st_size
-        if num_bytes > MAX_TABLE_BYTES:
-            raise DataError(
-                f"{num_bytes / 1e9:.1f} GB is too large for a table (at most 1 GB)",
-                where=path,
-                remedy="Check that this is the label table and not an archive of images.",
-            )
-        return path.read_bytes()
+        with open_regular(path) as file:
+            num_bytes = os.fstat(file.fileno()).st_size
+            if num_bytes > MAX_TABLE_BYTES:
+                raise DataError(
+                    f"{num_bytes / 1e9:.1f} GB is too large for a table (at most 1 GB)",
+                    where=path,
+                    remedy="Check that this is the label table and not an archive of images.",
+                )
+            return file.read()
+    except IsADirectoryError as error:
+        raise DataError(
+            "is a folder, not a file", where=path, remedy="Name the file in it."
+        ) from error
     except FileNotFoundError as error:
         raise DataError("no such file", where=path, remedy="Check the path.") from error
     except OSError as error:

@@ -21,6 +21,9 @@ from core.errors import DataError
 
 Record = list[str]
 
+MAX_CELLS = 20_000_000
+"""NIH's table has 1.2 million; unpacked, a cell takes up to a hundred bytes."""
+
 
 @contextlib.contextmanager
 def collector_paused() -> Iterator[None]:
@@ -74,6 +77,7 @@ def read_table(path: Path) -> TextTable:
             fields is not the header's.
     """
     file = read_text(path)
+    _refuse_too_many_cells(file)
     records, num_lines = _records(file)
     counts = [Count("byte order mark ignored", 0)] if file.had_bom else []
     header_record = _header_record(records, path)
@@ -90,6 +94,16 @@ def read_table(path: Path) -> TextTable:
     rows = records[header_record + 1 :] if isinstance(kept, range) else [records[i] for i in kept]
     table = TextTable(path, file.digest, header, (), tuple(counts), kept, starts)
     return _with_columns(table, rows)
+
+
+def _refuse_too_many_cells(file: FileText) -> None:
+    num_cells = file.text.count(",") + file.text.count("\n") + file.text.count("\r")
+    if num_cells > MAX_CELLS:
+        raise DataError(
+            f"about {num_cells:,} cells are too many for a table (at most {MAX_CELLS:,})",
+            where=file.path,
+            remedy="Keep the columns and rows that are needed.",
+        )
 
 
 def _header_record(records: Sequence[Record], path: Path) -> int:

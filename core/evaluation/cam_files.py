@@ -25,7 +25,9 @@ from core.evaluation.found_maps import FoundMap
 from core.evaluation.map_geometry import interpolation
 from core.evaluation.map_source import MapSource
 from core.evaluation.overlay import Colours, Grey, blended, draw_box, draw_peak
-from core.store.files import write_whole
+from core.regular_file import open_regular
+from core.store.files import is_file, write_whole
+from core.store.harmless_cells import harmless, original
 
 COLUMNS = (
     *("Image Index", "Patient ID", "finding", "label", "probability", "method", "kind"),
@@ -227,7 +229,7 @@ def write_table(path: Path, rows: Iterable[dict[str, object]]) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, text.getvalue().encode())
 
@@ -236,18 +238,23 @@ def add_to_table(path: Path, rows: Iterable[dict[str, object]]) -> None:
     """Rows into cams.csv: those of the same file are replaced, those of files gone are dropped."""
     with _TABLE:
         kept = {str(row["file"]): row for row in read_table(path)}
-        kept = {name: row for name, row in kept.items() if (path.parent / name).is_file()}
+        kept = {name: row for name, row in kept.items() if is_file(path.parent / name)}
         write_table(path, (kept | {str(row["file"]): row for row in rows}).values())
 
 
 def read_table(path: Path) -> list[dict[str, object]]:
     """The rows that are there; none where there is no such file or it is another one."""
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
+        with io.TextIOWrapper(open_regular(path), encoding="utf-8", newline="") as stream:
             rows = list(csv.DictReader(stream))
     except (OSError, UnicodeDecodeError, csv.Error):
         return []
-    return [dict(row) for row in rows if set(row) == set(COLUMNS)]
+    whole = (row for row in rows if set(row) == set(COLUMNS) and None not in row.values())
+    return [{name: original(value) for name, value in row.items()} for row in whole]
+
+
+def _cell(value: object) -> object:
+    return harmless(value) if isinstance(value, str) else value
 
 
 def save_contact_sheet(source: MapSource, drawn: Sequence[Colours], path: Path) -> Path:

@@ -23,6 +23,7 @@ from core.evaluation.predictions import Predictions, read_predictions
 from core.model.densenet import ChestDenseNet
 from core.model.device import choose_device, memory_errors_named, use_channels_last
 from core.model.weights import load_weights
+from core.report_shape import fault_of_report
 from core.store.session import Session
 
 
@@ -194,8 +195,15 @@ def _told(counts: Iterable[Count]) -> list[str]:
 
 def _thresholds(session: Session) -> dict[str, float]:
     report = session.read_json("evaluation/test.json") or {}
+    fault = fault_of_report(report)
+    if fault is not None:
+        raise DataError(
+            f"holds no figures as they were written ({fault})",
+            where=session.path / "evaluation" / "test.json",
+            remedy=f"Make it again: cxr-tui evaluate {session.name} --json > FILE",
+        )
     found = {}
-    for finding, figures in report.get("findings", {}).items():
+    for finding, figures in (report.get("findings") or {}).items():
         threshold = (figures.get("operating_point") or {}).get("threshold")
         if threshold is not None:
             found[finding] = float(threshold)

@@ -113,10 +113,18 @@ def report_of_session(
         part,
         read_predictions(path),
         read_predictions(val_path) if val_path.is_file() else None,
-        dataset_share=described.get("share_of_table"),
-        warnings=tuple(described.get("test_warnings", ())) if part == "test" else (),
+        dataset_share=_share(described.get("share_of_table")),
+        warnings=_texts(described.get("test_warnings")) if part == "test" else (),
     )
     return report
+
+
+def _share(kept: object) -> float | None:
+    return float(kept) if isinstance(kept, int | float) and 0 <= kept <= 1 else None
+
+
+def _texts(kept: object) -> tuple[str, ...]:
+    return tuple(map(str, kept)) if isinstance(kept, list) else ()
 
 
 def _study_of_session(session: Session, cache: Path) -> Study:

@@ -28,6 +28,7 @@ from core.evaluation.score_table import (
     scores_by_image,
 )
 from core.store.files import write_whole
+from core.store.harmless_cells import harmless, original
 
 _EXAMPLES = 3
 
@@ -108,7 +109,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         strict=True,
     )
     for image, patient, labels_F, scores_F in rows:
-        cells: list[str] = [image, "" if patient == UNKNOWN_PATIENT else str(patient)]
+        cells: list[str] = [harmless(image), "" if patient == UNKNOWN_PATIENT else str(patient)]
         for label, score in zip(labels_F, scores_F, strict=True):
             cells += ["" if math.isnan(label) else str(int(label)), repr(score)]
         writer.writerow(cells)
@@ -138,7 +139,7 @@ def read_predictions(path: Path) -> Predictions:
     scores: list[list[float]] = []
     for line, row in lines:
         where = f"{path} line {line}"
-        images.append(row[0])
+        images.append(original(row[0]))
         patients.append(patient_cell(row[1], where))
         labels.append([label_cell(cell, where) for cell in row[2::2]])
         scores.append(

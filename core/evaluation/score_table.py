@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from core.errors import DataError
 from core.findings import ABSENT, PRESENT, canonical_finding, did_you_mean
+from core.regular_file import open_regular
+from core.store.harmless_cells import original
 
 IMAGE_COLUMN = "Image Index"
 PATIENT_COLUMN = "Patient ID"
 SCORE_PREFIX = "prob_"
 UNKNOWN_PATIENT = -1
+_NEAREST_OF = 100  # columns; with thousands of them it would take minutes
+_PATIENTS_BELOW = 2**53  # as label tables number them, names among them
 
 
 def find_image_column(path: Path, header: list[str]) -> int:
@@ -63,9 +68,8 @@ def find_score_columns(
             )
         columns[finding] = position
     if not with_prefix and not bare:
-        nearest = next(
-            filter(None, (did_you_mean(_without_prefix(name), findings) for name in ignored)), ""
-        )
+        asked = (did_you_mean(_without_prefix(name), findings) for name in ignored[:_NEAREST_OF])
+        nearest = next(filter(None, asked), "")
         raise DataError(
             f"no column {SCORE_PREFIX}<Finding> or <Finding> for a finding of the label table",
             where=f"{path} line 1",
@@ -98,7 +102,7 @@ def scores_by_image(
     repeated = 0
     for line, row in lines:
         where = f"{path} line {line}"
-        name = row[image_column].strip()
+        name = original(row[image_column].strip())
         if not name:
             raise DataError(f"{IMAGE_COLUMN} is empty", where=where)
         scores = [
@@ -149,9 +153,12 @@ def patient_cell(cell: str, where: str) -> int:
     if not cell:
         return UNKNOWN_PATIENT
     try:
-        return int(cell)
-    except ValueError as error:
-        raise DataError(f"{PATIENT_COLUMN} is {cell[:40]!r}, not a number", where=where) from error
+        patient = int(cell)
+    except ValueError:
+        patient = -1
+    if not 0 <= patient < _PATIENTS_BELOW:
+        raise DataError(f"{PATIENT_COLUMN} is {cell[:40]!r}, not a patient's number", where=where)
+    return patient
 
 
 def csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -161,7 +168,7 @@ def csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
         DataError: the file is missing, empty, not UTF-8 or not CSV, or has a ragged row.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with io.TextIOWrapper(open_regular(path), encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)
             header = next(reader, None)
             if not header:

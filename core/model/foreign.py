@@ -20,6 +20,7 @@ from core.errors import DataError
 from core.model.inert_pickle import BrokenPickleError
 from core.model.pickled_tensors import Found, find_tensors
 from core.model.torch_archive import MAX_BYTES, ArchiveError, read_legacy, read_zip
+from core.regular_file import open_regular
 from core.store.files import is_file
 
 
@@ -58,7 +59,7 @@ def read_tensors(path: Path) -> ForeignCheckpoint:
             raise DataError(
                 f"too large for a DenseNet121 ({path.stat().st_size / 1024**3:.0f} GiB)", where=path
             )
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             head = file.read(512)
     except OSError as error:
         raise DataError(f"can't be read ({error.strerror})", where=path) from error

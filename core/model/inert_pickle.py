@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import IO, Any, cast
 
-MAX_OPCODES = 5_000_000
-"""A module of 1,000 tensors takes about 60,000."""
+MAX_OPCODES = 1_000_000
+"""A module of 1,000 tensors takes about 60,000; so many take a second or three."""
 
 
 class BrokenPickleError(ValueError):
@@ -90,7 +90,7 @@ def follow(stream: IO[bytes] | mmap.mmap) -> Followed:
     except BrokenPickleError:
         raise
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise BrokenPickleError(f"a malformed pickle: {error}") from error
+        raise BrokenPickleError(f"a malformed pickle: {str(error)[:200]}") from error
 
 
 class _Machine:
@@ -200,7 +200,10 @@ def _instance(machine: _Machine, argument: Any) -> None:
 
 def _name_from_stack(machine: _Machine, _: Any) -> None:
     name, module = machine.pop(), machine.pop()
-    machine.stack.append(Name(str(module), str(name)))
+    # Not str(): of a tuple of tuples of tuples it would have no end.
+    if not isinstance(name, str) or not isinstance(module, str):
+        raise BrokenPickleError("a malformed pickle: a name that is no text")
+    machine.stack.append(Name(module, name))
 
 
 def _tuple_of(length: int) -> Callable[[_Machine, Any], None]:

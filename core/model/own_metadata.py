@@ -56,7 +56,7 @@ def read_metadata(metadata: Mapping[str, str], *, where: object) -> OwnMetadata 
         written_by = described["format"], described["architecture"]
         findings = tuple(str(finding) for finding in described["findings"])
         parts = described["input"], described["provenance"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(
             f"its description can't be read ({error!r})",
             where=where,

@@ -31,8 +31,10 @@ _DTYPES = {
 _REBUILD_TENSOR = ("_rebuild_tensor", "_rebuild_tensor_v2")
 _REBUILD_PARAMETER = ("_rebuild_parameter", "_rebuild_parameter_with_state")
 _WRAPPED_UNDER = ("state_dict", "model_state_dict", "model", "module", "net", "network", "weights")
+_MODULE_TABLES = ("_parameters", "_buffers", "_modules")
 _LABEL_LISTS = ("pathologies", "targets", "findings", "labels", "class_names")
 _MOST_MODULES, _DEEPEST_WRAPPING = 20_000, 3
+_MOST_ENTRIES, _LONGEST_NAME, _MOST_AXES = 1_000_000, 1_000, 8
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,9 @@ def find_tensors(root: Any) -> Found:
     Raises:
         BrokenPickleError: a tensor or a module is described in a way torch doesn't write.
     """
-    found = max(_candidates(root, 0), key=lambda candidate: len(candidate.tensors), default=None)
+    found = max(
+        _candidates(root, 0, set()), key=lambda candidate: len(candidate.tensors), default=None
+    )
     if found is None:
         return Found({})
     return Found(found.tensors, {**_plain_facts(root), **found.notes}, found.class_name)
@@ -89,7 +93,10 @@ def storage_spec(reference: Persistent) -> StorageSpec | None:
     return StorageSpec(str(name), dtype, num_values)
 
 
-def _candidates(value: Any, depth: int) -> Iterator[Found]:
+def _candidates(value: Any, depth: int, seen: set[int]) -> Iterator[Found]:
+    if id(value) in seen:  # a table that holds itself would be gone through again and again
+        return
+    seen.add(id(value))
     if isinstance(value, Record):
         tensors = dict(_module_tensors(value))
         if tensors:
@@ -102,19 +109,22 @@ def _candidates(value: Any, depth: int) -> Iterator[Found]:
             yield Found(named)
         if depth < _DEEPEST_WRAPPING:
             for key in _WRAPPED_UNDER:
-                yield from _candidates(value.get(key), depth + 1)
+                yield from _candidates(value.get(key), depth + 1, seen)
 
 
 def _module_tensors(module: Record) -> Iterator[tuple[str, TensorSpec]]:
     """The names torch gives a module's parameters and buffers, without its class."""
     waiting = [("", module)]
+    num_entries = 0
     for count in range(_MOST_MODULES + 1):
         if not waiting:
             return
-        if count == _MOST_MODULES:
-            raise BrokenPickleError("a module with too many parts, or with itself inside")
         prefix, current = waiting.pop()
         state = _module_state(current)
+        num_entries += sum(len(_dict(state.get(kind))) for kind in _MODULE_TABLES)
+        is_endless = len(prefix) > _LONGEST_NAME or num_entries > _MOST_ENTRIES
+        if count == _MOST_MODULES or is_endless:
+            raise BrokenPickleError("a module with too many parts, or with itself inside")
         for kind in ("_parameters", "_buffers"):
             for name, value in _dict(state.get(kind)).items():
                 tensor = _tensor(value)
@@ -182,6 +192,8 @@ def _tensor_spec(arguments: tuple[Any, ...]) -> TensorSpec:
     offset, shape, stride = arguments[1], _numbers(arguments[2]), _numbers(arguments[3])
     if storage is None or not isinstance(offset, int) or len(shape) != len(stride):
         raise BrokenPickleError("a tensor whose shape can't be read")
+    if len(shape) > _MOST_AXES:
+        raise BrokenPickleError("a tensor with more axes than any has")
     offset += _view_offset(arguments[0])
     reach = offset + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
     num_values = math.prod(shape)

@@ -27,7 +27,7 @@ from core.model.provenance import (
 )
 
 _WRAPPERS = re.compile(
-    r"(?:module|model|net|network|backbone|encoder|densenet121|densenet|_orig_mod)\."
+    r"(?:(?:module|model|net|network|backbone|encoder|densenet121|densenet|_orig_mod)\.)+"
 )
 # torchvision before 0.2 named a dense layer's parts norm.1, conv.1, norm.2, conv.2.
 _OLD_LAYER = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")
@@ -99,7 +99,7 @@ def plain_names(checkpoint: ForeignCheckpoint) -> dict[str, Tensor]:
         plain = _plain_name(name)
         if plain in renamed:
             raise DataError(
-                f"two tensors are both {plain!r} once wrappers are taken off",
+                f"two tensors are both {plain[:200]!r} once wrappers are taken off",
                 where=checkpoint.path,
                 remedy="Save one network's state dict alone",
             )
@@ -108,8 +108,8 @@ def plain_names(checkpoint: ForeignCheckpoint) -> dict[str, Tensor]:
 
 
 def _plain_name(name: str) -> str:
-    while wrapper := _WRAPPERS.match(name):
-        name = name[wrapper.end() :]
+    if wrappers := _WRAPPERS.match(name):
+        name = name[wrappers.end() :]
     name = _OLD_LAYER.sub(r"\1\2.", name)
     if _BARE_FEATURE.match(name):
         name = f"features.{name}"

@@ -25,7 +25,10 @@ _MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 _PROTOCOL_VERSION = 1001
 _MAX_PICKLE_BYTES = 256 * 1024**2
 MAX_BYTES = 8 * 1024**3
-"""Neither a file nor what it unfolds into may be larger; a DenseNet121 with optimiser is 0.1 GB."""
+"""No file may be larger; a DenseNet121 with its optimiser is 0.1 GB."""
+
+MAX_UNFOLDED_BYTES = 2 * 1024**3
+"""Nor may what it unfolds into: many tensors can be views of one storage."""
 
 
 class ArchiveError(ValueError):
@@ -51,7 +54,7 @@ class Archive:
             ArchiveError: a storage is missing or has another size than the tensor says.
         """
         # Many tensors can share one storage: a small file could ask for all of the memory.
-        if sum(math.prod(s.shape) * s.storage.dtype.itemsize for s in specs.values()) > MAX_BYTES:
+        if sum(map(_num_bytes, specs.values())) > MAX_UNFOLDED_BYTES:
             raise ArchiveError("its tensors are too large for a DenseNet121")
         storages: dict[str, Tensor] = {}
         tensors: dict[str, Tensor] = {}
@@ -64,12 +67,18 @@ class Archive:
         return tensors
 
     def _values(self, storage: StorageSpec) -> Tensor:
+        if storage.num_values * storage.dtype.itemsize > MAX_UNFOLDED_BYTES:
+            raise ArchiveError(f"storage {storage.key[:40]} is too large for a DenseNet121")
         if storage.num_values == 0:
             return torch.empty(0, dtype=storage.dtype)
         raw = bytearray(self.read_storage(storage))
         if len(raw) != storage.num_values * storage.dtype.itemsize:
             raise ArchiveError(f"storage {storage.key} has another size than its tensors")
         return torch.frombuffer(raw, dtype=storage.dtype)
+
+
+def _num_bytes(spec: TensorSpec) -> int:
+    return math.prod(spec.shape) * spec.storage.dtype.itemsize
 
 
 def read_zip(file: IO[bytes]) -> Archive:
@@ -108,7 +117,7 @@ def _member(archive: zipfile.ZipFile, name: str, most_bytes: int) -> bytes:
         if member.file_size > most_bytes or member.compress_type != zipfile.ZIP_STORED:
             raise ArchiveError(f"{name} is larger than it says, or compressed")
         return archive.read(member)
-    except (KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except (KeyError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise ArchiveError(f"{name} is missing or damaged ({error})") from error
 
 
@@ -149,9 +158,10 @@ def _storage_places(
         raise ArchiveError("its list of storages can't be read")
     places: dict[str, tuple[int, int]] = {}
     place = raw.tell()
-    for key in map(str, keys):
+    for each in keys:
+        key = str(each) if isinstance(each, (str, int)) else ""
         if key not in storages:
-            raise ArchiveError(f"storage {key} belongs to nothing")
+            raise ArchiveError(f"storage {key[:40]} belongs to nothing")
         count = int.from_bytes(raw[place : place + 8], "little", signed=True)
         start = place + 8
         place = start + count * storages[key].dtype.itemsize

@@ -22,10 +22,12 @@ from core.model.foreign import read_tensors
 from core.model.input_spec import GREY
 from core.model.provenance import FRESH, ON_IMAGENET, Provenance
 from core.model.sources import Source, plain_names, recognise
+from core.regular_file import read_regular
 from core.store.checkpoint import BEST, LAST, verified_checkpoints, verify_model_file
 from core.store.files import is_folder
 
 IMAGENET_FILE = "densenet121-a639ec97.pth"
+_MOST_IMAGENET_BYTES = 2**30
 IMAGENET_URL = f"https://download.pytorch.org/models/{IMAGENET_FILE}"
 LEAST_SHARE_MATCHED = 0.9
 """With less of the backbone than this, a network is mostly noise; refused unless asked for."""
@@ -140,7 +142,7 @@ def _find_imagenet(folders: Sequence[Path]) -> Path:
             match = _NAMED_BY_DIGEST.fullmatch(name)
             if match is None:
                 continue
-            digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+            digest = _digest(folder / name)
             if not digest.startswith(match["digest"]):  # torchvision's rule for its file names
                 raise DataError(
                     "damaged: its SHA-256 doesn't begin with the digits in its name",
@@ -155,6 +157,13 @@ def _find_imagenet(folders: Sequence[Path]) -> Path:
         remedy=f"Fetch {IMAGENET_URL} and put it into {folders[-1]}, or start from nothing with"
         " --set model.weights=none",
     )
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(read_regular(path, _MOST_IMAGENET_BYTES)).hexdigest()
+    except OSError as error:
+        raise DataError(f"can't be read ({error.strerror})", where=path) from error
 
 
 def _checkpoint_path(path: Path) -> Path:
@@ -191,8 +200,7 @@ def _fill(
         raise _too_little(path, len(matched), backbone, tensors)
     with torch.no_grad():
         for name in [*matched, *counters]:
-            _check(name, tensors[name], state[name], path)
-            state[name].copy_(tensors[name])
+            state[name].copy_(_checked(name, tensors[name], state[name], path))
         head_rows = _fill_head(model, tensors, source, path)
     known = {*state, "classifier.weight", "classifier.bias"}
     missing = tuple(name for name in backbone if name not in tensors)
@@ -232,35 +240,38 @@ def _fill_head(
         return rows
     num_rows = len(source.head_labels)
     shapes = torch.empty(num_rows, NUM_FEATURES), torch.empty(num_rows)
-    _check("classifier.weight", weight_RC, shapes[0], path)
-    _check("classifier.bias", bias_R, shapes[1], path)
+    weight_RC = _checked("classifier.weight", weight_RC, shapes[0], path)
+    bias_R = _checked("classifier.bias", bias_R, shapes[1], path)
     row_of = {
         canonical_finding(label) or label: row for row, label in enumerate(source.head_labels)
     }
     for place, finding in enumerate(model.findings):
         row = row_of.get(finding)
         if row is not None:
-            model.classifier.weight[place] = weight_RC[row].float()
-            model.classifier.bias[place] = bias_R[row].float()
+            model.classifier.weight[place] = weight_RC[row]
+            model.classifier.bias[place] = bias_R[row]
             rows[finding] = source.head_labels[row]
     return rows
 
 
-def _check(name: str, found: Tensor, wanted: Tensor, path: Path) -> None:
+def _checked(name: str, found: Tensor, wanted: Tensor, path: Path) -> Tensor:
+    """The tensor as the network holds it: of that shape, and still finite at that precision."""
     if found.shape != wanted.shape:
         raise DataError(
             f"{name} has shape {tuple(found.shape)}, where DenseNet121 has {tuple(wanted.shape)}",
             where=path,
             remedy="Is it another network, such as DenseNet169 or 201?",
         )
-    broken = found.is_complex() or not torch.isfinite(found).all()
-    if broken or (name.endswith("running_var") and found.min() < 0):
+    held = wanted if found.is_complex() else found.to(wanted.dtype)
+    broken = found.is_complex() or not torch.isfinite(held).all()
+    if broken or (name.endswith("running_var") and held.min() < 0):
         raise DataError(
             f"{name} holds values that can't be (NaN, infinite, or a variance below 0)",
             where=path,
             why="Every prediction would be NaN",
             remedy="Use a checkpoint from before the run broke",
         )
+    return held
 
 
 def _too_little(

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import DataError, RunFailedError, SessionError
+from core.regular_file import MOST_JSON_BYTES, read_regular
 from core.store.files import write_whole
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 LAST, BEST = "last", "best"
 _KEPT_GENERATIONS = 2
 _FORMAT = 1
+_MAX_PART_BYTES = 8 * 2**30
 _MANIFEST = re.compile(r"(?P<name>last|best)-(?P<generation>\d{6,})\.json")
 # The second form is what write_whole leaves behind where the process was killed in it.
 _PART = re.compile(r"\.?((?:last|best)-\d{6,})\.(?:json|(?:training\.)?safetensors)(?:\.\w+)?")
@@ -225,7 +227,7 @@ def _unpacked(content: bytes, path: Path) -> tuple[dict[str, Tensor], dict[str, 
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     except (SafetensorError, ValueError) as error:
         raise _DamagedError(f"{path.name} can't be read ({error})") from error
-    return tensors, dict(header.get("__metadata__", {}))
+    return tensors, dict(header.get("__metadata__") or {})
 
 
 def _read_generation(
@@ -253,16 +255,18 @@ def _read_manifest(
     stem = f"{name}-{generation:06d}"
     path, model_path = folder / f"{stem}.json", folder / f"{stem}.safetensors"
     try:
-        manifest = json.loads(path.read_bytes())
+        manifest = json.loads(read_regular(path, MOST_JSON_BYTES))
         digests = {str(part): str(digest) for part, digest in manifest["digests"].items()}
         state = dict(manifest["state"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        state_digest = _state_digest(state)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _DamagedError(f"{path.name} can't be read ({error})") from error
     if manifest.get("format") != _FORMAT:
         raise _DamagedError(f"{path.name} is in another format ({manifest.get('format')})")
-    if manifest.get("state_digest") != _state_digest(state):
+    if manifest.get("state_digest") != state_digest:
         raise _DamagedError(f"{path.name} is damaged: its state is not what was written")
-    if model_path.name not in digests or any(not part.startswith(stem) for part in digests):
+    own = {model_path.name, f"{stem}.training.safetensors"}
+    if model_path.name not in digests or not own.issuperset(digests):
         raise _DamagedError(f"{path.name} doesn't name its own files")
     return CheckpointFile(name, generation, model_path, path, digests), state
 
@@ -273,7 +277,7 @@ def _state_digest(state: Mapping[str, Any]) -> str:
 
 def _read_verified(path: Path, digest: str) -> bytes:
     try:
-        content = path.read_bytes()
+        content = read_regular(path, _MAX_PART_BYTES)
     except OSError as error:
         raise _DamagedError(f"{path.name} can't be read ({error.strerror})") from error
     if hashlib.sha256(content).hexdigest() != digest:

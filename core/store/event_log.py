@@ -7,12 +7,15 @@ parsed every so often and everything else always.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from core.errors import DataError
 from core.events import Event, event_of_line
+from core.regular_file import open_regular
 
 _CHUNK_BYTES = 8 * 2**20
 _TAIL_BYTES = 256 * 2**10
@@ -51,7 +54,7 @@ class EventReader:
     def tail(self) -> list[Event]:
         """The last events, whatever came before; for a first picture. The place stays."""
         start = max(0, self._size() - _TAIL_BYTES)
-        with contextlib.suppress(OSError), self.path.open("rb") as stream:
+        with contextlib.suppress(OSError), open_regular(self.path) as stream:
             stream.seek(start)
             lines = stream.read().split(b"\n")
             return list(_parsed(lines[1:] if start else lines))
@@ -66,7 +69,7 @@ class EventReader:
     def _chunks(self, end: int | None) -> Iterator[bytes]:
         """Whole lines from the place on, moving it; the last line's end is left out."""
         try:
-            stream = self.path.open("rb")
+            stream = open_regular(self.path)
         except OSError:  # not begun, or not ours to read
             return
         with stream:
@@ -75,10 +78,21 @@ class EventReader:
                 chunk = stream.read(_CHUNK_BYTES)
                 newline = chunk.rfind(b"\n")
                 if newline < 0:
-                    return
+                    if len(chunk) < _CHUNK_BYTES or not self._pass_over_line(stream):
+                        return
+                    continue
                 self.offset += newline + 1
                 stream.seek(self.offset)
                 yield chunk[:newline]
+
+    def _pass_over_line(self, stream: BinaryIO) -> bool:
+        """Move the place behind a line that is longer than any event; False where it has no end."""
+        while chunk := stream.read(_CHUNK_BYTES):
+            newline = chunk.find(b"\n")
+            if newline >= 0:
+                self.offset = stream.seek(newline + 1 - len(chunk), os.SEEK_CUR)
+                return True
+        return False
 
 
 class MilestoneReader(EventReader):

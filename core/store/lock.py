@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from core.errors import SessionError
+from core.regular_file import open_regular
 from core.store.heartbeat import (
     BEAT_SECONDS,
     SILENT_AFTER_SECONDS,
@@ -170,7 +171,7 @@ class Lock:
 def is_held(session: Path) -> bool:
     """Whether somebody writes: known for this machine, believed of others while they beat."""
     try:
-        with (session / "lock").open("rb") as lock:
+        with open_regular(session / "lock") as lock:
             owner = _read_owner(lock)
             flocked = _flocked(lock, fcntl.LOCK_SH, tries=1)
     except FileNotFoundError:

@@ -32,12 +32,14 @@ from core.events import (
 from core.findings import did_you_mean
 from core.recipe import Recipe
 from core.recipe_toml import load_recipe, recipe_toml
+from core.regular_file import MOST_JSON_BYTES, read_regular
 from core.requests import Request
 from core.store.event_file import EventFile
 from core.store.event_log import EventReader
 from core.store.files import drop_leftovers, is_file, is_folder, write_json, write_whole
 from core.store.heartbeat import Heartbeat, seconds_since_beat
 from core.store.lock import Lock, is_held
+from core.store.plain_files import refuse_links
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 
@@ -105,7 +107,7 @@ class Session:
         """
         path = self.path / name
         try:
-            value = json.loads(path.read_text(encoding="utf-8"))
+            value = json.loads(read_regular(path, MOST_JSON_BYTES))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, RecursionError) as error:
@@ -146,6 +148,7 @@ class SessionWriter:
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        refuse_links(session.path)
         self._lock = Lock(session.path)
         self._events = EventFile(session.events_path)
         self._must_sync = False
@@ -212,7 +215,8 @@ class SessionWriter:
     def _withdraw_requests(self) -> None:
         """What was asked of an earlier run, a pause too, is not for this one."""
         for request in (Request.STOP, Request.CHECKPOINT, Request.PAUSE):
-            (self.session.path / "requests" / request.value).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                (self.session.path / "requests" / request.value).unlink()
 
     def note(self, text: str) -> None:
         """A line for log.txt."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,7 @@ class SessionWatch:
             state=_state(self.session, self._last),
             epoch=max(self._done, default=0),
             epochs=epochs,
-            best_val_auroc=best.mean_auroc if best else None,
+            best_val_auroc=_finite(best.mean_auroc) if best else None,
             best_epoch=best.epoch if best else None,
             updated=self._last.time if self._last else self.session.made_at,
             num_bytes=_folder_bytes(self.session.path),
@@ -73,6 +74,10 @@ class SessionWatch:
         elif isinstance(event, Resumed):
             self._done = {n: epoch for n, epoch in self._done.items() if epoch.step <= event.step}
         self._message = str(getattr(event, "message", "")) if event.ends_run else ""
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _state(session: Session, last: Event | None) -> str:

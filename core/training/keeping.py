@@ -13,6 +13,7 @@ from core.model.weights import LoadedModel, WeightsReport, backbone_names
 from core.recipe import Recipe
 from core.store.checkpoint import BEST, LAST, read_checkpoint, write_checkpoint
 from core.store.session import Session
+from core.training.same_run import progress_of, refuse_another_run
 from core.training.trainer import Trainer
 
 _BYTES_A_PREDICTION = 24
@@ -76,6 +77,7 @@ def restore_last(session: Session, trainer: Trainer) -> Restored | None:
         checkpoint = read_checkpoint(session.checkpoints, LAST)
     except SessionError:
         return None
+    refuse_another_run(checkpoint, trainer)
     trainer.restore(
         dict(checkpoint.tensors), dict(checkpoint.training_tensors), dict(checkpoint.state)
     )
@@ -130,8 +132,9 @@ def load_best(session: Session, trainer: Trainer) -> bool:
     best = read_checkpoint(
         session.checkpoints,
         BEST,
-        accepts=lambda state: state.get("progress", {}).get("best_epoch") == wanted,
+        accepts=lambda state: (progress_of(state) or {}).get("best_epoch") == wanted,
     )
+    refuse_another_run(best, trainer)
     trainer.model.load_state_dict(dict(best.tensors))
     newest = read_checkpoint(session.checkpoints, BEST)
     return newest.file.generation == best.file.generation

@@ -15,9 +15,9 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import DataTable, Static
 
 from core.store.files import write_whole
+from core.store.harmless_cells import harmless
 from cxr_tui.part_scores import WrongImage
 from cxr_tui.plain import visible
-from cxr_tui.result_rows import harmless
 from cxr_tui.screens.base import ConsoleScreen
 
 _OTHERS_FROM_WIDTH = 56

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from rich.text import Text
 from textual.widgets import DataTable
 
+from cxr_tui.plain import visible
 from cxr_tui.run_view import RunView
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -116,7 +117,7 @@ class AurocTable(DataTable[Text]):
 
     def _sort_value(self, view: RunView, name: str) -> float:
         if self.sort_by == "positives":
-            return view.dataset.positives["val"].get(name, 0) if view.dataset else 0
+            return _positives(view, name)
         if self.sort_by == "interval":
             return self._intervals.get(name, (-1.0, 0.0))[0]
         if self.sort_by == "trend":
@@ -127,7 +128,7 @@ class AurocTable(DataTable[Text]):
         return -1.0 if value is None else value
 
     def _cells(self, view: RunView, name: str) -> list[Text]:
-        positives = view.dataset.positives["val"].get(name, 0) if view.dataset else 0
+        positives = _positives(view, name)
         last = view.last.auroc.get(name) if view.last else None
         best = view.best.auroc.get(name) if view.best else None
         return self._row(name, f"{positives:,}", last, best, view.trend(name))
@@ -145,7 +146,12 @@ class AurocTable(DataTable[Text]):
             "trend": sparkline(trend, width, ascii_only=self._ascii_only),
         }
         shown = [Text(cells[column], justify="right") for column in self._shown_columns()[1:]]
-        return [Text(name), *shown]
+        return [Text(visible(name).replace("\n", " ")), *shown]
+
+
+def _positives(view: RunView, name: str) -> int:
+    """In val; 0 where an events file doesn't tell."""
+    return view.dataset.positives.get("val", {}).get(name, 0) if view.dataset else 0
 
 
 def _number(value: float | None) -> str:

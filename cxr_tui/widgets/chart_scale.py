@@ -6,6 +6,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+FARTHEST = 1e100
+"""What lies beyond can't be drawn: differences and squares of it have no number."""
+
 _ROUND = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
@@ -33,9 +36,14 @@ class Scale:
         return _round_ticks(self.low, self.high, most)
 
 
+def can_be_drawn(value: float) -> bool:
+    """Whether a value has a place on any axis."""
+    return math.isfinite(value) and abs(value) <= FARTHEST
+
+
 def scale_over(values: Iterable[float], *, log: bool = False) -> Scale | None:
     """An axis that holds every value that it can show; None where there is none."""
-    shown = [v for v in values if math.isfinite(v) and (v > 0 or not log)]
+    shown = [v for v in values if can_be_drawn(v) and (v > 0 or not log)]
     if not shown:
         return None
     low, high = min(shown), max(shown)
@@ -49,7 +57,7 @@ def tick_labels(ticks: list[float]) -> list[str]:
     """Each with as many decimals as tell them all apart."""
     if not ticks:
         return []
-    if max(map(abs, ticks)) < 0.001:
+    if not 0.001 <= max(map(abs, ticks)) < 1e9:
         return [f"{tick:.3g}" for tick in ticks]
     for decimals in range(8):
         labels = [f"{tick:.{decimals}f}" for tick in ticks]

@@ -13,7 +13,7 @@ from textual.app import RenderResult
 from textual.widget import Widget
 
 from cxr_tui.widgets.chart_raster import Raster, joined
-from cxr_tui.widgets.chart_scale import Scale, scale_over, tick_labels
+from cxr_tui.widgets.chart_scale import Scale, can_be_drawn, scale_over, tick_labels
 
 # Okabe and Ito's blue and orange, each moved to where it reads on black and on white.
 _STYLES = {"blue": "#3a8fcc", "orange": "#d07a00", "gray": "#8a8a8a"}
@@ -95,8 +95,8 @@ def draw(chart: Chart | None, width: int, height: int, *, ascii_only: bool = Fal
             points = [(across.share(x), up.share(y)) for x, y in run]
             is_dots = line.dots or len(points) == 1
             cells.add(points, line.colour, _sign_of(line, is_dots, ascii_only), ascii_only)
-    if chart.level is not None and (chart.level > 0 or not chart.log_scale):
-        cells.add_level(up.share(chart.level), chart.level_label, "-" if ascii_only else "┄")
+    if _level_is_drawn(chart):
+        cells.add_level(up.share(chart.level or 0.0), chart.level_label, "-" if ascii_only else "┄")
     text = Text(no_wrap=True, end="")
     for row, axis in enumerate(axes[:height]):
         text.append("\n" if row else "").append(
@@ -105,6 +105,11 @@ def draw(chart: Chart | None, width: int, height: int, *, ascii_only: bool = Fal
         if row < rows:
             cells.append_row(text, row)
     return text
+
+
+def _level_is_drawn(chart: Chart) -> bool:
+    level = chart.level
+    return level is not None and can_be_drawn(level) and (level > 0 or not chart.log_scale)
 
 
 def scales(chart: Chart) -> tuple[Scale | None, Scale | None]:
@@ -206,8 +211,7 @@ def _bounded(line: Line, width: int, *, log_scale: bool) -> tuple[list[float], l
     """At most two points a column; a value that the scale can't show breaks the line."""
     xs = list(line.xs)
     ys = [
-        y if math.isfinite(y) and (y > 0 or not log_scale) else math.nan
-        for y in map(float, line.ys)
+        y if can_be_drawn(y) and (y > 0 or not log_scale) else math.nan for y in map(float, line.ys)
     ]
     if not any(math.isfinite(y) for y in ys):
         return [], []

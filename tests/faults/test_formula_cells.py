@@ -1,0 +1,143 @@
+"""No cell that we write is a formula, and names come back from our files as they were."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tables import index_of, row_v2020
+
+from core.data.quarantine import read_quarantine, write_quarantine
+from core.data.split import make_split
+from core.data.study import Study, read_split, write_split
+from core.evaluation.cam_files import COLUMNS, add_to_table, read_table, write_table
+from core.evaluation.predictions import (
+    Predictions,
+    join_predictions,
+    read_predictions,
+    write_predictions,
+)
+from core.store.harmless_cells import harmless, original
+from cxr_tui.chart_picture import chart_csv
+from cxr_tui.widgets.line_chart import Chart, Line
+
+FORMULAS = ("=1+1.png", "+1.png", "-1.png", "@SUM(A1).png", "\t=1.png", "\r=1.png", "'=1.png")
+NAMES = ("=HYPERLINK(x).png", "+1.png", "-1.png", "@x.png", "'-2.png", "''=3.png", "plain.png")
+
+
+def cells_of(content: bytes) -> list[str]:
+    return [cell for row in csv.reader(io.StringIO(content.decode(), newline="")) for cell in row]
+
+
+def refuse_formulas(content: bytes) -> None:
+    for cell in cells_of(content):
+        is_number = cell.replace(".", "", 1).replace("-", "", 1).replace("e-", "", 1).isdigit()
+        assert is_number or not cell.startswith(("=", "+", "-", "@", "\t", "\r")), cell
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_a_formula_is_marked_as_text_and_comes_back(text: str) -> None:
+    assert harmless(text) == f"'{text}"
+    assert original(harmless(text)) == text
+
+
+@given(st.text(alphabet="'=+-@\t\r\nab", max_size=6) | st.text())
+@settings(max_examples=300, deadline=None)
+def test_every_text_comes_back_and_none_is_a_formula(text: str) -> None:
+    assert original(harmless(text)) == text
+    assert not harmless(text).startswith(("=", "+", "-", "@", "\t", "\r"))
+
+
+@pytest.mark.parametrize("text", ["", "'", "plain.png", "'quoted'", "a=1", "1"])
+def test_other_text_stays_as_it_is(text: str) -> None:
+    assert harmless(text) == text
+    assert original(text) == text
+
+
+def predictions() -> Predictions:
+    return Predictions(
+        images=np.array(NAMES, dtype=object),
+        patients=np.arange(len(NAMES), dtype=np.int64),
+        findings=("Mass",),
+        labels_NF=np.zeros((len(NAMES), 1), np.float32),
+        scores_NF=np.linspace(0.1, 0.9, len(NAMES))[:, None],
+    )
+
+
+def test_predictions_hold_no_formula_and_their_names_match(tmp_path: Path) -> None:
+    path = tmp_path / "test.csv"
+    write_predictions(path, predictions())
+    refuse_formulas(path.read_bytes())
+    assert read_predictions(path).images.tolist() == list(NAMES)
+
+
+def test_our_predictions_are_joined_to_a_label_table_by_the_tables_own_names(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "test.csv"
+    write_predictions(path, predictions())
+    joined = join_predictions(
+        path,
+        images=np.array(NAMES, dtype=object),
+        patients=np.arange(len(NAMES)),
+        findings=("Mass",),
+        labels_NF=np.zeros((len(NAMES), 1), np.float32),
+    )
+    assert joined.predictions.images.tolist() == list(NAMES)
+    assert joined.warnings == ()
+
+
+def test_a_split_holds_no_formula_and_comes_back_with_every_image(tmp_path: Path) -> None:
+    rows = [row_v2020(n, name=name) for n, name in enumerate(NAMES, start=1)]
+    recipe, sources, index = index_of(tmp_path, rows, split={"by": "patient"})
+    split = make_split(index, recipe.split, sources)
+    path = tmp_path / "split.csv"
+    write_split(path, Study(recipe, sources, index, split, split))
+    refuse_formulas(path.read_bytes())
+    again = read_split(path, index, recipe)
+    assert {part: found.tolist() for part, found in again.rows.items()} == {
+        part: found.tolist() for part, found in split.rows.items()
+    }
+
+
+def test_a_quarantine_list_holds_no_formula_and_is_known_again(tmp_path: Path) -> None:
+    reasons = dict.fromkeys(NAMES, "=damaged") | {"-\udcff.png": "-truncated"}
+    path = tmp_path / "quarantine.csv"
+    write_quarantine(path, reasons)
+    assert b"\n=" not in path.read_bytes()
+    assert b",=" not in path.read_bytes()
+    assert b"\n-" not in path.read_bytes()
+    assert read_quarantine(path) == reasons
+
+
+def test_the_table_of_maps_holds_no_formula_and_stays_the_same_over_many_additions(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "cams.csv"
+    (tmp_path / "a.png").write_bytes(b"a map")
+    row: dict[str, object] = dict.fromkeys(COLUMNS, "1")
+    row |= {"Image Index": "=1.png", "Patient ID": "-P7", "finding": "Mass", "file": "a.png"}
+    write_table(path, [row])
+    for _ in range(3):
+        add_to_table(path, [])
+    refuse_formulas(path.read_bytes())
+    assert read_table(path) == [row]
+
+
+def test_a_charts_numbers_stay_numbers_and_its_names_are_text() -> None:
+    content = chart_csv(Chart((Line("=loss", (1.0,), (-0.5,), "blue"),), level_label="@x", level=1))
+    refuse_formulas(content)
+    assert "-0.5" in cells_of(content)
+
+
+def test_a_name_may_be_a_file_in_no_folder_that_the_table_of_maps_names(tmp_path: Path) -> None:
+    path = tmp_path / "cams.csv"
+    rows = [dict.fromkeys(COLUMNS, "x") | {"file": name} for name in ("x" * 5000, "a\0b", "..")]
+    write_table(path, rows)
+    add_to_table(path, [])
+    assert read_table(path) == []
