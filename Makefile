@@ -1,6 +1,6 @@
 # make run    open the console; without a terminal, train the demo and show its test figures
 # make test   the style, the types, the layers and the tests
-# make soak   a run that is killed 500 times, beside one that is left alone
+# make soak   a run that is killed 500 times, a disk that fails at each change, an hour in tmux
 # make fuzz   mutated files through every door, minutes
 PYTHON ?= python3
 VENV := .venv
@@ -14,9 +14,11 @@ run: install
 test: check
 	$(BIN)/python -m pytest
 
-# Hundreds of kills, half an hour and more.
+# Three to four hours.
 soak: install
 	$(BIN)/python tests/faults/kill_loop.py --kills 500
+	$(BIN)/python tests/faults/disk_faults.py
+	$(BIN)/python tests/faults/soak.py --minutes 60
 
 # Thousands of mutated files; a share of them is in make test.
 fuzz: install

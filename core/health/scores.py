@@ -60,8 +60,11 @@ class _Column:
         return math.sqrt((positives + negatives + 1) / (12 * positives * negatives))
 
 
-def check_scores(predictions: Predictions) -> list[Diagnosis]:
-    """Everything that scores beside labels give away, the gravest first."""
+def check_scores(predictions: Predictions, *, are_ours: bool = False) -> list[Diagnosis]:
+    """Everything that scores beside labels give away, the gravest first.
+
+    ``are_ours``: they come straight out of our network, where nobody can have cut them.
+    """
     columns = [_column(predictions, place) for place in range(len(predictions.findings))]
     judged = [column for column in columns if column.has_both]
     hard = [column for column in judged if _is_hard(column.scores_K)]
@@ -69,7 +72,7 @@ def check_scores(predictions: Predictions) -> list[Diagnosis]:
     rounded = [column for column in soft if _is_rounded(column)]
     swapped = list(_swapped(predictions, soft))
     return [
-        *_hard(hard),
+        *(_constant(hard) if are_ours else _hard(hard)),
         *_sigmoid_twice(soft),
         *swapped,
         *([] if swapped else _inverted(soft)),
@@ -145,6 +148,18 @@ def _hard(columns: Sequence[_Column]) -> Iterator[Diagnosis]:
         remedy="Score the probabilities as they come out of the sigmoid: leave out .astype(int), "
         ".round() and any threshold before the AUROC.",
     )
+
+
+def _constant(columns: Sequence[_Column]) -> Iterator[Diagnosis]:
+    if columns:
+        yield Diagnosis(
+            check="scores-constant",
+            severity=Severity.WARNING,
+            text=f"The network gives the same probability of {_names(columns)} to every image.",
+            evidence={"findings": len(columns), "score": float(columns[0].scores_K[0])},
+            remedy="Look for outputs without bounds (a lower train.learning_rate), or for images "
+            "that are all the same.",
+        )
 
 
 def _rounded(columns: Sequence[_Column]) -> Iterator[Diagnosis]:

@@ -88,7 +88,7 @@ class TrainingWatch:
             self._judge(trainer, step)
             self._judge_rate(trainer, step)
         found = [
-            *check_scores(predictions),
+            *check_scores(predictions, are_ours=True),
             *check_overfitting(self._epochs),
             *check_schedule(trainer.settings, done.learning_rate, done.epoch),
             *self._metric(trainer, done, predictions),
