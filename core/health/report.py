@@ -1,4 +1,4 @@
-"""Health in reports: what the scores of an evaluation give away."""
+"""Health in reports: what scores and figures of an evaluation give away."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from typing import Any
 from core.data.study import Study
 from core.evaluation.part_report import report_of_session
 from core.evaluation.predictions import Predictions, read_predictions
+from core.health.figures import check_figures
 from core.health.scores import check_scores
 from core.store.session import Session
 
 
 def with_health(report: Mapping[str, Any], predictions: Predictions) -> dict[str, Any]:
     """The report with ``health``: a list of answers, empty where all is well."""
-    return {**report, "health": [found.as_json() for found in check_scores(predictions)]}
+    found = [*check_scores(predictions), *check_figures(report)]
+    return {**report, "health": [answer.as_json() for answer in found]}
 
 
 def health_report_of_session(
