@@ -162,7 +162,7 @@ def require_room(session: Session, study: Study, loaded: LoadedModel, machine: M
         NoRoomError: with what is needed and what is free.
     """
     needed_bytes, what = run_size_bytes(study, loaded), "the run"
-    needed_bytes -= sum(path.stat().st_size for path in session.checkpoints.iterdir())
+    needed_bytes -= sum(path.stat().st_size for path in session.checkpoints.glob("*"))
     if _disk_of(machine.cache) == _disk_of(session.path):
         wanted = study.images_used()
         size_px = study.recipe.image.size_px

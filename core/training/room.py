@@ -30,6 +30,15 @@ _PARTING_SECONDS = 2.0
 
 
 @dataclass
+class _Hold:
+    """One write that waits."""
+
+    reason: str
+    since: float = field(default_factory=time.monotonic)
+    next_try_seconds: float = _FIRST_TRY_SECONDS
+
+
+@dataclass
 class RoomWait:
     """Writes what must be kept, and waits for as long as the disk doesn't take it.
 
@@ -47,49 +56,56 @@ class RoomWait:
     control: Control
     recorder: Recorder
     limit_seconds: float | None
-    _since: float | None = field(default=None)
-    _next_try_seconds: float = field(default=_FIRST_TRY_SECONDS)
+    _holds: int = field(default=0)
 
     def keep(self, write: Callable[[], _Made]) -> _Made:
         """What ``write`` gives, as soon as the disk takes it.
+
+        It may itself write by way of ``keep``: each waits for its own.
 
         Raises:
             StoppedError: it was asked to stop meanwhile, or the time was up.
             OSError, CxrError: what waiting doesn't mend.
         """
-        while True:
-            try:
-                made = write()
-            except (OSError, CxrError) as error:
-                trouble = passing_trouble(error)
-                # A run that began with room enough waits until there is as much again.
-                if trouble is None and not (
-                    self._since is not None and isinstance(error, NoRoomError)
-                ):
-                    raise
-                self._hold(error, _in_words(error, trouble, self.session))
-            else:
-                self._go_on()
-                return made
+        hold: _Hold | None = None
+        try:
+            while True:
+                try:
+                    made = write()
+                    break
+                except (OSError, CxrError) as error:
+                    trouble = passing_trouble(error)
+                    # A run that began with room enough waits until there is as much again.
+                    if trouble is None and not (hold and isinstance(error, NoRoomError)):
+                        raise
+                    hold = hold or self._begin(_in_words(error, trouble, self.session))
+                    self._wait(hold, error)
+        finally:
+            self._holds -= hold is not None
+        if hold is not None and self._holds == 0:
+            self.recorder.say(Continued(step=self.recorder.step))
+        return made
 
-    def _hold(self, error: Exception, reason: str) -> None:
-        if self._since is None:
-            self._since, self._next_try_seconds = time.monotonic(), _FIRST_TRY_SECONDS
-            self.recorder.say(Paused(step=self.recorder.step, reason=reason + self._patience()))
-        waited = time.monotonic() - self._since
+    def _begin(self, reason: str) -> _Hold:
+        self._holds += 1
+        self.recorder.say(Paused(step=self.recorder.step, reason=reason + self._patience()))
+        return _Hold(reason)
+
+    def _wait(self, hold: _Hold, error: Exception) -> None:
+        """Until the next attempt."""
+        waited = time.monotonic() - hold.since
         limit = self.limit_seconds
         if limit is not None and waited >= limit:
-            raise self._given_up(
-                f"{reason}, and so it was for {waited / 60:.1f} minutes"
-            ) from error
-        pause = self._next_try_seconds if limit is None else min(self._next_try_seconds, limit)
-        self._next_try_seconds = min(2 * self._next_try_seconds, _LAST_TRY_SECONDS)
+            what = f"{hold.reason}, and so it was for {waited / 60:.1f} minutes"
+            raise self._given_up(what) from error
+        pause = hold.next_try_seconds if limit is None else min(hold.next_try_seconds, limit)
+        hold.next_try_seconds = min(2 * hold.next_try_seconds, _LAST_TRY_SECONDS)
         if self.control.stop_requested:
-            if waited >= _PARTING_SECONDS:
-                raise self._given_up(f"asked to stop, with {reason}") from error
             time.sleep(min(pause, _PARTING_SECONDS))
-        elif not self.control.wait(pause) and waited >= _PARTING_SECONDS:
-            raise self._given_up(f"asked to stop, with {reason}") from error
+        else:
+            self.control.wait(pause)
+        if self.control.stop_requested and waited >= _PARTING_SECONDS:
+            raise self._given_up(f"asked to stop, with {hold.reason}") from error
 
     def _patience(self) -> str:
         if self.limit_seconds is None:
@@ -105,11 +121,6 @@ class RoomWait:
             else "",
             remedy=f"Make room, then: cxr-tui --resume {self.session.path}",
         )
-
-    def _go_on(self) -> None:
-        if self._since is not None:
-            self._since = None
-            self.recorder.say(Continued(step=self.recorder.step))
 
 
 def _in_words(error: Exception, trouble: OSError | None, session: Session) -> str:
