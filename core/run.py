@@ -28,7 +28,9 @@ from core.events import (
     TestStarted,
     Warned,
 )
+from core.health.before import before_training
 from core.health.report import health_report_of_session
+from core.health.watch import HealthRecord
 from core.model.device import choose_device, choose_precision
 from core.model.weights import LoadedModel, load_weights
 from core.recipe import Recipe
@@ -106,6 +108,12 @@ def run(
         room.keep(lambda: _keep_environment(session, device_name, placement))
         _go_on(session, trainer, record)
 
+        health = HealthRecord(record)
+        is_miniature = machine.miniature_images is not None
+        health.take(
+            before_training(study, parts, recipe, seen, loaded.model.input_spec, is_miniature),
+            step=0,
+        )
         metadata = checkpoint_metadata(session, study, loaded)
         fit = Fit(trainer, parts["val"], session, control, record, room.keep, metadata)
         if not fit.run():
