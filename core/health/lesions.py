@@ -123,9 +123,11 @@ def _cost(report: Report, larger_px: int | None) -> dict[str, float]:
 def _remedy(report: Report, larger_px: int | None, gain: str, images_px: int | None) -> str:
     if larger_px is None:
         most_px = images_px or _INPUT_SIZES_PX[-1]
-        return f"No input up to the images' own {most_px} px would be enough for all of them."
+        return f"No input of up to {most_px} px would be enough for all of them."
     factor = (larger_px / report["input_size_px"]) ** 2
-    return f"An input of {larger_px} px {gain}, for {factor:.2g} times the work of each step."
+    cost = f"for {factor:.2g} times the work of each step"
+    unknown = "" if images_px else " (if the images have as many)"
+    return f"An input of {larger_px} px{unknown} {gain}, {cost}."
 
 
 def _changes(larger_px: int | None) -> tuple[str, ...]:
