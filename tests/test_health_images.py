@@ -11,7 +11,9 @@ from core.data.study import prepare_study
 from core.events import Diagnosed, ModelReady, Warned
 from core.health.diagnosis import Severity
 from core.health.inputs import check_inputs
+from core.health.leakage import check_seen
 from core.model.input_spec import GREY, IMAGENET
+from core.model.provenance import FRESH, Provenance, own_provenance, seen_in_test
 from core.recipe_toml import load_recipe
 from core.requests import Request
 from core.run import Machine, run
@@ -161,3 +163,13 @@ def test_copies_within_a_part_are_not_leakage(phantom_dir, tmp_path, cache_dir):
     shutil.copyfile(files[one], files[two])
 
     assert "images-shared" not in answers(diagnosed(folder, tmp_path, cache_dir))
+
+
+def test_test_patients_that_the_weights_have_seen_are_told():
+    own = own_provenance(
+        [1, 2, 3], dataset="nih", session="one", started_from=Provenance(FRESH, "fresh")
+    )
+    (found,) = check_seen(seen_in_test(own, [3, 4], dataset="nih"), "sessions/one")
+    assert (found.check, found.severity) == ("test-patients-seen", Severity.WARNING)
+    assert found.evidence == {"weights": "sessions/one", "patients": 1}
+    assert list(check_seen(seen_in_test(own, [4, 5], dataset="nih"), "sessions/one")) == []
