@@ -173,3 +173,8 @@ def test_test_patients_that_the_weights_have_seen_are_told():
     assert (found.check, found.severity) == ("test-patients-seen", Severity.WARNING)
     assert found.evidence == {"weights": "sessions/one", "patients": 1}
     assert list(check_seen(seen_in_test(own, [4, 5], dataset="nih"), "sessions/one")) == []
+
+
+def test_what_is_told_is_of_the_images_that_are_trained_on(phantom_dir, cache_dir):
+    study = prepare_study(small_recipe(phantom_dir, "subset.max_images=60"), cache_dir)
+    assert study.audited()["images_in_parts"] == 60
