@@ -13,6 +13,7 @@ from core.health.diagnosis import Severity
 from core.health.labels import check_labels
 from core.health.lesions import check_lesions
 from core.recipe_toml import load_recipe
+from cxr_tui.commands import audit
 
 PATIENTS = 900
 
@@ -86,6 +87,14 @@ def test_unknown_labels_are_told_with_their_share(tmp_path, known, severity):
     assert [each.severity for each in found] == ([severity] if severity else [])
     if found:
         assert found[0].evidence["share_unknown"] == pytest.approx(1 - known, abs=0.08)
+
+
+def test_a_finding_whose_labels_are_all_unknown_is_told_once(tmp_path):
+    rows = [f"{patient}.png,{patient},{patient % 2}," for patient in range(PATIENTS)]
+    path = write_lines(tmp_path / "t.csv", ["image,patient,Mass,Nodule", *rows])
+    found = check_labels(audited_table(tmp_path, labels=path), batch_size=16)
+    assert [each.check for each in found] == ["labels-unknown", "auroc-undefined"]
+    assert found[0].evidence == {"finding": "Nodule", "share_unknown": 1.0, "known": 0}
 
 
 def test_a_finding_in_few_batches_is_told_with_a_batch_that_holds_more(tmp_path):
@@ -169,3 +178,18 @@ def test_the_real_table_gives_notes_alone(nih_dir: Path, tmp_path):
         report = audit_study(recipe, tmp_path, labels_only=True)
         severities = {found.severity for found in before_download(recipe, report)}
         assert severities == {Severity.NOTE}, name
+
+
+def test_the_command_prints_marks_and_gives_the_same_as_json(phantom_dir, tmp_path, capsys):
+    keys = ["dataset.phantom=none", f"dataset.images={phantom_dir}", "train.learning_rate=0.01"]
+    sets = [item for key in keys for item in ("--set", key)]
+    arguments = ["demo", "--cache", str(tmp_path), *sets]
+    assert audit.main([*arguments, "--json"]) == 0
+    health = json.loads(capsys.readouterr().out)["health"]
+    assert [answer["check"] for answer in health][:2] == ["rate-high", "patients-few"]
+    assert health[0]["changes"] == ["train.learning_rate=0.0003"]
+    assert audit.main(arguments) == 0
+    words = " ".join(capsys.readouterr().out.split())
+    assert f"▲ {health[0]['text']}" in words
+    assert f"· {health[1]['text']}" in words
+    assert words.count("no patient is in two parts") == 1

@@ -44,7 +44,11 @@ def _one_class_in_train(report: Report) -> Iterator[Diagnosis]:
         ("never-positive", _never_positive, "no positive image"),
         ("never-negative", _never_negative, "no negative image"),
     ):
-        alike = [finding for finding, figures in of_train.items() if is_alike(figures)]
+        alike = [
+            finding
+            for finding, figures in of_train.items()
+            if figures["known"] and is_alike(figures)  # of unknown ones is told elsewhere
+        ]
         if alike:
             rest = [finding for finding in of_train if finding not in alike]
             yield Diagnosis(
