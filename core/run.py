@@ -28,6 +28,7 @@ from core.events import (
     TestStarted,
     Warned,
 )
+from core.health.before import before_training
 from core.health.report import health_report_of_session
 from core.health.training_watch import TrainingWatch
 from core.health.watch import HealthRecord
@@ -109,8 +110,14 @@ def run(
         room.keep(lambda: _keep_environment(session, device_name, placement))
         _go_on(session, trainer, record)
 
+        health = HealthRecord(record)
+        is_miniature = machine.miniature_images is not None
+        health.take(
+            before_training(study, parts, recipe, seen, loaded.model.input_spec, is_miniature),
+            step=0,
+        )
         metadata = checkpoint_metadata(session, study, loaded)
-        watch = TrainingWatch(HealthRecord(record), parts["val"], ready.base_rate_loss)
+        watch = TrainingWatch(health, parts["val"], ready.base_rate_loss)
         fit = Fit(trainer, parts["val"], session, control, record, room.keep, metadata, watch)
         if not fit.run():
             record(_stopped(control, record, trainer.progress.step))

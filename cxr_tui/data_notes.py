@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from core.data.split import PARTS
-from core.recipe import NETWORK_STRIDE_PX
+from core.health.before import of_findings
+from core.health.diagnosis import Severity
+from core.recipe import NETWORK_STRIDE_PX, Recipe
 
 Report = Mapping[str, Any]
-Kind = Literal["good", "bad", "warning", "plain"]
+Kind = Literal["good", "bad", "warning", "note", "plain"]
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _ASCII_BLOCKS = "_.-~=+*#"
@@ -39,12 +41,13 @@ class ImageSearch:
     refusal: str = ""
 
 
-def notes_of(report: Report, search: ImageSearch, *, partial: bool) -> list[Note]:
-    """Leakage, missing and quarantined images, then the audit's warnings, then the rest."""
+def notes_of(report: Report, search: ImageSearch, recipe: Recipe) -> list[Note]:
+    """Leakage, missing and quarantined images, then what is doubtful, then the rest."""
     return [
         *_leakage(report),
-        *_images(search, partial=partial),
+        *_images(search, partial=recipe.dataset.partial),
         *(Note("warning", text) for text in _warnings(report)),
+        *_health(report, recipe),
         *_repaired(report),
         Note("plain", report["note"]),
     ]
@@ -99,10 +102,15 @@ def _images(search: ImageSearch, *, partial: bool) -> Iterator[Note]:
 
 
 def _warnings(report: Report) -> list[str]:
-    """The audit's warnings without the two that stand above them in more detail."""
-    skip = bool(report["shared_patients"]) + bool(report["missing_images"])
+    """The audit's warnings without the one that stands above them in more detail."""
     warnings: list[str] = report["warnings"]
-    return warnings[skip:]
+    return warnings[bool(report["missing_images"]) :]
+
+
+def _health(report: Report, recipe: Recipe) -> Iterator[Note]:
+    for found in of_findings(recipe, report):
+        is_grave = found.severity in (Severity.WARNING, Severity.STOP)
+        yield Note("warning" if is_grave else "note", f"{found.text} {found.remedy}")
 
 
 def _repaired(report: Report) -> Iterator[Note]:

@@ -23,6 +23,7 @@ from core.data.index import build_index
 from core.data.sources import locate_sources
 from core.data.split import make_split
 from core.data.subset import draw_subset
+from core.health.before import before_download
 from core.recipe import Recipe
 
 NIH = os.environ.get("CXR_NIH_DIR")
@@ -39,7 +40,12 @@ def audited(folder: Path, *, labels_only: bool = True, **settings: object) -> di
     if sources.boxes:
         boxes = read_boxes(sources.boxes, {*index.images} | index.absent)
     report = audit(recipe, sources, index, split, boxes)
+    report["health"] = [answer.as_json() for answer in before_download(recipe, report)]
     return json.loads(json.dumps(report, allow_nan=False))
+
+
+def answer_of(report: dict, check: str) -> dict:
+    return next(answer for answer in report["health"] if answer["check"] == check)
 
 
 def write_tiny_nih(folder: Path) -> Path:
@@ -120,27 +126,34 @@ def test_lesions_are_measured_at_the_chosen_input_size(tmp_path):
             "boxes": 1,
             "median_px_at_input": [14.0, 12.25],
             "share_smaller_than_cell": 1.0,
+            "share_under_8_px": 0.0,
+            "tenth_longer_px": 14.0,
+            "median_longer_px": 14.0,
         }
     }
     assert large["lesions"]["Nodule"]["share_smaller_than_cell"] == 0.0
-    under = "Half of the Nodule boxes are under 14 px here"
-    assert [warning for warning in small["warnings"] if under in warning]
-    assert not [warning for warning in large["warnings"] if "boxes" in warning]
+    few_pixels = answer_of(small, "lesions-few-pixels")
+    assert "Nodule (14×12 px)" in few_pixels["text"]
+    assert few_pixels["changes"] == ["image.size_px=256"]
+    assert answer_of(small, "lesions-under-a-cell")["changes"] == ["image.size_px=512"]
+    assert not [answer for answer in large["health"] if "lesions" in answer["check"]]
 
 
-def test_findings_without_a_positive_and_with_few_patients_are_warned_of(tmp_path):
-    warnings = audited(write_tiny_nih(tmp_path), split=VAL)["warnings"]
+def test_findings_without_a_positive_and_with_few_patients_are_told(tmp_path):
+    report = audited(write_tiny_nih(tmp_path), split=VAL)
 
-    train = next(warning for warning in warnings if warning.startswith("train has no positive"))
-    assert "Mass" in train
-    val = next(warning for warning in warnings if warning.startswith("val has no positive"))
-    assert "undefined" in val
-    test = next(warning for warning in warnings if "fewer than 10" in warning)
-    assert test.startswith("test")
-    assert "Mass (1), Nodule (1)" in test
+    never = answer_of(report, "never-positive")
+    assert never["severity"] == "warning"
+    assert never["text"].startswith("train has no positive image of")
+    undefined = answer_of(report, "auroc-undefined")
+    assert undefined["evidence"]["findings_in_val"] == 14
+    few = answer_of(report, "patients-few")
+    assert few["severity"] == "note"
+    assert "Mass (1) and Nodule (1) in test" in few["text"]
+    assert few["evidence"] == {"fewest_in_test": 1}
 
 
-def test_shared_patients_are_counted_and_come_first_among_the_warnings(tmp_path):
+def test_shared_patients_are_counted_and_come_first(tmp_path):
     write_tiny_nih(tmp_path)
     write_lines(tmp_path / "test_list.txt", [image_name(5), image_name(6), image_name(1)])
     write_lines(tmp_path / "train_val_list.txt", [image_name(i) for i in (1, 2, 3, 4)])
@@ -148,7 +161,8 @@ def test_shared_patients_are_counted_and_come_first_among_the_warnings(tmp_path)
     report = audited(tmp_path, split=VAL)
 
     assert report["shared_patients"] == 1
-    assert "1 patient stands in more than one part" in report["warnings"][0]
+    assert report["health"][0]["severity"] == "stop"
+    assert "1 patient stands in more than one part" in report["health"][0]["text"]
 
 
 def test_a_table_without_ages_and_views_says_null(tmp_path):
@@ -207,7 +221,7 @@ def test_nihs_audit_equals_its_published_numbers():
     assert report["shared_patients"] == 0
     assert report["lesions"]["Cardiomegaly"]["boxes"] == 146
     assert sum(lesions["boxes"] for lesions in report["lesions"].values()) == 984
-    assert any("Pneumothorax (" in each and "to 10.41 %)" in each for each in report["warnings"])
+    assert "Pneumothorax (3.05 % to 10.41 %)" in answer_of(report, "prevalence-shift")["text"]
     assert any("57 % of test is AP and 35 % of train" in each for each in report["warnings"])
 
 

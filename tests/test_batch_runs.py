@@ -500,9 +500,7 @@ def test_too_few_images_for_batch_norm_are_refused_with_the_key(phantom_dir, cac
     assert "train.batch_size" in done.stderr
 
 
-def test_a_finding_without_a_positive_is_warned_of_before_training(
-    phantom_dir, cache_dir, tmp_path
-):
+def test_a_finding_without_a_positive_is_told_before_training(phantom_dir, cache_dir, tmp_path):
     arguments = small(
         phantom_dir,
         cache_dir,
@@ -511,5 +509,9 @@ def test_a_finding_without_a_positive_is_warned_of_before_training(
     done = run_in(tmp_path, "--batch", "demo", *arguments, "--json")
     assert done.returncode == 0, done.stderr
     events = json_lines(done.stdout)
-    before = [e for e in events if e["event"] == "Warned"]
-    assert any("Hernia" in e["message"] for e in before)
+    kinds = [e["event"] for e in events]
+    before = [e for e in events[: kinds.index("EpochStarted")] if e["event"] == "Diagnosed"]
+    (told,) = (e for e in before if e["check"] == "never-positive")
+    assert told["severity"] == "warning"
+    assert "Hernia" in told["text"]
+    assert "▲ train has no positive image of Hernia" in done.stderr

@@ -387,18 +387,23 @@ def test_a_small_lesion_is_said_in_a_plain_sentence():
 
 
 def test_notes_say_what_the_search_for_images_has_come_to():
+    part = {"images": 9, "patients": 9, "findings": {}}
     report = {
         "shared_patients": 3,
         "missing_images": None,
-        "warnings": ["about the shared ones", "another"],
+        "parts": {"train": part, "val": part, "test": part},
+        "shift": {},
+        "lesions": {},
+        "warnings": ["another"],
         "counts": [],
         "note": "n",
     }
-    looking = notes_of(report, ImageSearch(so_far=5_000, in_table=9_000), partial=False)
+    recipe = load_recipe("nih-14", [])
+    looking = notes_of(report, ImageSearch(so_far=5_000, in_table=9_000), recipe)
     assert [note.kind for note in looking] == ["bad", "plain", "warning", "plain"]
     assert looking[1].text == "looking for the images: 5,000 of 9,000 so far"
     search = ImageSearch("found", in_table=9, extra=2, quarantined={"a.png": "truncated"})
-    texts = [note.text for note in notes_of(report, search, partial=False)]
+    texts = [note.text for note in notes_of(report, search, recipe)]
     assert "1 can't be decoded and are quarantined: a.png: truncated" in texts
     assert "2 images that the table does not name are ignored" in texts
 

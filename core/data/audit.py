@@ -164,6 +164,9 @@ def _lesions(index: StudyIndex, boxes: Boxes, size_px: int) -> dict[str, Any]:
             "boxes": sizes.boxes,
             "median_px_at_input": [round(sizes.median_w_px, 2), round(sizes.median_h_px, 2)],
             "share_smaller_than_cell": sizes.share_smaller_than_cell,
+            "share_under_8_px": sizes.share_under_8_px,
+            "tenth_longer_px": round(sizes.tenth_longer_px, 2),
+            "median_longer_px": round(sizes.median_longer_px, 2),
         }
         for finding, sizes in lesion_sizes(boxes, size_px).items()
         if finding in index.findings

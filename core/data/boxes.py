@@ -20,6 +20,9 @@ from core.recipe import NETWORK_STRIDE_PX
 BOX_TABLE_SIZE_PX = 1024
 """Box tables, NIH's and the phantom's, are in the pixels of an image this wide and high."""
 
+SMALLEST_SEEN_PX = 8
+"""A lesion under this many pixels is a smudge: after two poolings it is two cells wide."""
+
 # NIH's header reads `Image Index,Finding Label,Bbox [x,y,w,h],,,`, which makes these six columns.
 _IMAGE = ("imageindex", "image", "filename", "file")
 _FINDING = ("findinglabel", "finding", "label")
@@ -67,13 +70,18 @@ class LesionSizes:
     """How large one finding's boxes are at an input size, in pixels of that input.
 
     ``share_smaller_than_cell`` is the share of boxes whose width and height are both below one
-    cell of the network's last map (NETWORK_STRIDE_PX pixels of the input).
+    cell of the network's last map (NETWORK_STRIDE_PX pixels of the input); the same holds for
+    ``share_under_8_px``. ``tenth_longer_px`` and ``median_longer_px`` are quantiles of the longer
+    side: a tenth, or half, of the boxes are smaller.
     """
 
     boxes: int
     median_w_px: float
     median_h_px: float
     share_smaller_than_cell: float
+    share_under_8_px: float
+    tenth_longer_px: float
+    median_longer_px: float
 
 
 def read_boxes(path: Path, known_images: Collection[str] | None = None) -> Boxes:
@@ -156,11 +164,15 @@ def lesion_sizes(boxes: Boxes, size_px: int) -> dict[str, LesionSizes]:
         if not chosen_B.any():
             continue
         w, h = at_input.w[chosen_B], at_input.h[chosen_B]
+        longer_px = np.maximum(w, h)
         sizes[finding] = LesionSizes(
             boxes=len(w),
             median_w_px=float(np.median(w)),
             median_h_px=float(np.median(h)),
-            share_smaller_than_cell=float(np.mean(np.maximum(w, h) < NETWORK_STRIDE_PX)),
+            share_smaller_than_cell=float(np.mean(longer_px < NETWORK_STRIDE_PX)),
+            share_under_8_px=float(np.mean(longer_px < SMALLEST_SEEN_PX)),
+            tenth_longer_px=float(np.quantile(longer_px, 0.1)),
+            median_longer_px=float(np.median(longer_px)),
         )
     return sizes
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.cache_rows import ABSENT, DONE, ROW, CachePlace, Rows, place_for
+from core.data.cache_rows import ABSENT, DIGEST_BYTES, DONE, ROW, CachePlace, Rows, place_for
 from core.data.decode import PLAIN_MODE
 from core.data.image_files import ImageFile
 from core.data.ingest import IngestProgress, Settled, ingest, settled_on_disk
@@ -64,6 +64,11 @@ class ImageCache:
     def pixels(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """The images in these rows, uint8 [len(rows), size_px, size_px], as a copy."""
         return self._pixels_NSS[rows]
+
+    def digests(self, rows: NDArray[np.int64]) -> NDArray[np.void]:
+        """Of the files behind these rows, [len(rows)]: equal where their bytes are."""
+        digests_R16 = np.ascontiguousarray(self._rows["digest"][rows])
+        return digests_R16.view(np.dtype((np.void, DIGEST_BYTES)))[:, 0]
 
     def original_sizes_px(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Width and height of the files behind these rows, int64 [len(rows), 2]."""

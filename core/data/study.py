@@ -79,10 +79,9 @@ class Study:
             for part in PARTS
         }
 
-    def warnings(self) -> list[str]:
-        """What a run's user should know of its data, in sentences."""
-        report = audit(self.recipe, self.sources, self.index, self.drawn, None)
-        return [*self.drawn.warnings, *report["warnings"]]
+    def audited(self) -> dict[str, Any]:
+        """The audit of what is trained on, without lesions; its warnings are a run's too."""
+        return audit(self.recipe, self.sources, self.index, self.drawn, None, fingerprint=False)
 
     def description(self) -> dict[str, Any]:
         """What dataset.json keeps."""

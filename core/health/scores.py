@@ -18,6 +18,7 @@ from scipy.stats import norm, rankdata
 from core.evaluation.predictions import Predictions
 from core.findings import ABSENT, PRESENT
 from core.health.diagnosis import Diagnosis, Severity
+from core.health.words import listed
 
 ENOUGH_PATIENTS = 30
 """Positive patients from which a finding's AUROC can speak of swapped or inverted scores."""
@@ -233,7 +234,7 @@ def _inverted(columns: Sequence[_Column]) -> Iterator[Diagnosis]:
         yield Diagnosis(
             check="scores-inverted",
             severity=Severity.WARNING,
-            text=f"The scores of {_listed(list(below))} are lower for positive images, beyond "
+            text=f"The scores of {listed(list(below))} are lower for positive images, beyond "
             "chance: they look inverted.",
             evidence={"finding": lowest, "auroc": round(below[lowest], 4), "findings": len(below)},
             remedy="Check the sign: a score is the probability that the finding is present, and "
@@ -266,7 +267,7 @@ def _swapped(predictions: Predictions, columns: Sequence[_Column]) -> Iterator[D
     yield Diagnosis(
         check="columns-swapped",
         severity=Severity.WARNING,
-        text=f"Scores stand in the wrong columns: {_listed(told, most=3)}.",
+        text=f"Scores stand in the wrong columns: {listed(told, most=3)}.",
         evidence={
             "own_column_wins": own_wins,
             "of_findings": len(able),
@@ -291,10 +292,4 @@ def _areas(predictions: Predictions, able: Sequence[_Column]) -> NDArray[np.floa
 
 
 def _names(columns: Sequence[_Column]) -> str:
-    return _listed([column.finding for column in columns])
-
-
-def _listed(names: Sequence[str], most: int = 4) -> str:
-    if len(names) > most:
-        return f"{', '.join(names[:most])} and {len(names) - most} more"
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return listed([column.finding for column in columns])

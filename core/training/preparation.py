@@ -106,7 +106,7 @@ def ready_study(
         )
     )
     if machine.miniature_images is None:
-        for warning in study.warnings():
+        for warning in study.audited()["warnings"]:
             record(Warned(message=warning))
     return study
 
@@ -143,7 +143,6 @@ def patients_seen(loaded: LoadedModel, study: Study, recipe: Recipe, record: Rec
             remedy="Choose another split or other weights, or set "
             "model.seen_test_patients=mark to have the figures marked.",
         )
-    record(Warned(message=seen.message, where=recipe.model.weights))
     return seen
 
 

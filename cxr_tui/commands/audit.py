@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.data.study import audit_study
+from core.health.before import before_download
 from core.recipe_toml import load_recipe
 from cxr_tui.arguments import add_cache, cache_folder, common_parser
-from cxr_tui.output import print_json, print_table
+from cxr_tui.health_words import health_pairs
+from cxr_tui.output import print_json, print_pairs, print_table
 
 _PARTS = ("train", "val", "test")
 
@@ -19,6 +21,8 @@ def main(argv: Sequence[str]) -> int:
     arguments = _parser().parse_args(argv)
     recipe = load_recipe(arguments.recipe, arguments.set)
     found = audit_study(recipe, cache_folder(arguments.cache), labels_only=arguments.labels_only)
+    answers = before_download(recipe, found)
+    found["health"] = [answer.as_json() for answer in answers]
     if arguments.json:
         print_json(found)
     else:
@@ -38,14 +42,14 @@ def _show(found: Mapping[str, Any], size_px: int) -> None:
     if missing is not None:
         title += f"; {missing:,} missing, {found['extra_images']:,} extra"
     print_table(title, head, rows)
-    shared = found["shared_patients"]
     patients = ", ".join(
         f"{part} {found['parts'][part]['images']:,} images of "
         f"{found['parts'][part]['patients']:,} patients"
         for part in _PARTS
     )
-    held = "no patient is in two parts" if shared == 0 else f"{shared:,} patients are in two parts"
-    print_table(None, (), (), notes=[patients, held, *found["warnings"]])
+    held = ["no patient is in two parts"] if found["shared_patients"] == 0 else []
+    notes = [patients, *held, *found["warnings"]]
+    print_pairs([*(("·", note) for note in notes), *health_pairs(found["health"])])
 
 
 def _counts(found: Mapping[str, Any], name: str) -> list[str]:

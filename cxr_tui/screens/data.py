@@ -153,7 +153,7 @@ class DataScreen(SurveyingScreen):
         if self._picture is None:
             return
         report = self._picture.report
-        notes = notes_of(report, self._search, partial=self.desk.draft.dataset.partial)
+        notes = notes_of(report, self._search, self._picture.recipe)
         ascii_only = self.console.ascii_only
         table = part_table(report, ascii_only=ascii_only)
         text = notes_text(notes, table, ascii_only=ascii_only)

@@ -16,11 +16,11 @@ from cxr_tui.data_notes import Kind, Note, Report, finding_line, lesion_sentence
 from cxr_tui.plain import visible
 from cxr_tui.recent import DataSet
 
-_MARKS: dict[Kind, str] = {"good": "✓", "bad": "✗", "warning": "▲", "plain": "·"}
-_ASCII_MARKS: dict[Kind, str] = {"good": "+", "bad": "x", "warning": "!", "plain": "-"}
-_STYLES: dict[Kind, str] = {"good": "", "bad": "bold", "warning": "", "plain": "dim"}
+_MARKS: dict[Kind, str] = {"good": "✓", "bad": "✗", "warning": "▲", "note": "·", "plain": "·"}
+_ASCII_MARKS: dict[Kind, str] = {"good": "+", "bad": "x", "warning": "!", "note": "-", "plain": "-"}
+_STYLES: dict[Kind, str] = {"good": "", "bad": "bold", "warning": "", "note": "", "plain": "dim"}
 
-_URGENT: tuple[Kind, ...] = ("bad", "good", "warning")
+_URGENT: tuple[Kind, ...] = ("bad", "good", "warning", "note")
 
 _NO_DATA_SET = """   No data set is chosen.
 
