@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cxr_tui.app import ConsoleApp
     from cxr_tui.open_session import OpenSession
 
-_WITH_CHANGES = "enter, a into a duplicate of its recipe   ↑ ↓ choose   esc back"
+_WITH_CHANGES = "enter, a into a duplicate   ↑ ↓ choose   esc back"
 _WITHOUT = "↑ ↓ choose   esc back"
 
 
