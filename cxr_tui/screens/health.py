@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.table import Table
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from cxr_tui.app import ConsoleApp
     from cxr_tui.open_session import OpenSession
 
+_LOOK_SECONDS = 0.5
 _WITH_CHANGES = "enter, a into a duplicate   ↑ ↓ choose   esc back"
 _WITHOUT = "↑ ↓ choose   esc back"
 
@@ -40,7 +40,7 @@ class HealthDialog(ModalScreen[Diagnosed | None]):
         border: round $primary; background: $surface; scrollbar-size-vertical: 1;
         border-title-style: bold;
     }
-    HealthDialog .answer { height: auto; margin-top: 1; }
+    HealthDialog .line { height: auto; margin-top: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,backspace,q", "leave", "back", id="health.back", show=False),
@@ -51,36 +51,57 @@ class HealthDialog(ModalScreen[Diagnosed | None]):
         Binding("pagedown", "move(10)", "ten lines down", id="health.page-down", show=False),
     ]
 
-    def __init__(
-        self, title: str, answers: Sequence[Diagnosed], nothing: str, *, ascii_only: bool = False
-    ) -> None:
-        """``nothing`` stands where there is no answer."""
+    def __init__(self, shown: OpenSession, *, ascii_only: bool = False) -> None:
         super().__init__()
-        self._title, self._answers, self._nothing = title, tuple(answers), nothing
-        self._ascii_only = ascii_only
+        self._session, self._ascii_only = shown, ascii_only
+        self._answers: tuple[Diagnosed, ...] = ()
         self._chosen = 0
 
     def compose(self) -> ComposeResult:
         """Title and keys on the frame of the answers: they stay while those are scrolled."""
         with VerticalScroll(can_focus=False) as frame:
-            frame.border_title = Content(visible(self._title))
-            for _ in self._answers:
-                yield Static(classes="answer")
-            if not self._answers:
-                yield Static(Content(self._nothing), classes="answer")
+            frame.border_title = Content(
+                visible(f"Health of {self._session.name}, the gravest first")
+            )
+            yield Static(id="nothing", classes="line")
 
     def on_mount(self) -> None:
-        """The first answer is chosen."""
-        self._show()
+        """The first answer is chosen; what a run finds meanwhile is added."""
+        self._follow()
+        self.set_interval(_LOOK_SECONDS, self._follow)
+
+    def _follow(self) -> None:
+        answers = tuple(self._session.view.health.values())
+        chosen = self._answer
+        if answers != self._answers:
+            self._answers = answers
+            checks = [answer.check for answer in answers]
+            self._chosen = checks.index(chosen.check) if chosen and chosen.check in checks else 0
+            missing = len(answers) - len(self._items)
+            new = [Static(classes="line answer") for _ in range(missing)]
+            self.query_one(VerticalScroll).mount(*new)
+            self._show()
+        if not answers:
+            share_read = getattr(self._session.source, "share_read", None)
+            nothing = unasked(self._session.view, share_read)
+            self.query_one("#nothing", Static).update(Content(nothing))
+            self._tell_keys("esc back")
+
+    @property
+    def _items(self) -> list[Static]:
+        return list(self.query(".answer").results(Static))
 
     def _show(self) -> None:
-        for place, item in enumerate(self.query(".answer").results(Static)):
-            if place < len(self._answers):
+        self.query_one("#nothing").display = not self._answers
+        for place, item in enumerate(self._items):
+            item.display = place < len(self._answers)
+            if item.display:
                 item.update(self._drawn(self._answers[place], is_chosen=place == self._chosen))
         chosen = self._answer
-        keys = _WITH_CHANGES if chosen is not None and chosen.changes else _WITHOUT
-        frame = self.query_one(VerticalScroll)
-        frame.border_subtitle = Content(keys if self._answers else "esc back")
+        self._tell_keys(_WITH_CHANGES if chosen is not None and chosen.changes else _WITHOUT)
+
+    def _tell_keys(self, keys: str) -> None:
+        self.query_one(VerticalScroll).border_subtitle = Content(keys)
 
     def _drawn(self, answer: Diagnosed, *, is_chosen: bool) -> Table:
         grid = Table.grid(padding=(0, 1, 0, 0))
@@ -102,7 +123,7 @@ class HealthDialog(ModalScreen[Diagnosed | None]):
         """The next answer, or the one before; one that is taller than the list moves first."""
         if not self._answers:
             return
-        view, items = self.query_one(VerticalScroll), list(self.query(".answer"))
+        view, items = self.query_one(VerticalScroll), self._items
         region = items[self._chosen].virtual_region
         hidden = region.bottom - (view.scroll_offset.y + view.size.height)
         if by < 0:
@@ -112,7 +133,7 @@ class HealthDialog(ModalScreen[Diagnosed | None]):
             view.scroll_relative(y=lines if by > 0 else -lines, animate=False)
             return
         step = 1 if by > 0 else -1
-        self._chosen = min(len(items) - 1, max(0, self._chosen + step))
+        self._chosen = min(len(self._answers) - 1, max(0, self._chosen + step))
         self._show()
         view.scroll_to_widget(items[self._chosen], animate=False, top=by > 0)
 
@@ -129,9 +150,7 @@ class HealthDialog(ModalScreen[Diagnosed | None]):
 
 def show_health(console: ConsoleApp, shown: OpenSession) -> None:
     """The answers of a session over the screen; what is to be tried becomes the draft."""
-    answers = list(shown.view.health.values())
-    title = f"Health of {shown.name}, the gravest first"
-    dialog = HealthDialog(title, answers, unasked(shown.view), ascii_only=console.ascii_only)
+    dialog = HealthDialog(shown, ascii_only=console.ascii_only)
     console.push_screen(dialog, lambda answer: _try_changes(console, shown, answer))
 
 

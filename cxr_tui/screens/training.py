@@ -160,8 +160,8 @@ class TrainingScreen(ValIntervalsScreen):
         self.query_one("#foot", Static).update(foot, layout=False)
         self._replace("#notice", notice)
         self._replace("#device", Text(around.device))
-        answers, nothing = list(view.health.values()), training_text.unasked(view)
-        self.query_one(HealthPanel).show(answers, nothing if _share_read(shown) is None else "")
+        unasked = training_text.unasked(view, _share_read(shown))
+        self.query_one(HealthPanel).show(list(view.health.values()), unasked)
         self._replace("#log", training_text.messages(view))
 
     def _replace(self, part: str, content: Text) -> None:

@@ -173,8 +173,10 @@ def _times(view: RunView, *, is_alive: bool) -> str:
     return ", ".join(parts)
 
 
-def unasked(view: RunView) -> str:
+def unasked(view: RunView, share_read: float | None) -> str:
     """What stands in place of answers, so that silence is told from absence."""
+    if share_read is not None:
+        return "the session is being read"
     if view.state in ("new", "running", "paused"):
         return "no health check has answered yet"
     return "no health check answered in this run"
