@@ -136,7 +136,7 @@ async def test_a_run_that_went_by_without_an_answer_says_so(desk):
         await shows(pilot, "no health check answered", 10)
         await press(pilot, "h")
         await shows(pilot, "Health of one", 10)
-        await shows(pilot, "no health check answered in this run", 10)
+        await shows(pilot, "no health check answered", 10)
         await press(pilot, "a", "down", "escape")
         await shows(pilot, "base rate", 10)
 

@@ -179,7 +179,7 @@ def unasked(view: RunView, share_read: float | None) -> str:
         return "the session is being read"
     if view.state in ("new", "running", "paused"):
         return "no health check has answered yet"
-    return "no health check answered in this run"
+    return "no health check answered"
 
 
 def messages(view: RunView) -> Text:
