@@ -227,11 +227,15 @@ class Warned(Event):
     where: str = ""
 
 
+SEVERITIES = ("ok", "note", "warning", "stop")
+"""How grave the answer of a health check may be, mildest first."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Diagnosed(Event):
     """A health check's answer; a later one of the same check takes its place.
 
-    ``severity`` is ok, note, warning or stop; ``changes`` are KEY=VALUE of the recipe.
+    ``severity`` is one of SEVERITIES; ``changes`` are KEY=VALUE of the recipe.
     """
 
     check: str

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.evaluation.metrics import READ_THE_INTERVAL, TOO_FEW_PATIENTS
-from cxr_tui.health_words import health_pairs
+from cxr_tui.health_words import answers_of, health_pairs
 from cxr_tui.output import print_pairs, print_table
 
 
@@ -33,9 +33,7 @@ def print_report(report: Mapping[str, Any]) -> None:
         rows.append(["table alone", "", _number(table["mean_auroc"]), "", *blank])
     title = f"{report['split']}: {report['images']:,} images of {report['patients']:,} patients"
     print_table(title, head, rows)
-    print_pairs(
-        [*health_pairs(report.get("health") or []), *(("·", note) for note in _notes(report))]
-    )
+    print_pairs([*health_pairs(answers_of(report)), *(("·", note) for note in _notes(report))])
 
 
 def _finding_row(

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from core import events
 from core.events import Event
-from cxr_tui.health_words import SIGNS, evidence_in_words
+from cxr_tui.health_words import ARROW, evidence_in_words, sign_of
 from cxr_tui.output import stderr_console
 from cxr_tui.plain import duration, visible
 
@@ -174,10 +174,13 @@ class Narrator:
         self._line("warning", f"{event.where}: {event.message}" if event.where else event.message)
 
     def _diagnosed(self, event: events.Diagnosed) -> None:
-        self._line("health", f"{SIGNS[event.severity]} {event.text}")
-        for line in (evidence_in_words(event.evidence), event.remedy):
-            if line and event.severity != "ok":
-                self._line("", f"  {line}")
+        self._line("health", f"{sign_of(event.severity)} {event.text}")
+        if event.severity == "ok":
+            return
+        if evidence := evidence_in_words(event.evidence):
+            self._line("", f"  {evidence}")
+        if event.remedy:
+            self._line("", f"{ARROW} {event.remedy}")
 
     def _test(self, event: events.TestStarted) -> None:
         self._line("test", f"scoring {event.images:,} images with epoch {event.epoch}")

@@ -13,44 +13,12 @@ from typing import Any
 
 from core import events
 from core.events import Event
+from core.store.answers import StandingAnswers
+from cxr_tui.health_words import sign_of
+from cxr_tui.step_series import StepSeries
 from cxr_tui.time_left import RunClock
 
-MAX_POINTS = 4096
-"""Steps kept for charts; more are merged in pairs, so that a week's run stays small."""
-
 _LOG_LINES = 500
-
-
-@dataclass
-class StepSeries:
-    """Recorded steps, thinned: step number, mean train loss, learning rate."""
-
-    step: list[int] = field(default_factory=list)
-    train_loss: list[float] = field(default_factory=list)
-    learning_rate: list[float] = field(default_factory=list)
-
-    def add(self, event: events.StepRecorded) -> None:
-        """Keep the step; when there are too many, merge neighbours."""
-        self.step.append(event.step)
-        self.train_loss.append(event.train_loss)
-        self.learning_rate.append(event.learning_rate)
-        if len(self.step) >= MAX_POINTS:
-            self._thin()
-
-    def drop_after(self, step: int) -> None:
-        """Forget steps that a resumed run never had."""
-        while self.step and self.step[-1] > step:
-            self.step.pop()
-            self.train_loss.pop()
-            self.learning_rate.pop()
-
-    def _thin(self) -> None:
-        self.train_loss = [
-            _mean(self.train_loss[i : i + 2]) for i in range(0, len(self.train_loss), 2)
-        ]
-        self.step = self.step[1::2] + self.step[-1:] * (len(self.step) % 2)
-        rates = self.learning_rate
-        self.learning_rate = rates[1::2] + rates[-1:] * (len(rates) % 2)
 
 
 @dataclass
@@ -74,6 +42,7 @@ class RunView:
     series: StepSeries = field(default_factory=StepSeries)
     epochs_done: dict[int, events.EpochDone] = field(default_factory=dict)
     report: Mapping[str, Any] | None = None
+    answers: StandingAnswers = field(default_factory=StandingAnswers)
     warnings: list[str] = field(default_factory=list)
     log: list[tuple[float, str]] = field(default_factory=list)
     clock: RunClock = field(default_factory=RunClock)
@@ -103,6 +72,11 @@ class RunView:
     def last(self) -> events.EpochDone | None:
         """The epoch done last."""
         return self.epochs_done[max(self.epochs_done)] if self.epochs_done else None
+
+    @property
+    def health(self) -> dict[str, events.Diagnosed]:
+        """The answers of health checks that stand, gravest first, of equals the newest first."""
+        return self.answers.in_order()
 
     @property
     def findings(self) -> tuple[str, ...]:
@@ -186,6 +160,7 @@ class RunView:
         self.series.drop_after(event.step)
         for epoch in [e for e, done in self.epochs_done.items() if done.step > event.step]:
             del self.epochs_done[epoch]
+        self.answers.drop_after(event.step)
         self.step, self.epoch, self.report = event.step, event.epoch, None
         if self.kept is None or self.kept[1] != event.step:
             self.kept = (event.time, event.step) if event.step else None
@@ -241,6 +216,10 @@ class RunView:
             self.warnings.append(text)
         self.note(event.time, text)
 
+    def _diagnosed(self, event: events.Diagnosed) -> None:
+        self.answers.take(event)
+        self.note(event.time, answer_in_log(event))
+
     def _test(self, event: events.TestStarted) -> None:
         self.stage, self.stage_done, self.stage_total = "scoring the test part", 0, event.images
 
@@ -257,8 +236,9 @@ class RunView:
         self.note(event.time, f"{self.state} {self.message}".strip())
 
 
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
+def answer_in_log(answer: events.Diagnosed) -> str:
+    """How the log tells of a health check's answer."""
+    return f"{sign_of(answer.severity)} {answer.text}"
 
 
 _ACTS: dict[type[Event], Callable[[RunView, Any], None]] = {
@@ -280,6 +260,7 @@ _ACTS: dict[type[Event], Callable[[RunView, Any], None]] = {
     events.Paused: RunView._paused,
     events.Continued: RunView._continued,
     events.Warned: RunView._warned,
+    events.Diagnosed: RunView._diagnosed,
     events.TestStarted: RunView._test,
     events.Evaluated: RunView._evaluated,
     events.Finished: RunView._end,

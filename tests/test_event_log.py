@@ -7,7 +7,8 @@ from core.recipe import Recipe
 from core.store.event_log import EventReader
 from core.store.session import create_session
 from core.store.summary import SessionWatch
-from cxr_tui.run_view import MAX_POINTS, RunView
+from cxr_tui.run_view import RunView
+from cxr_tui.step_series import MAX_POINTS
 
 
 def step(number, epoch=1):

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from console import press, shows, until
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
+from test_screen_health import ALL as ANSWERS
 from test_screen_results import scored_session
 from test_screen_training import trained
 
@@ -129,6 +130,17 @@ async def training(pilot, desk, _phantom_dir):
     await shows(pilot, "base rate")
 
 
+async def ailing(pilot, desk, _phantom_dir):
+    ended = Stopped(time=1100.0, step=50, reason="asked to stop")
+    told = [replace(e, host="far", pid=1) if isinstance(e, RunStarted) else e for e in trained(5)]
+    found = [replace(answer, time=1090.0) for answer in ANSWERS]
+    a_session(desk, "ailing", *told, *found, ended)
+    pilot.app.open_session("ailing", "training")
+    await shows(pilot, "■ stopped")
+    await shows(pilot, "■ The scores")
+    await shows(pilot, "base rate")
+
+
 async def results(pilot, desk, phantom_dir):
     scored_session(desk, phantom_dir)
     pilot.app.open_session("scored", "results")
@@ -164,7 +176,7 @@ async def keys(pilot, _desk, _phantom_dir):
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 @pytest.mark.parametrize(
-    "scene", [nothing_yet, sessions, data, recipe, training, results, cams, keys]
+    "scene", [nothing_yet, sessions, data, recipe, training, ailing, results, cams, keys]
 )
 async def test_the_screen_is_as_it_was(desk, phantom_dir, trained_dir, snapshot, scene, size):
     if scene is cams:

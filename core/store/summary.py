@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import CxrError
-from core.events import EpochDone, Event, Paused, Resumed
+from core.events import Diagnosed, EpochDone, Event, Paused, Resumed
+from core.store.answers import StandingAnswers
 from core.store.event_log import MilestoneReader
 from core.store.heartbeat import SILENT_AFTER_SECONDS
 from core.store.session import Session
@@ -28,6 +29,9 @@ class SessionSummary:
     updated: float
     num_bytes: int
     message: str
+    health: str
+    """How grave the gravest answer of a health check is; empty where none has answered."""
+    health_text: str
 
     @classmethod
     def of(cls, session: Session) -> SessionSummary:
@@ -44,12 +48,14 @@ class SessionWatch:
         self._done: dict[int, EpochDone] = {}
         self._last: Event | None = None
         self._message = ""
+        self._answers = StandingAnswers()
 
     def summary(self) -> SessionSummary:
         """How the session stands now."""
         for event in self._milestones.new_events():
             self._take(event)
         best = next((epoch for epoch in reversed(self._done.values()) if epoch.is_best), None)
+        gravest = next(iter(self._answers.in_order().values()), None)
         message = self._message
         try:
             epochs = self.session.recipe.train.epochs
@@ -65,6 +71,8 @@ class SessionWatch:
             updated=self._last.time if self._last else self.session.made_at,
             num_bytes=_folder_bytes(self.session.path),
             message=message,
+            health=gravest.severity if gravest else "",
+            health_text=gravest.text if gravest else "",
         )
 
     def _take(self, event: Event) -> None:
@@ -73,6 +81,9 @@ class SessionWatch:
             self._done[event.epoch] = event
         elif isinstance(event, Resumed):
             self._done = {n: epoch for n, epoch in self._done.items() if epoch.step <= event.step}
+            self._answers.drop_after(event.step)
+        elif isinstance(event, Diagnosed):
+            self._answers.take(event)
         self._message = str(getattr(event, "message", "")) if event.ends_run else ""
 
 

@@ -27,6 +27,7 @@ from cxr_tui.data_choices import (
     with_chosen_findings,
 )
 from cxr_tui.data_notes import notes_of, part_table
+from cxr_tui.health_words import answers_of
 from cxr_tui.recent import DataSet, recent_data_sets
 from cxr_tui.screens.data_dialogs import FindingsDialog, ValueDialog
 from cxr_tui.screens.data_text import (
@@ -41,6 +42,7 @@ from cxr_tui.screens.folder_picker import DataSetPicker
 from cxr_tui.screens.surveying import SurveyingScreen
 from cxr_tui.widgets.balance_chart import BalanceChart
 from cxr_tui.widgets.co_occurrence import CoOccurrence
+from cxr_tui.widgets.health_panel import HealthPanel
 
 _BIG_COLUMNS, _TALL_ROWS = 160, 36
 """From so many columns notes stand beside the chart; from so many rows all findings are shown."""
@@ -85,6 +87,7 @@ class DataScreen(SurveyingScreen):
                 yield Static(id="finding")
                 yield Static(id="fields")
             with VerticalScroll(id="notes"):
+                yield HealthPanel(ascii_only=ascii_only, id="health")
                 yield Static(id="note_lines")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -157,6 +160,7 @@ class DataScreen(SurveyingScreen):
         ascii_only = self.console.ascii_only
         table = part_table(report, ascii_only=ascii_only)
         text = notes_text(notes, table, ascii_only=ascii_only)
+        self.query_one(HealthPanel).show(answers_of(report))
         self.query_one("#note_lines", Static).update(text)
 
     def on_data_table_row_highlighted(self, _message: DataTable.RowHighlighted) -> None:

@@ -14,6 +14,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from core.evaluation.references import NO_REFERENCE, load_references
+from cxr_tui.health_words import GRAVE, answers_of, health_pairs
 from cxr_tui.part_scores import (
     PartScores,
     chosen_point,
@@ -33,6 +34,7 @@ from cxr_tui.result_words import (
 from cxr_tui.screens.figures import FiguresScreen, Report
 from cxr_tui.screens.most_wrong import MostWrong
 from cxr_tui.screens.threshold import ThresholdDialog
+from cxr_tui.widgets.health_panel import HealthPanel
 from cxr_tui.widgets.report_table import ReportTable
 from cxr_tui.widgets.roc_chart import TitledChart, calibration_chart, roc_chart, spread_chart
 
@@ -81,6 +83,9 @@ class ResultsScreen(FiguresScreen):
                 for name in CHARTS:
                     yield TitledChart(ascii_only=ascii_only, id=name)
             with VerticalScroll(id="notes"):
+                yield HealthPanel(ascii_only=ascii_only, id="grave")
+                yield Static(id="point")
+                yield HealthPanel(ascii_only=ascii_only, id="mild")
                 yield Static(id="words")
 
     def refresh_view(self) -> None:
@@ -155,13 +160,24 @@ class ResultsScreen(FiguresScreen):
             ("spread", spread_titles(finding), spread_chart(curves, point, waiting)),
         ):
             self.query_one(f"#{name}", TitledChart).show(titles, chart)
-        text = Text(point_lines(row, self._reading.part, point, mean_score(curves)))
+        point_words = point_lines(row, self._reading.part, point, mean_score(curves))
+        self._write("#point", Text(point_words))
+        self._show_health(report)
         mark = "!" if self.console.ascii_only else "▲"
-        for note in notes_of(report, figures, finding):
-            text.append(f"\n{mark if note.is_alarm else '·'} {note.text}")
-        for line in self._map_lines(finding):
-            text.append(f"\n· {visible(line)}")
-        self._write("#words", text)
+        lines = [
+            f"{mark if note.is_alarm else '·'} {note.text}"
+            for note in notes_of(report, figures, finding)
+        ]
+        lines += [f"· {visible(line)}" for line in self._map_lines(finding)]
+        self._write("#words", Text("\n".join(lines)))
+
+    def _show_health(self, report: Report) -> None:
+        """What makes the figures doubtful stands before them, the rest below."""
+        answers = answers_of(report)
+        grave = [answer for answer in answers if answer.severity in GRAVE]
+        self.query_one("#grave", HealthPanel).show(grave)
+        mild = [answer for answer in answers if answer not in grave]
+        self.query_one("#mild", HealthPanel).show(mild)
 
     def _map_lines(self, finding: str) -> list[str]:
         """Where the network looks, of the test part."""
@@ -267,7 +283,8 @@ class ResultsScreen(FiguresScreen):
         if self._figures is None or self._cache is None or isinstance(report, str):
             return
         title = self._head(report).plain.strip()
-        notes = [note.text for note in notes_of(report, self._figures, "")]
+        notes = [" ".join(pair) for pair in health_pairs(answers_of(report))]
+        notes += [note.text for note in notes_of(report, self._figures, "")]
         stem = self._cache.session.path / f"results-{self._reading.part}"
         self._write_tables(stem, self._figures, title, notes)
 

@@ -14,6 +14,7 @@ from textual.message import Message
 from textual.widgets import DataTable, Input, Static
 
 from core.errors import CxrError
+from cxr_tui.health_words import GRAVE, sign_of
 from cxr_tui.plain import duration, visible
 from cxr_tui.screens.base import ConsoleScreen
 from cxr_tui.screens.dialogs import Question
@@ -39,6 +40,9 @@ _NOTHING_YET = """
    2           choose your own NIH folder
    cxr-tui --batch nih-14 --set dataset.images=/data/nih     from a script
 """
+
+_BESIDE_SAID, _SHORTEST_SAID = 49, 16
+"""Cells that the other columns take, and the least left for what is said under a name."""
 
 _SORTS = ("age", "val AUROC", "name")
 
@@ -137,7 +141,8 @@ class SessionsScreen(ConsoleScreen):
         table.clear()
         self._names = []
         for summary in shown:
-            table.add_row(*_cells(summary), height=2 if summary.message else 1)
+            cells = _cells(summary, self.size.width)
+            table.add_row(*cells, height=1 + cells[0].plain.count("\n"))
             self._names.append(summary.name)
         if chosen in self._names:
             table.move_cursor(row=self._names.index(chosen), scroll=False)
@@ -274,7 +279,7 @@ class SessionsScreen(ConsoleScreen):
         self._show()
 
 
-def _cells(summary: SessionSummary) -> list[Text]:
+def _cells(summary: SessionSummary, width: int) -> list[Text]:
     auroc = "–" if summary.best_val_auroc is None else f"{summary.best_val_auroc:.3f}"
     state = summary.state
     age = duration(max(0.0, time.time() - summary.updated))
@@ -282,7 +287,11 @@ def _cells(summary: SessionSummary) -> list[Text]:
         state = f"silent {age}"
     name = Text(visible(summary.name), no_wrap=True, overflow="ellipsis")
     if summary.message:
-        name.append(f"\n  ▲ {visible(summary.message)}", style="italic")
+        name.append(f"\n  ▲ {_one_line(summary.message)}", style="italic")
+    if summary.health in GRAVE:
+        said = Text(f"  {sign_of(summary.health)} {_one_line(summary.health_text)}", "italic")
+        said.truncate(max(_SHORTEST_SAID, width - _BESIDE_SAID), overflow="ellipsis")
+        name.append("\n").append_text(said)
     numbers = (
         f"{summary.epoch}/{summary.epochs}",
         auroc,
@@ -295,3 +304,7 @@ def _cells(summary: SessionSummary) -> list[Text]:
         Text(f"{MARKS[summary.state]} {state}"),
         *(Text(cell, justify="right") for cell in numbers),
     ]
+
+
+def _one_line(text: str) -> str:
+    return visible(" ".join(text.splitlines()))

@@ -17,10 +17,12 @@ from cxr_tui.device_use import CpuTime
 from cxr_tui.open_session import OpenSession
 from cxr_tui.screens import training_text
 from cxr_tui.screens.chart_export import ChartExport
+from cxr_tui.screens.health import show_health
 from cxr_tui.screens.val_intervals import ValIntervalsScreen
 from cxr_tui.surroundings import Surroundings, Witness
 from cxr_tui.widgets.auroc_table import AurocTable
 from cxr_tui.widgets.curves import CURVES, beside, curve_chart, curve_titles
+from cxr_tui.widgets.health_panel import HealthPanel
 from cxr_tui.widgets.line_chart import Chart
 from cxr_tui.widgets.roc_chart import TitledChart
 
@@ -53,10 +55,11 @@ class TrainingScreen(ValIntervalsScreen):
         Binding("X", "app.stop", "stop", id="training.stop"),
         Binding("comma", "curve(-1)", "previous curve", id="training.previous", show=False),
         Binding("full_stop", "curve(1)", "curve", id="training.next", key_display=", ."),
-        Binding("l", "log_scale", "log scale", id="training.log"),
+        Binding("h", "health", "health", id="training.health"),
         Binding("z", "large", "large", id="training.large"),
         Binding("v", "toggle_log", "log", id="training.messages"),
         Binding("e", "export", "export", id="training.export"),
+        Binding("l", "log_scale", "log scale", id="training.log"),
         Binding("o", "order", "order", id="training.order"),
         Binding("m", "smooth", "smooth", id="training.smooth"),
     ]
@@ -103,6 +106,7 @@ class TrainingScreen(ValIntervalsScreen):
                 with Vertical(id="beside"):
                     yield Static(id="device")
                     with VerticalScroll(id="messages"):
+                        yield HealthPanel(ascii_only=ascii_only, id="health")
                         yield Static(id="log")
             yield Static(id="foot")
 
@@ -156,6 +160,8 @@ class TrainingScreen(ValIntervalsScreen):
         self.query_one("#foot", Static).update(foot, layout=False)
         self._replace("#notice", notice)
         self._replace("#device", Text(around.device))
+        unasked = training_text.unasked(view, _share_read(shown))
+        self.query_one(HealthPanel).show(list(view.health.values()), unasked)
         self._replace("#log", training_text.messages(view))
 
     def _replace(self, part: str, content: Text) -> None:
@@ -238,6 +244,12 @@ class TrainingScreen(ValIntervalsScreen):
     def action_toggle_log(self) -> None:
         """Messages in place of the table, where there is no room for both."""
         self.toggle_class("messages-first")
+
+    def action_health(self) -> None:
+        """Every answer of the health checks in full."""
+        shown = self.desk.shown
+        if shown is not None:
+            show_health(self.console, shown)
 
     def action_order(self) -> None:
         """Sort the table by the next column."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.text import Text
 
 from cxr_tui.plain import duration, visible
-from cxr_tui.run_view import RunView
+from cxr_tui.run_view import RunView, answer_in_log
 from cxr_tui.screens.sessions import MARKS
 from cxr_tui.surroundings import GONE, INTERRUPTED, SILENT, Surroundings
 
@@ -173,14 +173,27 @@ def _times(view: RunView, *, is_alive: bool) -> str:
     return ", ".join(parts)
 
 
+def unasked(view: RunView, share_read: float | None) -> str:
+    """What stands in place of answers, so that silence is told from absence."""
+    if share_read is not None:
+        return "the session is being read"
+    if view.state in ("new", "running", "paused"):
+        return "no health check has answered yet"
+    return "no health check answered"
+
+
 def messages(view: RunView) -> Text:
-    """Warnings first, then what happened; the newest of each first."""
+    """Warnings first, then what happened; the newest of each first.
+
+    What the health panel says stands there.
+    """
     text = Text()
     warnings = view.warnings[-_WARNINGS:]
+    above = [*warnings, *(answer_in_log(answer) for answer in view.health.values())]
     for warning in reversed(warnings):
         text.append(f"▲ {visible(warning)}\n", style="bold")
     for seconds, line in reversed(view.log[-_LINES:]):
-        if line not in warnings:
+        if line not in above:
             clock = datetime.fromtimestamp(seconds).strftime("%H:%M:%S")
             text.append(f"{clock} ", style="dim").append(f"{visible(line)}\n")
     return text

@@ -1,0 +1,91 @@
+"""What health checks found: mark, sentence, evidence, what to do; the gravest on top."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+from textual.widgets import Static
+
+from core.events import Diagnosed
+from cxr_tui.health_words import ARROW, GRAVE, evidence_in_words, sign_of
+from cxr_tui.plain import closest_ascii, visible
+
+_LONGEST = 300
+"""Characters of a sentence in the panel; all of it stands in the list of all answers."""
+
+
+class HealthPanel(Static):
+    """The answers that stand; hidden where there is nothing to say."""
+
+    DEFAULT_CSS = """
+    HealthPanel { height: auto; }
+    """
+
+    def __init__(self, *, ascii_only: bool = False, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._ascii_only = ascii_only
+        self._seen: tuple[object, ...] = ()
+
+    def show(self, answers: Sequence[Diagnosed], nothing: str = "") -> None:
+        """The answers in their order, or ``nothing`` where there is none.
+
+        Nothing is laid out again where nothing changed.
+        """
+        seen = (tuple(answers), nothing)
+        if seen == self._seen:
+            return
+        self._seen = seen
+        self.display = bool(answers or nothing)
+        grid = Table.grid(padding=(0, 1, 0, 0))
+        grid.add_column(no_wrap=True)
+        grid.add_column(overflow="fold")
+        for answer in answers:
+            mark = mark_of(answer, ascii_only=self._ascii_only)
+            grid.add_row(mark, _in_short(answer, ascii_only=self._ascii_only))
+        if not answers and nothing:
+            grid.add_row("." if self._ascii_only else "·", Text(nothing, style="dim"))
+        self.update(grid)
+
+
+def mark_of(answer: Diagnosed, *, ascii_only: bool) -> Text:
+    """The sign of how grave it is."""
+    return Text(_sign(sign_of(answer.severity), ascii_only=ascii_only), style=_style(answer))
+
+
+def in_full(answer: Diagnosed, *, ascii_only: bool) -> Text:
+    """The sentence, then lines for the evidence and for what to do."""
+    text = Text(visible(answer.text), style=_style(answer))
+    return _with_reasons(text, answer, ascii_only=ascii_only)
+
+
+def _in_short(answer: Diagnosed, *, ascii_only: bool) -> Text:
+    """Of what is well the sentence alone; nothing is longer than can be read beside a table."""
+    text = Text(_cut(answer.text), style=_style(answer))
+    if answer.severity == "ok":
+        return text
+    return _with_reasons(text, answer, ascii_only=ascii_only, cut=True)
+
+
+def _with_reasons(text: Text, answer: Diagnosed, *, ascii_only: bool, cut: bool = False) -> Text:
+    said = _cut if cut else visible
+    if evidence := evidence_in_words(answer.evidence):
+        text.append(f"\n{said(evidence)}", style="not bold dim")
+    if answer.remedy:
+        arrow = _sign(ARROW, ascii_only=ascii_only)
+        text.append(f"\n{arrow} {said(answer.remedy)}", style="not bold")
+    return text
+
+
+def _cut(text: str) -> str:
+    shown = visible(" ".join(text.splitlines()))
+    return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 1]}…"
+
+
+def _style(answer: Diagnosed) -> str:
+    return "bold" if answer.severity in GRAVE else ""
+
+
+def _sign(sign: str, *, ascii_only: bool) -> str:
+    return closest_ascii(sign) if ascii_only else sign
