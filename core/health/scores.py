@@ -23,6 +23,17 @@ from core.health.words import listed
 ENOUGH_PATIENTS = 30
 """Positive patients from which a finding's AUROC can speak of swapped or inverted scores."""
 
+SCORE_CHECKS = (
+    "scores-hard",
+    "scores-constant",
+    "scores-rounded",
+    "scores-saturated",
+    "scores-inverted",
+    "sigmoid-twice",
+    "columns-swapped",
+)
+"""What ``check_scores`` may answer."""
+
 _ENOUGH_IMAGES = 20
 _FEW_VALUES_SHARE = 0.05
 _MANY_TIES = 0.01

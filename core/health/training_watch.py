@@ -27,7 +27,7 @@ from core.health.learning import (
     check_schedule,
     check_spread,
 )
-from core.health.scores import check_scores
+from core.health.scores import SCORE_CHECKS, check_scores
 from core.health.watch import HealthRecord
 from core.model.device import autocast
 from core.training.trainer import StepResult, Trainer
@@ -36,6 +36,8 @@ LOOKS = (50, 200)
 """Steps after which the network is looked at, beside the first and each epoch's end."""
 
 _FIRST_MEASURE = 12
+_AT_EACH_LOOK = ("same-for-every-image", "saturated")
+_AT_EACH_EPOCH = (*SCORE_CHECKS, "overfitting", "metric-broken", "miscalibrated")
 _VAL_IMAGES = 32
 _EXTREME_LOGIT = 36.0  # its sigmoid is 1 in float64
 _DRAWS = 100
@@ -84,8 +86,8 @@ class TrainingWatch:
         """What a validated epoch gives away."""
         step = done.step
         self._epochs.append(done)
+        self._judge(trainer, step)
         if step < LOOKS[-1]:  # a short epoch: the promise is «before the first epoch ends»
-            self._judge(trainer, step)
             self._judge_rate(trainer, step)
         found = [
             *check_scores(predictions, are_ours=True),
@@ -93,7 +95,7 @@ class TrainingWatch:
             *check_schedule(trainer.settings, done.learning_rate, done.epoch),
             *self._metric(trainer, done, predictions),
         ]
-        self._health.take(found, step=step)
+        self._health.take(found, step=step, looked_at=_AT_EACH_EPOCH)
 
     def _judge(self, trainer: Trainer, step: int) -> None:
         spread, extreme = self._look(trainer)
@@ -101,6 +103,7 @@ class TrainingWatch:
         self._health.take(
             [*check_spread(spread, self._at_start, seen), *check_extreme_logits(extreme, step)],
             step=step,
+            looked_at=_AT_EACH_LOOK,
         )
 
     def _judge_rate(self, trainer: Trainer, step: int) -> None:

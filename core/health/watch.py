@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from core.events import Diagnosed, Event
 from core.health.diagnosis import Diagnosis, Severity
@@ -13,15 +13,31 @@ class HealthRecord:
 
     def __init__(self, record: Callable[[Event], None]) -> None:
         self._record = record
-        self._told: dict[str, Severity] = {}
+        self._told: dict[str, Diagnosis] = {}
 
-    def take(self, found: Iterable[Diagnosis], *, step: int) -> None:
-        """Tell what is new, or graver or milder than before."""
+    def take(
+        self, found: Iterable[Diagnosis], *, step: int, looked_at: Collection[str] = ()
+    ) -> None:
+        """Tell what is new, or graver or milder than before.
+
+        ``looked_at`` names checks of which silence means that all is well: what one of them told
+        before is taken back.
+        """
+        silent = set(looked_at)
         for diagnosis in found:
-            if self._told.get(diagnosis.check) is diagnosis.severity:
-                continue
-            self._told[diagnosis.check] = diagnosis.severity
-            self._record(event_of(diagnosis, step=step))
+            silent.discard(diagnosis.check)
+            before = self._told.get(diagnosis.check)
+            if before is None or before.severity is not diagnosis.severity:
+                self._tell(diagnosis, step)
+        for check in sorted(silent):
+            before = self._told.get(check)
+            if before is not None and before.severity is not Severity.OK:
+                text = f"no longer: {before.text}"
+                self._tell(Diagnosis(check=check, severity=Severity.OK, text=text), step)
+
+    def _tell(self, diagnosis: Diagnosis, step: int) -> None:
+        self._told[diagnosis.check] = diagnosis
+        self._record(event_of(diagnosis, step=step))
 
 
 def event_of(diagnosis: Diagnosis, *, step: int) -> Diagnosed:
