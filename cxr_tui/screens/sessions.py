@@ -41,7 +41,7 @@ _NOTHING_YET = """
    cxr-tui --batch nih-14 --set dataset.images=/data/nih     from a script
 """
 
-_BESIDE_SAID, _SHORTEST_SAID = 49, 16
+_BESIDE_SAID, _BESIDE_WITH_SIZE, _SHORTEST_SAID, _ROOMY = 49, 58, 16, 100
 """Cells that the other columns take, and the least left for what is said under a name."""
 
 _SORTS = ("age", "val AUROC", "name")
@@ -290,7 +290,8 @@ def _cells(summary: SessionSummary, width: int) -> list[Text]:
         name.append(f"\n  ▲ {_one_line(summary.message)}", style="italic")
     if summary.health in GRAVE:
         said = Text(f"  {sign_of(summary.health)} {_one_line(summary.health_text)}", "italic")
-        said.truncate(max(_SHORTEST_SAID, width - _BESIDE_SAID), overflow="ellipsis")
+        beside = _BESIDE_SAID if width < _ROOMY else _BESIDE_WITH_SIZE
+        said.truncate(max(_SHORTEST_SAID, width - beside), overflow="ellipsis")
         name.append("\n").append_text(said)
     numbers = (
         f"{summary.epoch}/{summary.epochs}",
