@@ -238,14 +238,19 @@ def test_a_plateau_that_cut_the_rate_to_nothing_is_told_while_epochs_remain():
 
 
 def test_a_loss_under_the_base_rate_beside_an_auroc_at_chance_is_a_broken_metric():
-    (found,) = check_metric(0.15, 0.18, 0.5, (0.45, 0.55))
+    (found,) = check_metric([0.15], 0.18, 0.5, (0.45, 0.55))
     assert found.check == "metric-broken"
     assert found.severity is Severity.WARNING
 
 
 def test_a_high_loss_beside_a_good_auroc_is_miscalibration_and_no_broken_metric():
-    (found,) = check_metric(0.6, 0.18, 0.8, (0.75, 0.85))
+    (found,) = check_metric([0.5, 0.6], 0.18, 0.8, (0.75, 0.85))
     assert found.check == "miscalibrated"
     assert found.severity is Severity.NOTE
-    assert not list(check_metric(0.15, 0.18, 0.8, (0.75, 0.85)))
-    assert not list(check_metric(math.nan, None, None, None))
+    assert not list(check_metric([0.15], 0.18, 0.8, (0.75, 0.85)))
+    assert not list(check_metric([math.nan], None, None, None))
+
+
+def test_a_high_loss_after_the_first_epoch_alone_is_no_miscalibration():
+    assert not list(check_metric([1.6], 0.49, 0.74, (0.69, 0.78)))
+    assert not list(check_metric([1.6, 0.4], 0.49, 0.89, (0.85, 0.93)))

@@ -244,7 +244,7 @@ def check_schedule(settings: TrainSettings, rate: float, epoch: int) -> Iterator
 
 
 def check_metric(
-    val_loss: float,
+    val_losses: Sequence[float],
     base_rate_loss: float | None,
     mean_auroc: float | None,
     mean_auroc_interval: tuple[float, float] | None,
@@ -252,11 +252,19 @@ def check_metric(
     """Whether loss and AUROC tell the same story.
 
     A loss under the base rate beside an AUROC whose interval holds 0.5 is a broken metric. The
-    reverse, a high loss with a good AUROC, is miscalibration or overfitting.
+    reverse, a high loss with a good AUROC, is miscalibration or overfitting; it must have lasted for
+    two epochs, since batch norm's statistics are young in the first.
+
+    Args:
+        val_losses: of the epochs so far.
+        base_rate_loss: of the best constant answer on val, under the loss in use.
+        mean_auroc: of the last epoch.
+        mean_auroc_interval: its ends.
     """
     if base_rate_loss is None or mean_auroc is None or mean_auroc_interval is None:
         return
     low, high = mean_auroc_interval
+    val_loss = val_losses[-1]
     evidence = {
         "val_loss": val_loss,
         "base_rate": base_rate_loss,
@@ -273,7 +281,7 @@ def check_metric(
             evidence=evidence,
             remedy="Look at what happens to the scores between the network and the AUROC.",
         )
-    elif val_loss > _RISING * base_rate_loss and low > 0.6:
+    elif len(val_losses) > 1 and min(val_losses[-2:]) > _RISING * base_rate_loss and low > 0.6:
         yield Diagnosis(
             check="miscalibrated",
             severity=Severity.NOTE,

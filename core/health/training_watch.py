@@ -129,7 +129,12 @@ class TrainingWatch:
             predictions.labels_NF, predictions.scores_NF, predictions.patients, draws=_DRAWS, seed=0
         )
         return list(
-            check_metric(done.val_loss, self._val_base_rate, done.mean_auroc, intervals.mean_auroc)
+            check_metric(
+                [epoch.val_loss for epoch in self._epochs],
+                self._val_base_rate,
+                done.mean_auroc,
+                intervals.mean_auroc,
+            )
         )
 
     def _look(self, trainer: Trainer) -> tuple[Spread, float]:
