@@ -252,8 +252,8 @@ def check_metric(
     """Whether loss and AUROC tell the same story.
 
     A loss under the base rate beside an AUROC whose interval holds 0.5 is a broken metric. The
-    reverse, a high loss with a good AUROC, is miscalibration or overfitting; it must have lasted for
-    two epochs, since batch norm's statistics are young in the first.
+    reverse, a high loss with a good AUROC, is miscalibration or overfitting; it must have lasted
+    for two epochs, since batch norm's statistics are young in the first.
 
     Args:
         val_losses: of the epochs so far.
