@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,24 @@ def trained_dir(
     session = create_session(tmp_path_factory.mktemp("trained"), recipe, "trained")
     run(session, lambda _: None, lambda: Request.CONTINUE, Machine("cpu", cache_dir))
     return session.path
+
+
+class HangError(BaseException):
+    """Nothing takes it for an error of its own."""
+
+
+@pytest.fixture
+def within_five_seconds() -> Iterator[None]:
+    """Ends a test that waits for a pipe's other end, or for a file without an end."""
+
+    def too_long(*_: object) -> None:
+        raise HangError("more than five seconds")
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.setitimer(signal.ITIMER_REAL, 5)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
 
 
 Program = Callable[..., "subprocess.CompletedProcess[str]"]
