@@ -58,7 +58,7 @@ def kill_loop(data: Path, folder: Path, *, kills: int, seed: int) -> Outcome:
         outcome.kills += 1
         outcome.killed_after[last] = outcome.killed_after.get(last, 0) + 1
     for name in ("killed", "alone"):
-        code = _start(recipe, folder, name).wait()
+        code = _start(recipe, folder, name, is_read=False).wait()
         if code != 0:
             outcome.faults.append(f"the run {name!r} ended with code {code}")
     if not outcome.faults:
@@ -85,11 +85,13 @@ def _recipe(data: Path, folder: Path, kills: int) -> Path:
     return path
 
 
-def _start(recipe: Path, folder: Path, name: str) -> subprocess.Popen[bytes]:
+def _start(
+    recipe: Path, folder: Path, name: str, *, is_read: bool = True
+) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "cxr_tui", "--batch", str(recipe), "--session", name]
     places = ["--sessions", str(folder / "sessions"), "--cache", str(folder / "cache")]
     errors = (folder / f"{name}.txt").open("ab")
-    to_us = subprocess.PIPE if name == "killed" else subprocess.DEVNULL
+    to_us = subprocess.PIPE if is_read else subprocess.DEVNULL
     process = subprocess.Popen(
         [*command, *places, "--device", "cpu", "--json"],
         stdout=to_us,

@@ -94,7 +94,7 @@ def test_under_the_console_a_full_disk_is_on_the_screen_until_there_is_room(
     with Terminal(["unshare", "--map-root-user", "--mount", *argv], folder=tmp_path) as screen:
         screen.shows("1 session,")
         screen.send("r")
-        screen.shows("loss over", 120)
+        screen.shows("images/s", 120)
         ballast = Path(f"/proc/{screen.process.pid}/root{tmp_path}/disk/ballast")
         fill(ballast)
         screen.shows("It waits: no room on the disk of", 120)

@@ -29,7 +29,7 @@ def test_mutated_files_are_read_or_refused_in_time_in_memory_and_in_their_place(
     tallies = json.loads(done.stdout)
     assert [find for tally in tallies.values() for find in tally["finds"]] == []
     assert done.returncode == 0
-    assert sum(tally["examples"] for tally in tallies.values()) >= 1600
+    assert sum(tally["examples"] for tally in tallies.values()) > 1500
     for kind in WEIGHTS:
         assert tallies[kind]["examples"] > 50, kind
         assert tallies[kind]["longest_seconds"] < LONGEST_SECONDS, kind

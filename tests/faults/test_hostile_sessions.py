@@ -82,6 +82,7 @@ def test_a_link_in_a_session_is_not_written_through(session: Session, name: str)
     precious = session.path.parent.parent / "precious.txt"
     precious.write_text("years of work")
     os.utime(precious, (1, 1))
+    (session.path / name).unlink(missing_ok=True)
     (session.path / name).symlink_to(precious)
     with pytest.raises(SessionError, match=f"{name}: is a link"):
         session.writing()

@@ -151,6 +151,7 @@ def test_a_session_whose_own_files_are_none_is_listed_and_not_written(
     tmp_path: Path, name: str, kind: str
 ) -> None:
     session = create_session(tmp_path, Recipe(), "t")
+    (session.path / name).unlink(missing_ok=True)
     make(kind, session.path / name)
     assert SessionSummary.of(session).name == "t"
     with pytest.raises(SessionError) as caught:
