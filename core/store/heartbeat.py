@@ -15,6 +15,8 @@ import threading
 import time
 from pathlib import Path
 
+from core.regular_file import open_regular
+
 BEAT_SECONDS = 5.0
 
 SILENT_AFTER_SECONDS = 120.0
@@ -50,7 +52,7 @@ def last_beat(session: Path) -> float | None:
     """When it beat last, by the clock of the file system; None where it never did."""
     try:
         # Opened, not only looked at: a network file system then asks its server anew.
-        with (session / "heartbeat").open("rb") as heartbeat:
+        with open_regular(session / "heartbeat") as heartbeat:
             return os.fstat(heartbeat.fileno()).st_mtime
     except OSError:
         return None
