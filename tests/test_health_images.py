@@ -112,7 +112,9 @@ def diagnosed(folder, tmp_path, cache_dir, *changes, miniature=None):
 
 
 def answers(events):
-    return {event.check: event for event in events if isinstance(event, Diagnosed)}
+    """By check, what was told before the first step; the watch tells of the steps."""
+    told = [event for event in events if isinstance(event, Diagnosed) and event.step == 0]
+    return {event.check: event for event in told}
 
 
 def test_a_run_on_a_good_set_tells_notes_alone_and_nothing_twice(phantom_dir, tmp_path, cache_dir):
@@ -120,7 +122,6 @@ def test_a_run_on_a_good_set_tells_notes_alone_and_nothing_twice(phantom_dir, tm
     told = answers(events)
     assert {event.severity for event in told.values()} == {"note"}
     assert "patients-few" in told
-    assert {event.step for event in told.values()} == {0}
     warned = [event.message for event in events if isinstance(event, Warned)]
     assert len(warned) == len(set(warned))
     assert not [text for text in warned if "positive" in text]

@@ -10,7 +10,7 @@ from core.data.study import audit_study
 from core.health.before import before_download
 from core.recipe_toml import load_recipe
 from cxr_tui.arguments import add_cache, cache_folder, common_parser
-from cxr_tui.health_words import health_pairs
+from cxr_tui.health_words import answers_of, health_pairs
 from cxr_tui.output import print_json, print_pairs, print_table
 
 _PARTS = ("train", "val", "test")
@@ -49,7 +49,7 @@ def _show(found: Mapping[str, Any], size_px: int) -> None:
     )
     held = ["no patient is in two parts"] if found["shared_patients"] == 0 else []
     notes = [patients, *held, *found["warnings"]]
-    print_pairs([*(("·", note) for note in notes), *health_pairs(found["health"])])
+    print_pairs([*(("·", note) for note in notes), *health_pairs(answers_of(found))])
 
 
 def _counts(found: Mapping[str, Any], name: str) -> list[str]:
