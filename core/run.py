@@ -33,6 +33,7 @@ from core.health.report import health_report_of_session
 from core.health.training_watch import TrainingWatch
 from core.health.watch import HealthRecord
 from core.model.device import choose_device, choose_precision
+from core.model.provenance import SeenReport
 from core.model.weights import LoadedModel, load_weights
 from core.recipe import Recipe
 from core.requests import NextRequest
@@ -110,14 +111,8 @@ def run(
         room.keep(lambda: _keep_environment(session, device_name, placement))
         _go_on(session, trainer, record)
 
-        health = HealthRecord(record)
-        is_miniature = machine.miniature_images is not None
-        health.take(
-            before_training(study, parts, recipe, seen, loaded.model.input_spec, is_miniature),
-            step=0,
-        )
         metadata = checkpoint_metadata(session, study, loaded)
-        watch = TrainingWatch(health, parts["val"], ready.base_rate_loss)
+        watch = _watch(study, parts, loaded, seen, machine, ready, record)
         fit = Fit(trainer, parts["val"], session, control, record, room.keep, metadata, watch)
         if not fit.run():
             record(_stopped(control, record, trainer.progress.step))
@@ -136,6 +131,24 @@ def run(
             )
         )
         return True
+
+
+def _watch(
+    study: Study,
+    parts: dict[str, Part],
+    loaded: LoadedModel,
+    seen: SeenReport,
+    machine: Machine,
+    ready: ModelReady,
+    record: Record,
+) -> TrainingWatch:
+    """Tell what can be known before the first step, and look on from there."""
+    health = HealthRecord(record)
+    is_miniature = machine.miniature_images is not None
+    spec = loaded.model.input_spec
+    found = before_training(study, parts, study.recipe, seen, spec, is_miniature)
+    health.take(found, step=0)
+    return TrainingWatch(health, parts["val"], ready.base_rate_loss)
 
 
 def _disk_patience(session: Session, machine: Machine, changed: Recipe | None) -> float | None:
