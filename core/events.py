@@ -58,7 +58,7 @@ class RunStarted(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetProgress(Event):
-    """How far a stage before DatasetReady is; ``total`` is None where it can't be known."""
+    """How far a stage before the first step is; ``total`` is None where it can't be known."""
 
     stage: str
     done: int

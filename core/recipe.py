@@ -258,6 +258,11 @@ class TrainSettings(Section):
     min_positive_patients: int = Field(
         10, ge=1, le=10_000, description="Positive val patients a finding needs to take part."
     )
+    few_images_first: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="Before the start, learn 16 images by heart on a copy of the network; auto: "
+        "where it takes under a minute.",
+    )
     checkpoint_minutes: float = Field(
         10.0, gt=0, le=10_000, description="Between epochs, a checkpoint every so many minutes."
     )

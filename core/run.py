@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import socket
 import time
@@ -18,6 +19,7 @@ from core.evaluation.predict import Placement, part_predictions, predict_logits
 from core.evaluation.predictions import write_predictions
 from core.evaluation.references import reference_for
 from core.events import (
+    DatasetProgress,
     Evaluated,
     Event,
     Finished,
@@ -29,11 +31,16 @@ from core.events import (
     Warned,
 )
 from core.health.before import before_training
+from core.health.few_images import (
+    LONGEST_SECONDS,
+    MOST_STEPS,
+    check_few_images,
+    learn_few_images,
+)
 from core.health.report import health_report_of_session
 from core.health.training_watch import TrainingWatch
 from core.health.watch import HealthRecord
 from core.model.device import choose_device, choose_precision
-from core.model.provenance import SeenReport
 from core.model.weights import LoadedModel, load_weights
 from core.recipe import Recipe
 from core.requests import NextRequest
@@ -112,7 +119,12 @@ def run(
         _go_on(session, trainer, record)
 
         metadata = checkpoint_metadata(session, study, loaded)
-        watch = _watch(study, parts, loaded, seen, machine, ready, record)
+        health = HealthRecord(record)
+        is_miniature = machine.miniature_images is not None
+        found = before_training(study, parts, recipe, seen, loaded, is_miniature)
+        health.take(found, step=trainer.progress.step)
+        _rehearse(trainer, control, record, health)
+        watch = TrainingWatch(health, parts["val"], ready.base_rate_loss)
         fit = Fit(trainer, parts["val"], session, control, record, room.keep, metadata, watch)
         if not fit.run():
             record(_stopped(control, record, trainer.progress.step))
@@ -133,22 +145,20 @@ def run(
         return True
 
 
-def _watch(
-    study: Study,
-    parts: dict[str, Part],
-    loaded: LoadedModel,
-    seen: SeenReport,
-    machine: Machine,
-    ready: ModelReady,
-    record: Record,
-) -> TrainingWatch:
-    """Tell what can be known before the first step, and look on from there."""
-    health = HealthRecord(record)
-    is_miniature = machine.miniature_images is not None
-    spec = loaded.model.input_spec
-    found = before_training(study, parts, study.recipe, seen, spec, is_miniature)
-    health.take(found, step=0)
-    return TrainingWatch(health, parts["val"], ready.base_rate_loss)
+def _rehearse(trainer: Trainer, control: Control, record: Record, health: HealthRecord) -> None:
+    """Whether the network can learn a few images at all; before the first step alone."""
+    asked = trainer.settings.few_images_first
+    if asked == "never" or trainer.progress.step:
+        return
+
+    def may_go_on(done: int) -> bool:
+        record(DatasetProgress(stage="learning a few images by heart", done=done, total=MOST_STEPS))
+        return control.may_go_on()
+
+    longest_seconds = math.inf if asked == "always" else LONGEST_SECONDS
+    rehearsal = learn_few_images(trainer, may_go_on, longest_seconds)
+    if rehearsal is not None:
+        health.take(check_few_images(rehearsal), step=0)
 
 
 def _disk_patience(session: Session, machine: Machine, changed: Recipe | None) -> float | None:

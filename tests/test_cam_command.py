@@ -144,6 +144,7 @@ def test_without_boxes_maps_are_drawn_and_nothing_is_measured(session, own_data,
     told = capsys.readouterr().out
     assert "2 maps, 0 with a box" in told
     assert "no box table is given" in " ".join(told.split())
+    assert "None of the 2 drawn images has a box" in " ".join(told.split())
     kept = json.loads((session.path / "evaluation" / "localization.json").read_text())
     assert kept["findings"] == {}
 

@@ -14,12 +14,14 @@ from core.health.labels import check_labels
 from core.health.leakage import check_patients, check_same_images, check_seen
 from core.health.lesions import check_lesions
 from core.health.recipe import check_recipe
+from core.health.weights import check_weights
 from core.model.input_spec import InputSpec
 from core.model.provenance import SeenReport
 from core.recipe import Recipe
 
 if TYPE_CHECKING:  # an audit comes here too, and needs no torch
     from core.data.batches import Part
+    from core.model.weights import LoadedModel
 
 _IMAGES_LOOKED_AT = 192
 _READ_AT_ONCE = 32
@@ -52,7 +54,7 @@ def before_training(
     parts: Mapping[str, Part],
     recipe: Recipe,
     seen: SeenReport,
-    spec: InputSpec,
+    loaded: LoadedModel,
     is_miniature: bool,
 ) -> Iterator[Diagnosis]:
     """What a run's parts give away, the gravest first.
@@ -62,12 +64,13 @@ def before_training(
         parts: train, val and test, in the cache.
         recipe: its settings.
         seen: what its weights saw of the test part.
-        spec: what its weights expect of an image.
+        loaded: the network as it was loaded, and what of it matched.
         is_miniature: whether the parts are a few images each, of which counts say nothing.
     """
     yield from check_seen(seen, recipe.model.weights)
     yield from check_same_images([parts[part] for part in PARTS])
-    yield from _of_images(parts["train"], spec)
+    yield from check_weights(loaded)
+    yield from _of_images(parts["train"], loaded.model.input_spec)
     if is_miniature:
         told = check_recipe(recipe)
         yield from (found for found in told if found.check not in _SHORT_ON_PURPOSE)

@@ -14,9 +14,12 @@ from core.evaluation.gradcam import METHODS
 from core.evaluation.localization import NEAR, POINTING
 from core.evaluation.localization_words import CONTROLS, MEAN_BOX, OTHER_IMAGE, RANDOM
 from core.evaluation.map_source import open_map_source
+from core.health.diagnosis import Diagnosis
+from core.health.maps import check_maps
 from core.store.session import open_session
 from cxr_tui.arguments import add_places, cache_folder, common_parser
-from cxr_tui.output import print_json, print_table, stderr_console
+from cxr_tui.health_words import answers_of, health_pairs
+from cxr_tui.output import print_json, print_pairs, print_table, stderr_console
 
 _CONTROL_HEADS = {RANDOM: "random", MEAN_BOX: "mean box", OTHER_IMAGE: "other map"}
 
@@ -67,6 +70,7 @@ def _as_json(drawn: DrawnCams, report: Mapping[str, Any]) -> dict[str, Any]:
         "contact_sheet": str(drawn.sheet),
         "table": str(drawn.table),
         "warnings": list(drawn.warnings),
+        "health": [answer.as_json() for answer in _health(drawn)],
         "localization": dict(report),
     }
 
@@ -88,9 +92,15 @@ def _show(drawn: DrawnCams, report: Mapping[str, Any]) -> None:
     head = ["image", "finding", "probability", "peak", "IoU", "drawn as"]
     print_table(title, head, rows, left=2)
     print_table(None, (), (), notes=[*_where(drawn), *drawn.warnings])
+    found = [answer.as_json() for answer in _health(drawn)]
+    print_pairs(health_pairs(answers_of({"health": found})))
     if report["findings"]:
         _show_localization(report)
     print_table(None, (), (), notes=[*report["summary"], *report["warnings"]])
+
+
+def _health(drawn: DrawnCams) -> list[Diagnosis]:
+    return list(check_maps(drawn=len(drawn.shown), with_boxes=drawn.num_boxed))
 
 
 def _outcome(hit: bool | None, near: bool | None, has_evidence: bool) -> str:

@@ -1,0 +1,210 @@
+"""A few images learnt by heart before the start: a network that can't do that can learn nothing.
+
+What stands in the way of it (the same image under every name, a dead or frozen network, labels
+that are all unknown) is found here within seconds. Everything happens to a copy: weights, batch
+norm's statistics, the optimiser and random numbers of the run are not touched.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from core.data.batches import Batch, Part, scoring_batches
+from core.errors import RunFailedError
+from core.health.diagnosis import Diagnosis, Severity
+from core.recipe import Recipe
+from core.training.trainer import NotFiniteError, Trainer
+
+MOST_STEPS = 30
+LONGEST_SECONDS = 60.0
+"""By itself it is done only where it takes no longer."""
+
+_IMAGES = 16
+_FEWEST_OF_EACH = 4
+_LEARNT = 0.5
+"""Of the loss of the best constant answer to these images."""
+
+_LEARNING_RATE = 0.001
+_WARM_STEPS = 2
+"""The first steps are slow: kernels are chosen, memory is taken."""
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What came of it.
+
+    Attributes:
+        images: so many, half of them positive for ``finding``.
+        finding: the one that the images were chosen by.
+        losses: of each step that was finite, before its update.
+        base_rate_loss: of the best constant answer to these images.
+        seconds: how long it took.
+        is_finite: False where loss or gradient was not, several times in a row.
+    """
+
+    images: int
+    finding: str
+    losses: tuple[float, ...]
+    base_rate_loss: float
+    seconds: float
+    is_finite: bool = True
+
+    @property
+    def learnt(self) -> bool:
+        """Whether the loss came to half of what a constant answer has."""
+        return self.is_finite and min(self.losses, default=math.inf) < _LEARNT * self.base_rate_loss
+
+
+def learn_few_images(
+    trainer: Trainer, may_go_on: Callable[[int], bool], longest_seconds: float = LONGEST_SECONDS
+) -> Rehearsal | None:
+    """Learn 16 images of the train part by heart, on a copy of the network.
+
+    AdamW at 0.001, whatever the recipe says: this is about the images, labels and network, and
+    the recipe's rate is watched during training. None where the part has too few positive or
+    negative images, where it would take too long here, or where ``may_go_on``, told the steps
+    done, answered False.
+    """
+    few = _few_images(trainer.part)
+    if few is None:
+        return None
+    part, column = few
+    pupil = Trainer(copy.deepcopy(trainer.model), part, _recipe(trainer.recipe), trainer.placement)
+    pupil.progress.micro_batch_size = trainer.progress.micro_batch_size
+    pupil.objective, pupil.host_objective = trainer.objective, trainer.host_objective
+    batch = next(iter(scoring_batches(part, len(part))))
+    base = pupil.host_objective.base_rate_loss(torch.from_numpy(part.labels_NF))
+    if base is None:
+        return None
+    finding = trainer.model.findings[column]
+    return _learn(pupil, batch, finding, base, may_go_on, longest_seconds)
+
+
+def _learn(
+    pupil: Trainer,
+    batch: Batch,
+    finding: str,
+    base: float,
+    may_go_on: Callable[[int], bool],
+    longest_seconds: float,
+) -> Rehearsal | None:
+    started = warm = time.monotonic()
+    losses: list[float] = []
+    is_finite = True
+    for done in range(MOST_STEPS):
+        if not may_go_on(done):
+            return None
+        try:
+            result = pupil.step(batch)
+        except NotFiniteError:
+            is_finite = False
+            break
+        except RunFailedError:  # no memory for a second network: the run itself may have enough
+            return None
+        if result.updated:
+            losses.append(result.loss)
+            if result.loss < _LEARNT * base:
+                break
+        if done + 1 == _WARM_STEPS:
+            warm = time.monotonic()
+        elif done == _WARM_STEPS:
+            a_step = time.monotonic() - warm
+            if warm - started + a_step * (MOST_STEPS - _WARM_STEPS) > longest_seconds:
+                return None
+    seconds = time.monotonic() - started
+    return Rehearsal(len(batch), finding, tuple(losses), base, seconds, is_finite)
+
+
+def check_few_images(rehearsal: Rehearsal) -> Iterator[Diagnosis]:
+    """Whether it can learn at all."""
+    steps, images = len(rehearsal.losses), rehearsal.images
+    evidence: dict[str, float | int | str | None] = {
+        "images": images,
+        "positive_for": rehearsal.finding,
+        "steps": steps,
+        "loss_first": rehearsal.losses[0] if steps else None,
+        "loss_lowest": min(rehearsal.losses, default=None),
+        "base_rate": rehearsal.base_rate_loss,
+        "seconds": round(rehearsal.seconds, 1),
+    }
+    if rehearsal.learnt:
+        yield Diagnosis(
+            check="few-images",
+            severity=Severity.OK,
+            text=f"it can learn: {images} images by heart in {steps} steps",
+            evidence=evidence,
+        )
+        return
+    text = (
+        f"It can't learn {images} images by heart, not in {steps} steps at a rate that is known to "
+        "be good: it will learn nothing from thousands."
+    )
+    if not rehearsal.is_finite:
+        text = (
+            f"The loss or gradient of {images} images is not finite, at a rate that is known to "
+            "be good: the weights hold values that are no numbers, or the images are all the same."
+        )
+    yield Diagnosis(
+        check="few-images",
+        severity=Severity.STOP,
+        text=text,
+        evidence=evidence,
+        remedy="Look at the images in Data: black, or the same under every name? Then at the "
+        "weights: without any (model.weights=none) it must work. No learning rate mends this.",
+        changes=("model.weights=none",) if rehearsal.is_finite else ("train.precision=fp32",),
+    )
+
+
+def _few_images(part: Part) -> tuple[Part, int] | None:
+    """Images of the part, half of them positive for a finding; and its column.
+
+    It is the one with the most positive images that leaves enough negative ones. Images are taken
+    from all over the part, the same ones each time.
+    """
+    positives_F, negatives_F = (np.sum(part.labels_NF == value, axis=0) for value in (1, 0))
+    enough_F = np.minimum(positives_F, negatives_F)
+    column = int(enough_F.argmax())
+    each = min(_IMAGES // 2, int(enough_F[column]))
+    if each < _FEWEST_OF_EACH:
+        return None
+    rows = [
+        _from_all_over(np.flatnonzero(part.labels_NF[:, column] == value), each) for value in (1, 0)
+    ]
+    rows_K = np.sort(np.concatenate(rows))
+    few = replace(
+        part,
+        cache_rows_N=part.cache_rows_N[rows_K],
+        index_rows_N=part.index_rows_N[rows_K],
+        images_N=part.images_N[rows_K],
+        patients_N=part.patients_N[rows_K],
+        labels_NF=part.labels_NF[rows_K],
+    )
+    return few, column
+
+
+def _from_all_over(rows_N: NDArray[np.intp], count: int) -> NDArray[np.intp]:
+    return rows_N[np.linspace(0, len(rows_N) - 1, count).astype(np.intp)]
+
+
+def _recipe(recipe: Recipe) -> Recipe:
+    """The run's, but for what decides how fast it learns."""
+    train = recipe.train.model_copy(
+        update={
+            "optimizer": "adamw",
+            "learning_rate": _LEARNING_RATE,
+            "weight_decay": 0.0,
+            "schedule": "constant",
+            "warmup_epochs": 0.0,
+            "batch_size": _IMAGES,
+            "clip_norm": None,
+        }
+    )
+    return recipe.model_copy(update={"train": train})

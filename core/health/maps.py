@@ -1,0 +1,27 @@
+"""Check of drawn maps: is there anything to compare them with?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from core.health.diagnosis import Diagnosis, Severity
+
+
+def check_maps(drawn: int, with_boxes: int) -> Iterator[Diagnosis]:
+    """How many of the drawn images have a box.
+
+    Args:
+        drawn: images whose map was made.
+        with_boxes: those of them that have a box of the finding.
+    """
+    if drawn == 0 or with_boxes:
+        return
+    yield Diagnosis(
+        check="maps-without-boxes",
+        severity=Severity.NOTE,
+        text=f"None of the {drawn} drawn images has a box to compare its map with, so the maps "
+        "show where the network looks, and not whether that is right.",
+        evidence={"drawn": drawn, "with_boxes": with_boxes},
+        remedy="Name the box table (dataset.boxes), or choose a finding that has boxes: NIH drew "
+        "them for eight of the 14.",
+    )
