@@ -59,6 +59,7 @@ class ConsoleApp(App[int]):
         Binding("S", "start", "start a run", id="run.start", show=False),
         Binding("P", "pause", "pause or go on", id="run.pause", show=False),
         Binding("X", "stop", "stop with a checkpoint", id="run.stop", show=False),
+        Binding("T", "try_rates", "try learning rates", id="run.try-rates", show=False),
         Binding("C", "checkpoint", "keep a checkpoint now", id="run.checkpoint", show=False),
     ]
 
@@ -212,6 +213,13 @@ class ConsoleApp(App[int]):
             return
         self._ask_of_shown(Request.CHECKPOINT, f"Keep a checkpoint of {shown.name}?")
 
+    def action_try_rates(self) -> None:
+        """A range test of learning rates on a copy of the network, before the next step."""
+        shown = self.desk.shown
+        if shown is None or shown.view.state not in ("running", "paused"):
+            return
+        self._ask_of_shown(Request.TRY_RATES, f"Try learning rates on a copy of {shown.name}?")
+
     def action_stop(self) -> None:
         """Stop the session shown, with a checkpoint."""
         shown = self.desk.shown
@@ -239,6 +247,8 @@ class ConsoleApp(App[int]):
             return
         if request is Request.CHECKPOINT:
             self.say("A checkpoint is written before the next step.")
+        if request is Request.TRY_RATES:
+            self.say("A copy tries rates for 60 steps while the run waits; h has the answer then.")
         if request is Request.STOP and self.desk.shown is not None:
             self.desk.shown.view.is_stopping = True
             if isinstance(self.screen, ConsoleScreen):

@@ -29,6 +29,7 @@ _SAFE_TO_CHANGE = (
     "train.checkpoint_minutes",
     "train.disk_wait_minutes",
     "train.early_stopping",
+    "train.few_images_first",
     "note",
 )
 _SAFE_SECTIONS = ("evaluate.",)

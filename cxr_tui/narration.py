@@ -25,6 +25,7 @@ class Narrator:
         self._progress: Progress | None = None
         self._task: Any = None
         self._epochs = 0
+        self._stage_of = "data"
         self._stage = ""
         self._steps = 0
         self.report: Mapping[str, Any] | None = None
@@ -81,10 +82,11 @@ class Narrator:
     def _dataset_progress(self, event: events.DatasetProgress) -> None:
         if event.stage != self._stage:
             self._stage = event.stage
-            self._line("data", event.stage)
+            self._line(self._stage_of, event.stage)
         self._bar(event.stage, event.done, event.total)
 
     def _dataset(self, event: events.DatasetReady) -> None:
+        self._stage_of = "health"  # what comes between it and the first step
         self.close()
         counts = ", ".join(
             f"{part} {event.images[part]:,} of {event.patients[part]:,} patients" for part in _PARTS

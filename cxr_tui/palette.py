@@ -36,6 +36,7 @@ def console_commands(app: ConsoleApp) -> Iterator[SystemCommand]:
         name = visible(shown.name)
         yield SystemCommand(f"Run: {what}", name, app.action_pause)
         yield SystemCommand("Run: checkpoint", f"{name}, kept now", app.action_checkpoint)
+        yield SystemCommand("Run: try learning rates", f"a copy of {name}", app.action_try_rates)
         yield SystemCommand("Run: stop", f"{name}, with a checkpoint", app.action_stop)
     for theme in THEMES:
         if theme.name != app.theme:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from core.errors import CxrError
 from core.events import Event
-from core.requests import Request
+from core.requests import ONCE, Request
 from core.store.session import Session
 
 _Made = TypeVar("_Made")
@@ -101,7 +101,7 @@ class Runner:
             self._do_short_work()
         with self._asking:
             request = self._request
-            if request is Request.CHECKPOINT:
+            if request in ONCE:
                 self._request = Request.CONTINUE
             if request is Request.PAUSE:
                 # From here on it stands in the session's folder, where other consoles can

@@ -117,6 +117,19 @@ async def test_stopping_keeps_a_checkpoint_and_resuming_goes_on(desk, phantom_di
         await until(pilot, lambda: not desk.running or not desk.running.is_ours, "the end")
 
 
+async def test_t_tries_learning_rates_on_a_copy_while_the_run_waits(desk, phantom_dir):
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.start_run(small_demo(phantom_dir, **{"train.epochs": 50}))
+        await until(pilot, lambda: desk.shown.view.step > 0, "the first step", 120)
+        await press(pilot, "T")
+        await until(pilot, lambda: "rate-range" in desk.shown.view.health, "the answer", 120)
+        at = desk.shown.view.health["rate-range"].step
+        await until(pilot, lambda: desk.shown.view.step > at, "the next step", 60)
+        await press(pilot, "X", "y")
+        await until(pilot, lambda: desk.running is None, "the stop", 60)
+
+
 async def test_q_quits_at_once_where_nothing_runs(desk):
     app = ConsoleApp(desk)
     async with app.run_test(size=(80, 24)) as pilot:

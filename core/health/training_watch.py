@@ -7,6 +7,7 @@ back, and no random number is drawn.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -27,6 +28,7 @@ from core.health.learning import (
     check_schedule,
     check_spread,
 )
+from core.health.range_test import check_range, try_rates
 from core.health.scores import SCORE_CHECKS, check_scores
 from core.health.watch import HealthRecord
 from core.model.device import autocast
@@ -96,6 +98,13 @@ class TrainingWatch:
             *self._metric(trainer, done, predictions),
         ]
         self._health.take(found, step=step, looked_at=_AT_EACH_EPOCH)
+
+    def try_rates(self, trainer: Trainer, may_go_on: Callable[[int, int], bool]) -> None:
+        """A range test on a copy of the network; its answer takes the place of an earlier one."""
+        found = try_rates(trainer, may_go_on)
+        if found is not None:
+            answers = check_range(found, trainer.settings.learning_rate)
+            self._health.take_again(answers, step=trainer.progress.step)
 
     def _judge(self, trainer: Trainer, step: int) -> None:
         spread, extreme = self._look(trainer)

@@ -35,6 +35,11 @@ class HealthRecord:
                 text = f"no longer: {before.text}"
                 self._tell(Diagnosis(check=check, severity=Severity.OK, text=text), step)
 
+    def take_again(self, found: Iterable[Diagnosis], *, step: int) -> None:
+        """Tell it even where the same was told before: somebody asked."""
+        for diagnosis in found:
+            self._tell(diagnosis, step)
+
     def _tell(self, diagnosis: Diagnosis, step: int) -> None:
         self._told[diagnosis.check] = diagnosis
         self._record(event_of(diagnosis, step=step))

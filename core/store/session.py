@@ -33,7 +33,7 @@ from core.findings import did_you_mean
 from core.recipe import Recipe
 from core.recipe_toml import load_recipe, recipe_toml
 from core.regular_file import MOST_JSON_BYTES, read_regular
-from core.requests import Request
+from core.requests import ONCE, Request
 from core.store.event_file import EventFile
 from core.store.event_log import EventReader
 from core.store.files import drop_leftovers, is_file, is_folder, write_json, write_whole
@@ -203,10 +203,10 @@ class SessionWriter:
     def take_request(self) -> Request:
         """The most urgent request left in ``requests/``.
 
-        Stop and checkpoint are taken away by asking; pause stands until it is withdrawn.
+        All are taken away by asking but pause, which stands until it is withdrawn.
         """
         folder = self.session.path / "requests"
-        for request in (Request.STOP, Request.CHECKPOINT):
+        for request in (Request.STOP, *ONCE):
             with contextlib.suppress(OSError):  # none is there, or the disk fails: asked again
                 (folder / request.value).unlink()
                 return request
@@ -214,7 +214,7 @@ class SessionWriter:
 
     def _withdraw_requests(self) -> None:
         """What was asked of an earlier run, a pause too, is not for this one."""
-        for request in (Request.STOP, Request.CHECKPOINT, Request.PAUSE):
+        for request in (Request.STOP, *ONCE, Request.PAUSE):
             with contextlib.suppress(OSError):
                 (self.session.path / "requests" / request.value).unlink()
 

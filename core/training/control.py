@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from core.events import Continued, Event, Paused
-from core.requests import NextRequest, Request
+from core.requests import ONCE, NextRequest, Request
 
 _POLL_SECONDS = 0.2
 
@@ -23,7 +23,7 @@ class Control:
     abandon_requested: bool = False
     _asked_files: float = field(default=0.0)
     _pause_in_files: bool = False
-    _owes_checkpoint: bool = False
+    _owed: list[Request] = field(default_factory=list)
 
     def ask(self) -> Request:
         """The next thing to do. Files are looked at a few times a second, not at every step."""
@@ -32,8 +32,8 @@ class Control:
             self._asked_files = 0.0  # it may be handed on to a file: look there next
         if request is Request.CONTINUE:
             request = self._ask_files()
-        if request is Request.CONTINUE and self._owes_checkpoint:
-            request, self._owes_checkpoint = Request.CHECKPOINT, False
+        if request is Request.CONTINUE and self._owed:
+            request = self._owed.pop(0)
         self.abandon_requested = self.abandon_requested or request is Request.ABANDON
         self.stop_requested = (
             self.stop_requested or self.abandon_requested or request is Request.STOP
@@ -43,10 +43,11 @@ class Control:
     def may_go_on(self) -> bool:
         """False once a stop was asked for; for loops that can only stop, not pause.
 
-        A checkpoint asked for meanwhile is owed until a step can answer.
+        A checkpoint or a range test asked for meanwhile is owed until a step can answer.
         """
         request = self.ask()
-        self._owes_checkpoint = self._owes_checkpoint or request is Request.CHECKPOINT
+        if request in ONCE:
+            self._owe(request)
         return request is not Request.STOP
 
     def wait(self, seconds: float) -> bool:
@@ -62,8 +63,13 @@ class Control:
     def hold(self, step: int) -> None:
         """Wait for as long as the answer is pause; the checkpoint of a pause covers every step."""
         self.record(Paused(step=step, reason="asked to pause"))
-        while self.ask() in (Request.PAUSE, Request.CHECKPOINT):
+        owed = []
+        while (request := self.ask()) in (Request.PAUSE, *ONCE):
+            if request is Request.TRY_RATES:  # the pause's own checkpoint covers every step
+                owed.append(request)
             time.sleep(_POLL_SECONDS)
+        for request in owed:
+            self._owe(request)
         if not self.stop_requested:
             self.record(Continued(step=step))
 
@@ -71,8 +77,12 @@ class Control:
         if time.monotonic() - self._asked_files >= _POLL_SECONDS:
             self._asked_files = time.monotonic()
             request = self.take_request()
-            if request is not Request.CHECKPOINT:
+            if request not in ONCE:
                 self._pause_in_files = request is Request.PAUSE
             return request
         # Between two looks a pause stands.
         return Request.PAUSE if self._pause_in_files else Request.CONTINUE
+
+    def _owe(self, request: Request) -> None:
+        if request not in self._owed:
+            self._owed.append(request)

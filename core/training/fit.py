@@ -17,6 +17,7 @@ from core.evaluation.predict import part_predictions, predict_logits
 from core.evaluation.predictions import Predictions, write_predictions
 from core.events import (
     CheckpointWritten,
+    DatasetProgress,
     EarlyStopped,
     EpochDone,
     EpochStarted,
@@ -161,12 +162,19 @@ class Fit:
         minutes = (time.monotonic() - self.last_checkpoint) / 60
         if request is Request.CHECKPOINT:
             self._checkpoint("asked for")
+        elif request is Request.TRY_RATES:
+            self.watch.try_rates(self.trainer, self._trying_goes_on)
         elif request is Request.PAUSE:
             self._checkpoint("paused")
             self.control.hold(self.trainer.progress.step)
         elif minutes >= self.trainer.settings.checkpoint_minutes:
             self._checkpoint("by the clock")
         return not self.control.stop_requested
+
+    def _trying_goes_on(self, done: int, total: int) -> bool:
+        """A range test is short: it can't be paused, but it can be left."""
+        self.record(DatasetProgress(stage="trying learning rates", done=done, total=total))
+        return self.control.may_go_on()
 
     def _validate(self, started: float) -> bool:
         trainer, progress = self.trainer, self.trainer.progress

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from core.data.batches import Batch
@@ -22,6 +23,9 @@ class Watch(Protocol):
     def after_epoch(self, trainer: Trainer, done: EpochDone, predictions: Predictions) -> None:
         """An epoch was validated."""
 
+    def try_rates(self, trainer: Trainer, may_go_on: Callable[[int, int], bool]) -> None:
+        """A range test of learning rates was asked for."""
+
 
 class NobodyWatches:
     """For a run that is not looked at."""
@@ -33,4 +37,7 @@ class NobodyWatches:
         """Nothing."""
 
     def after_epoch(self, trainer: Trainer, done: EpochDone, predictions: Predictions) -> None:
+        """Nothing."""
+
+    def try_rates(self, trainer: Trainer, may_go_on: Callable[[int, int], bool]) -> None:
         """Nothing."""
