@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 import torch
+from parts import part_of
 from safetensors.torch import save_file
 
-from core.data.batches import Part
 from core.evaluation.predict import Placement
 from core.health.few_images import check_few_images, learn_few_images
 from core.health.maps import check_maps
@@ -23,21 +23,11 @@ SIZE_PX, IMAGES = 64, 60
 FINDINGS = ("Mass", "Effusion")
 
 
-class Pixels:
-    def __init__(self, images):
-        self.images = images
-
-    def pixels(self, rows):
-        return self.images[rows]
-
-
 def trainer_on(images, labels_NF=None):
     rng = np.random.default_rng(0)
     if labels_NF is None:
         labels_NF = (rng.random((IMAGES, 2)) < 0.4).astype(np.float32)
-    rows = np.arange(IMAGES)
-    names = np.array([f"{row}.png" for row in rows], dtype=object)
-    part = Part("train", Pixels(images), rows, rows, names, rows, labels_NF)
+    part = part_of("train", images, labels_NF)
     recipe = checked_recipe(
         {"image": {"size_px": SIZE_PX}, "dataset": {"findings": list(FINDINGS)}}, "test"
     )

@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 import torch
+from parts import part_of
 
-from core.data.batches import Part
 from core.errors import RunFailedError
 from core.evaluation.predict import Placement
 from core.events import Diagnosed, EpochDone
@@ -37,14 +37,6 @@ IMAGES, SIZE_PX = 240, 32
 FINDINGS = ("Mass", "Effusion")
 
 
-class Pixels:
-    def __init__(self, images):
-        self.images = images
-
-    def pixels(self, rows):
-        return self.images[rows]
-
-
 def bright_where_present(labels_NF):
     """Noise, with a bright half for each finding that is present: easy to learn."""
     rng = np.random.default_rng(0)
@@ -56,16 +48,7 @@ def bright_where_present(labels_NF):
 
 def part(name, make_images, seed):
     labels_NF = (np.random.default_rng(seed).random((IMAGES, 2)) < 0.4).astype(np.float32)
-    rows = np.arange(IMAGES)
-    return Part(
-        name=name,
-        cache=Pixels(make_images(labels_NF)),
-        cache_rows_N=rows,
-        index_rows_N=rows,
-        images_N=np.array([f"{name}{row}.png" for row in rows], dtype=object),
-        patients_N=rows,
-        labels_NF=labels_NF,
-    )
+    return part_of(name, make_images(labels_NF), labels_NF)
 
 
 def told(tmp_path, *, freeze=False, silent_head=False, **settings):

@@ -6,8 +6,8 @@ import threading
 import numpy as np
 import pytest
 import torch
+from parts import part_of
 
-from core.data.batches import Part
 from core.evaluation.predict import Placement
 from core.health.range_test import STEPS, RangeTest, check_range, try_rates
 from core.model.densenet import build_model
@@ -22,23 +22,13 @@ SIZE_PX, IMAGES = 32, 160
 FINDINGS = ("Mass", "Effusion")
 
 
-class Pixels:
-    def __init__(self, images):
-        self.images = images
-
-    def pixels(self, rows):
-        return self.images[rows]
-
-
 def small_trainer(**settings):
     rng = np.random.default_rng(0)
     labels_NF = (rng.random((IMAGES, 2)) < 0.4).astype(np.float32)
     images = rng.integers(60, 120, (IMAGES, SIZE_PX, SIZE_PX))
     images[:, :16] += (80 * labels_NF[:, 0]).astype(int)[:, None, None]
     images[:, 16:] += (80 * labels_NF[:, 1]).astype(int)[:, None, None]
-    rows = np.arange(IMAGES)
-    names = np.array([f"{row}.png" for row in rows], dtype=object)
-    part = Part("train", Pixels(images.astype(np.uint8)), rows, rows, names, rows, labels_NF)
+    part = part_of("train", images.astype(np.uint8), labels_NF)
     recipe = checked_recipe(
         {
             "image": {"size_px": SIZE_PX},
