@@ -218,6 +218,9 @@ class ConsoleApp(App[int]):
         shown = self.desk.shown
         if shown is None or shown.view.state not in ("running", "paused"):
             return
+        if shown.view.state == "paused":
+            self.say("It waits: P goes on, and then T tries learning rates.")
+            return
         self._ask_of_shown(Request.TRY_RATES, f"Try learning rates on a copy of {shown.name}?")
 
     def action_stop(self) -> None:

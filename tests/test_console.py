@@ -126,6 +126,11 @@ async def test_t_tries_learning_rates_on_a_copy_while_the_run_waits(desk, phanto
         await until(pilot, lambda: "rate-range" in desk.shown.view.health, "the answer", 120)
         at = desk.shown.view.health["rate-range"].step
         await until(pilot, lambda: desk.shown.view.step > at, "the next step", 60)
+        await press(pilot, "P")
+        await shows(pilot, "‖ paused")
+        await press(pilot, "T")
+        said = [notice.message for notice in app._notifications]
+        assert "It waits: P goes on, and then T tries learning rates." in said
         await press(pilot, "X", "y")
         await until(pilot, lambda: desk.running is None, "the stop", 60)
 

@@ -172,7 +172,13 @@ ABSURD: dict[str, dict[str, dict[str, object]]] = {
 
 @pytest.mark.parametrize(
     ("case", "last"),
-    zip(ABSURD, ["Finished", "EpochDone", "Paused", "Finished", "Failed", "Stopped"], strict=True),
+    list(
+        zip(
+            ABSURD,
+            ["Finished", "EpochDone", "Paused", "Finished", "Failed", "Stopped"],
+            strict=True,
+        )
+    ),
 )
 async def test_the_screens_show_a_run_whose_events_are_absurd(
     tmp_path: Path, cache_dir: Path, case: str, last: str
