@@ -11,15 +11,13 @@ from core.errors import RunFailedError
 from core.evaluation.predict import Placement
 from core.events import Diagnosed, EpochDone
 from core.health.diagnosis import Severity
+from core.health.epochs import check_metric, check_overfitting, check_schedule
 from core.health.learning import (
     Spread,
     check_batch_norm,
     check_extreme_logits,
     check_gradient,
-    check_metric,
-    check_overfitting,
     check_rate,
-    check_schedule,
     check_spread,
 )
 from core.health.training_watch import TrainingWatch
