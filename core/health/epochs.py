@@ -10,7 +10,7 @@ from core.health.diagnosis import Diagnosis, Severity
 from core.recipe import TrainSettings
 
 _RISING_EPOCHS, _CLEARLY_OVER_LOWEST, _CLEARLY_FALLEN = 3, 1.1, 0.8
-_CUT_TO_NOTHING = 1e-3
+_CUT_TO_NOTHING = 1.001e-3
 _UNDER_BASE, _OVER_BASE = 0.97, 1.3
 _BEYOND_CHANCE = 0.6
 
@@ -19,21 +19,24 @@ def check_overfitting(epochs: Sequence[EpochDone]) -> Iterator[Diagnosis]:
     """Whether val loss has turned while train loss falls on.
 
     Either it rises epoch after epoch, however little, or it stays clearly over its lowest, as a
-    val loss of few images does, which jumps. Either way the best epoch must lie behind.
+    val loss of few images does, which jumps.
     """
     if len(epochs) <= _RISING_EPOCHS:
         return
     lowest = min(range(len(epochs)), key=lambda place: epochs[place].val_loss)
     best = next((epoch.epoch for epoch in reversed(epochs) if epoch.is_best), None)
-    if best is None or best == epochs[-1].epoch or len(epochs) - lowest <= _RISING_EPOCHS:
+    if best is None or len(epochs) - lowest <= _RISING_EPOCHS:
         return
     turn = epochs[lowest]
+    ending = f"The best epoch, {best}, is kept."
+    if best == epochs[-1].epoch:
+        ending = "The order of the images still gets better, their probabilities get worse."
     if _rises_steadily(epochs) or _stays_over(turn, epochs[-_RISING_EPOCHS:]):
         yield Diagnosis(
             check="overfitting",
             severity=Severity.NOTE,
             text=f"It overfits since epoch {epochs[lowest + 1].epoch}: val loss rises while train "
-            f"loss falls. The best epoch, {best}, is kept.",
+            "loss falls. " + ending,
             evidence={
                 "val_loss_lowest": turn.val_loss,
                 "val_loss": epochs[-1].val_loss,
@@ -59,7 +62,7 @@ def _stays_over(turn: EpochDone, recent: Sequence[EpochDone]) -> bool:
 def check_schedule(settings: TrainSettings, rate: float, epoch: int) -> Iterator[Diagnosis]:
     """Whether a plateau schedule has cut the rate to nothing with epochs still to go."""
     share = rate / settings.learning_rate
-    if settings.schedule == "plateau" and share < _CUT_TO_NOTHING and epoch < settings.epochs:
+    if settings.schedule == "plateau" and share <= _CUT_TO_NOTHING and epoch < settings.epochs:
         yield Diagnosis(
             check="rate-cut-to-nothing",
             severity=Severity.NOTE,
