@@ -11,7 +11,6 @@ import os
 import tomllib
 import typing
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -22,22 +21,13 @@ from core.errors import RecipeError
 from core.findings import did_you_mean
 from core.recipe import IMAGENET, NO_WEIGHTS, PATH_KEYS, Recipe
 from core.regular_file import read_regular
+from core.shipped_recipes import broken_recipes, shipped_recipes
 
 _MAX_RECIPE_BYTES = 1_000_000
 _MOST_DOTS = 5_000
 """A key of n parts takes n² steps to read; ours have two."""
 _FAULTS_TOLD = 20
 _TEXT_KEYS = ("name", "note", "model.weights", "evaluate.reference", *PATH_KEYS)
-
-
-def shipped_recipes() -> dict[str, str]:
-    """Name -> TOML text of every recipe that comes with the package."""
-    folder = resources.files("core") / "recipes"
-    return {
-        entry.name.removesuffix(".toml"): entry.read_text(encoding="utf-8")
-        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
-        if entry.name.endswith(".toml")
-    }
 
 
 def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -102,9 +92,10 @@ def differences(before: Recipe, after: Recipe) -> dict[str, tuple[Any, Any]]:
 
 def _recipe_text(name_or_path: str | Path) -> tuple[str, str, Path]:
     path = Path(name_or_path)
-    shipped = shipped_recipes()
-    if str(name_or_path) in shipped and not path.is_file():
-        return shipped[str(name_or_path)], f"recipe {name_or_path}", Path.cwd()
+    shipped, broken = shipped_recipes(), broken_recipes()
+    known = shipped | broken
+    if str(name_or_path) in known and not path.is_file():
+        return known[str(name_or_path)], f"recipe {name_or_path}", Path.cwd()
     try:
         text = read_regular(path, _MAX_RECIPE_BYTES).decode("utf-8-sig")
         return text, str(path), path.resolve().parent
@@ -112,8 +103,9 @@ def _recipe_text(name_or_path: str | Path) -> tuple[str, str, Path]:
         raise RecipeError(
             "there is no such recipe",
             where=name_or_path,
-            remedy=did_you_mean(str(name_or_path), shipped)
-            or f"Give a path or one of: {', '.join(shipped)}.",
+            remedy=did_you_mean(str(name_or_path), known)
+            or f"Give a path or one of: {', '.join(shipped)}. Broken on purpose, to see what is "
+            f"told: {', '.join(broken)}.",
         ) from None
     except UnicodeDecodeError:
         raise RecipeError("is not UTF-8 text", where=path, remedy="Save it as UTF-8.") from None

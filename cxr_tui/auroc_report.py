@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from core.evaluation.metrics import READ_THE_INTERVAL, TOO_FEW_PATIENTS
+from core.evaluation.metrics import READ_THE_INTERVAL, TOO_FEW_PATIENTS, is_about_cut_scores
+from core.evaluation.report import CUT_SCORES
 from cxr_tui.health_words import answers_of, health_pairs
 from cxr_tui.output import print_pairs, print_table
 
@@ -74,9 +75,12 @@ def _notes(report: Mapping[str, Any]) -> list[str]:
     notes = []
     if few:
         notes.append(f"few positive patients, {READ_THE_INTERVAL}: {', '.join(few)}")
+    said_above = _health_tells_of_cut_scores(report)
     said_of: dict[str, list[str]] = {}
     for name, figures in findings:
         for note in (figures.get("note") or "").split("; "):
+            if said_above and is_about_cut_scores(note):
+                continue
             if note and READ_THE_INTERVAL not in note:
                 said_of.setdefault(note, []).append(name)
     notes += [f"{', '.join(names)}: {note}" for note, names in said_of.items()]
@@ -85,7 +89,22 @@ def _notes(report: Mapping[str, Any]) -> list[str]:
         notes.append("table alone: what age, sex, view and follow-up number reach, no image")
     elif table.get("note"):
         notes.append(f"table alone: {table['note']}")
-    return [*report["warnings"], *notes, report.get("labels_note") or ""]
+    warnings = [
+        text for text in report["warnings"] if not (said_above and text.startswith(CUT_SCORES))
+    ]
+    return [*warnings, *notes, report.get("labels_note") or ""]
+
+
+def _health_tells_of_cut_scores(report: Mapping[str, Any]) -> bool:
+    """Whether a health check has said of all of them what warnings and notes say of each."""
+    of_check = {answer.check: answer.evidence.get("findings") for answer in answers_of(report)}
+    told = of_check.get("scores-hard", of_check.get("scores-constant", 0))
+    noted = [
+        name
+        for name, figures in report["findings"].items()
+        if any(is_about_cut_scores(note) for note in (figures.get("note") or "").split("; "))
+    ]
+    return isinstance(told, int) and told >= len(noted) > 0
 
 
 def _number(value: float | None) -> str:

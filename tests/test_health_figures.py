@@ -39,6 +39,12 @@ def test_a_finding_that_is_the_view_position_is_told():
     assert "Edema" in found.text
 
 
+def test_what_is_left_within_a_view_is_measured_by_what_there_was():
+    assert check_figures(report(overall=0.8, within=(0.47, 0.59))) != []
+    assert check_figures(report(overall=0.7, within=(0.47, 0.59))) == [], "weak, and weak within"
+    assert check_figures(report(overall=0.894, within=(0.78, 0.817))) == [], "as published ones"
+
+
 @pytest.mark.parametrize(
     "silent", [{"few": True}, {"within": (0.51, 0.7)}, {"within": (0.51, None)}]
 )

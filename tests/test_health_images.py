@@ -176,6 +176,32 @@ def test_test_patients_that_the_weights_have_seen_are_told():
     assert list(check_seen(seen_in_test(own, [4, 5], dataset="nih"), "sessions/one")) == []
 
 
+def test_a_run_tells_that_its_weights_have_seen_test_patients(
+    phantom_dir, trained_dir, tmp_path, cache_dir
+):
+    weights = f"model.weights={trained_dir}"
+    other_split = ("split.by=patient", "split.val=0.1", "model.seen_test_patients=mark")
+    seen = diagnosed(phantom_dir, tmp_path / "seen", cache_dir, weights, *other_split)
+    assert answers(seen)["test-patients-seen"].severity == "warning"
+    assert answers(seen)["test-patients-seen"].evidence["patients"] > 0
+    same_split = diagnosed(phantom_dir, tmp_path / "same", cache_dir, weights)
+    assert "test-patients-seen" not in answers(same_split)
+
+
+@pytest.mark.parametrize(("bits_lost", "is_told"), [(4, True), (0, False)])
+def test_a_run_tells_of_16_bit_files_whose_range_was_cut(
+    bits_lost, is_told, phantom_dir, tmp_path, cache_dir
+):
+    folder = tmp_path / "set"
+    shutil.copytree(phantom_dir, folder)
+    for path in folder.rglob("*.png"):
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert("L")).astype(np.uint16) >> bits_lost
+        Image.fromarray(pixels).save(path)
+    told = answers(diagnosed(folder, tmp_path, cache_dir))
+    assert ("range-cut" in told) == is_told
+
+
 def test_what_is_told_is_of_the_images_that_are_trained_on(phantom_dir, cache_dir):
     study = prepare_study(small_recipe(phantom_dir, "subset.max_images=60"), cache_dir)
     assert study.audited()["images_in_parts"] == 60

@@ -2,24 +2,24 @@
 
 import contextlib
 import math
+from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from parts import part_of
 
 from core.errors import RunFailedError
-from core.evaluation.predict import Placement
+from core.evaluation.predict import Placement, part_predictions
 from core.events import Diagnosed, EpochDone
 from core.health.diagnosis import Severity
+from core.health.epochs import check_metric, check_overfitting, check_schedule
 from core.health.learning import (
     Spread,
     check_batch_norm,
     check_extreme_logits,
     check_gradient,
-    check_metric,
-    check_overfitting,
     check_rate,
-    check_schedule,
     check_spread,
 )
 from core.health.training_watch import TrainingWatch
@@ -29,6 +29,7 @@ from core.model.device import Precision
 from core.recipe_toml import checked_recipe
 from core.requests import Request
 from core.store.session import create_session
+from core.training import fit as fit_module
 from core.training.control import Control
 from core.training.fit import Fit
 from core.training.trainer import Trainer
@@ -46,12 +47,21 @@ def bright_where_present(labels_NF):
     return images.astype(np.uint8)
 
 
-def part(name, make_images, seed):
-    labels_NF = (np.random.default_rng(seed).random((IMAGES, 2)) < 0.4).astype(np.float32)
+def part(name, make_images, seed, images=IMAGES):
+    labels_NF = (np.random.default_rng(seed).random((images, 2)) < 0.4).astype(np.float32)
     return part_of(name, make_images(labels_NF), labels_NF)
 
 
-def told(tmp_path, *, freeze=False, silent_head=False, **settings):
+def told(
+    tmp_path,
+    *,
+    freeze=False,
+    silent_head=False,
+    stale_statistics=False,
+    val_images=IMAGES,
+    steps=math.inf,
+    **settings,
+):
     """The answers of a run of two epochs of 30 steps, as its events tell them."""
     train = {"batch_size": 8, "epochs": 2, "learning_rate": 0.01} | settings
     recipe = checked_recipe(
@@ -67,15 +77,23 @@ def told(tmp_path, *, freeze=False, silent_head=False, **settings):
         model.features.requires_grad_(False)
     if silent_head:
         torch.nn.init.zeros_(model.classifier.weight)
+    if stale_statistics:
+        for module in model.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.momentum = 1e-4
     train_part = part("train", bright_where_present, seed=1)
     trainer = Trainer(
         model, train_part, recipe, Placement(torch.device("cpu"), Precision("fp32", "a test"))
     )
     events = []
     base = trainer.host_objective.base_rate_loss(torch.from_numpy(train_part.labels_NF))
-    val = part("val", bright_where_present, seed=2)
+    val = part("val", bright_where_present, seed=2, images=val_images)
     watch = TrainingWatch(HealthRecord(events.append), val, base)
-    control = Control(lambda: Request.CONTINUE, lambda: Request.CONTINUE, events.append)
+
+    def next_request():
+        return Request.STOP if trainer.progress.step >= steps else Request.CONTINUE
+
+    control = Control(next_request, lambda: Request.CONTINUE, events.append)
     session = create_session(tmp_path, recipe)
     fit = Fit(trainer, val, session, control, events.append, lambda write: write(), {}, watch)
     with contextlib.suppress(RunFailedError):  # what it told before is what counts
@@ -117,6 +135,33 @@ def test_a_network_whose_first_layers_get_no_gradient_is_told_after_one_step(tmp
     found = complaints(told(tmp_path, freeze=True))
     assert found["gradient"].severity == "stop"
     assert found["gradient"].step == 1
+
+
+@pytest.mark.parametrize("stale", [True, False])
+def test_running_statistics_that_lag_behind_are_told_at_step_200(tmp_path, stale):
+    answers = told(
+        tmp_path, stale_statistics=stale, batch_size=4, epochs=9, val_images=16, steps=200
+    )
+    found = complaints(answers)
+    assert ("batch-norm" in found) == stale
+    if stale:
+        assert found["batch-norm"].step == 200
+        evidence = found["batch-norm"].evidence
+        assert evidence["loss_in_eval_mode"] > 2 * evidence["loss_in_train_mode"]
+
+
+def test_scores_cut_to_integers_in_a_run_are_told_as_a_broken_metric(tmp_path, monkeypatch):
+    """The report's own fault: the loss falls, and the AUROC of the scores' integers is 0.5."""
+
+    def cut(part, findings, logits_NF):
+        whole = part_predictions(part, findings, logits_NF)
+        return replace(whole, scores_NF=whole.scores_NF.astype(int).astype(float))
+
+    monkeypatch.setattr(fit_module, "part_predictions", cut)
+    found = complaints(told(tmp_path))
+    assert found["metric-broken"].evidence["mean_auroc"] == 0.5
+    assert found["metric-broken"].step <= 60
+    assert "scores-constant" in found
 
 
 def test_looking_changes_nothing_of_the_run(tmp_path):
@@ -173,6 +218,29 @@ def test_a_gradient_of_nothing_stops():
     assert severities(check_gradient(0.1, 1.0, 1)) == [Severity.OK]
 
 
+def rate_told(ratio, first, last, base=0.45, share_of_peak=1.0):
+    losses = [*[first] * 20, *[last] * 20]
+    (found,) = check_rate(losses, ratio, base, 1e-5, share_of_peak)
+    return found.severity, found.text
+
+
+def test_small_steps_are_told_where_the_loss_stays_over_the_base_rate():
+    severity, text = rate_told(1.4e-6, 0.71, 0.68)
+    assert severity is Severity.WARNING
+    assert "too low" in text
+    assert rate_told(1.4e-6, 0.71, 0.5)[0] is Severity.OK, "it falls"
+    assert rate_told(1.4e-6, 0.2, 0.195)[0] is Severity.OK, "it has learnt before"
+    assert rate_told(1.4e-6, 0.71, 0.68, share_of_peak=0.01)[0] is Severity.OK, "it warms up"
+    assert rate_told(1e-3, 0.71, 0.68)[0] is Severity.OK
+
+
+def test_a_loss_whose_median_alone_is_under_the_base_rate_is_not_called_learning():
+    losses = [0.1, 0.1, 1.4] * 10  # as of one image at a time: mostly negative ones
+    (found,) = check_rate(losses, 1e-3, 0.45, 0.001)
+    assert found.severity is Severity.OK
+    assert "under the base rate" not in found.text
+
+
 def test_too_few_losses_say_nothing_of_the_rate():
     assert list(check_rate([0.7] * 5, None, 0.6, 0.01)) == []
 
@@ -211,6 +279,16 @@ def test_overfitting_is_told_from_the_epoch_where_val_loss_turned():
     assert found.severity is Severity.NOTE
     assert found.changes == ("train.early_stopping=3",)
     assert not list(check_overfitting(epochs([0.5, 0.4, 0.45, 0.4], [0.5, 0.4, 0.3, 0.2], 2)))
+
+
+def test_overfitting_is_told_of_a_val_loss_that_jumps_and_stays_over_its_lowest():
+    jumps, falls = [0.56, 0.93, 0.81, 1.38], [0.56, 0.44, 0.3, 0.2]
+    (found,) = check_overfitting(epochs(jumps, falls, 2))
+    assert "since epoch 2" in found.text
+    (better,) = check_overfitting(epochs(jumps, falls, 4))
+    assert "order of the images still gets better" in better.text
+    assert not list(check_overfitting(epochs(jumps, [0.56, 0.55, 0.54, 0.53], 2)))
+    assert not list(check_overfitting(epochs([0.56, 0.93, 0.57, 0.6], falls, 2)))
 
 
 def test_a_plateau_that_cut_the_rate_to_nothing_is_told_while_epochs_remain():

@@ -14,14 +14,31 @@ from core.recipe_toml import (
     known_keys,
     load_recipe,
     recipe_toml,
-    shipped_recipes,
 )
+from core.shipped_recipes import broken_recipes, shipped_recipes
 
 
 @pytest.mark.parametrize("name", ["demo", "nih-14", "nih-mass", "chexnet", "strong"])
 def test_every_shipped_recipe_loads_under_its_own_name(name):
     assert load_recipe(name).name == name
     assert name in shipped_recipes()
+
+
+def test_broken_recipes_load_by_name_and_stand_apart():
+    assert "broken-nothing" in broken_recipes()
+    for name in broken_recipes():
+        assert load_recipe(name).name == name
+    assert not broken_recipes().keys() & shipped_recipes().keys()
+    with pytest.raises(RecipeError) as refused:
+        load_recipe("zzzz")
+    told, apart = str(refused.value).split("Broken on purpose")
+    assert "demo" in told
+    assert "broken-" not in told
+    assert "broken-rate" in apart
+
+
+def test_broken_recipes_share_one_phantom():
+    assert len({load_recipe(name).dataset.phantom for name in broken_recipes()}) == 1
 
 
 def test_the_reports_second_run_is_what_nih_mass_says():

@@ -23,6 +23,8 @@ READ_THE_INTERVAL = "read the interval, not the number"
 TOO_FEW_PATIENTS = 10
 """Below this many positive patients a figure says next to nothing, and the report warns."""
 
+_EVERY_SCORE, _TWO_VALUES = "every score is ", "the scores have only two values, "
+
 _ENOUGH_TO_JUDGE_TIES = 5
 """With fewer images than this, two distinct scores are nothing to wonder about."""
 
@@ -54,6 +56,11 @@ class FindingFigures:
         """Whether the scores are so few that they look cut to integers or thresholded."""
         enough = self.known >= _ENOUGH_TO_JUDGE_TIES
         return self.distinct_scores == 1 or (self.distinct_scores == 2 and enough)
+
+
+def is_about_cut_scores(note: str) -> bool:
+    """Whether a finding's note says that its scores are constant or of two values."""
+    return note.startswith((_EVERY_SCORE, _TWO_VALUES))
 
 
 def auroc(
@@ -156,14 +163,14 @@ def _notes(figures: FindingFigures, scores_K: NDArray[Any], part: str) -> tuple[
     notes = []
     if figures.distinct_scores == 1:
         notes.append(
-            f"every score is {scores_K[0]:g}, so this AUROC of 0.5 says nothing of the network: "
+            f"{_EVERY_SCORE}{scores_K[0]:g}, so this AUROC of 0.5 says nothing of the network: "
             "were the scores cut to integers (.astype(int)) or thresholded before they were "
             "scored, or is its output constant?"
         )
     elif figures.looks_cut:
         low, high = np.unique(scores_K)
         notes.append(
-            f"the scores have only two values, {low:g} and {high:g}: AUROC needs the "
+            f"{_TWO_VALUES}{low:g} and {high:g}: AUROC needs the "
             "probabilities, and these look thresholded or cut to integers"
         )
     if figures.positive_patients < FEW_PATIENTS:

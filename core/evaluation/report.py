@@ -41,6 +41,9 @@ LABELS_NOTE = "Labels were mined from reports; some are wrong."
 
 _DIGITS = 6
 
+CUT_SCORES = "scores have two values at most"
+"""How the warning of scores begins that look cut; a finding's note says the same of it alone."""
+
 
 @dataclass(frozen=True)
 class EvaluationContext:
@@ -295,7 +298,7 @@ def _finding_warnings(figures: dict[str, FindingFigures], part: str) -> list[str
     warnings = []
     if cut:
         warnings.append(
-            f"scores have two values at most for {', '.join(cut)}: they look cut to integers or "
+            f"{CUT_SCORES} for {', '.join(cut)}: they look cut to integers or "
             "thresholded, and an AUROC of such scores says little"
         )
     if undefined:

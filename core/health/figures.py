@@ -8,7 +8,8 @@ from typing import Any
 from core.health.diagnosis import Diagnosis, Severity
 from core.health.scores import ENOUGH_PATIENTS
 
-_GOOD, _NEAR_CHANCE = 0.7, 0.55
+_GOOD, _LITTLE_LEFT = 0.7, 1 / 3
+"""Of what an AUROC has over chance: what is left of it within the better view."""
 
 Report = Mapping[str, Any]
 
@@ -47,7 +48,7 @@ def _collapses_within_view(report: Report) -> Iterator[Diagnosis]:
         enough = (figures.get("positive_patients") or 0) >= ENOUGH_PATIENTS
         if overall is None or not enough or len(within) < 2:
             continue
-        if overall >= _GOOD and max(within) < _NEAR_CHANCE:
+        if overall >= _GOOD and max(within) - 0.5 < _LITTLE_LEFT * (overall - 0.5):
             collapsed[finding] = overall, max(within)
     if collapsed:
         finding, (overall, best_within) = next(iter(collapsed.items()))

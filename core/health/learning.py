@@ -1,4 +1,4 @@
-"""Checks of a run that is training: is anything moving, and where to?
+"""Checks of a run's first steps: is anything moving, and where to?
 
 Each is a pure function of numbers that ``TrainingWatch`` measured. The thresholds stand apart by a
 factor of ten and more from what healthy runs show, so that silence can be trusted.
@@ -6,14 +6,11 @@ factor of ten and more from what healthy runs show, so that silence can be trust
 
 from __future__ import annotations
 
-import itertools
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from core.events import EpochDone
 from core.health.diagnosis import Diagnosis, Severity
-from core.recipe import TrainSettings
 
 ENOUGH_POSITIVES = 8
 """Positive images that a finding must have had before its logits are expected to differ."""
@@ -23,11 +20,13 @@ _FEWEST_LOSSES = 12
 _UNDER_BASE, _OVER_BASE = 0.97, 1.5
 _RISING = 1.3
 _STANDING_STILL = 0.01
-_TINY_UPDATE, _HUGE_UPDATE = 1e-6, 0.05
+_TINY_UPDATE, _SMALL_UPDATE, _HUGE_UPDATE = 1e-6, 1e-5, 0.05
+"""Of a step, over the weights. Where networks learn it is a thousandth; what moves less than the
+second stands still as long as its loss says so too."""
+
+_FAR_OVER_BASE, _NOT_FALLING = 1.1, 0.9
 _MANY_EXTREME = 0.05
 _STATISTICS_OFF = 2.0
-_RISING_EPOCHS = 3
-_CUT_TO_NOTHING = 1e-3
 
 
 @dataclass(frozen=True)
@@ -109,6 +108,7 @@ def check_rate(
     update_ratio: float | None,
     base_rate_loss: float | None,
     learning_rate: float,
+    share_of_peak: float = 1.0,
 ) -> Iterator[Diagnosis]:
     """Whether the learning rate is too high or too low, from the first steps' train losses.
 
@@ -117,11 +117,13 @@ def check_rate(
         update_ratio: norm of one step's change of the weights over the weights' norm.
         base_rate_loss: of the best constant answer, under the loss in use.
         learning_rate: what the recipe asks for.
+        share_of_peak: what a warm-up let that step have of it.
     """
     if len(losses) < _FEWEST_LOSSES:
         return
     quarter = len(losses) // 4
     first, last = statistics.median(losses[:quarter]), statistics.median(losses[-quarter:])
+    mean_last = statistics.fmean(losses[-quarter:])  # of small batches the median is less
     base = base_rate_loss or first
     evidence = {
         "loss_first": first,
@@ -140,10 +142,8 @@ def check_rate(
             remedy=f"A tenth of it: train.learning_rate={learning_rate / 10:.2g}.",
             changes=(f"train.learning_rate={learning_rate / 10:.2g}",),
         )
-    elif (
-        update_ratio is not None
-        and update_ratio < _TINY_UPDATE
-        and abs(last - first) < _STANDING_STILL * first
+    elif update_ratio is not None and _stands_still(
+        update_ratio / max(share_of_peak, 1e-9), first, last, base_rate_loss
     ):
         yield Diagnosis(
             check="learning-rate",
@@ -155,17 +155,31 @@ def check_rate(
             changes=(f"train.learning_rate={learning_rate * 10:.2g}",),
         )
     else:
-        under = base_rate_loss is not None and last < _UNDER_BASE * base_rate_loss
+        under = base_rate_loss is not None and mean_last < _UNDER_BASE * base_rate_loss
         yield Diagnosis(
             check="learning-rate",
             severity=Severity.OK,
-            text=f"learning: train loss {1 - last / base:.0%} under the base rate".replace(
+            text=f"learning: train loss {1 - mean_last / base:.0%} under the base rate".replace(
                 "%", " %"
             )
             if under
             else "the learning rate moves the weights",
             evidence=evidence,
         )
+
+
+def _stands_still(
+    update_ratio: float, first: float, last: float, base_rate_loss: float | None
+) -> bool:
+    """Whether steps are too small, by what they move and by what the loss does.
+
+    A loss far over the base rate that does not fall says it surest: not even prevalence was
+    learnt. Of weights that have learnt before, only a step of next to nothing says it.
+    """
+    if update_ratio < _TINY_UPDATE and abs(last - first) < _STANDING_STILL * first:
+        return True
+    over_base = base_rate_loss is not None and last > _FAR_OVER_BASE * base_rate_loss
+    return update_ratio < _SMALL_UPDATE and over_base and last > _NOT_FALLING * first
 
 
 def check_extreme_logits(share: float, step: int) -> Iterator[Diagnosis]:
@@ -200,94 +214,4 @@ def check_batch_norm(
                 "step": step,
             },
             remedy="Larger micro-batches (train.micro_batch_size), or a lower learning rate.",
-        )
-
-
-def check_overfitting(epochs: Sequence[EpochDone]) -> Iterator[Diagnosis]:
-    """Whether val loss rises, epoch after epoch, while train loss falls."""
-    if len(epochs) <= _RISING_EPOCHS:
-        return
-    recent = epochs[-_RISING_EPOCHS - 1 :]
-    pairs = list(itertools.pairwise(recent))
-    rises = all(after.val_loss > before.val_loss for before, after in pairs)
-    falls = all(after.train_loss < before.train_loss for before, after in pairs)
-    best = next((epoch.epoch for epoch in reversed(epochs) if epoch.is_best), None)
-    if rises and falls and best is not None and best < epochs[-1].epoch:
-        yield Diagnosis(
-            check="overfitting",
-            severity=Severity.NOTE,
-            text=f"It overfits since epoch {recent[1].epoch}: val loss rises while train loss "
-            f"falls. The best epoch, {best}, is kept.",
-            evidence={
-                "val_loss_before": recent[0].val_loss,
-                "val_loss": recent[-1].val_loss,
-                "train_loss": recent[-1].train_loss,
-            },
-            remedy="Stop early (train.early_stopping=3), or augment and decay more.",
-            changes=("train.early_stopping=3",),
-        )
-
-
-def check_schedule(settings: TrainSettings, rate: float, epoch: int) -> Iterator[Diagnosis]:
-    """Whether a plateau schedule has cut the rate to nothing with epochs still to go."""
-    share = rate / settings.learning_rate
-    if settings.schedule == "plateau" and share < _CUT_TO_NOTHING and epoch < settings.epochs:
-        yield Diagnosis(
-            check="rate-cut-to-nothing",
-            severity=Severity.NOTE,
-            text="The plateau schedule has cut the learning rate to nothing: the epochs to come "
-            "change little.",
-            evidence={"rate": rate, "share_of_first": share, "epoch": epoch},
-            remedy="Stop here, or start again with a higher train.plateau_patience.",
-            changes=("train.plateau_patience=3",),
-        )
-
-
-def check_metric(
-    val_losses: Sequence[float],
-    base_rate_loss: float | None,
-    mean_auroc: float | None,
-    mean_auroc_interval: tuple[float, float] | None,
-) -> Iterator[Diagnosis]:
-    """Whether loss and AUROC tell the same story.
-
-    A loss under the base rate beside an AUROC whose interval holds 0.5 is a broken metric. The
-    reverse, a high loss with a good AUROC, is miscalibration or overfitting; it must have lasted
-    for two epochs, since batch norm's statistics are young in the first.
-
-    Args:
-        val_losses: of the epochs so far.
-        base_rate_loss: of the best constant answer on val, under the loss in use.
-        mean_auroc: of the last epoch.
-        mean_auroc_interval: its ends.
-    """
-    if base_rate_loss is None or mean_auroc is None or mean_auroc_interval is None:
-        return
-    low, high = mean_auroc_interval
-    val_loss = val_losses[-1]
-    evidence = {
-        "val_loss": val_loss,
-        "base_rate": base_rate_loss,
-        "mean_auroc": mean_auroc,
-        "interval_low": low,
-        "interval_high": high,
-    }
-    if val_loss < _UNDER_BASE * base_rate_loss and low <= 0.5 <= high:
-        yield Diagnosis(
-            check="metric-broken",
-            severity=Severity.WARNING,
-            text="Training works and the metric is broken: the val loss is under that of the best "
-            "constant answer, so the network tells images apart, and the AUROC is at chance.",
-            evidence=evidence,
-            remedy="Look at what happens to the scores between the network and the AUROC.",
-        )
-    elif len(val_losses) > 1 and min(val_losses[-2:]) > _RISING * base_rate_loss and low > 0.6:
-        yield Diagnosis(
-            check="miscalibrated",
-            severity=Severity.NOTE,
-            text="The order of the images is good and the probabilities are not: the val loss is "
-            "over that of the best constant answer. That is miscalibration or overfitting, and "
-            "no broken metric.",
-            evidence=evidence,
-            remedy="Choose thresholds on val, and don't read the probabilities as risks.",
         )

@@ -14,9 +14,14 @@ from core.health.scores import check_scores
 from core.store.session import Session
 
 
-def with_health(report: Mapping[str, Any], predictions: Predictions) -> dict[str, Any]:
-    """The report with ``health``: a list of answers, empty where all is well."""
-    found = [*check_scores(predictions), *check_figures(report)]
+def with_health(
+    report: Mapping[str, Any], predictions: Predictions, *, are_ours: bool = False
+) -> dict[str, Any]:
+    """The report with ``health``: a list of answers, empty where all is well.
+
+    ``are_ours``: the predictions are a session's, which nobody has cut.
+    """
+    found = [*check_scores(predictions, are_ours=are_ours), *check_figures(report)]
     return {**report, "health": [answer.as_json() for answer in found]}
 
 
@@ -29,4 +34,5 @@ def health_report_of_session(
         DataError: there are no predictions of this part yet, or the table has changed.
     """
     report = report_of_session(session, part, cache, study=study)
-    return with_health(report, read_predictions(session.predictions / f"{part}.csv"))
+    predictions = read_predictions(session.predictions / f"{part}.csv")
+    return with_health(report, predictions, are_ours=True)

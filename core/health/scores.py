@@ -75,13 +75,14 @@ class _Column:
 def check_scores(predictions: Predictions, *, are_ours: bool = False) -> list[Diagnosis]:
     """Everything that scores beside labels give away, the gravest first.
 
-    ``are_ours``: they come straight out of our network, where nobody can have cut them.
+    ``are_ours``: they come straight out of our network, where nobody can have cut or rounded them.
     """
     columns = [_column(predictions, place) for place in range(len(predictions.findings))]
     judged = [column for column in columns if column.has_both]
-    hard = [column for column in judged if _is_hard(column.scores_K)]
+    is_hard = _is_constant if are_ours else _is_hard
+    hard = [column for column in judged if is_hard(column.scores_K)]
     soft = [column for column in judged if column not in hard]
-    rounded = [column for column in soft if _is_rounded(column)]
+    rounded = [] if are_ours else [column for column in soft if _is_rounded(column)]
     swapped = list(_swapped(predictions, soft))
     return [
         *(_constant(hard) if are_ours else _hard(hard)),
@@ -119,6 +120,10 @@ def _num_patients(patients_K: NDArray[np.int64]) -> int:
     """An image whose patient is unknown counts as a patient of its own."""
     known = patients_K[patients_K >= 0]
     return len(np.unique(known)) + len(patients_K) - len(known)
+
+
+def _is_constant(scores_K: NDArray[np.float64]) -> bool:
+    return len(np.unique(scores_K)) == 1
 
 
 def _is_hard(scores_K: NDArray[np.float64]) -> bool:

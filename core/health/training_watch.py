@@ -17,15 +17,13 @@ from core.evaluation.intervals import patient_bootstrap
 from core.evaluation.predictions import Predictions
 from core.events import EpochDone
 from core.health.diagnosis import Diagnosis
+from core.health.epochs import check_metric, check_overfitting, check_schedule
 from core.health.learning import (
     Spread,
     check_batch_norm,
     check_extreme_logits,
     check_gradient,
-    check_metric,
-    check_overfitting,
     check_rate,
-    check_schedule,
     check_spread,
 )
 from core.health.range_test import check_range, try_rates
@@ -57,6 +55,7 @@ class TrainingWatch:
         self._positives_F = torch.zeros(val.labels_NF.shape[1])
         self._weights_before: list[Tensor] | None = None
         self._update_ratio: float | None = None
+        self._share_of_peak = 1.0
         self._epochs: list[EpochDone] = []
         self._val_base_rate: float | None = None
 
@@ -116,8 +115,13 @@ class TrainingWatch:
         )
 
     def _judge_rate(self, trainer: Trainer, step: int) -> None:
-        rate = trainer.settings.learning_rate
-        found = check_rate(self._losses, self._update_ratio, self._base_rate_loss, rate)
+        found = check_rate(
+            self._losses,
+            self._update_ratio,
+            self._base_rate_loss,
+            trainer.settings.learning_rate,
+            self._share_of_peak,
+        )
         self._health.take(found, step=step)
 
     def _judge_batch_norm(self, trainer: Trainer, batch: Batch, step: int) -> None:
@@ -164,6 +168,7 @@ class TrainingWatch:
             )
             size = sum(float(before.square().sum()) for before in self._weights_before)
             self._update_ratio = math.sqrt(change / size) if size else None
+            self._share_of_peak = trainer.schedule.rate(step - 1) / trainer.settings.learning_rate
             self._weights_before = None
         if step + 2 in (_FIRST_MEASURE, *LOOKS):
             self._weights_before = [item.detach().clone() for item in weights]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from core.errors import CxrError
 from core.recipe import Recipe
-from core.recipe_toml import differences, load_recipe, shipped_recipes
+from core.recipe_toml import differences, load_recipe
+from core.shipped_recipes import shipped_recipes
 from core.store.session import Session, list_sessions
 
 _MOST_SESSIONS = 200

@@ -21,7 +21,7 @@ from core.model.densenet import build_model
 from core.model.input_spec import GREY, IMAGENET
 from core.model.own_metadata import write_metadata
 from core.model.provenance import Provenance
-from core.recipe_toml import shipped_recipes
+from core.shipped_recipes import shipped_recipes
 
 Corpus = dict[str, list[bytes]]
 
