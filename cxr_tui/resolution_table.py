@@ -54,7 +54,7 @@ def _notes(compared: Mapping[str, Any]) -> list[str]:
             "smaller, larger: AUROC of the positives with smaller and larger boxes than the "
             "finding's median (how many), against all its negatives."
         )
-    return notes
+    return [*notes, compared["labels_note"]]
 
 
 def _by(box_px: Sequence[float]) -> str:

@@ -18,6 +18,7 @@ from core.data.boxes import Boxes, LesionSizes, lesion_sizes
 from core.evaluation.intervals import Interval, gain_intervals, patient_bootstrap
 from core.evaluation.metrics import TOO_FEW_PATIENTS, auroc, finding_figures, mean_over_defined
 from core.evaluation.predictions import Predictions
+from core.evaluation.report import LABELS_NOTE
 from core.findings import PRESENT
 
 HALVES = ("smaller_half", "larger_half")
@@ -70,6 +71,7 @@ def compare_sizes(
         },
         "mean_auroc": {str(size_px): figures.mean for size_px, figures in at.items()},
         "gain_px": [first.size_px, last.size_px],
+        "labels_note": LABELS_NOTE,
     }
 
 
