@@ -6,7 +6,7 @@ from core.health.diagnosis import Severity
 from core.health.recipe import check_recipe
 from core.recipe_toml import load_recipe
 
-SHIPPED = ("demo", "nih-14", "nih-mass", "chexnet", "strong")
+SHIPPED = ("demo", "nih-14", "nih-mass", "chexnet", "strong", "resolution")
 
 
 def recipe_with(name="nih-14", **changes):

@@ -18,7 +18,7 @@ from core.recipe_toml import (
 from core.shipped_recipes import broken_recipes, shipped_recipes
 
 
-@pytest.mark.parametrize("name", ["demo", "nih-14", "nih-mass", "chexnet", "strong"])
+@pytest.mark.parametrize("name", ["demo", "nih-14", "nih-mass", "chexnet", "strong", "resolution"])
 def test_every_shipped_recipe_loads_under_its_own_name(name):
     assert load_recipe(name).name == name
     assert name in shipped_recipes()

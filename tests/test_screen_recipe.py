@@ -176,7 +176,7 @@ def test_the_field_speaks_in_the_recipes_own_words(key, text, words):
     assert not shown.startswith(key)
 
 
-@pytest.mark.parametrize("name", ["demo", "nih-14", "nih-mass", "chexnet", "strong"])
+@pytest.mark.parametrize("name", ["demo", "nih-14", "nih-mass", "chexnet", "strong", "resolution"])
 def test_leaving_a_field_as_it_is_changes_nothing(name):
     from cxr_tui.widgets.recipe_fields import typed_value
 

@@ -13,7 +13,7 @@ three sparse matrices, made once, times a chunk of draws.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -94,20 +94,8 @@ def patient_bootstrap(
         seed: the draws are a function of it and of the number of patients.
     """
     codes_N, num_patients = patient_codes(patients_N)
-    ranked_F = [
-        rank_finding(labels_NF[:, column], scores_NF[:, column], codes_N, num_patients)
-        for column in range(labels_NF.shape[1])
-    ]
-    auroc_FB = np.full((len(ranked_F), draws), np.nan)
-    auprc_FB = np.full((len(ranked_F), draws), np.nan)
-    first = 0
-    for weights_PB in _patient_draws(num_patients, draws, seed):
-        chunk = slice(first, first + weights_PB.shape[1])
-        for column, ranked in enumerate(ranked_F):
-            if ranked is not None:
-                areas = areas_under_weights(ranked, weights_PB)
-                auroc_FB[column, chunk], auprc_FB[column, chunk] = areas
-        first = chunk.stop
+    ranked_F = _rank_findings(labels_NF, scores_NF, codes_N, num_patients)
+    auroc_FB, auprc_FB = _areas_of_draws(ranked_F, num_patients, draws, seed)
     reasons_F = tuple(
         _reason_for_none(labels_NF[:, column], codes_N, auroc_FB[column])
         for column in range(len(ranked_F))
@@ -123,6 +111,33 @@ def patient_bootstrap(
         mean_draws=int(np.isfinite(mean_B).sum()),
         draws=draws,
     )
+
+
+def gain_intervals(
+    labels_NF: NDArray[Any],
+    before_NF: NDArray[Any],
+    after_NF: NDArray[Any],
+    patients_N: NDArray[Any],
+    *,
+    draws: int = 1000,
+    seed: int = 0,
+) -> list[Interval | None]:
+    """Intervals of how much higher each finding's AUROC is by the later scores than the earlier.
+
+    Both are scores of the same images, so each draw of patients is taken for both: what makes
+    a set of patients easy or hard for either cancels out. None as in ``patient_bootstrap``.
+    """
+    codes_N, num_patients = patient_codes(patients_N)
+    before_FB, after_FB = (
+        _areas_of_draws(
+            _rank_findings(labels_NF, scores_NF, codes_N, num_patients), num_patients, draws, seed
+        )[0]
+        for scores_NF in (before_NF, after_NF)
+    )
+    return [
+        _percentiles(gain_B, _reason_for_none(labels_NF[:, column], codes_N, gain_B))
+        for column, gain_B in enumerate(after_FB - before_FB)
+    ]
 
 
 def mean_intervals(
@@ -191,6 +206,35 @@ def rank_finding(
             np.float64
         ),
     )
+
+
+def _rank_findings(
+    labels_NF: NDArray[Any],
+    scores_NF: NDArray[Any],
+    codes_N: NDArray[np.intp],
+    num_patients: int,
+) -> list[RankedFinding | None]:
+    return [
+        rank_finding(labels_NF[:, column], scores_NF[:, column], codes_N, num_patients)
+        for column in range(labels_NF.shape[1])
+    ]
+
+
+def _areas_of_draws(
+    ranked_F: Sequence[RankedFinding | None], num_patients: int, draws: int, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """AUROC and AUPRC of F findings in B draws of the patients; NaN where a draw lacks a class."""
+    auroc_FB = np.full((len(ranked_F), draws), np.nan)
+    auprc_FB = np.full((len(ranked_F), draws), np.nan)
+    first = 0
+    for weights_PB in _patient_draws(num_patients, draws, seed):
+        chunk = slice(first, first + weights_PB.shape[1])
+        for column, ranked in enumerate(ranked_F):
+            if ranked is not None:
+                areas = areas_under_weights(ranked, weights_PB)
+                auroc_FB[column, chunk], auprc_FB[column, chunk] = areas
+        first = chunk.stop
+    return auroc_FB, auprc_FB
 
 
 def areas_under_weights(

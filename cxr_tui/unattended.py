@@ -1,0 +1,183 @@
+"""One session trained without a screen, from wherever it stands to its test figures."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from core.errors import RecipeError
+from core.events import Evaluated, Event, Finished, event_line
+from core.recipe import PATH_KEYS, Recipe
+from core.recipe_toml import differences
+from core.store.session import Session, create_session, open_session
+from cxr_tui.arguments import cache_folder
+from cxr_tui.auroc_report import print_report
+from cxr_tui.narration import Narrator
+from cxr_tui.output import Outliving
+from cxr_tui.stop_signals import StopSignals
+
+STOPPED = 75
+"""EX_TEMPFAIL: run it again, it goes on."""
+
+_SAFE_TO_CHANGE = (
+    "train.epochs",
+    "train.checkpoint_minutes",
+    "train.disk_wait_minutes",
+    "train.early_stopping",
+    "train.few_images_first",
+    "note",
+)
+_SAFE_SECTIONS = ("evaluate.",)
+_SAFE_PATHS = PATH_KEYS
+
+
+class Output(Enum):
+    """What a run puts on stdout."""
+
+    FIGURES = "figures"  # of test, at its end
+    EVENTS = "events"  # each as a line of JSON
+    NOTHING = "nothing"  # stdout is for something else
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where to compute and what to print, from the command line."""
+
+    device: str
+    cache: Path
+    output: Output = Output.FIGURES
+    miniature_images: int | None = None
+    how_to_go_on: str | None = None
+    """The command that goes on after a stop; None: ``--resume`` with the session."""
+
+    def go_on_by(self, session: Session) -> str:
+        """What has to be said to go on with the session in the same place."""
+        if self.how_to_go_on is not None:
+            return self.how_to_go_on
+        cache = "" if self.cache == cache_folder(None) else f" --cache {self.cache}"
+        device = "" if self.device == "auto" else f" --device {self.device}"
+        return f"cxr-tui --resume {session.path}{cache}{device}"
+
+
+def start_or_go_on(sessions: Path, name: str, recipe: Recipe, place: Place) -> int:
+    """The session of that name, whether it is there already or not: what a requeued job needs.
+
+    Raises:
+        RecipeError: it is there, with other settings.
+        CxrError: see ``run_session``.
+    """
+    if (sessions / name / "recipe.toml").is_file():
+        return go_on_with(open_session(name, sessions), recipe, place)
+    return run_session(create_session(sessions, recipe, name), place)
+
+
+def run_session(session: Session, place: Place, changed: Recipe | None = None) -> int:
+    """Train and score, or go on where the session stands; the exit code.
+
+    Raises:
+        CxrError: the run could not go on, or was stopped before there was anything to keep.
+    """
+    recipe = changed or session.recipe
+    narrator = Narrator()
+    with StopSignals() as signals:
+        narrator.starts(str(session.path), recipe.train.epochs)
+        # torch is loaded here, after the session exists: a stop or a crash leaves its trace.
+        from core.run import Machine, run
+
+        machine = Machine(place.device, place.cache, place.miniature_images)
+        try:
+            emit = _emit(narrator, place, session)
+            finished = run(session, emit, signals.next_request, machine, changed)
+        except KeyboardInterrupt:
+            return STOPPED  # left at once; the last checkpoint is whole
+        finally:
+            narrator.close()
+    if not finished:
+        narrator.tell(f"go on with: {place.go_on_by(session)}")
+        return STOPPED
+    if place.output is Output.FIGURES and narrator.report is not None:
+        print_report(narrator.report)
+    return 0
+
+
+def go_on_with(session: Session, recipe: Recipe, place: Place) -> int:
+    """Go on with a session under a recipe that may differ only where that is safe.
+
+    Raises:
+        RecipeError: it differs elsewhere.
+        CxrError: see ``run_session``.
+    """
+    changed = differences(session.recipe, recipe)
+    unsafe = {
+        key: values
+        for key, values in changed.items()
+        if key not in (*_SAFE_TO_CHANGE, *_SAFE_PATHS, "name")
+        and not key.startswith(_SAFE_SECTIONS)
+    }
+    if unsafe:
+        raise RecipeError(
+            "; ".join(f"{key} was {old}, is {new}" for key, (old, new) in unsafe.items()),
+            where=f"session {session.name}",
+            why="A run that goes on under other settings is neither run.",
+            remedy=f"Start a new session for that. Safe to change: {', '.join(_SAFE_TO_CHANGE)}, "
+            "and where the same data set lies.",
+        )
+    for key, (old, new) in changed.items():
+        Narrator().tell(f"changed   {key} was {old}, is {new}: safe to change")
+    figures, last = _ending(session)
+    if isinstance(last, Finished) and not _asks_for_more(session.recipe, recipe, changed):
+        return _show_finished(session, figures, last, place)
+    return run_session(session, place, recipe if changed else None)
+
+
+def _asks_for_more(before: Recipe, after: Recipe, changed: Collection[str]) -> bool:
+    """Whether a finished session has something left to do under the changed recipe."""
+    return (
+        after.train.epochs > before.train.epochs
+        or "train.early_stopping" in changed
+        or any(key.startswith(_SAFE_SECTIONS) for key in changed)
+    )
+
+
+def _show_finished(
+    session: Session, figures: Evaluated | None, last: Finished, place: Place
+) -> int:
+    """A requeued job may come back to a session that is done: show what it reached."""
+    Narrator().tell(f"{session.path} is finished already")
+    if place.output is Output.EVENTS:
+        ending = [event_line(event) for event in (figures, last) if event is not None]
+        sys.stdout.write("\n".join(ending) + "\n")
+    elif place.output is Output.FIGURES and figures is not None:
+        print_report(figures.report)
+    return 0
+
+
+def _emit(narrator: Narrator, place: Place, session: Session) -> Callable[[Event], None]:
+    """Tells and prints each event; that the output's reader has left is told once."""
+    is_told = False
+
+    def tell(event: Event) -> None:
+        nonlocal is_told
+        narrator(event)
+        if place.output is not Output.EVENTS:
+            return
+        sys.stdout.write(event_line(event) + "\n")
+        sys.stdout.flush()
+        if not is_told and isinstance(sys.stdout, Outliving) and sys.stdout.error is not None:
+            is_told = True
+            why = sys.stdout.error.strerror
+            narrator.warn(f"stdout: {why}; every event is in {session.events_path}")
+
+    return tell
+
+
+def _ending(session: Session) -> tuple[Evaluated | None, Event | None]:
+    """The session's figures and its last word, as far as there are any."""
+    figures, last = None, None
+    for event in session.events():
+        last = event
+        figures = event if isinstance(event, Evaluated) else figures
+    return figures, last
