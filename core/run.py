@@ -44,6 +44,7 @@ from core.model.device import choose_device, choose_precision
 from core.model.weights import LoadedModel, load_weights
 from core.recipe import Recipe
 from core.requests import NextRequest
+from core.store.answers import StandingAnswers
 from core.store.environment import describe_environment
 from core.store.recorder import Recorder
 from core.store.session import Session
@@ -119,7 +120,7 @@ def run(
         _go_on(session, trainer, record)
 
         metadata = checkpoint_metadata(session, study, loaded)
-        health = HealthRecord(record)
+        health = HealthRecord(record, StandingAnswers.after(session.events()))
         is_miniature = machine.miniature_images is not None
         found = before_training(study, parts, recipe, seen, loaded, is_miniature)
         health.take(found, step=trainer.progress.step)

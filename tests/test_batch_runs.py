@@ -207,9 +207,16 @@ def test_a_signal_stops_with_a_checkpoint_and_going_on_changes_nothing(
     assert resumed.returncode == 0, resumed.stderr
     events = json_lines(resumed.stdout)
     assert any(event["event"] == "Resumed" and event["step"] >= 1 for event in events)
+    assert nothing_is_told_twice(tmp_path / "sessions/cut")
     for name in ("val.csv", "test.csv"):
         ours = (tmp_path / "sessions/cut/predictions" / name).read_bytes()
         assert ours == (uninterrupted / "predictions" / name).read_bytes()
+
+
+def nothing_is_told_twice(session):
+    events = json_lines((session / "events.jsonl").read_text())
+    told = [(one["check"], one["severity"]) for one in events if one["event"] == "Diagnosed"]
+    return len(told) == len(set(told)) > 0
 
 
 def cut_by(arguments, tmp_path, *kinds):

@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 import torch
 from parts import part_of
+from PIL import Image
 from safetensors.torch import save_file
 
+from core.data.batches import to_unit_range
 from core.evaluation.predict import Placement
 from core.health.few_images import check_few_images, learn_few_images
 from core.health.maps import check_maps
 from core.model.densenet import build_model
 from core.model.device import Precision
-from core.model.input_spec import GREY
+from core.model.input_spec import GREY, IMAGENET
 from core.model.own_metadata import write_metadata
 from core.model.provenance import UNKNOWN, Provenance
 from core.recipe_toml import checked_recipe
@@ -179,6 +181,35 @@ def test_weights_that_fill_a_part_of_the_backbone_are_told_with_how_much(
     )
     assert told["weights-partial"]["severity"] == "warning"
     assert told["weights-partial"]["evidence"]["matched"] < 727
+
+
+@pytest.mark.parametrize(("trained_on", "is_told"), [("0 to 1", False), ("0 to 255", True)])
+def test_weights_that_are_fed_another_range_than_they_were_trained_on_are_told(
+    trained_on, is_told, cxr_tui, phantom_dir, cache_dir, tmp_path
+):
+    """A file of unknown origin is taken to expect ImageNet's values."""
+    model = build_model(FINDINGS, seed=0, input_spec=IMAGENET)
+    pictures = [Image.open(path).convert("L") for path in sorted(phantom_dir.rglob("*.png"))[:16]]
+    pixels = torch.from_numpy(np.stack([np.asarray(picture) for picture in pictures]))
+    with torch.no_grad():
+        for _ in range(40):
+            model.train()(to_unit_range(pixels))
+        if trained_on == "0 to 255":  # the same function of numbers that are so much larger
+            model.features.conv0.weight /= 255 * IMAGENET.std[0]
+    path = tmp_path / "theirs.safetensors"
+    save_file(dict(model.state_dict()), path)
+    told = batch_answers(
+        cxr_tui,
+        phantom_dir,
+        cache_dir,
+        f"model.weights={path}",
+        "model.seen_test_patients=mark",
+        "train.few_images_first=never",
+    )
+    assert ("value-range" in told) is is_told
+    if is_told:
+        assert told["value-range"]["severity"] == "warning"
+        assert 1 / 100 < told["value-range"]["evidence"]["scale"] < 1 / 30
 
 
 def test_maps_of_images_without_a_box_have_nothing_to_be_compared_with():

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.data.study import PARTS, Study
 from core.health.diagnosis import Diagnosis
@@ -14,16 +15,17 @@ from core.health.labels import check_labels
 from core.health.leakage import check_patients, check_same_images, check_seen
 from core.health.lesions import check_lesions
 from core.health.recipe import check_recipe
-from core.health.weights import check_weights
+from core.health.weights import check_value_range, check_weights
 from core.model.input_spec import InputSpec
 from core.model.provenance import SeenReport
-from core.recipe import Recipe
+from core.recipe import NO_WEIGHTS, Recipe
 
 if TYPE_CHECKING:  # an audit comes here too, and needs no torch
     from core.data.batches import Part
     from core.model.weights import LoadedModel
 
 _IMAGES_LOOKED_AT = 192
+_FED_TO_THE_FIRST_LAYER = 16
 _READ_AT_ONCE = 32
 _LOOKED_AT_PX = 128
 
@@ -70,6 +72,7 @@ def before_training(
     yield from check_seen(seen, recipe.model.weights)
     yield from check_same_images([parts[part] for part in PARTS])
     yield from check_weights(loaded)
+    yield from _of_value_range(parts["train"], loaded)
     yield from _of_images(parts["train"], loaded.model.input_spec)
     if is_miniature:
         told = check_recipe(recipe)
@@ -79,9 +82,23 @@ def before_training(
     yield from check_labels(study.audited(), batch_size=recipe.train.batch_size)
 
 
+def _of_value_range(part: Part, loaded: LoadedModel) -> Iterator[Diagnosis]:
+    from core.model.first_layer import response_scale  # an audit comes here too, without torch
+
+    if loaded.report.kind == NO_WEIGHTS:
+        return
+    pixels_KSS = part.cache.pixels(part.cache_rows_N[_rows_all_over(part, _FED_TO_THE_FIRST_LAYER)])
+    scale = response_scale(loaded.model, pixels_KSS)
+    yield from check_value_range(scale, loaded.model.input_spec.name)
+
+
+def _rows_all_over(part: Part, count: int) -> NDArray[np.int64]:
+    return np.unique(np.linspace(0, len(part) - 1, count).astype(np.int64))
+
+
 def _of_images(part: Part, spec: InputSpec) -> list[Diagnosis]:
     """A sample from all over the part, thinned to what a look needs: an image may be 1 MB."""
-    rows_K = np.unique(np.linspace(0, len(part) - 1, _IMAGES_LOOKED_AT).astype(np.int64))
+    rows_K = _rows_all_over(part, _IMAGES_LOOKED_AT)
     thin = max(1, part.cache.size_px // _LOOKED_AT_PX)
     thinned = []
     for start in range(0, len(rows_K), _READ_AT_ONCE):

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 
-from core.events import Diagnosed, Event
+from core.events import SEVERITIES, Diagnosed, Event
 from core.health.diagnosis import Diagnosis, Severity
+from core.store.answers import StandingAnswers
 
 
 class HealthRecord:
     """What was found so far in a run; the same answer twice is told once."""
 
-    def __init__(self, record: Callable[[Event], None]) -> None:
+    def __init__(
+        self, record: Callable[[Event], None], standing: StandingAnswers | None = None
+    ) -> None:
+        """``standing``: what a session that goes on was told before."""
         self._record = record
-        self._told: dict[str, Diagnosis] = {}
+        told = {} if standing is None else standing.in_order()
+        self._told = {
+            check: _diagnosis_of(event)
+            for check, event in told.items()
+            if event.severity in SEVERITIES  # another word is of a newer version
+        }
 
     def take(
         self, found: Iterable[Diagnosis], *, step: int, looked_at: Collection[str] = ()
@@ -55,4 +64,15 @@ def event_of(diagnosis: Diagnosis, *, step: int) -> Diagnosed:
         remedy=diagnosis.remedy,
         changes=diagnosis.changes,
         step=step,
+    )
+
+
+def _diagnosis_of(event: Diagnosed) -> Diagnosis:
+    return Diagnosis(
+        check=event.check,
+        severity=Severity(event.severity),
+        text=event.text,
+        evidence=event.evidence,
+        remedy=event.remedy,
+        changes=event.changes,
     )

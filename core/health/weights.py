@@ -1,4 +1,4 @@
-"""Checks of the weights that a run starts from: how much matched, and were they ever trained."""
+"""Checks of the weights that a run starts from: what matched, were they trained, and on what."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING
 
 from core.health.diagnosis import Diagnosis, Severity
 from core.recipe import NO_WEIGHTS
+
+_FAR_OFF = 30.0
+"""In scale. X-rays are smoother than photographs by less than ten; 0 … 255 in place of normalised
+values is 58, torchxrayvision's range 500."""
 
 if TYPE_CHECKING:  # an audit comes by here too, and needs no torch
     from core.model.densenet import ChestDenseNet
@@ -48,3 +52,26 @@ def is_untrained(model: ChestDenseNet) -> bool:
     means = [item for name, item in buffers.items() if name.endswith("running_mean")]
     variances = [item for name, item in buffers.items() if name.endswith("running_var")]
     return all(not item.any() for item in means) and all((item == 1).all() for item in variances)
+
+
+def check_value_range(scale: float | None, spec_name: str) -> Iterator[Diagnosis]:
+    """Whether images come in another range of values than the weights were trained on.
+
+    Args:
+        scale: how many times stronger the first layer answers than its batch norm remembers, see
+            ``core.model.first_layer.response_scale``; None where that can't be told.
+        spec_name: the convention that the images are normalised by.
+    """
+    if scale is None or 1 / _FAR_OFF <= scale <= _FAR_OFF:
+        return
+    times = f"{scale:.3g} times stronger" if scale > 1 else f"{1 / scale:.3g} times weaker"
+    yield Diagnosis(
+        check="value-range",
+        severity=Severity.WARNING,
+        text=f"The weights are fed another range of values than they were trained on: their first "
+        f"layer answers {times} than its batch norm remembers.",
+        evidence={"scale": scale, "normalised_as": spec_name},
+        remedy="Find out what range they were trained on (0 to 1, 0 to 255, -1024 to 1024): a file "
+        "of cxr-tui, torchvision or torchxrayvision is known by its content, another is taken to "
+        "be ImageNet's.",
+    )

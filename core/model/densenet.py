@@ -80,11 +80,14 @@ class ChestDenseNet(nn.Module):
             raise ValueError(f"pixels must have shape (B, 1, H, W), got {tuple(pixels_B1HW.shape)}")
         if not pixels_B1HW.is_floating_point():
             raise ValueError(f"pixels must be floating point in 0 … 1, got {pixels_B1HW.dtype}")
+        features_BCHW: Tensor = self.features(self.expected_of(pixels_B1HW))
+        return features_BCHW
+
+    def expected_of(self, pixels_B1HW: Tensor) -> Tensor:
+        """Grey pixels in 0 … 1 -> what the first convolution sees, shape (B, C, H, W)."""
         spec = self.input_spec
         values_B1HW = spec.low + pixels_B1HW * (spec.high - spec.low)
-        expected_BCHW = (values_B1HW - self.mean_1C11) / self.std_1C11
-        features_BCHW: Tensor = self.features(expected_BCHW)
-        return features_BCHW
+        return (values_B1HW - self.mean_1C11) / self.std_1C11
 
     def classify(self, maps_BCHW: Tensor) -> Tensor:
         """Maps -> logits (B, F), in float32 under autocast too.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from core.events import SEVERITIES, Diagnosed
+from core.events import SEVERITIES, Diagnosed, Event, Resumed
 
 _REMEMBERED = 16
 """Answers kept of each check, for a run that goes back to an earlier step."""
@@ -15,6 +15,17 @@ class StandingAnswers:
 
     def __init__(self) -> None:
         self._told: dict[str, list[Diagnosed]] = {}
+
+    @classmethod
+    def after(cls, events: Iterable[Event]) -> StandingAnswers:
+        """What stands once these events have been told."""
+        standing = cls()
+        for event in events:
+            if isinstance(event, Diagnosed):
+                standing.take(event)
+            elif isinstance(event, Resumed):
+                standing.drop_after(event.step)
+        return standing
 
     def take(self, answer: Diagnosed) -> None:
         """In place of the same check's earlier answer, and as the newest of all."""
