@@ -8,6 +8,7 @@ A run in pseudo-code, each line the event it leaves::
     IngestProgress*  IngestDone              images -> bytes, once per data set and size
     ModelReady                               weights loaded, device and precision chosen
     Resumed?                                 going on from a checkpoint: later steps never were
+    ImagesHeld?  StepChosen?                 where a device offers more than the plain way
     for each epoch:
         EpochStarted
         StepRecorded*                        at most four times a second, means since the last
@@ -121,6 +122,29 @@ class Resumed(Event):
     epoch: int
     position: int
     checkpoint: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImagesHeld(Event):
+    """Images of these parts are in the device's memory; of none, and the text says why."""
+
+    parts: tuple[str, ...]
+    images: int
+    size_bytes: int
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepChosen(Event):
+    """How steps reach the device: ``eager``, ``compiled`` or ``graph``, and why.
+
+    ``gain`` is its measured rate over the eager step's; ``seconds`` is what choosing took.
+    """
+
+    kind: str
+    reason: str
+    gain: float | None
+    seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,7 +40,7 @@ from core.health.few_images import (
 from core.health.report import health_report_of_session
 from core.health.training_watch import TrainingWatch
 from core.health.watch import HealthRecord
-from core.model.device import choose_device, choose_precision
+from core.model.device import choose_device, choose_precision, free_bytes
 from core.model.weights import LoadedModel, load_weights
 from core.recipe import Recipe
 from core.requests import NextRequest
@@ -49,6 +49,7 @@ from core.store.environment import describe_environment
 from core.store.recorder import Recorder
 from core.store.session import Session
 from core.training.control import Control
+from core.training.device_use import hold_parts, take_best_step
 from core.training.fit import Fit, validation_progress
 from core.training.keeping import (
     checkpoint_metadata,
@@ -118,6 +119,8 @@ def run(
         record(ready)
         room.keep(lambda: _keep_environment(session, device_name, placement))
         _go_on(session, trainer, record)
+        free = free_bytes(placement.device)
+        parts = hold_parts(trainer, parts, free, control.may_go_on, record)
 
         metadata = checkpoint_metadata(session, study, loaded)
         health = HealthRecord(record, StandingAnswers.after(session.events()))
@@ -125,6 +128,7 @@ def run(
         found = before_training(study, parts, recipe, seen, loaded, is_miniature)
         health.take(found, step=trainer.progress.step)
         _rehearse(trainer, control, record, health)
+        take_best_step(trainer, record)
         watch = TrainingWatch(health, parts["val"], ready.base_rate_loss)
         fit = Fit(trainer, parts["val"], session, control, record, room.keep, metadata, watch)
         if not fit.run():

@@ -121,6 +121,12 @@ class Narrator:
                 f"base rate {event.base_rate_loss:.3f}: the train loss of the best constant answer",
             )
 
+    def _images_held(self, event: events.ImagesHeld) -> None:
+        self._line("", event.text)
+
+    def _step_chosen(self, event: events.StepChosen) -> None:
+        self._line("", f"{event.kind} steps: {event.reason}")
+
     def _resumed(self, event: events.Resumed) -> None:
         self._line("resumed", f"at step {event.step:,}, epoch {event.epoch} ({event.checkpoint})")
 
@@ -216,6 +222,8 @@ _TELLERS: dict[type[Event], Callable[[Narrator, Any], None]] = {
     events.IngestDone: Narrator._ingest_done,
     events.ModelReady: Narrator._model,
     events.Resumed: Narrator._resumed,
+    events.ImagesHeld: Narrator._images_held,
+    events.StepChosen: Narrator._step_chosen,
     events.EpochStarted: Narrator._epoch,
     events.StepRecorded: Narrator._step,
     events.StepSkipped: Narrator._skipped,

@@ -156,6 +156,7 @@ def _train_rate(trainer: Trainer, should_stop: Callable[[], bool]) -> float | No
     steps = trainer.epoch_steps()
     try:
         for number, _ in enumerate(steps):
+            trainer.outcomes.read()  # a step is done once its loss is there
             now = time.monotonic()
             if should_stop():
                 return None

@@ -156,6 +156,12 @@ class RunView:
         self.base_rate_loss = event.base_rate_loss
         self.note(event.time, f"{event.weights}; {event.device_name}, {event.precision}")
 
+    def _images_held(self, event: events.ImagesHeld) -> None:
+        self.note(event.time, event.text)
+
+    def _step_chosen(self, event: events.StepChosen) -> None:
+        self.note(event.time, f"{event.kind} steps: {event.reason}")
+
     def _resumed(self, event: events.Resumed) -> None:
         self.series.drop_after(event.step)
         for epoch in [e for e, done in self.epochs_done.items() if done.step > event.step]:
@@ -249,6 +255,8 @@ _ACTS: dict[type[Event], Callable[[RunView, Any], None]] = {
     events.IngestDone: RunView._ingest_done,
     events.ModelReady: RunView._model_ready,
     events.Resumed: RunView._resumed,
+    events.ImagesHeld: RunView._images_held,
+    events.StepChosen: RunView._step_chosen,
     events.EpochStarted: RunView._epoch_started,
     events.StepRecorded: RunView._step,
     events.StepSkipped: RunView._skipped,

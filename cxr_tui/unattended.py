@@ -28,6 +28,8 @@ _SAFE_TO_CHANGE = (
     "train.disk_wait_minutes",
     "train.early_stopping",
     "train.few_images_first",
+    "train.resident_share",
+    "train.step",
     "note",
 )
 _SAFE_SECTIONS = ("evaluate.",)

@@ -13,10 +13,11 @@ from core.model.device import Precision, memory_errors_named
 from core.recipe_toml import checked_recipe
 from core.requests import Request
 from core.store.session import create_session
+from core.training.backward import micro_batches
 from core.training.control import Control
 from core.training.fit import Fit
 from core.training.keeping import keep_best, load_best, restore_last
-from core.training.trainer import MAX_SKIPPED_IN_A_ROW, Trainer, micro_batches
+from core.training.trainer import MAX_SKIPPED_IN_A_ROW, Trainer
 
 
 class Pixels:
@@ -87,7 +88,7 @@ def test_too_many_of_them_in_a_row_fail_the_run(trainer):
     for _ in range(MAX_SKIPPED_IN_A_ROW - 1):
         assert not trainer.step(batch).updated
     with pytest.raises(RunFailedError, match="was not finite 5 times in a row"):
-        trainer.step(batch)
+        assert not trainer.step(batch).updated
 
 
 def test_out_of_memory_names_the_key_to_lower():
@@ -107,14 +108,12 @@ def test_micro_batches_cover_the_batch_in_pieces_as_equal_as_can_be(images, size
 
 
 def test_accumulating_gradients_equals_one_batch_but_for_batch_statistics(trainer):
-    trainer.model.eval()  # batch norm sees the micro-batch only; without it both are equal
     batch, _ = next(trainer.epoch_steps())
-    trainer.model.eval()
-    trainer.optimizer.zero_grad()
-    whole = trainer._accumulate_gradients(batch, len(batch))
+    trainer.model.eval()  # batch norm sees the micro-batch only; without it both are equal
+    whole, _ = trainer.backward(batch, len(batch)).loss_and_norm_2.tolist()
     gradient = trainer.model.classifier.weight.grad.clone()
-    trainer.optimizer.zero_grad()
-    assert trainer._accumulate_gradients(batch, 2) == pytest.approx(whole, rel=1e-5)
+    in_pieces, _ = trainer.backward(batch, 2).loss_and_norm_2.tolist()
+    assert in_pieces == pytest.approx(whole, rel=1e-5)
     assert torch.allclose(trainer.model.classifier.weight.grad, gradient, atol=1e-6)
 
 

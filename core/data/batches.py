@@ -1,7 +1,8 @@
 """Order and augmentation as pure functions of (seed, epoch, position) -> Batch.
 
 Nothing here keeps a state: a run that goes on in the middle of an epoch asks for the same
-batches that it would have had. The bytes come from the memory map, read ahead by one thread.
+batches that it would have had. The bytes come from the memory map, or from the device's own memory
+where they are held there, read ahead by one thread.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import math
 import queue
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from core.data.cache import ImageCache
+from core.data.resident import ResidentImages
 from core.recipe import AugmentSettings
 
 _ORDER, _AUGMENT = 1, 2  # streams of random numbers that must not overlap
@@ -29,7 +31,8 @@ _DRAWS_PER_IMAGE = 5
 class Part:
     """One part of the split, ready to be read: N images that are in the cache, in a fixed order.
 
-    ``index_rows_N`` are the images' rows in the study index.
+    ``index_rows_N`` are the images' rows in the study index; ``resident`` holds images of the cache
+    on the device.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Part:
     images_N: NDArray[np.object_]
     patients_N: NDArray[np.int64]
     labels_NF: NDArray[np.float32]
+    resident: ResidentImages | None = None
 
     def __len__(self) -> int:
         return len(self.cache_rows_N)
@@ -46,10 +50,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Batch:
-    """B images of a part, grey bytes, on the host.
+    """B images of a part, grey bytes, on the host; on the device where the part is held there.
 
     ``rows_B`` are rows of the part; ``draws_B5`` are the uniform numbers that augmentation
-    turns into each image's own parameters (None: no augmentation).
+    turns into each image's own parameters (None: no augmentation). Labels and draws are on the
+    host.
     """
 
     rows_B: NDArray[np.int64]
@@ -59,6 +64,16 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.rows_B)
+
+    def pinned(self) -> Batch:
+        """The same in memory that a CUDA device can fetch from while the host goes on."""
+        pixels, draws = self.pixels_BHW, self.draws_B5
+        return replace(
+            self,
+            pixels_BHW=pixels if pixels.is_cuda else pixels.pin_memory(),
+            labels_BF=self.labels_BF.pin_memory(),
+            draws_B5=None if draws is None else draws.pin_memory(),
+        )
 
 
 def epoch_order(seed: int, epoch: int, num_images: int) -> NDArray[np.int64]:
@@ -100,16 +115,24 @@ def scoring_batches(part: Part, batch_size: int) -> Iterator[Batch]:
 def _batch(part: Part, rows_B: NDArray[np.int64], draws_B5: Tensor | None) -> Batch:
     return Batch(
         rows_B=rows_B,
-        pixels_BHW=torch.from_numpy(part.cache.pixels(part.cache_rows_N[rows_B])),
+        pixels_BHW=_pixels(part, part.cache_rows_N[rows_B]),
         labels_BF=torch.from_numpy(part.labels_NF[rows_B]),
         draws_B5=draws_B5,
     )
 
 
-def read_ahead(batches: Iterator[Batch], depth: int = 3) -> Iterator[Batch]:
+def _pixels(part: Part, cache_rows_B: NDArray[np.int64]) -> Tensor:
+    held = None if part.resident is None else part.resident.pixels(cache_rows_B)
+    return torch.from_numpy(part.cache.pixels(cache_rows_B)) if held is None else held
+
+
+def read_ahead(
+    batches: Iterator[Batch], depth: int = 3, *, for_cuda: bool = False
+) -> Iterator[Batch]:
     """The same batches, read by one thread that stays at most ``depth`` ahead.
 
-    Closing the iterator ends the thread. An error of the thread is raised here.
+    ``for_cuda`` has them pinned, so that copying them to the device is not waited for. Closing the
+    iterator ends the thread. An error of the thread is raised here.
     """
     ready: queue.Queue[Batch | Exception | None] = queue.Queue(maxsize=depth)
     closed = threading.Event()
@@ -129,7 +152,7 @@ def read_ahead(batches: Iterator[Batch], depth: int = 3) -> Iterator[Batch]:
             for batch in batches:
                 if closed.is_set():
                     return
-                put(batch)
+                put(batch.pinned() if for_cuda else batch)
             last = None
         except (OSError, ValueError, IndexError, RuntimeError, MemoryError) as error:
             last = error
@@ -177,7 +200,8 @@ def _affine(draws_B5: Tensor, settings: AugmentSettings) -> Tensor:
     angle = (rotation * 2 - 1) * math.radians(settings.rotate_deg)
     # affine_grid maps output places to input places, so a factor above 1 shrinks the image.
     factor = 1 / (1 + (zoom * 2 - 1) * settings.scale)
-    mirror = torch.where(flip < settings.flip, -1.0, 1.0)
+    # Not by where(): it would fetch its two numbers from the host and wait for the device.
+    mirror = 1 - 2 * (flip < settings.flip).to(flip.dtype)
     cos, sin = angle.cos() * factor, angle.sin() * factor
     # The grid spans -1..1, so a shift by a share of the size is twice that share.
     offset_x = (shift_x * 2 - 1) * 2 * settings.shift

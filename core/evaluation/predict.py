@@ -22,7 +22,7 @@ class Placement:
     precision: Precision
 
     def pixels(self, pixels_BHW: Tensor) -> Tensor:
-        """Bytes on the host -> floats [B, 1, H, W] in 0..1 on the device."""
+        """Bytes on the host or the device -> floats [B, 1, H, W] in 0..1 on the device."""
         return to_unit_range(pixels_BHW.to(self.device, non_blocking=True))
 
     def place(self, model: ChestDenseNet) -> ChestDenseNet:
@@ -50,7 +50,9 @@ def predict_logits(
     was_training = model.training
     model.eval()
     logits = torch.empty((len(part), len(model.findings)), dtype=torch.float32)
-    batches = read_ahead(scoring_batches(part, batch_size))
+    batches = read_ahead(
+        scoring_batches(part, batch_size), for_cuda=placement.device.type == "cuda"
+    )
     try:
         done = 0
         for batch in batches:

@@ -79,7 +79,7 @@ def learn_few_images(
     part, column = few
     pupil = Trainer(copy.deepcopy(trainer.model), part, _recipe(trainer.recipe), trainer.placement)
     pupil.progress.micro_batch_size = trainer.progress.micro_batch_size
-    pupil.objective, pupil.host_objective = trainer.objective, trainer.host_objective
+    pupil.use_objective(trainer.host_objective)
     batch = next(iter(scoring_batches(part, len(part))))
     base = pupil.host_objective.base_rate_loss(torch.from_numpy(part.labels_NF))
     if base is None:
@@ -104,12 +104,13 @@ def _learn(
             return None
         try:
             result = pupil.step(batch)
+            is_updated = result.updated
         except NotFiniteError:
             is_finite = False
             break
         except RunFailedError:  # no memory for a second network: the run itself may have enough
             return None
-        if result.updated:
+        if is_updated:
             losses.append(result.loss)
             if result.loss < _LEARNT * base:
                 break

@@ -88,14 +88,15 @@ def try_rates(trainer: Trainer, may_go_on: Callable[[int, int], bool]) -> RangeT
             rate = pupil.schedule.rate(pupil.progress.step)
             try:
                 result = pupil.step(batch)
+                is_updated = result.updated
             except NotFiniteError:
                 return RangeTest(tuple(rates), tuple(losses), burst=True)
             except RunFailedError:
                 return None
-            if result.updated:
+            if is_updated:
                 rates.append(rate)
                 losses.append(result.loss)
-            if not result.updated or _has_burst(losses):
+            if not is_updated or _has_burst(losses):
                 return RangeTest(tuple(rates), tuple(losses), burst=True)
         epoch += 1
     return RangeTest(tuple(rates), tuple(losses), burst=False)

@@ -30,7 +30,8 @@ from core.health.range_test import check_range, try_rates
 from core.health.scores import SCORE_CHECKS, check_scores
 from core.health.watch import HealthRecord
 from core.model.device import autocast
-from core.training.trainer import StepResult, Trainer
+from core.training.results import StepResult
+from core.training.trainer import Trainer
 
 LOOKS = (50, 200)
 """Steps after which the network is looked at, beside the first and each epoch's end."""
@@ -51,7 +52,7 @@ class TrainingWatch:
         self._base_rate_loss = base_rate_loss
         self._val_batch = next(iter(scoring_batches(val, min(_VAL_IMAGES, len(val)))))
         self._at_start: Spread | None = None
-        self._losses: list[float] = []
+        self._results: list[StepResult] = []
         self._positives_F = torch.zeros(val.labels_NF.shape[1])
         self._weights_before: list[Tensor] | None = None
         self._update_ratio: float | None = None
@@ -70,8 +71,7 @@ class TrainingWatch:
         self._positives_F += (batch.labels_BF == 1).sum(dim=0)
         if step > LOOKS[-1]:
             return
-        if math.isfinite(result.loss):
-            self._losses.append(result.loss)
+        self._results.append(result)  # read at a look, so that no step waits for its loss
         if step == 1 and result.updated:
             self._health.take(
                 check_gradient(_first_layer_norm(trainer), result.gradient_norm, step), step=step
@@ -115,8 +115,9 @@ class TrainingWatch:
         )
 
     def _judge_rate(self, trainer: Trainer, step: int) -> None:
+        losses = [result.loss for result in self._results]
         found = check_rate(
-            self._losses,
+            [loss for loss in losses if math.isfinite(loss)],
             self._update_ratio,
             self._base_rate_loss,
             trainer.settings.learning_rate,

@@ -90,13 +90,14 @@ class ChestDenseNet(nn.Module):
         return (values_B1HW - self.mean_1C11) / self.std_1C11
 
     def classify(self, maps_BCHW: Tensor) -> Tensor:
-        """Maps -> logits (B, F), in float32 under autocast too.
+        """Maps -> logits (B, F), in float32 under autocast too (float64 where the network is).
 
         In bf16 the logits of a whole test set have a few hundred distinct values, and
         ties cost AUROC.
         """
         with torch.autocast(device_type=maps_BCHW.device.type, enabled=False):
-            pooled_BC = maps_BCHW.float().mean(dim=(2, 3))
+            at_least_fp32 = torch.promote_types(maps_BCHW.dtype, torch.float32)
+            pooled_BC = maps_BCHW.to(at_least_fp32).mean(dim=(2, 3))
             logits_BF: Tensor = self.classifier(pooled_BC)
             return logits_BF
 

@@ -345,3 +345,19 @@ def give_back_memory(device: torch.device) -> None:
     """Let go of what torch keeps for itself, after running out of memory."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has done what it was given; a CPU has by then."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """Memory that a CUDA device has left, what torch keeps for itself counted; None elsewhere."""
+    if device.type != "cuda":
+        return None
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0]) + int(kept)

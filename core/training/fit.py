@@ -34,9 +34,10 @@ from core.requests import Request
 from core.store.session import Session
 from core.training.control import Control
 from core.training.keeping import keep_best, keep_last, restore_last
+from core.training.results import Recorded, StepResult
 from core.training.room import Keep
 from core.training.selection import findings_with_enough_patients, score_epoch
-from core.training.trainer import NotFiniteError, Recorded, StepResult, Trainer
+from core.training.trainer import NotFiniteError, Trainer
 from core.training.watching import NobodyWatches, Watch
 
 _PROGRESS_SECONDS = 0.5
@@ -58,6 +59,7 @@ class Fit:
     metadata: dict[str, str]
     watch: Watch = field(default_factory=NobodyWatches)
     last_checkpoint: float = field(default_factory=time.monotonic)
+    recorded: Recorded = field(default_factory=Recorded)
 
     def run(self) -> bool:
         """Train to the end; False where it stopped: with a checkpoint, unless abandoned."""
@@ -83,6 +85,7 @@ class Fit:
         Raises:
             NotFiniteError: it has gone back before, or there is nothing to go back to.
         """
+        self._look_at_steps()
         trainer = self.trainer
         allowed = trainer.progress.micro_batch_size
         restored = None if trainer.progress.went_back else restore_last(self.session, trainer)
@@ -112,38 +115,50 @@ class Fit:
         self._checkpoint("gone back")
 
     def _train_epoch(self) -> bool:
-        recorded = Recorded()
+        self.recorded = Recorded()
         if self.trainer.progress.step_in_epoch >= self.trainer.steps_per_epoch:
             return self.control.may_go_on()
         steps = self.trainer.epoch_steps()
         try:
             for batch, result in steps:
-                self._note_step(recorded, result, len(batch))
+                self._note_step(result)
                 self.watch.after_step(self.trainer, batch, result)
                 if not self._answer_request():
-                    self._record_steps(recorded)
+                    self._record_steps()
                     return False
         finally:
             steps.close()  # type: ignore[attr-defined]  # a generator: close ends its reader
-        self._record_steps(recorded)
+        self._record_steps()
         return True
 
-    def _note_step(self, recorded: Recorded, result: StepResult, num_images: int) -> None:
-        progress = self.trainer.progress
+    def _note_step(self, result: StepResult) -> None:
         if result.micro_batch_size is not None:
-            self.record(Warned(message=_memory_ran_out(result.micro_batch_size, num_images)))
-        if not result.updated:
-            what = "loss" if not math.isfinite(result.loss) else "gradient norm"
-            self.record(StepSkipped(step=progress.step, epoch=progress.epoch, what=what))
-            return
-        recorded.add(result, num_images)
-        if recorded.is_due() or progress.step == 1:
-            self._record_steps(recorded)
+            message = _memory_ran_out(result.micro_batch_size, result.num_images)
+            self.record(Warned(message=message))
+        for notice in result.notices:
+            self.record(Warned(message=notice))
+        self.recorded.waiting.append(result)
+        if self.recorded.is_due() or result.step == 1:
+            self._record_steps()
 
-    def _record_steps(self, recorded: Recorded) -> None:
+    def _look_at_steps(self) -> None:
+        """Read what the steps since the last look came to: here alone the device is waited for."""
+        waiting, self.recorded.waiting = self.recorded.waiting, []
+        try:
+            self.trainer.outcomes.read()
+        finally:
+            for result in waiting:
+                if result.updated:
+                    self.recorded.add(result)
+                    continue
+                what = "loss" if not math.isfinite(result.loss) else "gradient norm"
+                self.record(StepSkipped(step=result.step, epoch=result.epoch, what=what))
+
+    def _record_steps(self) -> None:
+        self._look_at_steps()
+        recorded, progress = self.recorded, self.trainer.progress
         if recorded.steps == 0:
             return
-        progress = self.trainer.progress
         self.record(
             StepRecorded(
                 step=progress.step,
@@ -246,6 +261,7 @@ class Fit:
         return True
 
     def _checkpoint(self, reason: str) -> None:
+        self._look_at_steps()
         self.keep(lambda: keep_last(self.session, self.trainer, self.metadata))
         self.last_checkpoint = time.monotonic()
         progress = self.trainer.progress

@@ -2,83 +2,32 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from core.data.batches import Batch, Part, augmented, augments, read_ahead, training_batches
+from core.data.batches import Batch, Part, augments, read_ahead, training_batches
 from core.data.batches import steps_per_epoch as steps_in
 from core.errors import RecipeError, RunFailedError
 from core.evaluation.predict import Placement
 from core.model.densenet import ChestDenseNet
-from core.model.device import (
-    autocast,
-    give_back_memory,
-    is_out_of_memory,
-    memory_errors_named,
-)
+from core.model.device import give_back_memory, is_out_of_memory, memory_errors_named
 from core.recipe import NETWORK_STRIDE_PX, Recipe
-from core.training.objectives import Objective, Schedule, make_optimizer
+from core.training.backward import Backward, Outcome
+from core.training.engines import ENGINE_ERRORS, Engine, first_line
+from core.training.objectives import Objective, Schedule, is_fused, make_optimizer
+from core.training.results import Outcomes, StepResult
 
 MAX_SKIPPED_IN_A_ROW = 5
 """So many steps that are not finite, one after the other, fail the run."""
 
-RECORD_SECONDS = 0.25
-"""Steps are recorded at most this often, with the mean since the last record."""
-
 
 class NotFiniteError(RunFailedError):
     """Step after step was not finite; the weights are as they were before."""
-
-
-@dataclass(frozen=True)
-class StepResult:
-    """One optimiser step: its mean loss, gradient norm, and whether weights were updated.
-
-    ``micro_batch_size`` is what memory allowed from this step on, where it was less than before.
-    """
-
-    loss: float
-    gradient_norm: float
-    updated: bool
-    micro_batch_size: int | None = None
-
-
-@dataclass
-class Recorded:
-    """Sums since the last record of steps."""
-
-    loss: float = 0.0
-    steps: int = 0
-    images: int = 0
-    gradient_norm: float = 0.0
-    since: float = field(default_factory=time.monotonic)
-
-    def add(self, result: StepResult, num_images: int) -> None:
-        """Take note of a step."""
-        self.loss += result.loss
-        self.steps += 1
-        self.images += num_images
-        self.gradient_norm = result.gradient_norm
-
-    def is_due(self) -> bool:
-        """Whether enough time has passed for another record."""
-        return self.steps > 0 and time.monotonic() - self.since >= RECORD_SECONDS
-
-    def images_per_second(self) -> float:
-        """Rate since the last record."""
-        return self.images / max(1e-9, time.monotonic() - self.since)
-
-    def clear(self) -> None:
-        """Begin anew, after a record."""
-        self.loss, self.steps, self.images = 0.0, 0, 0
-        self.since = time.monotonic()
 
 
 @dataclass
@@ -109,13 +58,6 @@ class Progress:
         return self.loss_sum / self.loss_steps if self.loss_steps else math.nan
 
 
-def micro_batches(num_images: int, size: int) -> list[slice]:
-    """The batch in pieces of at most ``size``, as equal as can be."""
-    count = math.ceil(num_images / size)
-    edges = [round(piece * num_images / count) for piece in range(count + 1)]
-    return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
-
-
 def _fewest_at_once(recipe: Recipe) -> int:
     """Below two map cells a lone image has one value a channel, and no batch statistics."""
     return 1 if recipe.image.size_px >= 2 * NETWORK_STRIDE_PX else 3
@@ -144,16 +86,22 @@ class Trainer:
         self.part = part
         self.placement = placement
         self.model = placement.place(model)
-        self.host_objective = Objective.of(self.settings, torch.from_numpy(part.labels_NF))
-        self.objective = self.host_objective.to(placement.device)
+        self.use_objective(Objective.of(self.settings, torch.from_numpy(part.labels_NF)))
         self.optimizer = make_optimizer(self.model, self.settings)
         self.schedule = Schedule(self.settings, self.steps_per_epoch)
         _refuse_single_images(recipe, len(part))
         self.progress = Progress()
         self.skipped_in_a_row = 0
-        self._running_statistics = [
-            buffer for buffer in self.model.buffers() if buffer.is_floating_point()
-        ]
+        self.engine: Engine | None = None
+        """What takes whole batches faster than the eager step, where anything does."""
+        self._notices: list[str] = []
+        self.outcomes = Outcomes(placement.device, self._take)
+
+    def use_objective(self, objective: Objective) -> None:
+        """Train on this loss; it comes with its weights on the host."""
+        self.host_objective = objective
+        self.objective = objective.to(self.placement.device)
+        self.backward = Backward(self.model, self.objective, self.placement, self.recipe)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -174,7 +122,8 @@ class Trainer:
                 batch_size=self.settings.batch_size,
                 augment=augments(self.recipe.augment),
                 first_step=self.progress.step_in_epoch,
-            )
+            ),
+            for_cuda=self.placement.device.type == "cuda",
         )
         try:
             for batch in batches:
@@ -183,33 +132,50 @@ class Trainer:
             batches.close()  # type: ignore[attr-defined]  # a generator: close ends its thread
 
     def step(self, batch: Batch) -> StepResult:
-        """One optimiser step; the update is left out where loss or gradient is not finite."""
+        """One optimiser step; the update is left out where loss or gradient is not finite.
+
+        The device is not waited for: who asks the result for its loss waits.
+        """
         rate = self.schedule.rate(self.progress.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self.model.train()
-        before = [buffer.clone() for buffer in self._running_statistics]
-        self.optimizer.zero_grad(set_to_none=True)
+        if not self.model.training:
+            self.model.train()
         allowed = self.progress.micro_batch_size
-        loss = self._loss_within_memory(batch, before)
-        norm = self._gradient_norm()
-        updated = math.isfinite(loss) and math.isfinite(norm)
-        if updated:
-            self.optimizer.step()
-        else:
-            # The forward pass has put NaN into the batch norms' statistics already.
-            self._restore_statistics(before)
-        self._advance(loss, updated)
+        outcome = self._outcome_within_memory(batch)
+        self._update(outcome)
+        self.progress.step += 1
+        self.progress.step_in_epoch += 1
         halved = self.progress.micro_batch_size
-        return StepResult(loss, norm, updated, halved if halved != allowed else None)
+        result = StepResult(
+            self.outcomes.read,
+            step=self.progress.step,
+            epoch=self.progress.epoch,
+            num_images=len(batch),
+            micro_batch_size=halved if halved != allowed else None,
+            notices=tuple(self._notices),
+        )
+        self._notices.clear()
+        self.outcomes.add(result, outcome.loss_and_norm_2)
+        return result
+
+    def _update(self, outcome: Outcome) -> None:
+        if is_fused(self.optimizer):
+            # What a gradient scaler tells it: the kernel itself leaves weights and moments alone.
+            self.optimizer.found_inf = outcome.not_finite  # type: ignore[attr-defined]
+            self.optimizer.step()
+        elif not float(outcome.not_finite):  # no such kernel on this device: it is waited for
+            self.optimizer.step()
 
     @property
     def scoring_batch_size(self) -> int:
         """Images at once in validation: the batch, or as few as memory allowed in training."""
         return min(self.settings.batch_size, self.progress.micro_batch_size or 2**31)
 
-    def _loss_within_memory(self, batch: Batch, statistics: list[Tensor]) -> float:
-        """The loss, with gradients; where memory runs out, again in micro-batches half as large.
+    def _outcome_within_memory(self, batch: Batch) -> Outcome:
+        """Loss and gradients; where memory runs out, again in micro-batches half as large.
+
+        Before that the engine and the images on the device are given up: both are only for speed.
 
         Raises:
             RunFailedError: it ran out with the smallest micro-batch there can be.
@@ -217,69 +183,54 @@ class Trainer:
         while True:
             asked = self.settings.micro_batch_size or self.settings.batch_size
             size = min(asked, self.progress.micro_batch_size or asked, len(batch))
+            engine = self.engine if self.engine and self.engine.takes(batch, size) else None
+            resident = self.part.resident
             try:
-                return self._accumulate_gradients(batch, size)
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error) or size // 2 < _fewest_at_once(self.recipe):
+                return self.backward(batch, size) if engine is None else engine(batch)
+            except ENGINE_ERRORS as error:
+                why = first_line(error)
+                if engine is None and not is_out_of_memory(error):
+                    raise
+                holds_none = resident is None or not resident.size_bytes
+                if engine is None and holds_none and size // 2 < _fewest_at_once(self.recipe):
                     with memory_errors_named(remedy="Lower image.size_px, or use a larger GPU."):
                         raise
             # Outside the except block, where the error no longer holds on to the activations.
-            self.progress.micro_batch_size = size // 2
-            self.optimizer.zero_grad(set_to_none=True)
-            self._restore_statistics(statistics)
+            if engine is not None:
+                self._notices.append(
+                    f"the {engine.kind} step failed, so steps are eager now: {why}"
+                )
+                self.engine = engine = None
+            elif resident is not None and resident.size_bytes:
+                self._notices.append("memory ran out: images are read from the cache from now on")
+                resident.let_go()
+            else:
+                self.progress.micro_batch_size = size // 2
             give_back_memory(self.placement.device)
 
-    def _restore_statistics(self, before: list[Tensor]) -> None:
-        for buffer, old in zip(self._running_statistics, before, strict=True):
-            buffer.copy_(old)
+    def _take(self, result: StepResult) -> None:
+        """Take note of a step whose numbers have come from the device.
 
-    def _accumulate_gradients(self, batch: Batch, size: int) -> float:
-        """Backward over the batch in micro-batches; the mean loss over its known labels."""
-        known = max(1, int((~batch.labels_BF.isnan()).sum()))
-        total = torch.zeros((), device=self.placement.device)
-        for part in micro_batches(len(batch), size):
-            pixels_B1HW = self._input(batch, part)
-            labels_BF = batch.labels_BF[part].to(self.placement.device, non_blocking=True)
-            with autocast(self.placement.precision, self.placement.device):
-                logits_BF = self.model(pixels_B1HW)
-            loss = self.objective.losses(logits_BF, labels_BF).sum() / known
-            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-            total += loss.detach()
-        return float(total)
-
-    def _input(self, batch: Batch, part: slice) -> Tensor:
-        pixels_B1HW = self.placement.pixels(batch.pixels_BHW[part])
-        if batch.draws_B5 is None:
-            return pixels_B1HW
-        draws_B5 = batch.draws_B5[part].to(self.placement.device, non_blocking=True)
-        return augmented(pixels_B1HW, draws_B5, self.recipe.augment)
-
-    def _gradient_norm(self) -> float:
-        gradients = [item.grad for item in self.model.parameters() if item.grad is not None]
-        norm = nn.utils.get_total_norm(gradients)
-        if self.settings.clip_norm is not None:
-            nn.utils.clip_grads_with_norm_(self.model.parameters(), self.settings.clip_norm, norm)
-        return float(norm)
-
-    def _advance(self, loss: float, updated: bool) -> None:
-        self.progress.step += 1
-        self.progress.step_in_epoch += 1
-        if updated:
+        Raises:
+            NotFiniteError: it is one of too many in a row.
+        """
+        if result.updated:
             self.skipped_in_a_row = 0
-            self.progress.loss_sum += loss
+            self.progress.loss_sum += result.loss
             self.progress.loss_steps += 1
             return
         self.skipped_in_a_row += 1
         if self.skipped_in_a_row >= MAX_SKIPPED_IN_A_ROW:
             raise NotFiniteError(
                 f"the loss or gradient was not finite {self.skipped_in_a_row} times in a row, "
-                f"up to step {self.progress.step}",
+                f"up to step {result.step}",
                 why="The weights were not touched by them; the last checkpoint is good.",
                 remedy="Lower train.learning_rate, set train.clip_norm, or train.precision=fp32.",
             )
 
     def finish_epoch(self) -> None:
         """Turn to the next epoch."""
+        self.outcomes.read()
         self.progress.epoch += 1
         self.progress.step_in_epoch = 0
         self.progress.loss_sum, self.progress.loss_steps = 0.0, 0
@@ -298,6 +249,7 @@ class Trainer:
 
     def state(self) -> dict[str, Any]:
         """The rest of what a checkpoint keeps; JSON."""
+        self.outcomes.read()
         return {"progress": vars(self.progress).copy(), "schedule": self.schedule.state()}
 
     def restore(
@@ -309,7 +261,7 @@ class Trainer:
         """Go on from a checkpoint of the same recipe."""
         self.model.load_state_dict(model)
         by_name = dict(self.model.named_parameters())
-        fused = bool(self.optimizer.defaults.get("fused"))
+        fused = is_fused(self.optimizer)
         for key, tensor in optimizer.items():
             name, _, entry = key.rpartition("|")
             parameter = by_name[name]

@@ -8,7 +8,8 @@ from typing import Protocol
 from core.data.batches import Batch
 from core.evaluation.predictions import Predictions
 from core.events import EpochDone
-from core.training.trainer import StepResult, Trainer
+from core.training.results import StepResult
+from core.training.trainer import Trainer
 
 
 class Watch(Protocol):

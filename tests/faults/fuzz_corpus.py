@@ -187,6 +187,8 @@ def events_of_a_run() -> list[events.Event]:
             steps_per_epoch=5,
             base_rate_loss=0.3,
         ),
+        events.ImagesHeld(parts=("train",), images=80, size_bytes=4096, text="80 images of train"),
+        events.StepChosen(kind="graph", reason="it pays", gain=1.2, seconds=9.0),
         *(event for epoch in (1, 2) for event in _epoch(epoch)),
         events.LearningRateCut(epoch=2, before=0.01, after=0.001),
         events.Paused(step=10, reason="disk full"),

@@ -1,0 +1,157 @@
+"""All of a step but the update: loss, gradients and their norm, without waiting for the device.
+
+Nothing here asks the device for a number, so that it can be captured into a graph, and so that
+the host runs ahead. What a step must not do where something is not finite is decided there too.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from core.data.batches import Batch, augmented, to_unit_range
+from core.evaluation.predict import Placement
+from core.model.device import Precision, autocast
+from core.recipe import Recipe
+from core.training.objectives import Objective
+
+LossOf = Callable[[Tensor, Tensor, Tensor | None, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """On the device: mean loss and gradient norm, and 1 where either is not finite, else 0."""
+
+    loss_and_norm_2: Tensor
+    not_finite: Tensor
+
+
+class RunningStatistics:
+    """Batch norm's statistics of a network, as one tensor."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._buffers = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
+
+    def copy(self) -> Tensor:
+        """All of them, one after the other."""
+        if not self._buffers:
+            return torch.empty(0)
+        return torch.cat([buffer.flatten() for buffer in self._buffers])
+
+    def put_back(self, flat: Tensor) -> None:
+        """What :meth:`copy` gave."""
+        if self._buffers:
+            pieces = torch.split(flat, [buffer.numel() for buffer in self._buffers])
+            shaped = [
+                piece.view_as(buffer) for piece, buffer in zip(pieces, self._buffers, strict=True)
+            ]
+            torch._foreach_copy_(self._buffers, shaped)  # a few kernels in place of hundreds
+
+    def put_back_where(self, condition: Tensor, before: Tensor) -> None:
+        """As they were before, where the condition holds on the device."""
+        if self._buffers:
+            self.put_back(torch.where(condition, before, self.copy()))
+
+
+class Backward:
+    """Loss and gradients of a batch, in pieces where it has to be; gradients are in ``.grad``."""
+
+    def __init__(
+        self, model: nn.Module, objective: Objective, placement: Placement, recipe: Recipe
+    ) -> None:
+        self.model = model
+        self.placement = placement
+        self._objective, self._recipe = objective, recipe
+        self.parameters = [item for item in model.parameters() if item.requires_grad]
+        self.statistics = RunningStatistics(model)
+        self._clip_norm = recipe.train.clip_norm
+        self._loss_of: LossOf = _loss_of(model, objective, placement, recipe)
+
+    def compiled(self, backend: str) -> Backward:
+        """The same by a compiled network; for batches of one size, or it compiles again."""
+        other = self.on_copy(self.model)
+        other._loss_of = torch.compile(other._loss_of, dynamic=False, backend=backend)
+        return other
+
+    def on_copy(self, model: nn.Module) -> Backward:
+        """The same for a copy of the network."""
+        return Backward(model, self._objective, self.placement, self._recipe)
+
+    def one_precision_up(self, model: nn.Module) -> Backward:
+        """The same for a copy of the network, in fp32 where this is in bf16, else in float64."""
+        if not self.placement.precision.is_bf16:
+            model = model.double()
+        exact = Placement(self.placement.device, Precision("fp32", "to compare with"))
+        return Backward(model, self._objective, exact, self._recipe)
+
+    def __call__(self, batch: Batch, size: int) -> Outcome:
+        """A batch in micro-batches of at most ``size``; after an error nothing has changed."""
+        before = self.statistics.copy()
+        for parameter in self.parameters:
+            parameter.grad = None
+        try:
+            loss = self._accumulate(batch, size)
+            norm = nn.utils.get_total_norm(self.gradients())
+        except BaseException:
+            self.statistics.put_back(before)
+            for parameter in self.parameters:
+                parameter.grad = None
+            raise
+        if self._clip_norm is not None:
+            nn.utils.clip_grads_with_norm_(self.parameters, self._clip_norm, norm)
+        is_finite = loss.isfinite() & norm.isfinite()
+        # The forward pass has put NaN into batch norm's statistics by now.
+        self.statistics.put_back_where(~is_finite, before)
+        return Outcome(torch.stack([loss, norm]), (~is_finite).float())
+
+    def gradients(self) -> list[Tensor]:
+        """Of each parameter that has one."""
+        return [item.grad for item in self.parameters if item.grad is not None]
+
+    def _accumulate(self, batch: Batch, size: int) -> Tensor:
+        """Backward over the batch; the mean loss over its known labels."""
+        device = self.placement.device
+        labels_BF = batch.labels_BF.to(device, non_blocking=True)
+        known = (~labels_BF.isnan()).sum().clamp(min=1)
+        total = torch.zeros((), device=device)
+        for piece in micro_batches(len(batch), size):
+            pixels_BHW = batch.pixels_BHW[piece].to(device, non_blocking=True)
+            draws_B5 = None
+            if batch.draws_B5 is not None:
+                draws_B5 = batch.draws_B5[piece].to(device, non_blocking=True)
+            loss = self._loss_of(pixels_BHW, labels_BF[piece], draws_B5, known)
+            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            total += loss.detach()
+        return total
+
+
+def micro_batches(num_images: int, size: int) -> list[slice]:
+    """The batch in pieces of at most ``size``, as equal as can be."""
+    count = math.ceil(num_images / size)
+    edges = [round(piece * num_images / count) for piece in range(count + 1)]
+    return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
+
+
+def _loss_of(
+    model: nn.Module, objective: Objective, placement: Placement, recipe: Recipe
+) -> LossOf:
+    """Bytes, labels, draws and the batch's known labels -> this piece's share of the mean loss."""
+    augment = recipe.augment
+    dtype = next(model.parameters()).dtype  # float32, but for a network to compare with
+
+    def loss_of(
+        pixels_BHW: Tensor, labels_BF: Tensor, draws_B5: Tensor | None, known: Tensor
+    ) -> Tensor:
+        pixels_B1HW = to_unit_range(pixels_BHW)
+        if draws_B5 is not None:
+            pixels_B1HW = augmented(pixels_B1HW, draws_B5, augment)
+        with autocast(placement.precision, placement.device):
+            logits_BF = model(pixels_B1HW.to(dtype))
+        return objective.losses(logits_BF, labels_BF).sum() / known
+
+    return loss_of

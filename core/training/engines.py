@@ -1,0 +1,158 @@
+"""A step before its update, compiled or captured into a graph, for batches of one size.
+
+A GPU does the network's thousands of small operations faster than the host can order them. A graph
+is one order for all of them; a compiler makes fewer and larger ones. Both want the same shapes each
+time, so the last batch of an epoch and batches in pieces take the eager step.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.data.batches import Batch
+from core.training.backward import Backward, Outcome
+
+BACKEND = "inductor"
+
+ENGINE_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    subprocess.SubprocessError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
+"""What compilers and captures raise where they can't: theirs, and the C compiler's."""
+
+_WARM_UPS = 3
+"""Runs before a capture: kernels are chosen and memory is taken in them (torch's own advice)."""
+
+Capture = Callable[[Callable[[], Outcome]], tuple[Outcome, Callable[[], None]]]
+"""Runs a function into a graph; gives what it returned, and what computes it anew in place."""
+
+
+class Engine(Protocol):
+    """Does what :class:`Backward` does, for batches like the one it was made with."""
+
+    kind: str
+
+    def takes(self, batch: Batch, size: int) -> bool:
+        """Whether the batch, in micro-batches of ``size``, is one that it was made for."""
+
+    def __call__(self, batch: Batch) -> Outcome:
+        """Gradients are in ``.grad`` afterwards; nothing is waited for."""
+
+
+class Compiled:
+    """The network and its loss by torch's compiler."""
+
+    def __init__(self, backward: Backward, batch: Batch, backend: str = BACKEND) -> None:
+        self.kind = "compiled"
+        self.backward = backward.compiled(backend)
+        self._shape = batch.pixels_BHW.shape
+
+    def takes(self, batch: Batch, size: int) -> bool:
+        """A whole batch of the same shape."""
+        return batch.pixels_BHW.shape == self._shape and size >= len(batch)
+
+    def __call__(self, batch: Batch) -> Outcome:
+        """The first call compiles."""
+        return self.backward(batch, len(batch))
+
+
+class Graphed:
+    """A step that was recorded once: a batch is copied into its place, then it is replayed."""
+
+    def __init__(self, backward: Backward, batch: Batch, capture: Capture, kind: str) -> None:
+        self.kind = kind
+        device = backward.placement.device
+        draws_B5 = batch.draws_B5
+        self._place = Batch(
+            rows_B=np.zeros(len(batch), dtype=np.int64),
+            pixels_BHW=batch.pixels_BHW.to(device, copy=True),
+            labels_BF=batch.labels_BF.to(device, copy=True),
+            draws_B5=None if draws_B5 is None else draws_B5.to(device, copy=True),
+        )
+        self._parameters = backward.parameters
+        self._outcome, self._replay = capture(lambda: backward(self._place, len(batch)))
+        # The graph writes into these; an eager step in between has put others in their place.
+        self._gradients = [parameter.grad for parameter in self._parameters]
+
+    def takes(self, batch: Batch, size: int) -> bool:
+        """A whole batch of the same shape."""
+        return batch.pixels_BHW.shape == self._place.pixels_BHW.shape and size >= len(batch)
+
+    def __call__(self, batch: Batch) -> Outcome:
+        """The outcome is overwritten by the next call."""
+        place = self._place
+        for kept, new in zip(_tensors(place), _tensors(batch), strict=True):
+            kept.copy_(new, non_blocking=True)
+        for parameter, gradient in zip(self._parameters, self._gradients, strict=True):
+            parameter.grad = gradient
+        self._replay()
+        return self._outcome
+
+
+def capture_on_cuda(device: torch.device) -> Capture:
+    """Into a CUDA graph."""
+
+    def capture(function: Callable[[], Outcome]) -> tuple[Outcome, Callable[[], None]]:
+        with torch.cuda.device(device):
+            aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            aside.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(aside):
+                for _ in range(_WARM_UPS):
+                    function()
+            torch.cuda.current_stream().wait_stream(aside)
+            graph = torch.cuda.CUDAGraph()
+            # Other threads (the viewer, the reader of batches) may use the device meanwhile.
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+                outcome = function()
+        return outcome, graph.replay
+
+    return capture
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, short; its kind where it says nothing."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:200] if lines else type(error).__name__
+
+
+def _tensors(batch: Batch) -> list[Tensor]:
+    draws = [] if batch.draws_B5 is None else [batch.draws_B5]
+    return [batch.pixels_BHW, batch.labels_BF, *draws]
+
+
+def made_engine(kind: str, backward: Backward, batch: Batch, backend: str = BACKEND) -> Engine:
+    """An engine of this kind, ``compiled`` or ``graph``, for batches like this one.
+
+    On a GPU the compiled step is captured too, where that works.
+
+    Raises:
+        RuntimeError: there is no such thing on this device; or any of ENGINE_ERRORS.
+    """
+    device = backward.placement.device
+    if kind == "graph":
+        if device.type != "cuda":
+            raise RuntimeError(f"a {device.type} device captures no graphs")
+        return Graphed(backward, batch, capture_on_cuda(device), kind)
+    compiled = Compiled(backward, batch, backend)
+    if device.type != "cuda":
+        return compiled
+    try:
+        return Graphed(compiled.backward, batch, capture_on_cuda(device), kind)
+    except ENGINE_ERRORS:
+        return compiled

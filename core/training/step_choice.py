@@ -1,0 +1,243 @@
+"""Which step a run takes: eager, compiled, or replayed from a graph.
+
+An engine is taken where what it saves pays for its warm-up, and only where it is as right as the
+eager step: on the run's own batch and weights both are compared, tensor by tensor, with a step one
+precision up. A fixed tolerance would not do: bf16 alone moves the gradients of DenseNet121's first
+layers by half of their norm.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from core.data.batches import Batch
+from core.model.device import synchronize
+from core.training.backward import Backward, Outcome
+from core.training.engines import BACKEND, ENGINE_ERRORS, Engine, first_line, made_engine
+
+MARGIN = 2.0
+"""What an engine saves must be so many times its warm-up: the estimates are rough."""
+
+LEAST_GAIN = 1.03
+"""An engine that was measured to gain less is not worth a step of another kind."""
+
+_TIMED_STEPS, _TIMED_SECONDS = 5, 2.0
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What an engine is thought to take and give, before it was tried.
+
+    Attributes:
+        warmup_seconds: to compile or capture it, and to check it.
+        gain: its rate over the eager step's.
+    """
+
+    warmup_seconds: float
+    gain: float
+
+
+EXPECTED_ON_CUDA = {"compiled": Expected(180.0, 1.7), "graph": Expected(10.0, 1.2)}
+"""1.7 is what compiled and captured steps were said to be worth on CUDA; the rest is a guess, and
+what is measured at the start decides."""
+
+
+SLACK = 1.5
+"""Each tensor may be so many times as far from the exact one as the eager step's is, and"""
+
+FLOORS = {
+    "fp32": {"loss": 1e-5, "gradients": 1e-2, "statistics": 1e-5},
+    "bf16": {"loss": 1e-2, "gradients": 2e-2, "statistics": 5e-3},
+}
+"""so much besides: norm of the difference over the norm of the exact one. The eager step may be
+right by luck. The same network in another memory layout stays within 1.2 times; a gradient that is
+missing or has the wrong sign is at 1 and 2, where about 0.9 is allowed at most layers in bf16."""
+
+
+@dataclass(frozen=True)
+class StepChoice:
+    """What was chosen, and why, in a sentence.
+
+    Attributes:
+        kind: eager, compiled or graph.
+        reason: a sentence without its full stop.
+        engine: None for eager.
+        gain: its measured rate over the eager step's.
+        seconds: what choosing took.
+        failed: why an engine that was tried is not used.
+    """
+
+    kind: str
+    reason: str
+    engine: Engine | None = None
+    gain: float | None = None
+    seconds: float = 0.0
+    failed: str | None = None
+
+
+def seconds_saved(steps: int, seconds_per_step: float, expected: Expected) -> float:
+    """What an engine saves in so many steps, its warm-up taken off; may be negative."""
+    return steps * seconds_per_step * (1 - 1 / expected.gain) - expected.warmup_seconds
+
+
+def worth_trying(
+    steps: int, seconds_per_step: float, expected: dict[str, Expected]
+) -> tuple[str, ...]:
+    """The engines that pay in a run of so many steps, the one that saves most first."""
+    saved = {kind: seconds_saved(steps, seconds_per_step, item) for kind, item in expected.items()}
+    paying = [
+        kind
+        for kind, seconds in saved.items()
+        if seconds >= (MARGIN - 1) * expected[kind].warmup_seconds
+    ]
+    return tuple(sorted(paying, key=lambda kind: -saved[kind]))
+
+
+def choose_step(
+    backward: Backward, batch: Batch, *, asked: str, steps: int, backend: str = BACKEND
+) -> StepChoice:
+    """The step for a run of so many steps to go.
+
+    Weights, batch statistics and random numbers are as they were afterwards, gradients are none.
+
+    Args:
+        backward: the run's own.
+        batch: one of the run's, whole.
+        asked: auto, eager, compiled or graph.
+        steps: to go.
+        backend: of torch's compiler.
+    """
+    device = backward.placement.device
+    if asked == "eager":
+        return StepChoice("eager", "it was asked for")
+    if asked == "auto" and device.type != "cuda":
+        return StepChoice("eager", f"on a {device.type} device compiling doesn't pay")
+    started = time.monotonic()
+    try:
+        reference = _Reference(backward, batch)
+    except (RuntimeError, MemoryError) as error:  # no memory for a second network
+        return StepChoice("eager", f"nothing else could be checked: {first_line(error)}")
+    if not reference.is_finite:
+        return StepChoice(
+            "eager", "the first batch's loss is not finite, so nothing can be checked"
+        )
+    kinds: tuple[str, ...] = (asked,)
+    if asked == "auto":
+        kinds = worth_trying(steps, reference.seconds_per_step, EXPECTED_ON_CUDA)
+        if not kinds:
+            return StepChoice("eager", f"nothing else pays in {steps:,} steps")
+    failed = []
+    for kind in kinds:
+        try:
+            engine, gain = _checked_engine(kind, backward, batch, reference, backend)
+        except ENGINE_ERRORS as error:
+            failed.append(f"the {kind} step can't be used: {first_line(error)}")
+            continue
+        if asked == "auto" and gain < LEAST_GAIN:
+            failed.append(f"the {kind} step gains nothing ({gain:.2f} × the eager step's rate)")
+            continue
+        reason = f"{gain:.2f} × the eager step's rate, with the same loss and gradients"
+        seconds = time.monotonic() - started
+        return StepChoice(kind, reason, engine, gain, seconds, "; ".join(failed) or None)
+    seconds = time.monotonic() - started
+    return StepChoice("eager", failed[0], seconds=seconds, failed="; ".join(failed))
+
+
+class DifferentStepError(RuntimeError):
+    """An engine that does not compute what the eager step does."""
+
+
+def difference(found: Tensor, exact: Tensor) -> float:
+    """Norm of the difference over the norm of what is exact."""
+    apart = float((found.double() - exact.double()).norm())
+    return apart / max(float(exact.double().norm()), 1e-30)
+
+
+Values = dict[str, list[Tensor]]
+
+
+def _values(outcome: Outcome, backward: Backward) -> Values:
+    """What a step came to, as copies."""
+    return {
+        "loss": [outcome.loss_and_norm_2[:1].clone()],
+        "gradients": [gradient.clone() for gradient in backward.gradients()],
+        "statistics": [backward.statistics.copy()],
+    }
+
+
+class _Reference:
+    """The eager step, and an exact one, on copies of the network."""
+
+    def __init__(self, backward: Backward, batch: Batch) -> None:
+        exact = backward.one_precision_up(copy.deepcopy(backward.model))
+        self.exact = _values(exact(batch, len(batch)), exact)
+        del exact
+        eager = backward.on_copy(copy.deepcopy(backward.model))
+        outcome = eager(batch, len(batch))
+        self.is_finite = not float(outcome.not_finite)
+        floors = FLOORS[backward.placement.precision.name]
+        self.allowed = {
+            what: [
+                SLACK * difference(value, exact) + floors[what]
+                for value, exact in zip(values, self.exact[what], strict=True)
+            ]
+            for what, values in _values(outcome, eager).items()
+        }
+        device = backward.placement.device
+        self.seconds_per_step = _seconds_per_step(lambda: eager(batch, len(batch)), device)
+
+
+def _checked_engine(
+    kind: str, backward: Backward, batch: Batch, reference: _Reference, backend: str
+) -> tuple[Engine, float]:
+    """An engine that computes what the eager step does, and its gain.
+
+    Raises:
+        DifferentStepError: it does not; or any of ENGINE_ERRORS.
+    """
+    before = [(buffer, buffer.clone()) for buffer in backward.model.buffers()]
+    statistics = backward.statistics.copy()
+    try:
+        engine = made_engine(kind, backward, batch, backend)
+        backward.statistics.put_back(statistics)  # captures run it a few times first
+        outcome = engine(batch)
+        _refuse_another_outcome(_values(outcome, backward), reference)
+        seconds = _seconds_per_step(lambda: engine(batch), backward.placement.device)
+    finally:
+        with torch.no_grad():
+            for buffer, value in before:
+                buffer.copy_(value)
+        for parameter in backward.parameters:
+            parameter.grad = None
+    return engine, reference.seconds_per_step / seconds
+
+
+def _refuse_another_outcome(found: Values, reference: _Reference) -> None:
+    for what, values in found.items():
+        wanted = zip(values, reference.exact[what], reference.allowed[what], strict=True)
+        for value, exact, allowed in wanted:
+            off = difference(value, exact)
+            if not off <= allowed:  # NaN too
+                raise DifferentStepError(
+                    f"its {what} are {off:.2g} of their norm off the exact ones, where "
+                    f"{allowed:.2g} is allowed by what the eager step is off"
+                )
+
+
+def _seconds_per_step(step: Callable[[], object], device: torch.device) -> float:
+    """Mean of a few, the device waited for at both ends; it has run once before."""
+    synchronize(device)
+    began, done = time.perf_counter(), 0
+    while done < _TIMED_STEPS:
+        step()
+        done += 1
+        if device.type == "cpu" and time.perf_counter() - began > _TIMED_SECONDS:
+            break
+    synchronize(device)
+    return (time.perf_counter() - began) / done
