@@ -125,10 +125,11 @@ def capture_on_cuda(device: torch.device) -> Capture:
     return capture
 
 
-def first_line(error: BaseException) -> str:
+def in_a_line(error: BaseException) -> str:
     """What an error says, short; its kind where it says nothing."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:200] if lines else type(error).__name__
+    # The compiler's first line may say no more than that something was raised.
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()][:2]
+    return " ".join(lines)[:300] or type(error).__name__
 
 
 def _tensors(batch: Batch) -> list[Tensor]:

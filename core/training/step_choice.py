@@ -19,7 +19,7 @@ from torch import Tensor
 from core.data.batches import Batch
 from core.model.device import synchronize
 from core.training.backward import Backward, Outcome
-from core.training.engines import BACKEND, ENGINE_ERRORS, Engine, first_line, made_engine
+from core.training.engines import BACKEND, ENGINE_ERRORS, Engine, in_a_line, made_engine
 
 MARGIN = 2.0
 """What an engine saves must be so many times its warm-up: the estimates are rough."""
@@ -122,7 +122,7 @@ def choose_step(
     try:
         reference = _Reference(backward, batch)
     except (RuntimeError, MemoryError) as error:  # no memory for a second network
-        return StepChoice("eager", f"nothing else could be checked: {first_line(error)}")
+        return StepChoice("eager", f"nothing else could be checked: {in_a_line(error)}")
     if not reference.is_finite:
         return StepChoice(
             "eager", "the first batch's loss is not finite, so nothing can be checked"
@@ -137,7 +137,7 @@ def choose_step(
         try:
             engine, gain = _checked_engine(kind, backward, batch, reference, backend)
         except ENGINE_ERRORS as error:
-            failed.append(f"the {kind} step can't be used: {first_line(error)}")
+            failed.append(f"the {kind} step can't be used: {in_a_line(error)}")
             continue
         if asked == "auto" and gain < LEAST_GAIN:
             failed.append(f"the {kind} step gains nothing ({gain:.2f} × the eager step's rate)")

@@ -18,7 +18,7 @@ from core.model.densenet import ChestDenseNet
 from core.model.device import give_back_memory, is_out_of_memory, memory_errors_named
 from core.recipe import NETWORK_STRIDE_PX, Recipe
 from core.training.backward import Backward, Outcome
-from core.training.engines import ENGINE_ERRORS, Engine, first_line
+from core.training.engines import ENGINE_ERRORS, Engine, in_a_line
 from core.training.objectives import Objective, Schedule, is_fused, make_optimizer
 from core.training.results import Outcomes, StepResult
 
@@ -188,7 +188,7 @@ class Trainer:
             try:
                 return self.backward(batch, size) if engine is None else engine(batch)
             except ENGINE_ERRORS as error:
-                why = first_line(error)
+                why = in_a_line(error)
                 if engine is None and not is_out_of_memory(error):
                     raise
                 holds_none = resident is None or not resident.size_bytes
