@@ -92,16 +92,26 @@ class Backward:
     def __call__(self, batch: Batch, size: int) -> Outcome:
         """A batch in micro-batches of at most ``size``; after an error nothing has changed."""
         before = self.statistics.copy()
+        return self.outcome(self.accumulate(batch, size, before), before)
+
+    def accumulate(self, batch: Batch, size: int, before: Tensor) -> Tensor:
+        """Gradients of the batch, and its mean loss over known labels.
+
+        After an error batch norm's statistics are what they were ``before``.
+        """
         for parameter in self.parameters:
             parameter.grad = None
         try:
-            loss = self._accumulate(batch, size)
-            norm = nn.utils.get_total_norm(self.gradients())
+            return self._accumulate(batch, size)
         except BaseException:
             self.statistics.put_back(before)
             for parameter in self.parameters:
                 parameter.grad = None
             raise
+
+    def outcome(self, loss: Tensor, before: Tensor) -> Outcome:
+        """What the update needs to know; statistics are as before where something isn't finite."""
+        norm = nn.utils.get_total_norm(self.gradients())
         if self._clip_norm is not None:
             nn.utils.clip_grads_with_norm_(self.parameters, self._clip_norm, norm)
         is_finite = loss.isfinite() & norm.isfinite()
