@@ -40,7 +40,7 @@ from core.health.few_images import (
 from core.health.report import health_report_of_session
 from core.health.training_watch import TrainingWatch
 from core.health.watch import HealthRecord
-from core.model.device import choose_device, choose_precision, free_bytes
+from core.model.device import choose_device, choose_precision, free_bytes, prepare_device
 from core.model.weights import LoadedModel, load_weights
 from core.recipe import Recipe
 from core.requests import NextRequest
@@ -185,6 +185,7 @@ def _placement(recipe: Recipe, machine: Machine, record: Record) -> tuple[Placem
     """Where and how to compute, and the device's name; what speaks against it is recorded."""
     device = choose_device(machine.device)
     precision = choose_precision(recipe.train.precision, device.device)
+    prepare_device(device.device)
     for warning in (*device.warnings, *precision.warnings):
         record(Warned(message=warning))
     return Placement(device.device, precision), device.name

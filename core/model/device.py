@@ -347,6 +347,12 @@ def give_back_memory(device: torch.device) -> None:
         torch.cuda.empty_cache()
 
 
+def prepare_device(device: torch.device) -> None:
+    """Once a process: on CUDA the fastest convolution for each shape is looked for as it comes."""
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
+
+
 def synchronize(device: torch.device) -> None:
     """Wait until the device has done what it was given; a CPU has by then."""
     if device.type == "cuda":

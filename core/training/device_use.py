@@ -84,7 +84,7 @@ def _held(
 
 def take_best_step(trainer: Trainer, record: Record, backend: str = BACKEND) -> StepChoice:
     """Choose how the run's steps reach the device, and tell it where there was a choice."""
-    choice = _choice(trainer, backend)
+    choice = _choice(trainer, record, backend)
     trainer.engine = choice.engine
     give_back_memory(trainer.placement.device)  # of the copies that it was compared with
     asked = trainer.settings.step
@@ -103,7 +103,7 @@ def take_best_step(trainer: Trainer, record: Record, backend: str = BACKEND) -> 
     return choice
 
 
-def _choice(trainer: Trainer, backend: str) -> StepChoice:
+def _choice(trainer: Trainer, record: Record, backend: str) -> StepChoice:
     settings, progress = trainer.settings, trainer.progress
     if settings.step == "eager":
         return StepChoice("eager", "it was asked for")
@@ -115,6 +115,10 @@ def _choice(trainer: Trainer, backend: str) -> StepChoice:
         return StepChoice("eager", "there is no whole batch")
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return StepChoice("eager", "several processes share each step")
+    if settings.step == "auto" and trainer.placement.device.type != "cuda":
+        return StepChoice("eager", "compiling pays on CUDA alone")
+    stage = "comparing steps: a compiler may take minutes"
+    record(DatasetProgress(stage=stage, done=0, total=None))
     batch = next(
         training_batches(
             trainer.part,

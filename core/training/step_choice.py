@@ -109,15 +109,10 @@ def choose_step(
     Args:
         backward: the run's own.
         batch: one of the run's, whole.
-        asked: auto, eager, compiled or graph.
+        asked: compiled, graph, or auto: what pays on CUDA.
         steps: to go.
         backend: of torch's compiler.
     """
-    device = backward.placement.device
-    if asked == "eager":
-        return StepChoice("eager", "it was asked for")
-    if asked == "auto" and device.type != "cuda":
-        return StepChoice("eager", f"on a {device.type} device compiling doesn't pay")
     started = time.monotonic()
     try:
         reference = _Reference(backward, batch)
