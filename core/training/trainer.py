@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import time
 from collections.abc import Iterator
@@ -12,7 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from core.data.batches import Batch, Part, augmented, augments, read_ahead, training_batches
+from core.data.batches import (
+    Batch,
+    Part,
+    augmented,
+    augments,
+    micro_batches,
+    read_ahead,
+    training_batches,
+)
 from core.data.batches import steps_per_epoch as steps_in
 from core.errors import RecipeError, RunFailedError
 from core.evaluation.predict import Placement
@@ -24,7 +31,9 @@ from core.model.device import (
     memory_errors_named,
 )
 from core.recipe import NETWORK_STRIDE_PX, Recipe
+from core.training.exchange import Exchange, pieces_of
 from core.training.objectives import Objective, Schedule, make_optimizer
+from core.training.ranks import ALONE, BeginEpoch, RankLostError, Ranks, Restore, Step
 
 MAX_SKIPPED_IN_A_ROW = 5
 """So many steps that are not finite, one after the other, fail the run."""
@@ -109,24 +118,21 @@ class Progress:
         return self.loss_sum / self.loss_steps if self.loss_steps else math.nan
 
 
-def micro_batches(num_images: int, size: int) -> list[slice]:
-    """The batch in pieces of at most ``size``, as equal as can be."""
-    count = math.ceil(num_images / size)
-    edges = [round(piece * num_images / count) for piece in range(count + 1)]
-    return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
-
-
 def _fewest_at_once(recipe: Recipe) -> int:
     """Below two map cells a lone image has one value a channel, and no batch statistics."""
     return 1 if recipe.image.size_px >= 2 * NETWORK_STRIDE_PX else 3
 
 
-def _refuse_single_images(recipe: Recipe, num_images: int) -> None:
-    size = min(recipe.train.micro_batch_size or recipe.train.batch_size, num_images)
-    if size >= _fewest_at_once(recipe):
+def _refuse_single_images(recipe: Recipe, num_images: int, ranks: Ranks) -> None:
+    piece, asked = recipe.train.batch_size // ranks.size, recipe.train.micro_batch_size
+    size = min(asked or piece, piece, num_images)
+    fewest = _fewest_at_once(recipe)
+    if size >= fewest:
         return
+    of_ranks = f" in each of {ranks.size} processes" if ranks.size > 1 else ""
+    needed = {1: "one image", 3: "three images"}[fewest]
     raise RecipeError(
-        f"at {recipe.image.size_px} px batch norm needs three images at once, got {size}",
+        f"at {recipe.image.size_px} px batch norm needs {needed} at once{of_ranks}, got {size}",
         where="train.batch_size",
         remedy=f"Raise it (and train.micro_batch_size), or image.size_px to "
         f"{2 * NETWORK_STRIDE_PX} at least.",
@@ -137,18 +143,25 @@ class Trainer:
     """The network, its optimiser and schedule, and how far they are; owned by one thread."""
 
     def __init__(
-        self, model: ChestDenseNet, part: Part, recipe: Recipe, placement: Placement
+        self,
+        model: ChestDenseNet,
+        part: Part,
+        recipe: Recipe,
+        placement: Placement,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.recipe = recipe
         self.settings = recipe.train
         self.part = part
         self.placement = placement
+        self.ranks = ranks
         self.model = placement.place(model)
         self.host_objective = Objective.of(self.settings, torch.from_numpy(part.labels_NF))
         self.objective = self.host_objective.to(placement.device)
         self.optimizer = make_optimizer(self.model, self.settings)
         self.schedule = Schedule(self.settings, self.steps_per_epoch)
-        _refuse_single_images(recipe, len(part))
+        _refuse_single_images(recipe, len(part), ranks)
+        self.exchange = Exchange(self.model, ranks)
         self.progress = Progress()
         self.skipped_in_a_row = 0
         self._running_statistics = [
@@ -165,7 +178,9 @@ class Trainer:
 
         Raises:
             RunFailedError: too many steps in a row were not finite, or memory ran out.
+            RankLostError: another rank is gone.
         """
+        self.ranks.tell(BeginEpoch(self.state()))
         batches = read_ahead(
             training_batches(
                 self.part,
@@ -174,6 +189,7 @@ class Trainer:
                 batch_size=self.settings.batch_size,
                 augment=augments(self.recipe.augment),
                 first_step=self.progress.step_in_epoch,
+                piece=self._our_piece if self.ranks.size > 1 else None,
             )
         )
         try:
@@ -183,7 +199,11 @@ class Trainer:
             batches.close()  # type: ignore[attr-defined]  # a generator: close ends its thread
 
     def step(self, batch: Batch) -> StepResult:
-        """One optimiser step; the update is left out where loss or gradient is not finite."""
+        """One optimiser step; the update is left out where loss or gradient is not finite.
+
+        Every rank takes it, and all come to the same weights.
+        """
+        self.ranks.tell(Step())
         rate = self.schedule.rate(self.progress.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -191,7 +211,11 @@ class Trainer:
         before = [buffer.clone() for buffer in self._running_statistics]
         self.optimizer.zero_grad(set_to_none=True)
         allowed = self.progress.micro_batch_size
-        loss = self._loss_within_memory(batch, before)
+        try:
+            loss = self._loss_within_memory(batch, before)
+        except RankLostError:
+            self._restore_statistics(before)  # a checkpoint comes next, of the step before
+            raise
         norm = self._gradient_norm()
         updated = math.isfinite(loss) and math.isfinite(norm)
         if updated:
@@ -204,38 +228,75 @@ class Trainer:
         return StepResult(loss, norm, updated, halved if halved != allowed else None)
 
     @property
+    def images_at_once(self) -> int:
+        """Most images of a step that go through the network together, on each rank."""
+        piece = max(1, self.settings.batch_size // self.ranks.size)
+        asked = self.settings.micro_batch_size or self.settings.batch_size
+        return min(asked, self.progress.micro_batch_size or asked, piece)
+
+    @property
     def scoring_batch_size(self) -> int:
         """Images at once in validation: the batch, or as few as memory allowed in training."""
         return min(self.settings.batch_size, self.progress.micro_batch_size or 2**31)
 
+    def share_weights(self) -> None:
+        """Rank 0's weights, optimiser and progress to the others, after they were put there."""
+        if self.ranks.size > 1:
+            model, optimizer = (
+                {name: tensor.cpu() for name, tensor in tensors.items()}
+                for tensors in self.tensors()
+            )
+            self.ranks.tell(Restore(model, optimizer, self.state()))
+
+    def _pieces(self, num_images: int) -> list[slice]:
+        return pieces_of(num_images, self.settings.batch_size, self.ranks.size)
+
+    def _our_piece(self, num_images: int) -> slice:
+        return self._pieces(num_images)[self.ranks.rank]
+
     def _loss_within_memory(self, batch: Batch, statistics: list[Tensor]) -> float:
         """The loss, with gradients; where memory runs out, again in micro-batches half as large.
+
+        Where it runs out on one rank, all do it again.
 
         Raises:
             RunFailedError: it ran out with the smallest micro-batch there can be.
         """
+        pieces = [piece.stop - piece.start for piece in self._pieces(len(batch.labels_of_step()))]
         while True:
             asked = self.settings.micro_batch_size or self.settings.batch_size
-            size = min(asked, self.progress.micro_batch_size or asked, len(batch))
-            try:
-                return self._accumulate_gradients(batch, size)
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error) or size // 2 < _fewest_at_once(self.recipe):
-                    with memory_errors_named(remedy="Lower image.size_px, or use a larger GPU."):
-                        raise
+            size = min(asked, self.progress.micro_batch_size or asked, max(pieces))
+            self.exchange.begin()
+            loss = self._loss_or_none(batch, size)
+            if not self.ranks.any(loss is None) and loss is not None:
+                passes = [len(micro_batches(piece, size)) for piece in pieces]
+                return float(self.exchange.summed(loss, passes))
             # Outside the except block, where the error no longer holds on to the activations.
             self.progress.micro_batch_size = size // 2
             self.optimizer.zero_grad(set_to_none=True)
             self._restore_statistics(statistics)
             give_back_memory(self.placement.device)
 
+    def _loss_or_none(self, batch: Batch, size: int) -> Tensor | None:
+        """Our piece's loss, with gradients; None where memory ran out and less may do."""
+        try:
+            return self._accumulate_gradients(batch, size)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or size // 2 < _fewest_at_once(self.recipe):
+                with memory_errors_named(remedy="Lower image.size_px, or use a larger GPU."):
+                    raise
+        return None
+
     def _restore_statistics(self, before: list[Tensor]) -> None:
         for buffer, old in zip(self._running_statistics, before, strict=True):
             buffer.copy_(old)
 
-    def _accumulate_gradients(self, batch: Batch, size: int) -> float:
-        """Backward over the batch in micro-batches; the mean loss over its known labels."""
-        known = max(1, int((~batch.labels_BF.isnan()).sum()))
+    def _accumulate_gradients(self, batch: Batch, size: int) -> Tensor:
+        """Backward over the batch in micro-batches; its share of the step's mean loss.
+
+        The mean is over all known labels of the step, other ranks' too.
+        """
+        known = max(1, int((~batch.labels_of_step().isnan()).sum()))
         total = torch.zeros((), device=self.placement.device)
         for part in micro_batches(len(batch), size):
             pixels_B1HW = self._input(batch, part)
@@ -245,7 +306,7 @@ class Trainer:
             loss = self.objective.losses(logits_BF, labels_BF).sum() / known
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             total += loss.detach()
-        return float(total)
+        return total
 
     def _input(self, batch: Batch, part: slice) -> Tensor:
         pixels_B1HW = self.placement.pixels(batch.pixels_BHW[part])
