@@ -14,8 +14,8 @@ import torch
 
 from core.data.batches import Part
 from core.data.study import Study
-from core.errors import RunFailedError
-from core.evaluation.predict import Placement, part_predictions, predict_logits
+from core.errors import RunFailedError, StoppedError
+from core.evaluation.predict import Placement, part_predictions
 from core.evaluation.predictions import write_predictions
 from core.evaluation.references import reference_for
 from core.events import (
@@ -65,7 +65,9 @@ from core.training.preparation import (
     ready_study,
     require_room,
 )
+from core.training.ranks import BUILT, Build, End, Prepare, RankLostError
 from core.training.room import Keep, RoomWait
+from core.training.scoring import score
 from core.training.trainer import Trainer
 
 __all__ = ["Machine", "run"]
@@ -91,8 +93,9 @@ def run(
             was asked to stop before there was anything to keep.
     """
     started = time.monotonic()
-    with _disk_errors_named(session), Recorder(session, emit) as record:
-        control = Control(next_request, record.writer.take_request, record)
+    with _disk_errors_named(session), Recorder(session, emit) as record, _lost_ranks(record):
+        ranks = machine.ranks
+        control = Control(ranks.watched(next_request), record.writer.take_request, record)
         room = RoomWait(session, control, record, _disk_patience(session, machine, changed_recipe))
         record.keep = room.keep
         record(RunStarted(name=session.name, host=socket.gethostname(), pid=os.getpid()))
@@ -113,18 +116,21 @@ def run(
         seen = patients_seen(loaded, study, recipe, record)
         room.keep(lambda: keep_description(session, study, seen))
         require_room(session, study, loaded, machine)
+        resize, is_miniature = loaded.model.input_spec.resize, machine.miniature_images is not None
+        ranks.tell(Prepare(study, resize, is_miniature))
         parts = ready_parts(study, loaded, machine, control, record, room.keep)
-        trainer = Trainer(loaded.model, parts["train"], recipe, placement)
+        trainer = Trainer(loaded.model, parts["train"], recipe, placement, ranks)
+        _build_on_other_ranks(trainer, parts, control)
         ready = _model_ready(trainer, loaded, device_name)
         record(ready)
         room.keep(lambda: _keep_environment(session, device_name, placement))
         _go_on(session, trainer, record)
+        trainer.share_weights()
         free = free_bytes(placement.device)
         parts = hold_parts(trainer, parts, free, control.may_go_on, record)
 
         metadata = checkpoint_metadata(session, study, loaded)
         health = HealthRecord(record, StandingAnswers.after(session.events()))
-        is_miniature = machine.miniature_images is not None
         found = before_training(study, parts, recipe, seen, loaded, is_miniature)
         health.take(found, step=trainer.progress.step)
         _rehearse(trainer, control, record, health)
@@ -148,6 +154,14 @@ def run(
             )
         )
         return True
+
+
+def _build_on_other_ranks(trainer: Trainer, parts: dict[str, Part], control: Control) -> None:
+    """The same parts and network on every rank; what stands in the way there is known now."""
+    rows = {name: part.index_rows_N for name, part in parts.items()}
+    model, precision = trainer.model, trainer.placement.precision.name
+    trainer.ranks.tell(Build(rows, model.findings, model.input_spec, precision))
+    trainer.ranks.wait_for(BUILT, control.may_go_on)
 
 
 def _rehearse(trainer: Trainer, control: Control, record: Record, health: HealthRecord) -> None:
@@ -188,7 +202,20 @@ def _placement(recipe: Recipe, machine: Machine, record: Record) -> tuple[Placem
     prepare_device(device.device)
     for warning in (*device.warnings, *precision.warnings):
         record(Warned(message=warning))
-    return Placement(device.device, precision), device.name
+    times = f"{machine.ranks.size} × " if machine.ranks.size > 1 else ""
+    return Placement(device.device, precision), times + device.name
+
+
+@contextlib.contextmanager
+def _lost_ranks(record: Recorder) -> Iterator[None]:
+    """Where a process is gone and a checkpoint was kept, the run was stopped: it can go on."""
+    try:
+        yield
+    except RankLostError as error:
+        if not record.kept_step:
+            raise
+        why = f"The checkpoint of step {record.kept_step:,} is whole."
+        raise StoppedError(error.what, why=why, remedy=error.remedy) from error
 
 
 @contextlib.contextmanager
@@ -265,24 +292,19 @@ def _score_test(
 ) -> bool:
     """The best checkpoint on the test part; False where it was asked to stop."""
     val, part = parts["val"], parts["test"]
-    if not load_best(session, trainer):
+    is_newest = load_best(session, trainer)
+    trainer.share_weights()
+    if not is_newest:
         # A newer best was kept than the one this run chose: val.csv is of that one.
-        logits_NF = predict_logits(
-            trainer.model, val, trainer.placement, batch_size=trainer.scoring_batch_size
-        )
+        logits_NF = score(trainer, val)
         if logits_NF is not None:
             kept = part_predictions(val, trainer.model.findings, logits_NF)
             keep(lambda: write_predictions(session.predictions / "val.csv", kept))
     record(TestStarted(epoch=trainer.progress.best_epoch or 0, images=len(part)))
-    logits_NF = predict_logits(
-        trainer.model,
-        part,
-        trainer.placement,
-        batch_size=trainer.scoring_batch_size,
-        progress=validation_progress("test", len(part), control, record),
-    )
+    logits_NF = score(trainer, part, validation_progress("test", len(part), control, record))
     if logits_NF is None:
         return False
+    trainer.ranks.tell(End(0))  # the rest is rank 0's
     predictions = part_predictions(part, trainer.model.findings, logits_NF)
     keep(lambda: write_predictions(session.predictions / "test.csv", predictions))
     # Read back from the file, so that these are the figures of `evaluate`, to the digit.

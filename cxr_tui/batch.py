@@ -4,26 +4,51 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from core.errors import UsageError
 from core.recipe import Recipe
 from core.recipe_toml import changed_recipe, load_recipe
 from core.store.session import create_session, open_session
+from core.training.ranks import launch_of
 from cxr_tui.arguments import cache_folder
 from cxr_tui.narration import Narrator
+from cxr_tui.on_ranks import Others, follow, lead
 from cxr_tui.output import outlive_readers
 from cxr_tui.unattended import Output, Place, go_on_with, run_session, start_or_go_on
 
 _CHECK_IMAGES_PER_BATCH = 2
 
+_Run = Callable[[argparse.Namespace, "Others | None"], int]
+
 
 def start_batch(arguments: argparse.Namespace) -> int:
     """``--batch RECIPE``: a new session, or with --session the one that has that name."""
+    return _on_ranks(arguments, _start)
+
+
+def resume_batch(arguments: argparse.Namespace) -> int:
+    """``--resume SESSION``: go on with the session's own recipe."""
+    return _on_ranks(arguments, _resume)
+
+
+def _on_ranks(arguments: argparse.Namespace, run: _Run) -> int:
+    """Run alone, or as one of several processes of which the first does all that is seen."""
     outlive_readers()
+    launch = launch_of(os.environ)
+    if launch is None:
+        return run(arguments, None)
+    if launch.leads:
+        return lead(launch, lambda others: run(arguments, others))
+    return follow(launch, arguments.device, cache_folder(arguments.cache))
+
+
+def _start(arguments: argparse.Namespace, others: Others | None) -> int:
     recipe = load_recipe(arguments.batch, arguments.set)
-    place = _place(arguments)
+    place = _place(arguments, others)
     if arguments.check:
         return _check(recipe, arguments.sessions, place)
     if arguments.session:
@@ -31,18 +56,17 @@ def start_batch(arguments: argparse.Namespace) -> int:
     return run_session(create_session(arguments.sessions, recipe), place)
 
 
-def resume_batch(arguments: argparse.Namespace) -> int:
-    """``--resume SESSION``: go on with the session's own recipe."""
-    outlive_readers()
+def _resume(arguments: argparse.Namespace, others: Others | None) -> int:
     if arguments.check or arguments.session:
         raise UsageError("--check and --session go with --batch, not with --resume")
     session = open_session(arguments.resume, arguments.sessions)
-    return go_on_with(session, changed_recipe(session.recipe, arguments.set), _place(arguments))
+    recipe = changed_recipe(session.recipe, arguments.set)
+    return go_on_with(session, recipe, _place(arguments, others))
 
 
-def _place(arguments: argparse.Namespace) -> Place:
+def _place(arguments: argparse.Namespace, others: Others | None) -> Place:
     output = Output.EVENTS if arguments.json else Output.FIGURES
-    return Place(arguments.device, cache_folder(arguments.cache), output)
+    return Place(arguments.device, cache_folder(arguments.cache), output, others=others)
 
 
 def _check(recipe: Recipe, sessions: Path, place: Place) -> int:

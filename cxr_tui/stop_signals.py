@@ -17,17 +17,23 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 
 class StopSignals:
-    """While open, a signal asks for a stop, and Ctrl-C after it leaves at once."""
+    """While open, a signal asks for a stop, and Ctrl-C after it leaves at once.
 
-    def __init__(self) -> None:
+    ``is_one_of_many``: torchrun started us. It hands each signal on, more than once, and kills us
+    30 seconds after the first, a dropped line's too: all ask for a stop, none leaves at once.
+    """
+
+    def __init__(self, *, is_one_of_many: bool = False) -> None:
         self.stop_requested = False
+        self._is_one_of_many = is_one_of_many
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
         for kind in STOP_SIGNALS:
             self._before[kind] = signal.signal(kind, self._on_signal)
         # A dropped line is no reason to stop: the run goes on, and its session tells of it.
-        self._before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        on_hang_up = self._on_signal if self._is_one_of_many else signal.SIG_IGN
+        self._before[signal.SIGHUP] = signal.signal(signal.SIGHUP, on_hang_up)
         return self
 
     def __exit__(
@@ -45,9 +51,11 @@ class StopSignals:
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if self.stop_requested:
-            if number == signal.SIGINT:
+            if number == signal.SIGINT and not self._is_one_of_many:
                 raise KeyboardInterrupt
             return  # a scheduler that says it twice still wants the checkpoint
         self.stop_requested = True
+        if self._is_one_of_many:
+            return  # whichever ranks it reached, the session tells of the stop once
         with contextlib.suppress(OSError, AttributeError, RuntimeError):
             sys.stderr.write("\nstopping after this step, with a checkpoint (Ctrl-C: at once)\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from core.store.session import Session, create_session, open_session
 from cxr_tui.arguments import cache_folder
 from cxr_tui.auroc_report import print_report
 from cxr_tui.narration import Narrator
+from cxr_tui.on_ranks import Others
 from cxr_tui.output import Outliving
 from cxr_tui.stop_signals import StopSignals
 
@@ -59,6 +61,8 @@ class Place:
     miniature_images: int | None = None
     how_to_go_on: str | None = None
     """The command that goes on after a stop; None: ``--resume`` with the session."""
+    others: Others | None = None
+    """The other processes of the run, where torchrun started several."""
 
     def go_on_by(self, session: Session) -> str:
         """What has to be said to go on with the session in the same place."""
@@ -66,7 +70,8 @@ class Place:
             return self.how_to_go_on
         cache = "" if self.cache == cache_folder(None) else f" --cache {self.cache}"
         device = "" if self.device == "auto" else f" --device {self.device}"
-        return f"cxr-tui --resume {session.path}{cache}{device}"
+        program = "cxr-tui" if self.others is None else self.others.command
+        return f"{program} --resume {session.path}{cache}{device}"
 
 
 def start_or_go_on(sessions: Path, name: str, recipe: Recipe, place: Place) -> int:
@@ -89,12 +94,15 @@ def run_session(session: Session, place: Place, changed: Recipe | None = None) -
     """
     recipe = changed or session.recipe
     narrator = Narrator()
-    with StopSignals() as signals:
+    with StopSignals(is_one_of_many=place.others is not None) as signals:
         narrator.starts(str(session.path), recipe.train.epochs)
         # torch is loaded here, after the session exists: a stop or a crash leaves its trace.
         from core.run import Machine, run
 
         machine = Machine(place.device, place.cache, place.miniature_images)
+        if place.others is not None:
+            device, team = place.others.device(place.device), place.others.team
+            machine = dataclasses.replace(machine, device=device, ranks=team)
         try:
             emit = _emit(narrator, place, session)
             finished = run(session, emit, signals.next_request, machine, changed)

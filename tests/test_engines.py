@@ -134,7 +134,7 @@ def test_an_engine_that_fails_on_its_way_gives_way_to_the_eager_step(error):
     notices = [result.notices for result in results]
     assert notices == [
         (),
-        (f"the compiled step failed, so steps are eager now: {error}",),
+        (f"the compiled step failed: {error}; steps are eager now",),
         (),
         (),
         (),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.data.batches import Part
+from core.data.batches import Part, micro_batches
 from core.errors import RunFailedError
 from core.evaluation.predict import Placement
 from core.events import EpochDone, EpochStarted, Resumed, Warned
@@ -13,7 +13,6 @@ from core.model.device import Precision, memory_errors_named
 from core.recipe_toml import checked_recipe
 from core.requests import Request
 from core.store.session import create_session
-from core.training.backward import micro_batches
 from core.training.control import Control
 from core.training.fit import Fit
 from core.training.keeping import keep_best, load_best, restore_last

@@ -7,10 +7,11 @@ where they are held there, read ahead by one thread.
 
 from __future__ import annotations
 
+import itertools
 import math
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -47,20 +48,33 @@ class Part:
     def __len__(self) -> int:
         return len(self.cache_rows_N)
 
+    def only(self, rows_K: NDArray[np.intp] | slice) -> Part:
+        """These rows of the part, in this order."""
+        return replace(
+            self,
+            cache_rows_N=self.cache_rows_N[rows_K],
+            index_rows_N=self.index_rows_N[rows_K],
+            images_N=self.images_N[rows_K],
+            patients_N=self.patients_N[rows_K],
+            labels_NF=self.labels_NF[rows_K],
+        )
+
 
 @dataclass(frozen=True)
 class Batch:
     """B images of a part, grey bytes, on the host; on the device where the part is held there.
 
     ``rows_B`` are rows of the part; ``draws_B5`` are the uniform numbers that augmentation
-    turns into each image's own parameters (None: no augmentation). Labels and draws are on the
-    host.
+    turns into each image's own parameters (None: no augmentation). ``step_labels_SF`` are the
+    labels of all S images of the step, where these are one rank's piece of them. Labels and draws
+    are on the host.
     """
 
     rows_B: NDArray[np.int64]
     pixels_BHW: Tensor
     labels_BF: Tensor
     draws_B5: Tensor | None
+    step_labels_SF: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.rows_B)
@@ -74,6 +88,10 @@ class Batch:
             labels_BF=self.labels_BF.pin_memory(),
             draws_B5=None if draws is None else draws.pin_memory(),
         )
+
+    def labels_of_step(self) -> Tensor:
+        """Labels [S, F] of the whole step, whoever computes it."""
+        return self.labels_BF if self.step_labels_SF is None else self.step_labels_SF
 
 
 def epoch_order(seed: int, epoch: int, num_images: int) -> NDArray[np.int64]:
@@ -93,16 +111,36 @@ def steps_per_epoch(num_images: int, batch_size: int) -> int:
     return full + (1 if rest > 1 or (rest == 1 and full == 0) else 0)
 
 
+def micro_batches(num_images: int, size: int) -> list[slice]:
+    """The batch in pieces of at most ``size``, as equal as can be."""
+    count = math.ceil(num_images / size)
+    edges = [round(piece * num_images / count) for piece in range(count + 1)] if count else []
+    return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
+
+
 def training_batches(
-    part: Part, *, seed: int, epoch: int, batch_size: int, augment: bool, first_step: int = 0
+    part: Part,
+    *,
+    seed: int,
+    epoch: int,
+    batch_size: int,
+    augment: bool,
+    first_step: int = 0,
+    piece: Callable[[int], slice] | None = None,
 ) -> Iterator[Batch]:
-    """The epoch's batches from ``first_step`` on (counted from 0)."""
+    """The epoch's batches from ``first_step`` on (counted from 0); of each the piece, if asked."""
     order_N = epoch_order(seed, epoch, len(part))
     draws_N5 = epoch_draws(seed, epoch, len(part)) if augment else None
     for step in range(first_step, steps_per_epoch(len(part), batch_size)):
         positions = slice(step * batch_size, (step + 1) * batch_size)
         draws = None if draws_N5 is None else torch.from_numpy(draws_N5[positions])
-        yield _batch(part, order_N[positions], draws)
+        rows_S = order_N[positions]
+        if piece is None:
+            yield _batch(part, rows_S, draws)
+            continue
+        ours = piece(len(rows_S))
+        batch = _batch(part, rows_S[ours], None if draws is None else draws[ours])
+        yield replace(batch, step_labels_SF=torch.from_numpy(part.labels_NF[rows_S]))
 
 
 def scoring_batches(part: Part, batch_size: int) -> Iterator[Batch]:

@@ -11,7 +11,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -180,15 +180,7 @@ def _few_images(part: Part) -> tuple[Part, int] | None:
         _from_all_over(np.flatnonzero(part.labels_NF[:, column] == value), each) for value in (1, 0)
     ]
     rows_K = np.sort(np.concatenate(rows))
-    few = replace(
-        part,
-        cache_rows_N=part.cache_rows_N[rows_K],
-        index_rows_N=part.index_rows_N[rows_K],
-        images_N=part.images_N[rows_K],
-        patients_N=part.patients_N[rows_K],
-        labels_NF=part.labels_NF[rows_K],
-    )
-    return few, column
+    return part.only(rows_K), column
 
 
 def _from_all_over(rows_N: NDArray[np.intp], count: int) -> NDArray[np.intp]:

@@ -68,7 +68,7 @@ def try_rates(trainer: Trainer, may_go_on: Callable[[int, int], bool]) -> RangeT
     """
     pupil = Trainer(copy.deepcopy(trainer.model), trainer.part, trainer.recipe, trainer.placement)
     pupil.schedule = _Climbing(trainer.settings, pupil.steps_per_epoch)
-    pupil.progress.micro_batch_size = trainer.progress.micro_batch_size
+    pupil.progress.micro_batch_size = trainer.images_at_once
     rates: list[float] = []
     losses: list[float] = []
     epoch = trainer.progress.epoch

@@ -68,7 +68,7 @@ class TrainingWatch:
     def after_step(self, trainer: Trainer, batch: Batch, result: StepResult) -> None:
         """Losses of the first 200 steps; the first gradient; a look at 50 and 200."""
         step = trainer.progress.step
-        self._positives_F += (batch.labels_BF == 1).sum(dim=0)
+        self._positives_F += (batch.labels_of_step() == 1).sum(dim=0)
         if step > LOOKS[-1]:
             return
         self._results.append(result)  # read at a look, so that no step waits for its loss

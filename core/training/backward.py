@@ -6,15 +6,13 @@ the host runs ahead. What a step must not do where something is not finite is de
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from core.data.batches import Batch, augmented, to_unit_range
+from core.data.batches import Batch, augmented, micro_batches, to_unit_range
 from core.evaluation.predict import Placement
 from core.model.device import Precision, autocast
 from core.recipe import Recipe
@@ -124,10 +122,13 @@ class Backward:
         return [item.grad for item in self.parameters if item.grad is not None]
 
     def _accumulate(self, batch: Batch, size: int) -> Tensor:
-        """Backward over the batch; the mean loss over its known labels."""
+        """Backward over the batch; its share of the mean loss over the step's known labels."""
         device = self.placement.device
         labels_BF = batch.labels_BF.to(device, non_blocking=True)
-        known = (~labels_BF.isnan()).sum().clamp(min=1)
+        of_step_SF = labels_BF
+        if batch.step_labels_SF is not None:
+            of_step_SF = batch.step_labels_SF.to(device, non_blocking=True)
+        known = (~of_step_SF.isnan()).sum().clamp(min=1)
         total = torch.zeros((), device=device)
         for piece in micro_batches(len(batch), size):
             pixels_BHW = batch.pixels_BHW[piece].to(device, non_blocking=True)
@@ -138,13 +139,6 @@ class Backward:
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             total += loss.detach()
         return total
-
-
-def micro_batches(num_images: int, size: int) -> list[slice]:
-    """The batch in pieces of at most ``size``, as equal as can be."""
-    count = math.ceil(num_images / size)
-    edges = [round(piece * num_images / count) for piece in range(count + 1)]
-    return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
 
 
 def _loss_of(

@@ -38,7 +38,7 @@ def hold_parts(
         record: takes what came of it.
     """
     share = trainer.settings.resident_share
-    if free_bytes is None or not share:
+    if free_bytes is None or not share or trainer.ranks.size > 1:
         return parts
     size_px = trainer.recipe.image.size_px
     images = [len(parts[name]) for name in HELD_PARTS]
@@ -113,7 +113,7 @@ def _choice(trainer: Trainer, record: Record, backend: str) -> StepChoice:
         return StepChoice("eager", f"batches are taken {at_once} images at a time")
     if len(trainer.part) < size:
         return StepChoice("eager", "there is no whole batch")
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
+    if trainer.ranks.size > 1:
         return StepChoice("eager", "several processes share each step")
     if settings.step == "auto" and trainer.placement.device.type != "cuda":
         return StepChoice("eager", "compiling pays on CUDA alone")

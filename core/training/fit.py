@@ -13,7 +13,7 @@ from torch import Tensor
 from core.data.batches import Part
 from core.evaluation.metrics import auroc as auroc_of
 from core.evaluation.metrics import mean_over_defined
-from core.evaluation.predict import part_predictions, predict_logits
+from core.evaluation.predict import part_predictions
 from core.evaluation.predictions import Predictions, write_predictions
 from core.events import (
     CheckpointWritten,
@@ -34,8 +34,10 @@ from core.requests import Request
 from core.store.session import Session
 from core.training.control import Control
 from core.training.keeping import keep_best, keep_last, restore_last
+from core.training.ranks import RankLostError
 from core.training.results import Recorded, StepResult
 from core.training.room import Keep
+from core.training.scoring import score
 from core.training.selection import findings_with_enough_patients, score_epoch
 from core.training.trainer import NotFiniteError, Trainer
 from core.training.watching import NobodyWatches, Watch
@@ -73,6 +75,9 @@ class Fit:
             except NotFiniteError as error:
                 self._go_back(error)
                 continue
+            except RankLostError:
+                self._checkpoint("lost a process")  # of the last step that all of them took
+                raise
             if not went_on:
                 if not self.control.abandon_requested:
                     self._checkpoint("stopped")
@@ -96,6 +101,7 @@ class Fit:
         trainer.progress.went_back = True
         trainer.progress.micro_batch_size = allowed
         trainer.skipped_in_a_row = 0
+        trainer.share_weights()
         progress = trainer.progress
         after = trainer.schedule.rate(progress.step)
         self.record(
@@ -193,13 +199,8 @@ class Fit:
 
     def _validate(self, started: float) -> bool:
         trainer, progress = self.trainer, self.trainer.progress
-        logits_NF = predict_logits(
-            trainer.model,
-            self.val,
-            trainer.placement,
-            batch_size=trainer.scoring_batch_size,
-            progress=validation_progress("val", len(self.val), self.control, self.record),
-        )
+        listener = validation_progress("val", len(self.val), self.control, self.record)
+        logits_NF = score(trainer, self.val, listener)
         if logits_NF is None:
             return False
         predictions = part_predictions(self.val, trainer.model.findings, logits_NF)

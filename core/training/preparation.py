@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.data.batches import Part
+from core.data.cache import ImageCache, cache_size_bytes, count_ready, open_cache
 from core.data.cache import IngestProgress as CacheProgress
-from core.data.cache import cache_size_bytes, count_ready, open_cache
 from core.data.study import PARTS, Study, miniature, prepare_study, write_split
 from core.errors import DataError, StoppedError
 from core.events import (
@@ -30,6 +31,7 @@ from core.store.disk import require_free_bytes
 from core.store.session import Session
 from core.training.control import Control
 from core.training.keeping import has_checkpoint, run_size_bytes
+from core.training.ranks import ALONE, CACHED, Ranks
 from core.training.room import Keep
 
 Record = Callable[[Event], None]
@@ -45,6 +47,8 @@ class Machine:
     """Use so few images of each part: the whole path in miniature (``--check``)."""
     is_attended: bool = False
     """Whether somebody is there to make room on a full disk: then it is waited for without end."""
+    ranks: Ranks = ALONE
+    """The processes that compute it together."""
 
 
 def ready_study(
@@ -198,20 +202,16 @@ def ready_parts(
         record(IngestProgress(**asdict(now)))
 
     cache = keep(
-        lambda: open_cache(
+        lambda: cache_of(
+            study,
+            loaded.model.input_spec.resize,
             machine.cache,
-            study.index.files,
-            study.images_used(),
-            size_px=study.recipe.image.size_px,
-            resize=loaded.model.input_spec.resize,
-            # Of a miniature's few images one is a large share; the run itself will judge.
-            max_quarantined_share=study.recipe.dataset.max_quarantined_share
-            if machine.miniature_images is None
-            else 0.5,
+            machine.miniature_images is not None,
             progress=on_progress,
             should_stop=lambda: not control.may_go_on(),
         )
     )
+    machine.ranks.wait_for(CACHED, control.may_go_on)
     used = set(study.images_used())
     quarantined = {name: why for name, why in cache.quarantined.items() if name in used}
     record(
@@ -233,14 +233,42 @@ def ready_parts(
                 why="There is nothing to learn from it or to score.",
                 remedy="Choose other findings, or another split.",
             )
-        images_N = study.index.images[rows]
-        parts[name] = Part(
-            name=name,
-            cache=cache,
-            cache_rows_N=cache.rows_of(images_N.tolist()),
-            index_rows_N=np.asarray(rows, dtype=np.int64),
-            images_N=images_N,
-            patients_N=study.index.patients[rows],
-            labels_NF=study.index.labels_NF[rows],
-        )
+        parts[name] = part_of(study, cache, name, np.asarray(rows, dtype=np.int64))
     return parts
+
+
+def cache_of(
+    study: Study,
+    resize: str,
+    folder: Path,
+    is_miniature: bool,
+    *,
+    progress: Callable[[CacheProgress], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> ImageCache:
+    """The study's images as bytes; see ``open_cache``."""
+    return open_cache(
+        folder,
+        study.index.files,
+        study.images_used(),
+        size_px=study.recipe.image.size_px,
+        resize=resize,
+        # Of a miniature's few images one is a large share; the run itself will judge.
+        max_quarantined_share=0.5 if is_miniature else study.recipe.dataset.max_quarantined_share,
+        progress=progress,
+        should_stop=should_stop,
+    )
+
+
+def part_of(study: Study, cache: ImageCache, name: str, rows_N: NDArray[np.int64]) -> Part:
+    """A part of these rows of the index, all of which are in the cache."""
+    images_N = study.index.images[rows_N]
+    return Part(
+        name=name,
+        cache=cache,
+        cache_rows_N=cache.rows_of(images_N.tolist()),
+        index_rows_N=rows_N,
+        images_N=images_N,
+        patients_N=study.index.patients[rows_N],
+        labels_NF=study.index.labels_NF[rows_N],
+    )

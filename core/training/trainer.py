@@ -10,7 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from core.data.batches import Batch, Part, augments, read_ahead, training_batches
+from core.data.batches import (
+    Batch,
+    Part,
+    augments,
+    micro_batches,
+    read_ahead,
+    training_batches,
+)
 from core.data.batches import steps_per_epoch as steps_in
 from core.errors import RecipeError, RunFailedError
 from core.evaluation.predict import Placement
@@ -19,7 +26,9 @@ from core.model.device import give_back_memory, is_out_of_memory, memory_errors_
 from core.recipe import NETWORK_STRIDE_PX, Recipe
 from core.training.backward import Backward, Outcome
 from core.training.engines import ENGINE_ERRORS, Engine, in_a_line
+from core.training.exchange import Exchange, pieces_of
 from core.training.objectives import Objective, Schedule, is_fused, make_optimizer
+from core.training.ranks import ALONE, BeginEpoch, RankLostError, Ranks, Restore, Step
 from core.training.results import Outcomes, StepResult
 
 MAX_SKIPPED_IN_A_ROW = 5
@@ -63,12 +72,16 @@ def _fewest_at_once(recipe: Recipe) -> int:
     return 1 if recipe.image.size_px >= 2 * NETWORK_STRIDE_PX else 3
 
 
-def _refuse_single_images(recipe: Recipe, num_images: int) -> None:
-    size = min(recipe.train.micro_batch_size or recipe.train.batch_size, num_images)
-    if size >= _fewest_at_once(recipe):
+def _refuse_single_images(recipe: Recipe, num_images: int, ranks: Ranks) -> None:
+    piece, asked = recipe.train.batch_size // ranks.size, recipe.train.micro_batch_size
+    size = min(asked or piece, piece, num_images)
+    fewest = _fewest_at_once(recipe)
+    if size >= fewest:
         return
+    of_ranks = f" in each of {ranks.size} processes" if ranks.size > 1 else ""
+    needed = {1: "one image", 3: "three images"}[fewest]
     raise RecipeError(
-        f"at {recipe.image.size_px} px batch norm needs three images at once, got {size}",
+        f"at {recipe.image.size_px} px batch norm needs {needed} at once{of_ranks}, got {size}",
         where="train.batch_size",
         remedy=f"Raise it (and train.micro_batch_size), or image.size_px to "
         f"{2 * NETWORK_STRIDE_PX} at least.",
@@ -79,22 +92,30 @@ class Trainer:
     """The network, its optimiser and schedule, and how far they are; owned by one thread."""
 
     def __init__(
-        self, model: ChestDenseNet, part: Part, recipe: Recipe, placement: Placement
+        self,
+        model: ChestDenseNet,
+        part: Part,
+        recipe: Recipe,
+        placement: Placement,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.recipe = recipe
         self.settings = recipe.train
         self.part = part
         self.placement = placement
+        self.ranks = ranks
         self.model = placement.place(model)
         self.use_objective(Objective.of(self.settings, torch.from_numpy(part.labels_NF)))
         self.optimizer = make_optimizer(self.model, self.settings)
         self.schedule = Schedule(self.settings, self.steps_per_epoch)
-        _refuse_single_images(recipe, len(part))
+        _refuse_single_images(recipe, len(part), ranks)
+        self.exchange = Exchange(self.model, ranks)
         self.progress = Progress()
         self.skipped_in_a_row = 0
         self.engine: Engine | None = None
         """What takes whole batches faster than the eager step, where anything does."""
         self._notices: list[str] = []
+        self._failed = ""
         self.outcomes = Outcomes(placement.device, self._take)
 
     def use_objective(self, objective: Objective) -> None:
@@ -113,7 +134,9 @@ class Trainer:
 
         Raises:
             RunFailedError: too many steps in a row were not finite, or memory ran out.
+            RankLostError: another rank is gone.
         """
+        self.ranks.tell(BeginEpoch(self.state()))
         batches = read_ahead(
             training_batches(
                 self.part,
@@ -122,6 +145,7 @@ class Trainer:
                 batch_size=self.settings.batch_size,
                 augment=augments(self.recipe.augment),
                 first_step=self.progress.step_in_epoch,
+                piece=self._our_piece if self.ranks.size > 1 else None,
             ),
             for_cuda=self.placement.device.type == "cuda",
         )
@@ -134,8 +158,10 @@ class Trainer:
     def step(self, batch: Batch) -> StepResult:
         """One optimiser step; the update is left out where loss or gradient is not finite.
 
-        The device is not waited for: who asks the result for its loss waits.
+        The device is not waited for: who asks the result for its loss waits. Every rank takes the
+        step, and all come to the same weights.
         """
+        self.ranks.tell(Step())
         rate = self.schedule.rate(self.progress.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -151,12 +177,14 @@ class Trainer:
             self.outcomes.read,
             step=self.progress.step,
             epoch=self.progress.epoch,
-            num_images=len(batch),
+            num_images=len(batch.labels_of_step()),
             micro_batch_size=halved if halved != allowed else None,
             notices=tuple(self._notices),
         )
         self._notices.clear()
         self.outcomes.add(result, outcome.loss_and_norm_2)
+        if self.ranks.size > 1:
+            self.outcomes.read()  # all ranks have to fail at the same step
         return result
 
     def _update(self, outcome: Outcome) -> None:
@@ -168,45 +196,98 @@ class Trainer:
             self.optimizer.step()
 
     @property
+    def images_at_once(self) -> int:
+        """Most images of a step that go through the network together, on each rank."""
+        piece = max(1, self.settings.batch_size // self.ranks.size)
+        asked = self.settings.micro_batch_size or self.settings.batch_size
+        return min(asked, self.progress.micro_batch_size or asked, piece)
+
+    @property
     def scoring_batch_size(self) -> int:
         """Images at once in validation: the batch, or as few as memory allowed in training."""
         return min(self.settings.batch_size, self.progress.micro_batch_size or 2**31)
 
+    def share_weights(self) -> None:
+        """Rank 0's weights, optimiser and progress to the others, after they were put there."""
+        if self.ranks.size > 1:
+            model, optimizer = (
+                {name: tensor.cpu() for name, tensor in tensors.items()}
+                for tensors in self.tensors()
+            )
+            self.ranks.tell(Restore(model, optimizer, self.state()))
+
+    def _pieces(self, num_images: int) -> list[slice]:
+        return pieces_of(num_images, self.settings.batch_size, self.ranks.size)
+
+    def _our_piece(self, num_images: int) -> slice:
+        return self._pieces(num_images)[self.ranks.rank]
+
     def _outcome_within_memory(self, batch: Batch) -> Outcome:
         """Loss and gradients; where memory runs out, again in micro-batches half as large.
 
-        Before that the engine and the images on the device are given up: both are only for speed.
+        Where it runs out on one rank, all do it again.
 
         Raises:
             RunFailedError: it ran out with the smallest micro-batch there can be.
+            RankLostError: another rank is gone; statistics are as before.
         """
+        pieces = [piece.stop - piece.start for piece in self._pieces(len(batch.labels_of_step()))]
         while True:
             asked = self.settings.micro_batch_size or self.settings.batch_size
-            size = min(asked, self.progress.micro_batch_size or asked, len(batch))
-            engine = self.engine if self.engine and self.engine.takes(batch, size) else None
-            resident = self.part.resident
+            size = min(asked, self.progress.micro_batch_size or asked, max(pieces))
+            before = self.backward.statistics.copy()
+            self.exchange.begin()
+            found = self._tried(batch, size, before)
+            if isinstance(found, Outcome):
+                return found
             try:
-                return self.backward(batch, size) if engine is None else engine(batch)
-            except ENGINE_ERRORS as error:
-                why = in_a_line(error)
-                if engine is None and not is_out_of_memory(error):
-                    raise
-                holds_none = resident is None or not resident.size_bytes
-                if engine is None and holds_none and size // 2 < _fewest_at_once(self.recipe):
-                    with memory_errors_named(remedy="Lower image.size_px, or use a larger GPU."):
-                        raise
-            # Outside the except block, where the error no longer holds on to the activations.
+                if not self.ranks.any(found is None) and found is not None:
+                    passes = [len(micro_batches(piece, size)) for piece in pieces]
+                    return self.backward.outcome(self.exchange.summed(found, passes), before)
+            except RankLostError:
+                self.backward.statistics.put_back(before)  # a checkpoint of the step before is next
+                raise
+            # In a call of its own, where the error no longer holds on to the activations.
+            self._give_way(size, before)
+
+    def _tried(self, batch: Batch, size: int, before: Tensor) -> Outcome | Tensor | None:
+        """By the engine, all that an update needs; else our piece's loss, with its gradients.
+
+        None where it failed, and giving something up may do.
+        """
+        engine = self.engine if self.engine and self.engine.takes(batch, size) else None
+        try:
             if engine is not None:
-                self._notices.append(
-                    f"the {engine.kind} step failed, so steps are eager now: {why}"
-                )
-                self.engine = engine = None
-            elif resident is not None and resident.size_bytes:
-                self._notices.append("memory ran out: images are read from the cache from now on")
-                resident.let_go()
-            else:
-                self.progress.micro_batch_size = size // 2
-            give_back_memory(self.placement.device)
+                return engine(batch)
+            return self.backward.accumulate(batch, size, before)
+        except ENGINE_ERRORS as error:
+            self._failed = (
+                "" if engine is None else f"{engine.kind} step failed: {in_a_line(error)}"
+            )
+            if engine is not None:
+                return None
+            if not is_out_of_memory(error):
+                raise
+            if not self._holds_images() and size // 2 < _fewest_at_once(self.recipe):
+                with memory_errors_named(remedy="Lower image.size_px, or use a larger GPU."):
+                    raise
+        return None
+
+    def _holds_images(self) -> bool:
+        return self.part.resident is not None and self.part.resident.size_bytes > 0
+
+    def _give_way(self, size: int, before: Tensor) -> None:
+        """The engine and the images on the device first, which are for speed alone."""
+        if self._failed:
+            self._notices.append(f"the {self._failed}; steps are eager now")
+            self.engine, self._failed = None, ""
+        elif self.part.resident is not None and self._holds_images():
+            self._notices.append("memory ran out: images are read from the cache from now on")
+            self.part.resident.let_go()
+        else:
+            self.progress.micro_batch_size = size // 2
+        self.backward.statistics.put_back(before)  # where it was another rank that failed
+        give_back_memory(self.placement.device)
 
     def _take(self, result: StepResult) -> None:
         """Take note of a step whose numbers have come from the device.

@@ -1,0 +1,143 @@
+"""What every rank but the first does: wait for rank 0's next word, and do its share.
+
+It has no session, writes nothing, and decides nothing. What goes wrong here is told to rank 0,
+which says it to everybody.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from core.data.batches import Part
+from core.data.cache import ImageCache
+from core.data.sources import locate_sources
+from core.evaluation.predict import Placement
+from core.model.densenet import build_model
+from core.model.device import Precision
+from core.training.preparation import cache_of, part_of
+from core.training.ranks import (
+    BUILT,
+    CACHED,
+    BeginEpoch,
+    Build,
+    End,
+    Prepare,
+    Restore,
+    Score,
+    Step,
+)
+from core.training.scoring import score_share
+from core.training.team import LeaderEndedError, Team, device_for
+from core.training.trainer import NotFiniteError, Progress, Trainer
+
+
+def follow(team: Team, device: str, cache: Path, stop_requested: Callable[[], bool]) -> int:
+    """Follow rank 0 to the end; the exit code that it said.
+
+    Raises:
+        CxrError: this rank failed, or another was lost.
+    """
+    follower = _Follower(team, device, cache, stop_requested)
+    try:
+        while True:
+            follower.let_know()
+            word = team.hear(follower.let_know)
+            if isinstance(word, End):
+                return word.code
+            follower.obey(word)
+    except LeaderEndedError as ended:
+        return ended.code
+
+
+@dataclass
+class _Follower:
+    team: Team
+    device: str
+    cache: Path
+    stop_requested: Callable[[], bool]
+    _told: bool = False
+    _prepared: Prepare | None = None
+    _parts: dict[str, Part] = field(default_factory=dict)
+    _trainer: Trainer | None = None
+    _steps: Iterator[object] = field(default_factory=lambda: iter(()))
+
+    @property
+    def trainer(self) -> Trainer:
+        """The network, once rank 0 has said what it is."""
+        assert self._trainer is not None
+        return self._trainer
+
+    def let_know(self) -> None:
+        """A stop asked of this rank is rank 0's to answer."""
+        if self.stop_requested() and not self._told:
+            self._told = True
+            self.team.pulse.show(asked_to_stop=True)
+
+    def obey(self, word: Prepare | Build | Restore | BeginEpoch | Step | Score) -> None:
+        """Do what the word says."""
+        match word:
+            case Prepare():
+                self._prepare(word)
+            case Build():
+                self._build(word)
+            case Restore():
+                self.trainer.restore(word.model, word.optimizer, word.state)
+                self.trainer.skipped_in_a_row = 0
+            case BeginEpoch():
+                self._close_epoch()
+                self.trainer.progress = Progress(**word.state["progress"])
+                self.trainer.schedule.restore(word.state["schedule"])
+                self._steps = self.trainer.epoch_steps()
+            case Step():
+                with contextlib.suppress(NotFiniteError):  # as on rank 0, which says what now
+                    next(self._steps)
+            case Score():
+                score_share(self.trainer, self._parts[word.part], self._scoring_goes_on)
+
+    def _prepare(self, word: Prepare) -> None:
+        self._prepared = word
+        leader_host = self.team.pulse.signs[0].host
+        own_host = self.team.pulse.signs[self.team.rank].host
+        if not self.team.launch.leads_its_host or own_host == leader_host:
+            return
+        if word.study.recipe.dataset.phantom is not None:
+            locate_sources(word.study.recipe, cache=self.cache)  # draws it where it isn't there yet
+        self._open_cache(word)
+        self.team.pulse.show(stage=CACHED)
+
+    def _build(self, word: Build) -> None:
+        assert self._prepared is not None
+        study = self._prepared.study
+        cache = self._open_cache(self._prepared)
+        for name, rows in word.rows.items():
+            self._parts[name] = part_of(study, cache, name, rows)
+        model = build_model(word.findings, seed=0, input_spec=word.input_spec)
+        device = torch.device(device_for(self.team.launch, self.device))
+        placement = Placement(device, Precision(word.precision, "as on rank 0"))
+        self._trainer = Trainer(
+            model, self._parts["train"], study.recipe, placement, ranks=self.team
+        )
+        self.team.pulse.show(stage=BUILT)
+
+    def _open_cache(self, word: Prepare) -> ImageCache:
+        return cache_of(
+            word.study, word.resize, self.cache, word.is_miniature, should_stop=self._should_leave
+        )
+
+    def _should_leave(self) -> bool:
+        self.let_know()
+        self.team.check()
+        return False
+
+    def _scoring_goes_on(self, _done: int) -> bool:
+        self._should_leave()
+        return not self.team.leader_leaves_early
+
+    def _close_epoch(self) -> None:
+        if isinstance(self._steps, Iterator) and hasattr(self._steps, "close"):
+            self._steps.close()

@@ -1,0 +1,317 @@
+"""Several ranks joined by torch.distributed: gloo for words and the CPU, nccl for CUDA tensors.
+
+No wait here is without end: each is in slices of a second, between which lost ranks are looked for
+and Python's signal handlers run.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import cast
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch._C._distributed_c10d import PrefixStore, TCPStore  # dist has them too, untyped
+
+from core.errors import StoppedError, UsageError
+from core.requests import NextRequest, Request
+from core.training.pulse import Pulse
+from core.training.ranks import CACHED, End, Launch, RankFailedError, RankLostError, Word
+
+_SLICE = timedelta(seconds=1)
+_AN_EXCHANGE = timedelta(minutes=10)
+"""Ranks that live come to the same exchange within this time."""
+
+_FOR_EVER = timedelta(days=365)
+"""A run may be paused for as long, with the other ranks waiting for the next word."""
+
+_POLL_SECONDS = 0.1
+_DEVICE_POLL_SECONDS = 0.0002
+_SHORT_WORD_BYTES = 2048
+_FIND_CULPRIT_SECONDS, _SUSPICIOUS_SECONDS = 12.0, 4.0
+_FAREWELL_SECONDS = 5.0
+
+
+class LeaderEndedError(Exception):
+    """Rank 0 has left and said with which exit code; nothing is left to do here."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"rank 0 left with exit code {code}")
+        self.code = code
+
+
+def device_for(launch: Launch, asked: str) -> str:
+    """The device of this rank: its own GPU, or the CPU.
+
+    Raises:
+        UsageError: one device was asked for by number, or there are fewer GPUs than processes.
+    """
+    if asked == "auto":
+        asked = "cuda" if torch.cuda.is_available() else "cpu"
+    if asked == "cpu":
+        return asked
+    if asked != "cuda":
+        raise UsageError(
+            f"{asked!r} can't be the device of {launch.size} processes",
+            where="--device",
+            remedy="Use --device cuda (each takes the GPU of its LOCAL_RANK), cpu or auto.",
+        )
+    gpus = torch.cuda.device_count()
+    if launch.local_rank >= gpus:
+        raise UsageError(
+            f"process {launch.local_rank} of this host has no GPU of its own: {gpus} can be seen",
+            where="--device",
+            remedy=f"Use --nproc-per-node={gpus}, or --device cpu.",
+        )
+    return f"cuda:{launch.local_rank}"
+
+
+class Team:
+    """This rank among its like; made by ``joined``."""
+
+    def __init__(self, launch: Launch, pulse: Pulse, words: dist.ProcessGroup) -> None:
+        self.launch = launch
+        self.rank, self.size = launch.rank, launch.size
+        self.pulse = pulse
+        self.is_broken = False
+        """Whether a rank was lost: connections can't be closed in order then."""
+        self._words = words
+        self._on_devices: dist.ProcessGroup | None = None
+        self._has_ended = False
+
+    def tell(self, word: Word) -> None:
+        """See ``Ranks``; a long word, such as the data set or all weights, in a message of its own.
+
+        Raises:
+            RankLostError: a rank is gone.
+        """
+        if not self.launch.leads or self._has_ended:
+            return
+        self._has_ended = isinstance(word, End)
+        content = pickle.dumps(word)
+        message = torch.zeros(_SHORT_WORD_BYTES, dtype=torch.uint8)
+        head = len(content).to_bytes(8, "little")
+        short = head + (content if len(content) <= _SHORT_WORD_BYTES - 8 else b"")
+        message[: len(short)] = torch.frombuffer(bytearray(short), dtype=torch.uint8)
+        self._broadcast(message)
+        if len(content) > _SHORT_WORD_BYTES - 8:
+            self._broadcast(torch.frombuffer(bytearray(content), dtype=torch.uint8))
+
+    def hear(self, between: Callable[[], None]) -> Word:
+        """Rank 0's next word, whenever it comes; ``between`` is called each second until then.
+
+        Raises:
+            RankLostError, LeaderEndedError: it won't come.
+        """
+        message = torch.zeros(_SHORT_WORD_BYTES, dtype=torch.uint8)
+        self._broadcast(message, between)
+        length = int.from_bytes(message[:8].numpy().tobytes(), "little")
+        content = message[8 : 8 + length]
+        if length > _SHORT_WORD_BYTES - 8:
+            content = torch.zeros(length, dtype=torch.uint8)
+            self._broadcast(content)
+        # Of our own rank 0, over the connections that these processes opened for themselves.
+        return cast("Word", pickle.loads(content.numpy().tobytes()))
+
+    def any(self, flag: bool) -> bool:
+        """See ``Ranks``."""
+        flags = torch.tensor([int(flag)])
+        self._finish(lambda: dist.all_reduce(flags, dist.ReduceOp.MAX, async_op=True))
+        return bool(flags.item())
+
+    def add_up(self, tensor: Tensor) -> None:
+        """See ``Ranks``."""
+        if tensor.is_cuda and self._on_devices is None:  # every rank comes here at the same time
+            torch.cuda.set_device(tensor.device)
+            group = dist.new_group(backend="nccl", timeout=_AN_EXCHANGE)
+            self._on_devices = cast("dist.ProcessGroup", group)
+        group = self._on_devices if tensor.is_cuda else None
+        self._finish(
+            lambda: dist.all_reduce(tensor, dist.ReduceOp.SUM, group=group, async_op=True),
+            tensor.is_cuda,
+        )
+
+    def wait_for(self, stage: str, may_go_on: Callable[[], bool]) -> None:
+        """See ``Ranks``: for the caches of other hosts, or for every rank's network.
+
+        Raises:
+            StoppedError: a stop was asked for meanwhile.
+        """
+        while True:
+            self.pulse.look()
+            self.check()
+            signs = [sign for rank, sign in self.pulse.signs.items() if rank != self.rank]
+            own_host = self.pulse.signs[self.rank].host
+            if stage == CACHED:  # one process a host; on ours it was us
+                hosts = {sign.host for sign in signs} - {own_host}
+                if hosts <= {sign.host for sign in signs if sign.stage == CACHED}:
+                    return
+            elif len(signs) == self.size - 1 and all(sign.stage == stage for sign in signs):
+                return
+            if not may_go_on():
+                raise StoppedError(f"asked to stop while {self.size} processes got ready")
+            time.sleep(_POLL_SECONDS)
+
+    def leave_early(self, leaves: bool) -> None:
+        """See ``Ranks``."""
+        self.pulse.show(leaves_early=leaves)
+
+    @property
+    def leader_leaves_early(self) -> bool:
+        """Whether rank 0 has left what we are at."""
+        return 0 in self.pulse.signs and self.pulse.signs[0].leaves_early
+
+    def watched(self, next_request: NextRequest) -> NextRequest:
+        """See ``Ranks``."""
+
+        def ask() -> Request:
+            self.check()
+            others = (sign for rank, sign in list(self.pulse.signs.items()) if rank != self.rank)
+            return Request.STOP if any(s.asked_to_stop for s in others) else next_request()
+
+        return ask
+
+    def check(self) -> None:
+        """Look whether all are there.
+
+        Raises:
+            RankLostError: one is gone or has failed.
+            LeaderEndedError: rank 0 has left.
+        """
+        leader = self.pulse.signs.get(0)
+        if leader is not None and leader.code is not None and not self.launch.leads:
+            raise LeaderEndedError(leader.code)
+        for rank, sign in sorted(self.pulse.signs.items()):
+            if rank != self.rank and sign.trouble:
+                raise RankFailedError(f"process {rank} of {self.size} failed: {sign.trouble}")
+        silent = self.pulse.silent_ranks()
+        if silent:
+            raise self._lost(f"{self._name(silent[0])} gives no sign of life any more")
+        if self.pulse.store_is_gone:
+            raise self._lost("the place where the processes of this run meet is gone (torchrun)")
+
+    def leave(self, code: int) -> None:
+        """Let go of the others; rank 0 gives them a moment to leave first."""
+        self.pulse.show(code=code)
+        until = time.monotonic() + _FAREWELL_SECONDS
+        while self.launch.leads and not self.is_broken and time.monotonic() < until:
+            self.pulse.look()
+            if all(sign.code is not None for sign in self.pulse.signs.values()):
+                break
+            time.sleep(_POLL_SECONDS / 2)
+        self.pulse.stop()
+        if not self.is_broken:
+            dist.destroy_process_group()
+
+    def _broadcast(self, message: Tensor, between: Callable[[], None] | None = None) -> None:
+        self._finish(
+            lambda: dist.broadcast(message, 0, group=self._words, async_op=True), between=between
+        )
+
+    def _finish(
+        self,
+        begin: Callable[[], dist.Work | None],
+        is_on_device: bool = False,
+        between: Callable[[], None] | None = None,
+    ) -> None:
+        """Begin an exchange and wait for its end, a slice at a time."""
+        try:
+            work = cast("dist.Work", begin())
+            while not (_polled(work) if is_on_device else _waited(work)):
+                self.check()
+                if between is not None:
+                    between()
+        except RuntimeError as error:
+            raise self._named(error) from error
+
+    def _named(self, error: RuntimeError) -> Exception:
+        """Who is to blame for a connection that broke."""
+        until = time.monotonic() + _FIND_CULPRIT_SECONDS
+        while time.monotonic() < until:
+            self.pulse.look()
+            try:
+                self.check()
+            except (RankLostError, RankFailedError, LeaderEndedError) as known:
+                return known
+            for rank, sign in sorted(self.pulse.signs.items()):
+                if rank != self.rank and sign.is_a_process_here_that_is_gone:
+                    return self._lost(f"{self._name(rank)} is gone")
+            silent = self.pulse.silent_ranks(_SUSPICIOUS_SECONDS)
+            if silent:
+                return self._lost(f"{self._name(silent[0])} gives no sign of life any more")
+            time.sleep(_POLL_SECONDS)
+        return self._lost(f"the connection between the {self.size} processes broke ({error})")
+
+    def _name(self, rank: int) -> str:
+        sign = self.pulse.signs[rank]
+        return f"process {rank} of {self.size} (host {sign.host}, process number {sign.pid})"
+
+    def _lost(self, what: str) -> RankLostError:
+        self.is_broken = True
+        return RankLostError(
+            what,
+            why="A run needs all its processes.",
+            remedy="See what ended it (memory, its host), then go on with --resume; another "
+            "number of processes will do.",
+        )
+
+
+def _waited(work: dist.Work) -> bool:
+    """Wait for at most a slice; whether it is done."""
+    try:
+        work.wait(_SLICE)
+    except RuntimeError as error:
+        if "Operation timed out" in str(error) and not work.is_completed():
+            return False
+        raise
+    return True
+
+
+def _polled(work: dist.Work) -> bool:
+    """The same on a device: its stream must not wait before it is sure that the end will come.
+
+    A kernel that waits for a lost rank would never let the weights be read for a checkpoint.
+    """
+    until = time.monotonic() + _SLICE.total_seconds()
+    while not work.is_completed():
+        if time.monotonic() > until:
+            return False
+        time.sleep(_DEVICE_POLL_SECONDS)
+    work.wait()
+    return True
+
+
+def joined(launch: Launch) -> Team:
+    """Meet the other ranks; returns when all are there."""
+    # torchrun's own process keeps the store of its workers; elsewhere rank 0 does.
+    is_torchruns = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == str(True)
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    meeting = _store(launch.leads and not is_torchruns)
+    # Of its own, as one waits for the other's answer.
+    pulse = Pulse(PrefixStore(f"pulse/{attempt}", _store(False)), launch.rank, launch.size)
+    dist.init_process_group(
+        "gloo",
+        store=PrefixStore(f"ranks/{attempt}", meeting),
+        rank=launch.rank,
+        world_size=launch.size,
+        timeout=_AN_EXCHANGE,
+    )
+    words = cast("dist.ProcessGroup", dist.new_group(backend="gloo", timeout=_FOR_EVER))
+    pulse.look()
+    return Team(launch, pulse, words)
+
+
+def _store(is_ours: bool) -> TCPStore:
+    """Where the ranks meet, kept by this process or by another."""
+    return TCPStore(
+        os.environ["MASTER_ADDR"],
+        int(os.environ["MASTER_PORT"]),
+        is_master=is_ours,
+        timeout=_AN_EXCHANGE,
+        wait_for_workers=False,
+    )

@@ -1,0 +1,111 @@
+"""``--batch`` and ``--resume`` under torchrun: rank 0 runs as ever, others follow in silence."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.errors import CxrError
+from core.training.ranks import End, Launch, RankLostError
+from cxr_tui.stop_signals import StopSignals
+
+if TYPE_CHECKING:
+    from core.training.team import Team
+
+
+@dataclass
+class Others:
+    """The other ranks of rank 0's run; met when they are needed, as that loads torch."""
+
+    launch: Launch
+    _team: Team | None = field(default=None)
+
+    @property
+    def team(self) -> Team:
+        """This rank and the others, joined."""
+        if self._team is None:
+            from core.training.team import joined
+
+            self._team = joined(self.launch)
+        return self._team
+
+    def device(self, asked: str) -> str:
+        """The device of rank 0."""
+        from core.training.team import device_for
+
+        return device_for(self.launch, asked)
+
+    @property
+    def command(self) -> str:
+        """How such a run is started."""
+        here = os.environ.get("LOCAL_WORLD_SIZE")
+        if here != str(self.launch.size):
+            return "torchrun … -m cxr_tui"
+        return f"torchrun --nproc-per-node={here} -m cxr_tui"
+
+
+def lead(launch: Launch, run: Callable[[Others], int]) -> int:
+    """Run as rank 0; the others leave with the same exit code, however it ends."""
+    _ignore_signals_to_the_end()
+    others, code = Others(launch), 1
+    try:
+        code = run(others)
+        others.team.tell(End(code))
+        return code
+    except CxrError as error:
+        code = error.exit_code
+        raise
+    finally:
+        others.team.leave(code)
+        if others.team.is_broken:
+            _exit_without_waiting(code)
+
+
+def follow(launch: Launch, device: str, cache: Path) -> int:
+    """Run as any other rank; what goes wrong is said by rank 0, unless that is gone."""
+    signals = _ignore_signals_to_the_end()
+    warnings.simplefilter("ignore")  # rank 0 tells them
+    from core.training.following import follow as follow_rank_0
+    from core.training.team import joined
+
+    team, code = joined(launch), 1
+    try:
+        code = follow_rank_0(team, device, cache, lambda: signals.stop_requested)
+    except RankLostError as error:
+        code = error.exit_code
+        raise
+    except CxrError as error:
+        code = error.exit_code
+        team.pulse.show(trouble=str(error))
+    except BaseException as error:
+        team.pulse.show(trouble=f"a defect of ours: {type(error).__name__}: {error}")
+        raise
+    finally:
+        team.leave(code)
+        if team.is_broken:
+            _exit_without_waiting(code)
+    return code
+
+
+def _ignore_signals_to_the_end() -> StopSignals:
+    """torchrun sends a signal to each rank, and once more to those that haven't left yet."""
+    signals = StopSignals(is_one_of_many=True)
+    signals.__enter__()
+    return signals
+
+
+def _exit_without_waiting(code: int) -> None:
+    """At the end torch would wait for connections to a rank that is gone."""
+
+    def leave() -> None:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)
+
+    atexit.register(leave)
