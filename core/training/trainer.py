@@ -95,6 +95,7 @@ class Trainer:
         self.engine: Engine | None = None
         """What takes whole batches faster than the eager step, where anything does."""
         self._notices: list[str] = []
+        self._failed = ""
         self.outcomes = Outcomes(placement.device, self._take)
 
     def use_objective(self, objective: Objective) -> None:
@@ -175,38 +176,48 @@ class Trainer:
     def _outcome_within_memory(self, batch: Batch) -> Outcome:
         """Loss and gradients; where memory runs out, again in micro-batches half as large.
 
-        Before that the engine and the images on the device are given up: both are only for speed.
-
         Raises:
             RunFailedError: it ran out with the smallest micro-batch there can be.
         """
         while True:
             asked = self.settings.micro_batch_size or self.settings.batch_size
             size = min(asked, self.progress.micro_batch_size or asked, len(batch))
-            engine = self.engine if self.engine and self.engine.takes(batch, size) else None
-            resident = self.part.resident
-            try:
-                return self.backward(batch, size) if engine is None else engine(batch)
-            except ENGINE_ERRORS as error:
-                why = in_a_line(error)
-                if engine is None and not is_out_of_memory(error):
-                    raise
-                holds_none = resident is None or not resident.size_bytes
-                if engine is None and holds_none and size // 2 < _fewest_at_once(self.recipe):
-                    with memory_errors_named(remedy="Lower image.size_px, or use a larger GPU."):
-                        raise
-            # Outside the except block, where the error no longer holds on to the activations.
+            outcome = self._tried(batch, size)
+            if outcome is not None:
+                return outcome
+            # In a call of its own, where the error no longer holds on to the activations.
+            self._give_way(size)
+
+    def _tried(self, batch: Batch, size: int) -> Outcome | None:
+        """None where it failed, and giving something up may do; nothing has changed then."""
+        engine = self.engine if self.engine and self.engine.takes(batch, size) else None
+        try:
+            return self.backward(batch, size) if engine is None else engine(batch)
+        except ENGINE_ERRORS as error:
             if engine is not None:
-                self._notices.append(
-                    f"the {engine.kind} step failed, so steps are eager now: {why}"
-                )
-                self.engine = engine = None
-            elif resident is not None and resident.size_bytes:
-                self._notices.append("memory ran out: images are read from the cache from now on")
-                resident.let_go()
-            else:
-                self.progress.micro_batch_size = size // 2
-            give_back_memory(self.placement.device)
+                self._failed = f"the {engine.kind} step failed: {in_a_line(error)}"
+                return None
+            if not is_out_of_memory(error):
+                raise
+            if not self._holds_images() and size // 2 < _fewest_at_once(self.recipe):
+                with memory_errors_named(remedy="Lower image.size_px, or use a larger GPU."):
+                    raise
+        return None
+
+    def _holds_images(self) -> bool:
+        return self.part.resident is not None and self.part.resident.size_bytes > 0
+
+    def _give_way(self, size: int) -> None:
+        """The engine and the images on the device first, which are for speed alone."""
+        if self._failed:
+            self._notices.append(f"{self._failed}; steps are eager now")
+            self.engine, self._failed = None, ""
+        elif self.part.resident is not None and self._holds_images():
+            self._notices.append("memory ran out: images are read from the cache from now on")
+            self.part.resident.let_go()
+        else:
+            self.progress.micro_batch_size = size // 2
+        give_back_memory(self.placement.device)
 
     def _take(self, result: StepResult) -> None:
         """Take note of a step whose numbers have come from the device.
