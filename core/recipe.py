@@ -250,19 +250,6 @@ class TrainSettings(Section):
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="auto takes bf16 where the device does it well."
     )
-    step: Literal["auto", "eager", "compiled", "graph"] = Field(
-        "auto",
-        description="How a step reaches the device: eager, operation by operation; compiled by "
-        "torch; or replayed from a CUDA graph. auto: on CUDA what pays in this run, eager on a "
-        "CPU. Whatever it is, it is compared with the eager step first.",
-    )
-    resident_share: float = Field(
-        0.5,
-        ge=0,
-        le=0.95,
-        description="Images are held in a CUDA device's memory where they fit into this share of "
-        "what is free there; 0: never.",
-    )
     select_best: Literal["auroc", "val-loss"] = Field(
         "auroc",
         description="The best epoch: highest mean val AUROC over the findings with enough "
@@ -284,6 +271,19 @@ class TrainSettings(Section):
         ge=0,
         le=100_000,
         description="Without a screen a run waits so long for a full disk, then it stops.",
+    )
+    step: Literal["auto", "eager", "compiled", "graph"] = Field(
+        "auto",
+        description="How a step reaches the device: eager, operation by operation; compiled by "
+        "torch; or replayed from a CUDA graph. auto: on CUDA what pays in this run, eager on a "
+        "CPU. Whatever it is, it is compared with the eager step first.",
+    )
+    resident_share: float = Field(
+        0.5,
+        ge=0,
+        le=0.95,
+        description="Images are held in a CUDA device's memory where they fit into this share of "
+        "what is free there; 0: never.",
     )
     seed: int = Field(0, ge=0, le=_MAX_SEED, description="Seed of weights, order and augmentation.")
 

@@ -65,13 +65,15 @@ def tiny_part(name: str, images: int, *, cache: Images | None = None) -> Part:
     )
 
 
-def tiny_trainer(*, images: int = 36, precision: str = "fp32", **settings: Any) -> Trainer:
+def tiny_trainer(
+    *, images: int = 36, precision: str = "fp32", augment: bool = True, **settings: Any
+) -> Trainer:
     """A trainer with fresh weights, the same each time; eight images a step, augmented."""
     recipe = checked_recipe(
         {
             "image": {"size_px": SIZE_PX},
             "dataset": {"findings": list(FINDINGS)},
-            "augment": {"flip": 0.5, "rotate_deg": 10.0},
+            "augment": {"flip": 0.5, "rotate_deg": 10.0} if augment else {},
             "train": {"batch_size": 8, "learning_rate": 0.05} | settings,
         },
         "test",
