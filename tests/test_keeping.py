@@ -111,10 +111,10 @@ def test_accumulating_gradients_equals_one_batch_but_for_batch_statistics(traine
     batch, _ = next(trainer.epoch_steps())
     trainer.model.eval()
     trainer.optimizer.zero_grad()
-    whole = trainer._accumulate_gradients(batch, len(batch))
+    whole = float(trainer._accumulate_gradients(batch, len(batch)))
     gradient = trainer.model.classifier.weight.grad.clone()
     trainer.optimizer.zero_grad()
-    assert trainer._accumulate_gradients(batch, 2) == pytest.approx(whole, rel=1e-5)
+    assert float(trainer._accumulate_gradients(batch, 2)) == pytest.approx(whole, rel=1e-5)
     assert torch.allclose(trainer.model.classifier.weight.grad, gradient, atol=1e-6)
 
 
