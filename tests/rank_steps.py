@@ -45,10 +45,10 @@ def trainer_of(ranks: Ranks, micro_batch_size: int | None) -> Trainer:
     return Trainer(build_model(FINDINGS, seed=0), memory_part(), recipe, placement, ranks)
 
 
-def twenty_steps(trainer: Trainer) -> list[float]:
-    """The loss of each of five epochs of four."""
+def losses_of(trainer: Trainer, epochs: int = 5) -> list[float]:
+    """The loss of each step of so many epochs of four."""
     losses = []
-    for _ in range(5):
+    for _ in range(epochs):
         losses += [result.loss for _, result in trainer.epoch_steps()]
         trainer.finish_epoch()
     return losses
@@ -88,11 +88,11 @@ def main() -> None:
         ranks = team
         team.tell = lambda word: None  # type: ignore[method-assign]
     plain = trainer_of(ranks, None)
-    told = {"losses": twenty_steps(plain)}
+    told = {"losses": losses_of(plain)}
     logits_NF = score_share(plain, plain.part)
     told["logits"] = logits_NF.tolist() if logits_NF is not None else None
     short = trainer_of(ranks, None)
-    told["losses_short_of_memory"] = twenty_steps(scarce(short) if ranks.rank == 1 else short)
+    told["losses_short_of_memory"] = losses_of(scarce(short) if ranks.rank == 1 else short, 1)
     told["micro_batch_size"] = short.progress.micro_batch_size
     told["poisoned"] = poisoned_step(short, poison=ranks.rank == 1)
     told["next"] = poisoned_step(short, poison=False)
