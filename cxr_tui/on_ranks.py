@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from core.errors import CxrError
 from core.training.ranks import End, Launch, RankLostError
-from cxr_tui.stop_signals import StopSignals
+from cxr_tui.stop_signals import STOP_SIGNALS, StopSignals
 
 if TYPE_CHECKING:
     from core.training.team import Team
@@ -46,13 +47,13 @@ class Others:
         """How such a run is started."""
         here = os.environ.get("LOCAL_WORLD_SIZE")
         if here != str(self.launch.size):
-            return "torchrun … -m cxr_tui"
-        return f"torchrun --nproc-per-node={here} -m cxr_tui"
+            return "torchrun … -m cxr_tui"  # over hosts: as it was started
+        return f"torchrun --standalone --nproc-per-node={here} -m cxr_tui"
 
 
 def lead(launch: Launch, run: Callable[[Others], int]) -> int:
     """Run as rank 0; the others leave with the same exit code, however it ends."""
-    _ignore_signals_to_the_end()
+    _take_signals_to_the_end()
     others, code = Others(launch), 1
     try:
         code = run(others)
@@ -62,14 +63,12 @@ def lead(launch: Launch, run: Callable[[Others], int]) -> int:
         code = error.exit_code
         raise
     finally:
-        others.team.leave(code)
-        if others.team.is_broken:
-            _exit_without_waiting(code)
+        _leave(others.team, code)
 
 
 def follow(launch: Launch, device: str, cache: Path) -> int:
     """Run as any other rank; what goes wrong is said by rank 0, unless that is gone."""
-    signals = _ignore_signals_to_the_end()
+    signals = _take_signals_to_the_end()
     warnings.simplefilter("ignore")  # rank 0 tells them
     from core.training.following import follow as follow_rank_0
     from core.training.team import joined
@@ -87,25 +86,29 @@ def follow(launch: Launch, device: str, cache: Path) -> int:
         team.pulse.show(trouble=f"a defect of ours: {type(error).__name__}: {error}")
         raise
     finally:
-        team.leave(code)
-        if team.is_broken:
-            _exit_without_waiting(code)
+        _leave(team, code)
     return code
 
 
-def _ignore_signals_to_the_end() -> StopSignals:
-    """torchrun sends a signal to each rank, and once more to those that haven't left yet."""
+def _take_signals_to_the_end() -> StopSignals:
+    """From here on they ask for a stop; there is no end to it but ``_leave``."""
     signals = StopSignals(is_one_of_many=True)
     signals.__enter__()
     return signals
 
 
-def _exit_without_waiting(code: int) -> None:
-    """At the end torch would wait for connections to a rank that is gone."""
+def _leave(team: Team, code: int) -> None:
+    """Let go of the others, and of signals: torchrun sends one to whoever leaves last."""
+    team.leave(code)
+    # Ignored ones stay so while Python takes itself apart; handlers of ours would not.
+    for kind in (*STOP_SIGNALS, signal.SIGHUP):
+        signal.signal(kind, signal.SIG_IGN)
+    if team.is_broken:
+        atexit.register(_exit_at_once, code)
 
-    def leave() -> None:
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        os._exit(code)
 
-    atexit.register(leave)
+def _exit_at_once(code: int) -> None:
+    # Torch would wait for connections to a rank that is gone.
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)

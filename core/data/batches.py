@@ -113,7 +113,11 @@ def steps_per_epoch(num_images: int, batch_size: int) -> int:
 
 def micro_batches(num_images: int, size: int) -> list[slice]:
     """The batch in pieces of at most ``size``, as equal as can be."""
-    count = math.ceil(num_images / size)
+    return in_pieces(num_images, math.ceil(num_images / size))
+
+
+def in_pieces(num_images: int, count: int) -> list[slice]:
+    """The batch in so many contiguous pieces, as equal as can be."""
     edges = [round(piece * num_images / count) for piece in range(count + 1)] if count else []
     return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from core.data.batches import micro_batches
+from core.data.batches import in_pieces
 from core.training.ranks import Ranks
 
 
@@ -27,8 +27,7 @@ def pieces_of(num_images: int, batch_size: int, size: int) -> list[slice]:
     so N ranks always see what one process sees that accumulates ``batch_size / N`` at a time.
     """
     count = min(size, math.ceil(num_images / max(1, batch_size // size)))
-    pieces = micro_batches(num_images, math.ceil(num_images / count))
-    return pieces + [slice(num_images, num_images)] * (size - len(pieces))
+    return in_pieces(num_images, count) + [slice(num_images, num_images)] * (size - count)
 
 
 class Exchange:

@@ -1,0 +1,106 @@
+"""Steps of two ranks without a session, for tests: one line of JSON on rank 0's stdout.
+
+Started by torchrun. Both ranks call each step by themselves, as no session leads them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+import numpy as np
+import torch
+from parts import part_of
+
+from core.data.batches import Part
+from core.evaluation.predict import Placement
+from core.model.densenet import build_model
+from core.model.device import Precision
+from core.recipe_toml import checked_recipe
+from core.training.ranks import ALONE, Ranks, launch_of
+from core.training.scoring import score_share
+from core.training.team import joined
+from core.training.trainer import Trainer
+
+FINDINGS = ["Mass", "Effusion"]
+MEMORY_FOR = 3
+
+
+def memory_part() -> Part:
+    """35 images: batches of 10, 10, 10 and 5; a third of the labels is unknown."""
+    rng = np.random.default_rng(0)
+    labels_NF = rng.choice(np.array([0, 1, np.nan], dtype=np.float32), (35, 2))
+    return part_of("train", rng.integers(0, 255, (35, 64, 64), dtype=np.uint8), labels_NF)
+
+
+def trainer_of(ranks: Ranks, micro_batch_size: int | None) -> Trainer:
+    """SGD with momentum at 64 px, batches of ten."""
+    train = {"batch_size": 10, "learning_rate": 0.01, "precision": "fp32"}
+    if micro_batch_size is not None:
+        train["micro_batch_size"] = micro_batch_size
+    settings = {"image": {"size_px": 64}, "dataset": {"findings": FINDINGS}, "train": train}
+    recipe = checked_recipe(settings, "test")
+    placement = Placement(torch.device("cpu"), Precision("fp32", "a test"))
+    return Trainer(build_model(FINDINGS, seed=0), memory_part(), recipe, placement, ranks)
+
+
+def losses_of(trainer: Trainer, epochs: int = 5) -> list[float]:
+    """The loss of each step of so many epochs of four."""
+    losses = []
+    for _ in range(epochs):
+        losses += [result.loss for _, result in trainer.epoch_steps()]
+        trainer.finish_epoch()
+    return losses
+
+
+def scarce(trainer: Trainer) -> Trainer:
+    """With memory for a few images at a time."""
+
+    def more_than_there_is(_network: object, arguments: tuple[torch.Tensor]) -> None:
+        if len(arguments[0]) > MEMORY_FOR:
+            torch.empty(2**60, dtype=torch.uint8)  # the allocator's own refusal
+
+    trainer.model.register_forward_pre_hook(more_than_there_is)
+    return trainer
+
+
+def poisoned_step(trainer: Trainer, *, poison: bool) -> tuple[bool, float]:
+    """One step, with an activation that is not finite where asked; whether weights changed."""
+
+    def spoil(_network: object, _arguments: object, logits_BF: torch.Tensor) -> torch.Tensor:
+        return logits_BF * float("nan") if poison else logits_BF
+
+    hook = trainer.model.register_forward_hook(spoil)
+    steps = trainer.epoch_steps()
+    _, result = next(steps)
+    steps.close()  # type: ignore[attr-defined]  # a generator
+    hook.remove()
+    return result.updated, float(sum(item.abs().sum() for item in trainer.model.buffers()))
+
+
+def main() -> None:
+    """Everything once."""
+    launch = launch_of(os.environ)
+    team = joined(launch) if launch is not None else None
+    ranks: Ranks = ALONE
+    if team is not None:
+        ranks = team
+        team.tell = lambda word: None  # type: ignore[method-assign]
+    plain = trainer_of(ranks, None)
+    told = {"losses": losses_of(plain)}
+    logits_NF = score_share(plain, plain.part)
+    told["logits"] = logits_NF.tolist() if logits_NF is not None else None
+    short = trainer_of(ranks, None)
+    told["losses_short_of_memory"] = losses_of(scarce(short) if ranks.rank == 1 else short, 1)
+    told["micro_batch_size"] = short.progress.micro_batch_size
+    told["poisoned"] = poisoned_step(short, poison=ranks.rank == 1)
+    told["next"] = poisoned_step(short, poison=False)
+    if ranks.rank == 0:
+        sys.stdout.write(json.dumps(told) + "\n")
+    if team is not None:
+        team.leave(0)
+
+
+if __name__ == "__main__":
+    main()
