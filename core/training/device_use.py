@@ -38,7 +38,7 @@ def hold_parts(
         record: takes what came of it.
     """
     share = trainer.settings.resident_share
-    if free_bytes is None or not share or trainer.ranks.size > 1:
+    if free_bytes is None or not share:
         return parts
     size_px = trainer.recipe.image.size_px
     images = [len(parts[name]) for name in HELD_PARTS]

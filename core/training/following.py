@@ -18,7 +18,8 @@ from core.data.cache import ImageCache
 from core.data.sources import locate_sources
 from core.evaluation.predict import Placement
 from core.model.densenet import build_model
-from core.model.device import Precision
+from core.model.device import Precision, free_bytes
+from core.training.device_use import hold_parts
 from core.training.preparation import cache_of, part_of
 from core.training.ranks import (
     BUILT,
@@ -121,6 +122,13 @@ class _Follower:
         placement = Placement(device, Precision(word.precision, "as on rank 0"))
         self._trainer = Trainer(
             model, self._parts["train"], study.recipe, placement, ranks=self.team
+        )
+        self._parts = hold_parts(
+            self._trainer,
+            self._parts,
+            free_bytes(device),
+            may_go_on=lambda: not self._should_leave(),
+            record=lambda _event: None,
         )
         self.team.pulse.show(stage=BUILT)
 

@@ -268,7 +268,8 @@ class Trainer:
                 return None
             if not is_out_of_memory(error):
                 raise
-            if not self._holds_images() and size // 2 < _fewest_at_once(self.recipe):
+            needs_less = self.ranks.size > 1 or not self._holds_images()
+            if needs_less and size // 2 < _fewest_at_once(self.recipe):
                 with memory_errors_named(remedy="Lower image.size_px, or use a larger GPU."):
                     raise
         return None
@@ -284,6 +285,8 @@ class Trainer:
         elif self.part.resident is not None and self._holds_images():
             self._notices.append("memory ran out: images are read from the cache from now on")
             self.part.resident.let_go()
+            if self.ranks.size > 1:  # on another rank it may have run out without any
+                self.progress.micro_batch_size = size // 2
         else:
             self.progress.micro_batch_size = size // 2
         self.backward.statistics.put_back(before)  # where it was another rank that failed
