@@ -19,8 +19,9 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 class StopSignals:
     """While open, a signal asks for a stop, and Ctrl-C after it leaves at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, said: str = "stopping after this step, with a checkpoint") -> None:
         self.stop_requested = False
+        self._said = said
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -50,4 +51,4 @@ class StopSignals:
             return  # a scheduler that says it twice still wants the checkpoint
         self.stop_requested = True
         with contextlib.suppress(OSError, AttributeError, RuntimeError):
-            sys.stderr.write("\nstopping after this step, with a checkpoint (Ctrl-C: at once)\n")
+            sys.stderr.write(f"\n{self._said} (Ctrl-C: at once)\n")

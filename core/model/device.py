@@ -345,3 +345,11 @@ def give_back_memory(device: torch.device) -> None:
     """Let go of what torch keeps for itself, after running out of memory."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has done what it was given; a CPU has by then."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()

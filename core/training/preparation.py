@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.data.batches import Part
+from core.data.cache import ImageCache, cache_size_bytes, count_ready, open_cache
 from core.data.cache import IngestProgress as CacheProgress
-from core.data.cache import cache_size_bytes, count_ready, open_cache
 from core.data.study import PARTS, Study, miniature, prepare_study, write_split
 from core.errors import DataError, StoppedError
 from core.events import (
@@ -233,14 +234,19 @@ def ready_parts(
                 why="There is nothing to learn from it or to score.",
                 remedy="Choose other findings, or another split.",
             )
-        images_N = study.index.images[rows]
-        parts[name] = Part(
-            name=name,
-            cache=cache,
-            cache_rows_N=cache.rows_of(images_N.tolist()),
-            index_rows_N=np.asarray(rows, dtype=np.int64),
-            images_N=images_N,
-            patients_N=study.index.patients[rows],
-            labels_NF=study.index.labels_NF[rows],
-        )
+        parts[name] = part_of(study, name, np.asarray(rows, dtype=np.int64), cache)
     return parts
+
+
+def part_of(study: Study, name: str, rows: NDArray[np.int64], cache: ImageCache) -> Part:
+    """These rows of the index as a part that can be read; their images are in the cache."""
+    images_N = study.index.images[rows]
+    return Part(
+        name=name,
+        cache=cache,
+        cache_rows_N=cache.rows_of(images_N.tolist()),
+        index_rows_N=rows,
+        images_N=images_N,
+        patients_N=study.index.patients[rows],
+        labels_NF=study.index.labels_NF[rows],
+    )

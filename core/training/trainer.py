@@ -151,6 +151,8 @@ class Trainer:
         _refuse_single_images(recipe, len(part))
         self.progress = Progress()
         self.skipped_in_a_row = 0
+        self.seconds_waited = 0.0
+        """For batches, since the start of this process."""
         self._running_statistics = [
             buffer for buffer in self.model.buffers() if buffer.is_floating_point()
         ]
@@ -177,10 +179,16 @@ class Trainer:
             )
         )
         try:
-            for batch in batches:
+            while (batch := self._next_of(batches)) is not None:
                 yield batch, self.step(batch)
         finally:
             batches.close()  # type: ignore[attr-defined]  # a generator: close ends its thread
+
+    def _next_of(self, batches: Iterator[Batch]) -> Batch | None:
+        began = time.perf_counter()
+        batch = next(batches, None)
+        self.seconds_waited += time.perf_counter() - began
+        return batch
 
     def step(self, batch: Batch) -> StepResult:
         """One optimiser step; the update is left out where loss or gradient is not finite."""
