@@ -1,7 +1,7 @@
 """Order and augmentation as pure functions of (seed, epoch, position) -> Batch.
 
 Nothing here keeps a state: a run that goes on in the middle of an epoch asks for the same
-batches that it would have had. The bytes come from the memory map, read ahead by one thread.
+batches that it would have had. The bytes come from the cache, read ahead by one thread.
 """
 
 from __future__ import annotations
