@@ -88,8 +88,8 @@ def measure_training(
         CxrError: whatever would end a run, and what ``rounds`` raises.
     """
     size = recipe.train.batch_size
-    train = _repeated(parts["train"], (ROUNDS + 1) * MOST_STEPS * size)
-    val = _repeated(parts["val"], MOST_STEPS * size)
+    train = repeated(parts["train"], (ROUNDS + 1) * MOST_STEPS * size)
+    val = repeated(parts["val"], MOST_STEPS * size)
     memory = PeakMemory(placement.device)
     trainer = Trainer(network, train, recipe, placement)
     batch = first_batch(trainer)
@@ -110,7 +110,7 @@ def measure_training(
             rounds.begin()
 
     turns = LoopTurns(trainer, ROUNDS, block_seconds, measure_others, rounds.check)
-    _train(trainer, val, folder, turns.next_request)
+    train_until_told(trainer, val, folder, turns.next_request)
     return TrainingRates(
         loop=Blocks(tuple(turns.images_per_second)),
         **{name: Blocks(tuple(values)) for name, values in rates.items()},
@@ -122,7 +122,9 @@ def measure_training(
     )
 
 
-def _train(trainer: Trainer, val: Part, folder: Path, next_request: Callable[[], Request]) -> None:
+def train_until_told(
+    trainer: Trainer, val: Part, folder: Path, next_request: Callable[[], Request]
+) -> None:
     """A run's training and nothing around it, until it is asked to stop."""
     session = create_session(folder, trainer.recipe, "bench")
     with Recorder(session, lambda _: None) as record:
@@ -133,7 +135,7 @@ def _train(trainer: Trainer, val: Part, folder: Path, next_request: Callable[[],
         Fit(trainer, val, session, control, record, lambda write: write(), {}, watch).run()
 
 
-def _repeated(part: Part, num_images: int) -> Part:
+def repeated(part: Part, num_images: int) -> Part:
     """The part, again and again where it is smaller than that."""
     rows = np.resize(np.arange(len(part)), max(num_images, len(part)))
     return replace(

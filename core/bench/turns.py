@@ -33,10 +33,10 @@ class LoopTurns:
         others: what is measured between two blocks, told how many blocks there were; called
             with 0 at first, to warm up.
         at_each_step: called after each; may raise to end it all.
+        steps: of one block; where it is 0 the warm-up shows how many fit into the seconds.
 
     Attributes:
         images_per_second: of each block.
-        steps: of one block; 0 until the warm-up has shown how long a step takes.
         seconds_waited, seconds: for batches, and in all, over the blocks.
     """
 
@@ -44,12 +44,13 @@ class LoopTurns:
     rounds: int
     block_seconds: float
     others: Callable[[int], None]
-    at_each_step: Callable[[], None]
-    images_per_second: list[float] = field(default_factory=list)
+    at_each_step: Callable[[], None] = lambda: None
     steps: int = 0
+    images_per_second: list[float] = field(default_factory=list)
     seconds_waited: float = 0.0
     seconds: float = 0.0
     _asked: int = 0
+    _is_warm: bool = False
     _began: float = field(default_factory=time.perf_counter)
     _waited_before: float = 0.0
 
@@ -57,7 +58,7 @@ class LoopTurns:
         """Called after each step."""
         self.at_each_step()
         self._asked += 1
-        if self.steps == 0:
+        if not self._is_warm:
             self._warm_up()
         elif self._asked == self.steps:
             self._note_block()
@@ -72,7 +73,8 @@ class LoopTurns:
         if self._asked == WARM_UP_STEPS:
             a_step = time.perf_counter() - self._began
             fitting = math.ceil(self.block_seconds / a_step)
-            self.steps = min(max(fitting, _FEWEST_STEPS), MOST_STEPS)
+            self.steps = self.steps or min(max(fitting, _FEWEST_STEPS), MOST_STEPS)
+            self._is_warm = True
             self.others(0)
             self._start_block()
         self._began = time.perf_counter()
