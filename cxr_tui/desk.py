@@ -33,6 +33,8 @@ class Desk:
     shown: OpenSession | None = None
     running: OpenSession | None = None
     _draft: Recipe | None = None
+    key_to_look_at: str | None = None
+    """The recipe's field that was just changed for the user; the screen Recipe goes there once."""
 
     @property
     def draft(self) -> Recipe:

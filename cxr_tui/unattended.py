@@ -9,7 +9,12 @@ from enum import Enum
 from pathlib import Path
 
 from core.errors import RecipeError
-from core.events import Evaluated, Event, Finished, event_line
+from core.event_lines import event_line
+from core.events import (
+    Evaluated,
+    Event,
+    Finished,
+)
 from core.recipe import PATH_KEYS, Recipe
 from core.recipe_toml import differences
 from core.store.session import Session, create_session, open_session

@@ -82,6 +82,7 @@ def test_the_words_say_how_many_had_boxes_and_what_a_map_beats(session, cache_di
     assert "5 maps, 5 with a box" in told
     flat = " ".join(told.split())
     assert "boxes were scaled" in flat
+    assert "None of the" not in flat, "the healthy twin of maps without a box"
     assert "the mean box" in flat or "It beats all three" in flat
 
 

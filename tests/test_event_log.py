@@ -2,7 +2,14 @@
 
 import pytest
 
-from core.events import EpochDone, Finished, Resumed, RunStarted, StepRecorded, event_line
+from core.event_lines import event_line
+from core.events import (
+    EpochDone,
+    Finished,
+    Resumed,
+    RunStarted,
+    StepRecorded,
+)
 from core.recipe import Recipe
 from core.store.event_log import EventReader
 from core.store.session import create_session

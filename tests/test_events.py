@@ -6,7 +6,11 @@ from hypothesis import strategies as st
 
 from core import events
 from core.errors import DataError
-from core.events import EpochDone, StepRecorded, event_line, event_of_line
+from core.event_lines import event_line, event_of_line
+from core.events import (
+    EpochDone,
+    StepRecorded,
+)
 
 numbers = st.floats(allow_nan=False)
 

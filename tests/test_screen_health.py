@@ -16,6 +16,7 @@ from cxr_tui.health_words import answers_of
 from cxr_tui.narration import Narrator
 from cxr_tui.run_view import RunView
 from cxr_tui.screens.training_text import messages
+from cxr_tui.widgets.recipe_form import RecipeForm
 
 HARD = events.Diagnosed(
     check="scores-hard",
@@ -181,6 +182,7 @@ async def test_changes_are_tried_on_a_duplicate_and_the_session_stays(desk, key)
         await shows(pilot, "preset one · 2 changes", 10)
         await shows(pilot, "• learning rate         0.00025", 10)
         await shows(pilot, "• epochs                7", 10)
+        assert pilot.app.screen.query_one(RecipeForm).field.key == "train.learning_rate"
         said = " ".join(note.message for note in pilot.app._notifications)
         assert "train.epochs 5 → 7, train.learning_rate 0.001 → 0.00025" in said
         assert "one stays as it is" in said

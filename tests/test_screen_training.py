@@ -11,6 +11,7 @@ from console import plain, press, shows, until
 from PIL import Image
 
 from core import events
+from core.event_lines import event_line
 from core.recipe_toml import load_recipe
 from core.store.session import create_session
 from cxr_tui.app import ConsoleApp
@@ -297,8 +298,8 @@ async def test_a_chart_is_drawn_again_only_when_something_changed(desk):
 
 async def test_a_long_session_is_shown_from_its_thinned_events(desk):
     session = create_session(desk.sessions, load_recipe("demo"), "one")
-    lines = [events.event_line(event) for event in [begun(), dataset(), model()]]
-    lines += [events.event_line(step(number, 1010.0 + number)) for number in range(1, 20_001)]
+    lines = [event_line(event) for event in [begun(), dataset(), model()]]
+    lines += [event_line(step(number, 1010.0 + number)) for number in range(1, 20_001)]
     session.events_path.write_text("\n".join(lines) + "\n")
     async with on_training(desk) as pilot:
         await shows(pilot, "base rate 0.602", 10)

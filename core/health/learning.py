@@ -6,6 +6,7 @@ factor of ten and more from what healthy runs show, so that silence can be trust
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,14 @@ _TINY_UPDATE, _SMALL_UPDATE, _HUGE_UPDATE = 1e-6, 1e-5, 0.05
 """Of a step, over the weights. Where networks learn it is a thousandth; what moves less than the
 second stands still as long as its loss says so too."""
 
+_TOO_HIGH = (
+    "The learning rate is too high: the train loss rises, or each step changes the weights by "
+    "several per cent."
+)
+_TOO_LOW = (
+    "The learning rate is too low: the train loss stands still, and a step hardly changes the "
+    "weights."
+)
 _FAR_OVER_BASE, _NOT_FALLING = 1.1, 0.9
 _MANY_EXTREME = 0.05
 _STATISTICS_OFF = 2.0
@@ -132,40 +141,33 @@ def check_rate(
         "update_to_weight": update_ratio,
         "steps": len(losses),
     }
+    ratio = math.inf if update_ratio is None else update_ratio / max(share_of_peak, 1e-9)
     if (last > _OVER_BASE * base and last > _RISING * first) or (update_ratio or 0) > _HUGE_UPDATE:
-        yield Diagnosis(
-            check="learning-rate",
-            severity=Severity.WARNING,
-            text="The learning rate is too high: the train loss rises, or each step changes the "
-            "weights by several per cent.",
-            evidence=evidence,
-            remedy=f"A tenth of it: train.learning_rate={learning_rate / 10:.2g}.",
-            changes=(f"train.learning_rate={learning_rate / 10:.2g}",),
-        )
-    elif update_ratio is not None and _stands_still(
-        update_ratio / max(share_of_peak, 1e-9), first, last, base_rate_loss
-    ):
-        yield Diagnosis(
-            check="learning-rate",
-            severity=Severity.WARNING,
-            text="The learning rate is too low: the train loss stands still, and a step hardly "
-            "changes the weights.",
-            evidence=evidence,
-            remedy=f"Ten times of it: train.learning_rate={learning_rate * 10:.2g}.",
-            changes=(f"train.learning_rate={learning_rate * 10:.2g}",),
-        )
+        severity, text = Severity.WARNING, _TOO_HIGH
+        better, remedy = learning_rate / 10, "A tenth of it"
+    elif _stands_still(ratio, first, last, base_rate_loss):
+        severity, text = Severity.WARNING, _TOO_LOW
+        better, remedy = learning_rate * 10, "Ten times of it"
     else:
-        under = base_rate_loss is not None and mean_last < _UNDER_BASE * base_rate_loss
-        yield Diagnosis(
-            check="learning-rate",
-            severity=Severity.OK,
-            text=f"learning: train loss {1 - mean_last / base:.0%} under the base rate".replace(
-                "%", " %"
-            )
-            if under
-            else "the learning rate moves the weights",
-            evidence=evidence,
-        )
+        severity, text = Severity.OK, _how_it_learns(mean_last, base_rate_loss)
+        better, remedy = None, ""
+    change = None if better is None else f"train.learning_rate={better:.2g}"
+    yield Diagnosis(
+        check="learning-rate",
+        severity=severity,
+        text=text,
+        evidence=evidence,
+        remedy=f"{remedy}: {change}." if change else "",
+        changes=(change,) if change else (),
+    )
+
+
+def _how_it_learns(mean_loss: float, base_rate_loss: float | None) -> str:
+    if base_rate_loss is None or mean_loss >= _UNDER_BASE * base_rate_loss:
+        return "the learning rate moves the weights"
+    return (
+        f"learning: train loss {100 * (1 - mean_loss / base_rate_loss):.0f} % under the base rate"
+    )
 
 
 def _stands_still(

@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from core.errors import DataError
-from core.events import Event, event_of_line
+from core.event_lines import event_of_line
+from core.events import (
+    Event,
+)
 from core.regular_file import open_regular
 
 _CHUNK_BYTES = 8 * 2**20

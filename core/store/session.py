@@ -22,12 +22,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from core.errors import SessionError
+from core.event_lines import event_line
 from core.events import (
     CheckpointWritten,
     EpochDone,
     Event,
     RunStarted,
-    event_line,
 )
 from core.findings import did_you_mean
 from core.recipe import Recipe

@@ -167,6 +167,7 @@ def _try_changes(console: ConsoleApp, shown: OpenSession, answer: Diagnosed | No
         console.say(f"The recipe of {shown.name} says so already.")
         return
     console.desk.draft, console.desk.preset = recipe, shown.name
+    console.desk.key_to_look_at = answer.changes[0].partition("=")[0].strip()
     console.action_mode("recipe")
     console.say(f"{changes}, in a duplicate: {shown.name} stays as it is. S starts it.")
 

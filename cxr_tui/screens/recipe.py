@@ -126,6 +126,9 @@ class RecipeScreen(LookingAheadScreen):
         draft = self.desk.draft
         self._shown = draft
         self._form.show(draft, self._preset)
+        if self.desk.key_to_look_at is not None:
+            self._form.go_to(self.desk.key_to_look_at)
+            self.desk.key_to_look_at = None
         self.query_one("#head", Static).update(self._head(draft))
         changes = change_list(draft, self._preset, self._preset_name)
         self.query_one("#changes", Static).update(changes)

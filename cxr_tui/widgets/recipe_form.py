@@ -160,6 +160,11 @@ class RecipeForm(VerticalScroll):
         if matching and self._at not in matching:
             self._put_cursor(matching[0])
 
+    def go_to(self, key: str) -> None:
+        """The cursor on this field, where there is one; what is typed or filtered stays."""
+        if key in self._matching():
+            self._put_cursor(key)
+
     def action_move(self, by: int) -> None:
         """The cursor, by so many rows."""
         keys = self._matching()

@@ -16,6 +16,7 @@ from safetensors.torch import save as save_safetensors
 
 from core import events
 from core.data.phantom import write_phantom
+from core.event_lines import event_line
 from core.findings import FINDINGS
 from core.model.densenet import build_model
 from core.model.input_spec import GREY, IMAGENET
@@ -130,7 +131,7 @@ def _weights() -> Iterator[bytes]:
 
 
 def _events() -> bytes:
-    return "".join(events.event_line(event) + "\n" for event in events_of_a_run()).encode()
+    return "".join(event_line(event) + "\n" for event in events_of_a_run()).encode()
 
 
 def events_of_a_run() -> list[events.Event]:

@@ -12,7 +12,10 @@ import pytest
 from console import plain, press, shows, until
 
 from core.errors import DataError
-from core.events import Event, event_of_line
+from core.event_lines import event_of_line
+from core.events import (
+    Event,
+)
 from core.recipe import Recipe
 from core.report_shape import fault_of_report
 from core.store.event_log import EventReader
