@@ -1,18 +1,23 @@
 # make run    open the console; without a terminal, train the demo and show its test figures
 # make test   the style, the types, the layers and the tests
+# make bench  speed beside its targets, and beside the script that people write: twelve minutes
 # make soak   a run that is killed 500 times, a disk that fails at each change, an hour in tmux
 # make fuzz   mutated files through every door, minutes
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test soak fuzz check install clean
+.PHONY: run test bench soak fuzz check install clean
 
 run: install
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/cxr-tui; else $(BIN)/cxr-tui --batch demo; fi
 
 test: check
 	$(BIN)/python -m pytest
+
+# On an idle machine; docs/performance.md has a run's table. CXR_NIH_DIR names real images.
+bench: install
+	$(BIN)/python tests/bench/ratios.py
 
 # Three to four hours.
 soak: install

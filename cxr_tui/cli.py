@@ -21,6 +21,7 @@ COMMANDS = {
     "evaluate": "figures of a session, or of anybody's predictions",
     "cam": "where the network looks: maps, overlays, and how they meet boxes",
     "resolution": "what pixels are worth: the same data at several input sizes",
+    "bench": "how fast each part is here, and what limits a run",
     "sessions": "the sessions here, newest first",
     "phantom": "write a synthetic data set in NIH's format",
     "doctor": "what this machine offers",

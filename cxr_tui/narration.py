@@ -79,11 +79,15 @@ class Narrator:
             self._progress.start()
         self._progress.update(self._task, description=what, completed=done, total=total)
 
+    def stage(self, head: str, stage: str, done: int, total: int | None) -> None:
+        """How far a stage is: its line once, then a bar."""
+        if stage != self._stage:
+            self._stage = stage
+            self._line(head, stage)
+        self._bar(stage, done, total)
+
     def _dataset_progress(self, event: events.DatasetProgress) -> None:
-        if event.stage != self._stage:
-            self._stage = event.stage
-            self._line(self._stage_of, event.stage)
-        self._bar(event.stage, event.done, event.total)
+        self.stage(self._stage_of, event.stage, event.done, event.total)
 
     def _dataset(self, event: events.DatasetReady) -> None:
         self._stage_of = "health"  # what comes between it and the first step

@@ -23,8 +23,14 @@ class StopSignals:
     30 seconds after the first, a dropped line's too: all ask for a stop, none leaves at once.
     """
 
-    def __init__(self, *, is_one_of_many: bool = False) -> None:
+    def __init__(
+        self,
+        said: str = "stopping after this step, with a checkpoint",
+        *,
+        is_one_of_many: bool = False,
+    ) -> None:
         self.stop_requested = False
+        self._said = said
         self._is_one_of_many = is_one_of_many
         self._before: dict[signal.Signals, Any] = {}
 
@@ -58,4 +64,4 @@ class StopSignals:
         if self._is_one_of_many:
             return  # whichever ranks it reached, the session tells of the stop once
         with contextlib.suppress(OSError, AttributeError, RuntimeError):
-            sys.stderr.write("\nstopping after this step, with a checkpoint (Ctrl-C: at once)\n")
+            sys.stderr.write(f"\n{self._said} (Ctrl-C: at once)\n")

@@ -77,8 +77,38 @@ def test_a_row_is_its_image_at_the_input_size(tmp_path: Path) -> None:
     rows = cache.rows_of([names[7], names[2], names[7]])
     assert rows.tolist() == [7, 2, 7]
     assert cache.pixels(rows).shape == (3, SIZE_PX, SIZE_PX)
-    assert cache.pixels(rows).flags.writeable  # a copy: nobody can write into the map
+    assert cache.pixels(rows).flags.writeable  # a copy: nobody can write into the cache
     assert cache.original_sizes_px(rows).tolist() == [[24, 20]] * 3
+
+
+def test_what_was_read_does_not_stay_in_memory(tmp_path: Path) -> None:
+    write_images(tmp_path / "nih", 400)
+    cache = open_cache(
+        tmp_path / "cache", images := found(tmp_path / "nih"), list(images), size_px=256,
+        resize="squash",
+    )  # fmt: skip
+    cache.pixels(np.arange(4))
+    before = mapped_bytes()
+    for row in range(400):
+        cache.pixels(np.array([row]))
+    assert mapped_bytes() - before < 4 * 2**20  # of 25 MiB
+
+
+def mapped_bytes() -> int:
+    """Of files, in this process's memory."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.partition("RssFile:")[2].split()[0])
+
+
+def test_a_cache_that_was_cut_short_is_an_error_that_names_it(tmp_path: Path) -> None:
+    write_images(tmp_path / "nih", 5)
+    cache = opened(tmp_path / "cache", tmp_path / "nih")
+    (pixels_file,) = (path for path in cache.folder.iterdir() if path.stat().st_size == 5 * 16**2)
+    os.truncate(pixels_file, 3 * 16**2 + 1)
+    assert cache.pixels(np.array([0, 2])).shape == (2, SIZE_PX, SIZE_PX)
+    with pytest.raises(OSError, match="shorter than it was") as raised:
+        cache.pixels(np.array([1, 3]))
+    assert raised.value.filename == str(pixels_file)
 
 
 def test_only_wanted_rows_are_filled_and_the_rest_later(tmp_path: Path) -> None:

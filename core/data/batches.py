@@ -1,8 +1,8 @@
 """Order and augmentation as pure functions of (seed, epoch, position) -> Batch.
 
 Nothing here keeps a state: a run that goes on in the middle of an epoch asks for the same
-batches that it would have had. The bytes come from the memory map, or from the device's own memory
-where they are held there, read ahead by one thread.
+batches that it would have had. The bytes come from the cache, or from the device's own memory where
+they are held there, read ahead by one thread.
 """
 
 from __future__ import annotations

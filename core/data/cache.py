@@ -1,4 +1,4 @@
-"""Decode once: a data set's images at one size, as bytes in a memory map."""
+"""Decode once: a data set's images at one size, as bytes in a file."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from core.data.cache_rows import ABSENT, DIGEST_BYTES, DONE, ROW, CachePlace, Ro
 from core.data.decode import PLAIN_MODE
 from core.data.image_files import ImageFile
 from core.data.ingest import IngestProgress, Settled, ingest, settled_on_disk
+from core.data.pixel_file import PixelFile
 from core.data.quarantine import refuse_above_share
 from core.errors import DataError
 
@@ -40,7 +41,7 @@ class ImageCache:
     converted: Mapping[str, int]
     _place: CachePlace = field(repr=False)
     _rows: Rows = field(repr=False)
-    _pixels_NSS: NDArray[np.uint8] = field(repr=False)
+    _pixels: PixelFile = field(repr=False)
 
     def rows_of(self, names: Sequence[str]) -> NDArray[np.int64]:
         """The row of each name, int64 [len(names)].
@@ -62,8 +63,12 @@ class ImageCache:
         return rows
 
     def pixels(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """The images in these rows, uint8 [len(rows), size_px, size_px], as a copy."""
-        return self._pixels_NSS[rows]
+        """The images in these rows, uint8 [len(rows), size_px, size_px], as a copy.
+
+        Raises:
+            OSError: the disk fails, or the file is shorter than it was.
+        """
+        return self._pixels.read(rows)
 
     def digests(self, rows: NDArray[np.int64]) -> NDArray[np.void]:
         """Of the files behind these rows, [len(rows)]: equal where their bytes are."""
@@ -133,10 +138,9 @@ def _readable(
 ) -> ImageCache:
     wanted_records = settled.rows[wanted_rows_W]
     modes = Counter(wanted_records["mode"][wanted_records["state"] == DONE].tolist())
-    shape = (len(place.names), place.size_px, place.size_px)
     try:
-        pixels_NSS = np.asarray(np.memmap(place.pixels_file, np.uint8, mode="r", shape=shape))
-    except (OSError, ValueError) as error:
+        pixels = PixelFile(place.pixels_file, place.size_px)
+    except OSError as error:
         raise DataError(
             f"the cache can't be read: {error}",
             where=place.pixels_file,
@@ -150,7 +154,7 @@ def _readable(
         converted={mode.decode(): count for mode, count in sorted(modes.items()) if mode != _PLAIN},
         _place=place,
         _rows=settled.rows,
-        _pixels_NSS=pixels_NSS,
+        _pixels=pixels,
     )
 
 

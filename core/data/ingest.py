@@ -157,7 +157,7 @@ def ingest(
                 report.count(settled_on_disk(place, files), wanted_rows_W)
                 report.tell(waiting_for=lock.holder())
                 time.sleep(_SECONDS_BETWEEN_TRIES)
-            return _fill(place, files, wanted_rows_W, report, threads or _cores())
+            return _fill(place, files, wanted_rows_W, report, threads or usable_cores())
 
 
 def _fill(
@@ -289,6 +289,6 @@ def _content(job: _Job) -> tuple[bytes | None, int, int]:
         return stream.read(MAX_ENCODED_BYTES), status.st_size, status.st_mtime_ns
 
 
-def _cores() -> int:
+def usable_cores() -> int:
     """Cores that this run may use, which a scheduler often limits."""
     return min(len(os.sched_getaffinity(0)), _MOST_THREADS)

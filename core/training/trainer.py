@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -112,6 +113,8 @@ class Trainer:
         self.exchange = Exchange(self.model, ranks)
         self.progress = Progress()
         self.skipped_in_a_row = 0
+        self.seconds_waited = 0.0
+        """For batches, since the start of this process."""
         self.engine: Engine | None = None
         """What takes whole batches faster than the eager step, where anything does."""
         self._notices: list[str] = []
@@ -150,10 +153,16 @@ class Trainer:
             for_cuda=self.placement.device.type == "cuda",
         )
         try:
-            for batch in batches:
+            while (batch := self._next_of(batches)) is not None:
                 yield batch, self.step(batch)
         finally:
             batches.close()  # type: ignore[attr-defined]  # a generator: close ends its thread
+
+    def _next_of(self, batches: Iterator[Batch]) -> Batch | None:
+        began = time.perf_counter()
+        batch = next(batches, None)
+        self.seconds_waited += time.perf_counter() - began
+        return batch
 
     def step(self, batch: Batch) -> StepResult:
         """One optimiser step; the update is left out where loss or gradient is not finite.

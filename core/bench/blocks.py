@@ -1,0 +1,51 @@
+"""Rates measured in short blocks that take turns, so that a busy moment strikes all alike."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """One figure, measured once a block: a rate in images a second, or a ratio of two rates."""
+
+    values: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """The middle one."""
+        return statistics.median(self.values)
+
+    @property
+    def low(self) -> float:
+        """The lowest."""
+        return min(self.values)
+
+    @property
+    def high(self) -> float:
+        """The highest."""
+        return max(self.values)
+
+    def over(self, other: Blocks) -> Blocks:
+        """This rate over the other's, block by block: those that ran side by side."""
+        pairs = zip(self.values, other.values, strict=True)
+        return Blocks(tuple(own / others for own, others in pairs))
+
+    def times(self, factor: float) -> Blocks:
+        """Each value times a factor."""
+        return Blocks(tuple(factor * value for value in self.values))
+
+    def as_json(self) -> dict[str, Any]:
+        """Median, lowest, highest, and of how many."""
+        return {
+            "median": _rounded(self.median),
+            "low": _rounded(self.low),
+            "high": _rounded(self.high),
+            "blocks": len(self.values),
+        }
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}")

@@ -1,0 +1,40 @@
+"""The most memory that this process held since a moment."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import resource
+import sys
+from pathlib import Path
+
+import torch
+
+_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+_RESET_PEAK = "5"  # Linux, proc(5)
+
+
+class PeakMemory:
+    """From its making on, where the system allows to begin anew; else since the process began."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        with contextlib.suppress(OSError):
+            _CLEAR.write_text(_RESET_PEAK)
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+
+    def host_bytes(self) -> int:
+        """On the host, what it shares with other processes included."""
+        with contextlib.suppress(OSError):
+            peak = re.search(r"^VmHWM:\s*(\d+) kB", _STATUS.read_text(), re.MULTILINE)
+            if peak:
+                return 1024 * int(peak[1])
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most if sys.platform == "darwin" else 1024 * most
+
+    def device_bytes(self) -> int | None:
+        """On a CUDA device; None elsewhere."""
+        if self._device.type != "cuda":
+            return None
+        return int(torch.cuda.max_memory_reserved(self._device))

@@ -1,0 +1,146 @@
+"""What is measured between two blocks of the loop: each part of a run, alone."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from core.data.batches import Batch, Part, augmented, augments, micro_batches, training_batches
+from core.evaluation.predict import predict_logits
+from core.model.device import autocast, synchronize
+from core.training.objectives import make_optimizer
+from core.training.trainer import Trainer
+
+_VALIDATION, _SHORT = 0.5, 0.15
+"""Of a block's seconds: what is scored, and what takes microseconds a batch."""
+
+_MOST_TURNS = 10_000
+
+
+class BareStep:
+    """The training step alone, on one batch that is on the device already: the ceiling.
+
+    Forward, loss, backward, update, in the run's precision, layout and micro-batches, on a copy
+    of its network; no augmentation, no norm of the gradient, no check, no record.
+    """
+
+    def __init__(self, trainer: Trainer, batch: Batch) -> None:
+        placement = trainer.placement
+        self._trainer = trainer
+        # Weights that drift far off would not be slower, but the copy leaves the run's alone.
+        self._network = placement.place(copy.deepcopy(trainer.model)).train()
+        self._optimizer = make_optimizer(self._network, trainer.settings)
+        self._pixels_B1HW = placement.pixels(batch.pixels_BHW)
+        self._labels_BF = batch.labels_BF.to(placement.device)
+        self._known = max(1, int((~batch.labels_BF.isnan()).sum()))
+
+    def __call__(self) -> None:
+        """One step."""
+        trainer, placement = self._trainer, self._trainer.placement
+        asked = trainer.settings.micro_batch_size or trainer.settings.batch_size
+        size = min(asked, trainer.progress.micro_batch_size or asked)
+        self._optimizer.zero_grad(set_to_none=True)
+        for piece in micro_batches(len(self._labels_BF), size):
+            with autocast(placement.precision, placement.device):
+                logits_BF = self._network(self._pixels_B1HW[piece])
+            losses_BF = trainer.objective.losses(logits_BF, self._labels_BF[piece])
+            (losses_BF.sum() / self._known).backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step()
+
+
+@dataclass
+class OtherParts:
+    """Everything but the loop; each method measures one block, in images a second."""
+
+    trainer: Trainer
+    val: Part
+    bare: BareStep
+    batch: Batch
+    block_seconds: float
+
+    def step(self, steps: int) -> float:
+        """The bare training step."""
+        return self._timed(self.bare, steps)
+
+    def validation(self) -> float:
+        """Scoring, at the run's own batch size, for as long as a block takes."""
+        trainer = self.trainer
+        done = 0
+
+        def is_short(scored: int) -> bool:
+            nonlocal done
+            done = scored
+            return time.perf_counter() - began < _VALIDATION * self.block_seconds
+
+        synchronize(trainer.placement.device)
+        began = time.perf_counter()
+        predict_logits(
+            trainer.model,
+            self.val,
+            trainer.placement,
+            batch_size=trainer.scoring_batch_size,
+            progress=is_short,
+        )
+        return done / (time.perf_counter() - began)
+
+    def cache(self) -> float:
+        """Reading batches of the part out of the cache, in an epoch's order, by one thread."""
+        trainer = self.trainer
+        batches = itertools.chain.from_iterable(
+            training_batches(
+                trainer.part,
+                seed=trainer.settings.seed,
+                epoch=epoch,
+                batch_size=trainer.settings.batch_size,
+                augment=augments(trainer.recipe.augment),
+            )
+            for epoch in itertools.count(1)
+        )
+        return self._repeated(lambda: next(batches))
+
+    def augmentation(self) -> float:
+        """From a batch's bytes to what the network is given, on the device."""
+        trainer = self.trainer
+
+        def prepare() -> object:
+            pixels_B1HW = trainer.placement.pixels(self.batch.pixels_BHW)
+            if self.batch.draws_B5 is None:
+                return pixels_B1HW
+            draws_B5 = self.batch.draws_B5.to(trainer.placement.device)
+            return augmented(pixels_B1HW, draws_B5, trainer.recipe.augment)
+
+        return self._repeated(prepare)
+
+    def _repeated(self, act: Callable[[], object]) -> float:
+        act()
+        began, turns = time.perf_counter(), 0
+        until = began + _SHORT * self.block_seconds
+        while turns < _MOST_TURNS and time.perf_counter() < until:
+            act()
+            turns += 1
+        synchronize(self.trainer.placement.device)
+        return turns * len(self.batch) / (time.perf_counter() - began)
+
+    def _timed(self, act: Callable[[], object], turns: int) -> float:
+        synchronize(self.trainer.placement.device)
+        began = time.perf_counter()
+        for _ in range(turns):
+            act()
+        synchronize(self.trainer.placement.device)
+        return turns * len(self.batch) / (time.perf_counter() - began)
+
+
+def first_batch(trainer: Trainer) -> Batch:
+    """The first batch of the first epoch, the one that everything but the loop is measured on."""
+    return next(
+        training_batches(
+            trainer.part,
+            seed=trainer.settings.seed,
+            epoch=1,
+            batch_size=trainer.settings.batch_size,
+            augment=augments(trainer.recipe.augment),
+        )
+    )

@@ -1,0 +1,148 @@
+"""The rates of training and scoring: a run's own loop, in turns with each of its parts alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from core.bench.blocks import Blocks
+from core.bench.memory import PeakMemory
+from core.bench.parts import BareStep, OtherParts, first_batch
+from core.bench.rounds import Rounds
+from core.bench.turns import MOST_STEPS, LoopTurns
+from core.data.batches import Part
+from core.evaluation.predict import Placement
+from core.health.training_watch import TrainingWatch
+from core.health.watch import HealthRecord
+from core.model.densenet import ChestDenseNet
+from core.recipe import Recipe
+from core.requests import Request
+from core.store.recorder import Recorder
+from core.store.session import create_session
+from core.training.control import Control
+from core.training.fit import Fit
+from core.training.trainer import Trainer
+
+ROUNDS = 4
+
+
+@dataclass(frozen=True)
+class TrainingRates:
+    """Images a second, each measured in the same rounds.
+
+    Attributes:
+        loop: training as a run does it.
+        step: the bare training step, the loop's ceiling.
+        validation: scoring.
+        cache: reading batches from the cache, one thread.
+        augmentation: from a batch's bytes to the network's input.
+        waiting_share: of the loop's time, for batches.
+        steps: of a block.
+        micro_batch_size: images at once, where memory allows fewer than a batch.
+        peak_host_bytes, peak_device_bytes: of this process while it trained, None if unknown.
+    """
+
+    loop: Blocks
+    step: Blocks
+    validation: Blocks
+    cache: Blocks
+    augmentation: Blocks
+    waiting_share: float
+    steps: int
+    micro_batch_size: int | None
+    peak_host_bytes: int | None
+    peak_device_bytes: int | None
+
+    @property
+    def data_share(self) -> float:
+        """Share of the loop's time that data cost: waiting, to the device, augmentation."""
+        return self.waiting_share + self.loop.median / self.augmentation.median
+
+
+def measure_training(
+    recipe: Recipe,
+    network: ChestDenseNet,
+    placement: Placement,
+    parts: dict[str, Part],
+    folder: Path,
+    *,
+    block_seconds: float,
+    rounds: Rounds,
+) -> TrainingRates:
+    """Train for some blocks of steps, in a session under ``folder`` that nobody needs afterwards.
+
+    Args:
+        recipe: how to train.
+        network: what to train; its weights change.
+        placement: where and how.
+        parts: ``train`` and ``val``; repeated where they are shorter than the measurement.
+        folder: for the session.
+        block_seconds: about so long is a block of the loop, and of the bare step.
+        rounds: told of each, and asked at each step whether to go on.
+
+    Raises:
+        CxrError: whatever would end a run, and what ``rounds`` raises.
+    """
+    size = recipe.train.batch_size
+    train = repeated(parts["train"], (ROUNDS + 1) * MOST_STEPS * size)
+    val = repeated(parts["val"], MOST_STEPS * size)
+    memory = PeakMemory(placement.device)
+    trainer = Trainer(network, train, recipe, placement)
+    batch = first_batch(trainer)
+    others = OtherParts(trainer, val, BareStep(trainer, batch), batch, block_seconds)
+    rates: dict[str, list[float]] = {"step": [], "validation": [], "cache": [], "augmentation": []}
+
+    def measure_others(round_done: int) -> None:
+        found = {
+            "step": others.step(turns.steps if round_done else 1),
+            "validation": others.validation(),
+            "cache": others.cache(),
+            "augmentation": others.augmentation(),
+        }
+        if round_done:  # the first time was to warm up
+            for name, rate in found.items():
+                rates[name].append(rate)
+        if round_done < ROUNDS:
+            rounds.begin()
+
+    turns = LoopTurns(trainer, ROUNDS, block_seconds, measure_others, rounds.check)
+    train_until_told(trainer, val, folder, turns.next_request)
+    return TrainingRates(
+        loop=Blocks(tuple(turns.images_per_second)),
+        **{name: Blocks(tuple(values)) for name, values in rates.items()},
+        waiting_share=turns.seconds_waited / turns.seconds,
+        steps=turns.steps,
+        micro_batch_size=trainer.progress.micro_batch_size,
+        peak_host_bytes=memory.host_bytes(),
+        peak_device_bytes=memory.device_bytes(),
+    )
+
+
+def train_until_told(
+    trainer: Trainer, val: Part, folder: Path, next_request: Callable[[], Request]
+) -> None:
+    """A run's training and nothing around it, until it is asked to stop."""
+    session = create_session(folder, trainer.recipe, "bench")
+    with Recorder(session, lambda _: None) as record:
+        control = Control(next_request, record.writer.take_request, record)
+        labels_NF = torch.from_numpy(trainer.part.labels_NF)
+        base_rate = trainer.host_objective.base_rate_loss(labels_NF)
+        watch = TrainingWatch(HealthRecord(record), val, base_rate)
+        Fit(trainer, val, session, control, record, lambda write: write(), {}, watch).run()
+
+
+def repeated(part: Part, num_images: int) -> Part:
+    """The part, again and again where it is smaller than that."""
+    rows = np.resize(np.arange(len(part)), max(num_images, len(part)))
+    return replace(
+        part,
+        cache_rows_N=part.cache_rows_N[rows],
+        index_rows_N=part.index_rows_N[rows],
+        images_N=part.images_N[rows],
+        patients_N=part.patients_N[rows],
+        labels_NF=part.labels_NF[rows],
+    )

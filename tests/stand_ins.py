@@ -1,0 +1,93 @@
+"""Stand-ins that show a run's own cost: a network that takes no time, caches of any size."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from core.data.batches import Part
+from core.data.cache import open_cache
+from core.data.image_files import ImageFile
+from core.recipe import Recipe
+from core.recipe_toml import load_recipe
+
+FINDINGS = ("Effusion", "Mass")
+_SIDE_PX = 8
+
+
+class TinyNetwork(nn.Module):
+    """In place of DenseNet121: one strided convolution, batch norm and a head."""
+
+    def __init__(self, findings: tuple[str, ...] = FINDINGS, *, size_px: int) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.findings = findings
+        self.layers = nn.Sequential(
+            nn.Conv2d(1, 4, kernel_size=size_px // 2, stride=size_px // 2),
+            nn.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(4, len(findings)),
+        )
+
+    def forward(self, pixels_B1HW: Tensor) -> Tensor:
+        """Logits [B, F]."""
+        logits_BF: Tensor = self.layers(pixels_B1HW)
+        return logits_BF.float()
+
+
+def cached_part(folder: Path, num_images: int, size_px: int) -> Part:
+    """So many images of noise in a real cache, each a patient of its own."""
+    files = {image.name: image for image in _drawn(folder / "images", num_images)}
+    cache = open_cache(folder / "cache", files, list(files), size_px=size_px, resize="squash")
+    names = np.array(sorted(files), dtype=object)
+    rows = np.arange(num_images)
+    labels_NF = np.random.default_rng(1).integers(0, 2, (num_images, len(FINDINGS)))
+    return Part(
+        name="train",
+        cache=cache,
+        cache_rows_N=cache.rows_of(names.tolist()),
+        index_rows_N=rows,
+        images_N=names,
+        patients_N=rows,
+        labels_NF=labels_NF.astype(np.float32),
+    )
+
+
+def tiny_recipe(*, size_px: int, batch_size: int, epochs: int) -> Recipe:
+    """For the stand-in network; nothing is drawn or decoded by it."""
+    changes = {
+        "dataset.findings": list(FINDINGS),
+        "image.size_px": size_px,
+        "train.batch_size": batch_size,
+        "train.epochs": epochs,
+        "train.precision": "fp32",
+        "train.schedule": "constant",
+    }
+    return load_recipe("demo", [f"{key}={_toml(value)}" for key, value in changes.items()])
+
+
+def _toml(value: object) -> str:
+    return str(value).replace("'", '"')
+
+
+def _drawn(folder: Path, num_images: int) -> list[ImageFile]:
+    """PNG files of a few pixels: they cost nothing to decode, and as much room once enlarged."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    drawn = []
+    for number in range(num_images):
+        content = io.BytesIO()
+        pixels_SS = rng.integers(0, 256, (_SIDE_PX, _SIDE_PX), dtype=np.uint8)
+        Image.fromarray(pixels_SS).save(content, "PNG")
+        path = folder / f"{number:08d}_000.png"
+        path.write_bytes(content.getvalue())
+        status = path.stat()
+        drawn.append(ImageFile(path.name, path, None, status.st_size, status.st_mtime_ns))
+    return drawn
