@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -43,10 +43,7 @@ from core.regular_file import open_regular
 
 _SECONDS_BETWEEN_REPORTS = 0.1
 _SECONDS_BETWEEN_TRIES = 0.2
-_FEWEST_PER_THREAD, _MOST_PER_THREAD = 4, 32
-_BYTES_IN_FLIGHT = 64 * 2**20
-"""More than the fewest are in flight up to here, so that the decoders go on during an fsync."""
-
+_IN_FLIGHT_PER_THREAD = 4
 _MOST_THREADS = 64
 _GONE = "not in its archive any more"
 
@@ -239,28 +236,17 @@ def _decoded(
 ) -> Generator[Outcome, None, None]:
     """The jobs' outcomes in their order, a bounded number of images in flight."""
     in_flight: deque[Future[Outcome]] = deque()
-    sizes: deque[int] = deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
         try:
             for job in jobs:
-                size = place.row_bytes + len(job.content or b"")
-                while _is_full(sizes, size, threads):
-                    sizes.popleft()
+                if len(in_flight) >= threads * _IN_FLIGHT_PER_THREAD:
                     yield in_flight.popleft().result()
-                sizes.append(size)
                 in_flight.append(pool.submit(_decode, job, place.size_px, place.resize))
             while in_flight:
                 yield in_flight.popleft().result()
         finally:
             for future in in_flight:
                 future.cancel()
-
-
-def _is_full(sizes: Collection[int], another: int, threads: int) -> bool:
-    """Whether no other image of so many bytes may be in flight beside these."""
-    if len(sizes) < threads * _FEWEST_PER_THREAD:
-        return False
-    return len(sizes) >= threads * _MOST_PER_THREAD or sum(sizes) + another > _BYTES_IN_FLIGHT
 
 
 def _decode(job: _Job, size_px: int, resize: str) -> Outcome:
