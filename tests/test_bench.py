@@ -171,6 +171,7 @@ _FP32 = Placement(torch.device("meta"), Precision("fp32", ""))  # a device witho
     ("rates", "ingest_share", "part", "said"),
     [
         (_rates(loop=98), 0.1, "network", "98 %"),
+        (_rates(loop=102), 0.1, "network", "reaches 100 %"),
         (_rates(loop=98), 0.7, "ingest", "70 %"),
         (_rates(loop=60, waiting=0.35), 0.1, "cache", "35 %"),
         (_rates(loop=70, augmentation=300), 0.1, "augmentation", "23 %"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,8 +34,7 @@ class BareStep:
         # Weights that drift far off would not be slower, but the copy leaves the run's alone.
         self._network = placement.place(copy.deepcopy(trainer.model)).train()
         self._optimizer = make_optimizer(self._network, trainer.settings)
-        self._pixels_B1HW = placement.pixels(batch.pixels_BHW)
-        self._labels_BF = batch.labels_BF.to(placement.device)
+        self._batch = placement.pixels(batch.pixels_BHW), batch.labels_BF.to(placement.device)
         self._known = max(1, int((~batch.labels_BF.isnan()).sum()))
 
     def __call__(self) -> None:
@@ -43,10 +43,13 @@ class BareStep:
         asked = trainer.settings.micro_batch_size or trainer.settings.batch_size
         size = min(asked, trainer.progress.micro_batch_size or asked)
         self._optimizer.zero_grad(set_to_none=True)
-        for piece in micro_batches(len(self._labels_BF), size):
+        pieces = math.ceil(len(self._batch[0]) / size)
+        for pixels_B1HW, labels_BF in zip(
+            *(tensor.tensor_split(pieces) for tensor in self._batch), strict=True
+        ):
             with autocast(placement.precision, placement.device):
-                logits_BF = self._network(self._pixels_B1HW[piece])
-            losses_BF = trainer.objective.losses(logits_BF, self._labels_BF[piece])
+                logits_BF = self._network(pixels_B1HW)
+            losses_BF = trainer.objective.losses(logits_BF, labels_BF)
             (losses_BF.sum() / self._known).backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
 

@@ -24,7 +24,7 @@ from core.training.preparation import part_of
 from core.training.trainer import Trainer
 
 _BATCH = 16
-_VALIDATION_BLOCK_SECONDS = 8.0
+_VALIDATION_BLOCK_SECONDS = 4.0
 
 
 @dataclass(frozen=True)
