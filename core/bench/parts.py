@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from core.data.batches import Batch, Part, augmented, augments, micro_batches, training_batches
+from core.data.batches import Batch, Part, augmented, augments, training_batches
 from core.evaluation.predict import predict_logits
 from core.model.device import autocast, synchronize
 from core.training.objectives import make_optimizer
