@@ -53,8 +53,8 @@ def edema_is_ap_and_emphysema_is_old(table):
     median_age = np.median([int(row["Patient Age"]) for row in rows])
     rng = np.random.default_rng(0)
     for row in rows:
-        is_edema = (row["View Position"] == "AP") != (rng.random() < OTHERWISE)
-        is_emphysema = int(row["Patient Age"]) >= median_age
+        is_edema = (row["View Position"] == "AP") != bool(rng.random() < OTHERWISE)
+        is_emphysema = bool(int(row["Patient Age"]) >= median_age)
         found = [*["Edema"] * is_edema, *["Emphysema"] * is_emphysema]
         row["Finding Labels"] = "|".join(found) or "No Finding"
     with table.open("w", newline="") as stream:

@@ -30,7 +30,7 @@ FOUND = {
     "broken-slow": {"rate-low": (NOTE, BEFORE_THE_START), "learning-rate": (WARNING, 1)},
     "broken-plateau": {"plateau-hasty": (NOTE, BEFORE_THE_START), "rate-cut-to-nothing": (NOTE, 5)},
     "broken-warmup": {"warmup-endless": (WARNING, BEFORE_THE_START)},
-    "broken-overfit": {"overfitting": (NOTE, 7)},
+    "broken-overfit": {"overfitting": (NOTE, 10)},
     "broken-batch": {"batch-tiny": (WARNING, BEFORE_THE_START)},
     "broken-label": {"never-positive": (WARNING, BEFORE_THE_START)},
     "broken-hurry": {"epochs-few": (NOTE, BEFORE_THE_START)},
