@@ -17,7 +17,7 @@ from small_runs import until
 
 from core.bench.blocks import Blocks
 from core.bench.limit import find_limit
-from core.bench.training import TrainingRates
+from core.bench.training import Taken, TrainingRates
 from core.evaluation.predict import Placement
 from core.model.device import Precision
 from core.recipe import Recipe
@@ -85,6 +85,8 @@ def test_what_follows_from_the_rates_is_there(
     assert 0 <= found["waiting_share"] <= found["data_share"] < 1
     assert found["peak_host_bytes"] > 100 * 2**20
     assert found["peak_device_bytes"] is None
+    assert (found["step"], found["images_held"]) == ("eager", [])
+    assert found["step_reason"] == "compiling pays on CUDA alone"
     assert found["images_to_decode"] == sum(found["images"].values())
     expected = found["expected_seconds"]
     assert expected["nih_epoch"] == pytest.approx(86_524 / loop, abs=1)
@@ -159,6 +161,7 @@ def _rates(
         waiting_share=waiting,
         steps=10,
         micro_batch_size=None,
+        taken=Taken("eager", ""),
         peak_host_bytes=None,
         peak_device_bytes=None,
     )

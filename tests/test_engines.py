@@ -1,6 +1,7 @@
 """Compiled and captured steps: as right as the eager step, or not used; and only where they pay."""
 
 import copy
+import re
 import shutil
 
 import pytest
@@ -17,8 +18,8 @@ from core.training.step_choice import (
     MARGIN,
     Expected,
     choose_step,
+    pays,
     seconds_saved,
-    worth_trying,
 )
 
 COMPILED = "aot_eager"
@@ -226,28 +227,105 @@ def test_a_run_whose_first_loss_is_not_finite_has_nothing_to_compare_with():
     trainer = tiny_trainer()
     trainer.model.head.weight.data.fill_(float("nan"))
     batch = next(iter(trainer.epoch_steps()))[0]
-    choice = choose_step(trainer.backward, batch, asked="compiled", steps=10, backend=COMPILED)
+    choice = choose_step(trainer.backward, batch, asked="compiled", steps=10)
     assert choice.kind == "eager"
     assert "not finite" in choice.reason
 
 
 def test_a_short_run_pays_for_no_warm_up_and_a_long_one_for_the_longest():
-    assert worth_trying(100, 0.01, EXPECTED_ON_CUDA) == ()
-    assert worth_trying(20_000, 0.01, EXPECTED_ON_CUDA)[-1] == "graph"
-    assert worth_trying(1_000_000, 0.01, EXPECTED_ON_CUDA) == ("compiled", "graph")
+    def paying(steps, seconds_per_step):
+        return [
+            kind for kind, item in EXPECTED_ON_CUDA.items() if pays(steps, seconds_per_step, item)
+        ]
 
-
-expectations = st.builds(Expected, st.floats(0, 1000), st.floats(0.5, 3))
+    assert paying(100, 0.01) == []
+    assert paying(10_000, 0.01) == ["graph"]
+    assert paying(1_000_000, 0.01) == ["graph", "compiled"]
 
 
 @settings(max_examples=50)
-@given(st.integers(0, 10**7), st.floats(1e-4, 10), st.dictionaries(st.text(), expectations))
+@given(
+    st.integers(0, 10**7),
+    st.floats(1e-4, 10),
+    st.builds(Expected, st.floats(0, 1000), st.floats(0.5, 3)),
+)
 def test_what_is_tried_saves_more_than_its_warm_up_costs(steps, seconds_per_step, expected):
-    kinds = worth_trying(steps, seconds_per_step, expected)
-    saved = [seconds_saved(steps, seconds_per_step, expected[kind]) for kind in kinds]
-    assert saved == sorted(saved, reverse=True)
-    for kind, seconds in zip(kinds, saved, strict=True):
-        assert seconds >= (MARGIN - 1) * expected[kind].warmup_seconds
-        assert seconds <= steps * seconds_per_step
-    longer = worth_trying(2 * steps, seconds_per_step, expected)
-    assert set(kinds) <= set(longer) or any(expected[kind].gain <= 1 for kind in kinds)
+    saved = seconds_saved(steps, seconds_per_step, expected)
+    assert saved <= steps * seconds_per_step
+    if pays(steps, seconds_per_step, expected):
+        assert saved >= (MARGIN - 1) * expected.warmup_seconds
+        assert pays(2 * steps, seconds_per_step, expected) or expected.gain <= 1
+
+
+class Slow:
+    """The eager step, twenty times over."""
+
+    def __init__(self, kind, backward, _batch):
+        self.kind, self.backward = kind, backward
+
+    def takes(self, batch, size):
+        return True
+
+    def __call__(self, batch):
+        before = self.backward.statistics.copy()
+        for _ in range(20):
+            self.backward.statistics.put_back(before)
+            outcome = self.backward(batch, len(batch))
+        return outcome
+
+
+class Remembering(Slow):
+    """What the eager step came to the first time."""
+
+    def __init__(self, kind, backward, batch):
+        super().__init__(kind, backward, batch)
+        self.outcome = backward(batch, len(batch))
+        self.gradients = [parameter.grad for parameter in backward.parameters]
+        self.statistics = backward.statistics.copy()
+
+    def __call__(self, batch):
+        for parameter, gradient in zip(self.backward.parameters, self.gradients, strict=True):
+            parameter.grad = gradient
+        self.backward.statistics.put_back(self.statistics)
+        return self.outcome
+
+
+@pytest.mark.parametrize(
+    ("engines", "taken", "failed"),
+    [
+        (
+            {"graph": Remembering, "compiled": Slow},
+            "graph",
+            r"the compiled step gains nothing \(0\.0\d × the graph step's rate\)",
+        ),
+        (
+            {"graph": Slow, "compiled": Remembering},
+            "compiled",
+            r"the graph step gains nothing \(0\.\d+ × the eager step's rate\)",
+        ),
+        ({"graph": Slow, "compiled": Slow}, "eager", "the graph step gains nothing .*; the comp"),
+    ],
+)
+def test_each_step_is_compared_with_the_best_before_it(engines, taken, failed):
+    trainer = tiny_trainer()
+    batch = next(iter(trainer.epoch_steps()))[0]
+    choice = choose_step(
+        trainer.backward,
+        batch,
+        asked="auto",
+        steps=10**6,
+        make=lambda kind, backward, batch: engines[kind](kind, backward, batch),
+        expected=dict.fromkeys(engines, Expected(0.0, 2.0)),
+    )
+    assert choice.kind == taken
+    assert re.match(failed, choice.failed)
+    assert (choice.engine is None) == (taken == "eager")
+
+
+def test_nothing_is_compared_where_nothing_pays():
+    trainer = tiny_trainer()
+    batch = next(iter(trainer.epoch_steps()))[0]
+    choice = choose_step(trainer.backward, batch, asked="auto", steps=10, make=None)
+    assert (choice.kind, choice.engine) == ("eager", None)
+    assert choice.reason == "nothing else pays in 10 steps"
+    assert choice.seconds > 0

@@ -29,7 +29,7 @@ from core.data.cache import ImageCache, count_ready, open_cache
 from core.data.study import PARTS, Study, prepare_study
 from core.errors import DataError
 from core.evaluation.predict import Placement
-from core.model.device import choose_device, choose_precision
+from core.model.device import choose_device, choose_precision, prepare_device
 from core.model.weights import LoadedModel, load_weights
 from core.recipe import Recipe
 from core.training.preparation import part_of
@@ -85,6 +85,8 @@ def run_bench(
         seed=recipe.train.seed,
         allow_partial=recipe.model.allow_partial_weights,
     )
+    images = {part: len(study.rows(part)) for part in PARTS}
+    prepare_device(placement.device)
     with _temporary_folder(cache) as folder:
         bench = _Bench(study, loaded, folder, block_seconds, progress)
         decoding = _decoding(bench)
@@ -95,6 +97,7 @@ def run_bench(
             loaded.model,
             placement,
             parts,
+            images,
             folder / "sessions",
             block_seconds=block_seconds,
             rounds=Rounds("training, scoring and each part alone", TRAINING_ROUNDS, progress),
@@ -103,13 +106,13 @@ def run_bench(
         recipe=recipe,
         placement=placement,
         device_name=chosen.name,
-        images={part: len(study.rows(part)) for part in PARTS},
+        images=images,
         images_to_decode=_images_to_decode(bench, cache),
         decoding=decoding,
         rates=rates,
         nih_ingest=nih_ingest,
         nih_estimated=is_estimated,
-        warnings=(*chosen.warnings, *precision.warnings),
+        warnings=(*chosen.warnings, *precision.warnings, *rates.taken.notices),
     )
 
 

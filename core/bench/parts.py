@@ -9,9 +9,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor
+
 from core.data.batches import Batch, Part, augmented, augments, training_batches
 from core.evaluation.predict import predict_logits
 from core.model.device import autocast, synchronize
+from core.training.engines import BACKEND, Graphed, captured
 from core.training.objectives import make_optimizer
 from core.training.trainer import Trainer
 
@@ -20,12 +24,15 @@ _VALIDATION, _SHORT = 0.5, 0.15
 
 _MOST_TURNS = 10_000
 
+_Loss = Callable[[Tensor, Tensor], Tensor]
+
 
 class BareStep:
     """The training step alone, on one batch that is on the device already: the ceiling.
 
-    Forward, loss, backward, update, in the run's precision, layout and micro-batches, on a copy
-    of its network; no augmentation, no norm of the gradient, no check, no record.
+    Forward, loss, backward, update, in the run's precision, layout and micro-batches, compiled or
+    captured where the run's step is, on a copy of its network; no augmentation, no norm of the
+    gradient, no check, no record.
     """
 
     def __init__(self, trainer: Trainer, batch: Batch) -> None:
@@ -36,10 +43,21 @@ class BareStep:
         self._optimizer = make_optimizer(self._network, trainer.settings)
         self._batch = placement.pixels(batch.pixels_BHW), batch.labels_BF.to(placement.device)
         self._known = max(1, int((~batch.labels_BF.isnan()).sum()))
+        self._loss: _Loss = self._loss_of
+        self._compute: Callable[[], None] = self._gradients
+        engine = trainer.engine
+        if engine is not None and engine.kind == "compiled":
+            self._loss = torch.compile(self._loss_of, dynamic=False, backend=BACKEND)
+        if isinstance(engine, Graphed):
+            _, self._compute = captured(placement.device, self._gradients)
 
     def __call__(self) -> None:
         """One step."""
-        trainer, placement = self._trainer, self._trainer.placement
+        self._compute()
+        self._optimizer.step()
+
+    def _gradients(self) -> None:
+        trainer = self._trainer
         asked = trainer.settings.micro_batch_size or trainer.settings.batch_size
         size = min(asked, trainer.progress.micro_batch_size or asked)
         self._optimizer.zero_grad(set_to_none=True)
@@ -47,11 +65,13 @@ class BareStep:
         for pixels_B1HW, labels_BF in zip(
             *(tensor.tensor_split(pieces) for tensor in self._batch), strict=True
         ):
-            with autocast(placement.precision, placement.device):
-                logits_BF = self._network(pixels_B1HW)
-            losses_BF = trainer.objective.losses(logits_BF, labels_BF)
-            (losses_BF.sum() / self._known).backward()  # type: ignore[no-untyped-call]
-        self._optimizer.step()
+            self._loss(pixels_B1HW, labels_BF).backward()  # type: ignore[no-untyped-call]
+
+    def _loss_of(self, pixels_B1HW: Tensor, labels_BF: Tensor) -> Tensor:
+        placement = self._trainer.placement
+        with autocast(placement.precision, placement.device):
+            logits_BF = self._network(pixels_B1HW)
+        return self._trainer.objective.losses(logits_BF, labels_BF).sum() / self._known
 
 
 @dataclass

@@ -102,6 +102,9 @@ class Bench:
             "batch_size": train.batch_size,
             "micro_batch_size": self.rates.micro_batch_size or train.micro_batch_size,
             "steps_per_block": self.rates.steps,
+            "step": self.rates.taken.step,
+            "step_reason": self.rates.taken.reason,
+            "images_held": list(self.rates.taken.held),
         }
 
     def _rates(self) -> Figures:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,22 +12,42 @@ import torch
 from core.bench.blocks import Blocks
 from core.bench.memory import PeakMemory
 from core.bench.parts import BareStep, OtherParts, first_batch
-from core.bench.rounds import Rounds
+from core.bench.rounds import Progress, Rounds
 from core.bench.turns import MOST_STEPS, LoopTurns
-from core.data.batches import Part
+from core.data.batches import Part, steps_per_epoch
 from core.evaluation.predict import Placement
+from core.events import DatasetProgress, Event, Warned
 from core.health.training_watch import TrainingWatch
 from core.health.watch import HealthRecord
 from core.model.densenet import ChestDenseNet
+from core.model.device import free_bytes
 from core.recipe import Recipe
 from core.requests import Request
 from core.store.recorder import Recorder
 from core.store.session import create_session
 from core.training.control import Control
+from core.training.device_use import hold_parts, take_best_step
 from core.training.fit import Fit
 from core.training.trainer import Trainer
 
 ROUNDS = 4
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a run of the whole set takes on this device.
+
+    Attributes:
+        step: eager, compiled or graph.
+        reason: why, a sentence without its full stop.
+        held: the parts whose images are in the device's memory.
+        notices: what was tried and can't be used.
+    """
+
+    step: str
+    reason: str
+    held: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,6 +63,7 @@ class TrainingRates:
         waiting_share: of the loop's time, for batches.
         steps: of a block.
         micro_batch_size: images at once, where memory allows fewer than a batch.
+        taken: the run's kind of step, and where its images were.
         peak_host_bytes, peak_device_bytes: of this process while it trained, None if unknown.
     """
 
@@ -54,6 +75,7 @@ class TrainingRates:
     waiting_share: float
     steps: int
     micro_batch_size: int | None
+    taken: Taken
     peak_host_bytes: int | None
     peak_device_bytes: int | None
 
@@ -68,6 +90,7 @@ def measure_training(
     network: ChestDenseNet,
     placement: Placement,
     parts: dict[str, Part],
+    images: Mapping[str, int],
     folder: Path,
     *,
     block_seconds: float,
@@ -80,6 +103,7 @@ def measure_training(
         network: what to train; its weights change.
         placement: where and how.
         parts: ``train`` and ``val``; repeated where they are shorter than the measurement.
+        images: of the whole train and val parts, of which these may be samples.
         folder: for the session.
         block_seconds: about so long is a block of the loop, and of the bare step.
         rounds: told of each, and asked at each step whether to go on.
@@ -88,10 +112,14 @@ def measure_training(
         CxrError: whatever would end a run, and what ``rounds`` raises.
     """
     size = recipe.train.batch_size
-    train = repeated(parts["train"], (ROUNDS + 1) * MOST_STEPS * size)
-    val = repeated(parts["val"], MOST_STEPS * size)
+    parts = {
+        "train": repeated(parts["train"], (ROUNDS + 1) * MOST_STEPS * size),
+        "val": repeated(parts["val"], MOST_STEPS * size),
+    }
     memory = PeakMemory(placement.device)
-    trainer = Trainer(network, train, recipe, placement)
+    trainer = Trainer(network, parts["train"], recipe, placement)
+    parts, taken = made_ready(trainer, parts, images, rounds.progress)
+    val = parts["val"]
     batch = first_batch(trainer)
     others = OtherParts(trainer, val, BareStep(trainer, batch), batch, block_seconds)
     rates: dict[str, list[float]] = {"step": [], "validation": [], "cache": [], "augmentation": []}
@@ -117,9 +145,31 @@ def measure_training(
         waiting_share=turns.seconds_waited / turns.seconds,
         steps=turns.steps,
         micro_batch_size=trainer.progress.micro_batch_size,
+        taken=taken,
         peak_host_bytes=memory.host_bytes(),
         peak_device_bytes=memory.device_bytes(),
     )
+
+
+def made_ready(
+    trainer: Trainer, parts: dict[str, Part], images: Mapping[str, int], progress: Progress
+) -> tuple[dict[str, Part], Taken]:
+    """The parts and the trainer as a run on so many images would have them at its first step."""
+    notices: list[str] = []
+
+    def record(event: Event) -> None:
+        if isinstance(event, DatasetProgress):
+            progress(event.stage, event.done, event.total)
+        elif isinstance(event, Warned):
+            notices.append(event.message)
+
+    free = free_bytes(trainer.placement.device)
+    parts = hold_parts(trainer, parts, free, lambda: True, record, images=images)
+    settings = trainer.settings
+    steps = settings.epochs * steps_per_epoch(images["train"], settings.batch_size)
+    choice = take_best_step(trainer, record, steps=steps)
+    held = tuple(name for name, part in parts.items() if part.resident is not None)
+    return parts, Taken(choice.kind, choice.reason, held, tuple(notices))
 
 
 def train_until_told(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 import torch
 
@@ -11,7 +12,7 @@ from core.data.batches import Part, augments, training_batches
 from core.data.resident import ResidentImages, hold_images, parts_that_fit
 from core.events import DatasetProgress, Event, ImagesHeld, StepChosen, Warned
 from core.model.device import give_back_memory
-from core.training.engines import BACKEND
+from core.training.engines import BACKEND, made_engine
 from core.training.step_choice import StepChoice, choose_step
 from core.training.trainer import Trainer
 
@@ -27,6 +28,8 @@ def hold_parts(
     free_bytes: int | None,
     may_go_on: Callable[[], bool],
     record: Record,
+    *,
+    images: Mapping[str, int] | None = None,
 ) -> dict[str, Part]:
     """The parts, with images of train and val on the device where they fit; train alone, or none.
 
@@ -36,16 +39,17 @@ def hold_parts(
         free_bytes: memory that the device has left; None where the host's cache is as good.
         may_go_on: False where the run was asked to stop: then nothing is held.
         record: takes what came of it.
+        images: of each part, where these are samples of larger ones that have to fit.
     """
     share = trainer.settings.resident_share
     if free_bytes is None or not share:
         return parts
     size_px = trainer.recipe.image.size_px
-    images = [len(parts[name]) for name in HELD_PARTS]
-    fit = HELD_PARTS[: parts_that_fit(images, size_px, int(share * free_bytes))]
+    counts = [(images or {}).get(name, len(parts[name])) for name in HELD_PARTS]
+    fit = HELD_PARTS[: parts_that_fit(counts, size_px, int(share * free_bytes))]
     if not fit:
         why = (
-            f"those of train take {images[0] * size_px**2 / 2**30:.1f} GiB, which is more than "
+            f"those of train take {counts[0] * size_px**2 / 2**30:.1f} GiB, which is more than "
             f"{share:g} of the {free_bytes / 2**30:.1f} GiB that the device has left"
         )
         record(_none_held(f"{why} (train.resident_share)"))
@@ -82,9 +86,18 @@ def _held(
     return hold_images(parts[0].cache, rows, trainer.placement.device, progress)
 
 
-def take_best_step(trainer: Trainer, record: Record, backend: str = BACKEND) -> StepChoice:
-    """Choose how the run's steps reach the device, and tell it where there was a choice."""
-    choice = _choice(trainer, record, backend)
+def take_best_step(
+    trainer: Trainer, record: Record, backend: str = BACKEND, *, steps: int | None = None
+) -> StepChoice:
+    """Choose how the run's steps reach the device, and tell it where there was a choice.
+
+    Args:
+        trainer: takes the engine.
+        record: takes what came of it.
+        backend: of torch's compiler.
+        steps: of the whole run, where the trainer's part is a sample of it.
+    """
+    choice = _choice(trainer, record, backend, steps)
     trainer.engine = choice.engine
     give_back_memory(trainer.placement.device)  # of the copies that it was compared with
     asked = trainer.settings.step
@@ -103,7 +116,7 @@ def take_best_step(trainer: Trainer, record: Record, backend: str = BACKEND) -> 
     return choice
 
 
-def _choice(trainer: Trainer, record: Record, backend: str) -> StepChoice:
+def _choice(trainer: Trainer, record: Record, backend: str, steps: int | None) -> StepChoice:
     settings, progress = trainer.settings, trainer.progress
     if settings.step == "eager":
         return StepChoice("eager", "it was asked for")
@@ -128,12 +141,14 @@ def _choice(trainer: Trainer, record: Record, backend: str) -> StepChoice:
             augment=augments(trainer.recipe.augment),
         )
     )
-    left = (settings.epochs - progress.epoch + 1) * trainer.steps_per_epoch
+    if steps is None:
+        left = (settings.epochs - progress.epoch + 1) * trainer.steps_per_epoch
+        steps = max(0, left - progress.step_in_epoch)
     trainer.model.train()
     return choose_step(
         trainer.backward,
         batch,
         asked=settings.step,
-        steps=max(0, left - progress.step_in_epoch),
-        backend=backend,
+        steps=steps,
+        make=partial(made_engine, backend=backend),
     )

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -38,6 +39,8 @@ ENGINE_ERRORS = (
 
 _WARM_UPS = 3
 """Runs before a capture: kernels are chosen and memory is taken in them (torch's own advice)."""
+
+Returned = TypeVar("Returned")
 
 Capture = Callable[[Callable[[], Outcome]], tuple[Outcome, Callable[[], None]]]
 """Runs a function into a graph; gives what it returned, and what computes it anew in place."""
@@ -107,22 +110,25 @@ class Graphed:
 
 def capture_on_cuda(device: torch.device) -> Capture:
     """Into a CUDA graph."""
+    return partial(captured, device)
 
-    def capture(function: Callable[[], Outcome]) -> tuple[Outcome, Callable[[], None]]:
-        with torch.cuda.device(device):
-            aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-            aside.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(aside):
-                for _ in range(_WARM_UPS):
-                    function()
-            torch.cuda.current_stream().wait_stream(aside)
-            graph = torch.cuda.CUDAGraph()
-            # Other threads (the viewer, the reader of batches) may use the device meanwhile.
-            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-                outcome = function()
-        return outcome, graph.replay
 
-    return capture
+def captured(
+    device: torch.device, function: Callable[[], Returned]
+) -> tuple[Returned, Callable[[], None]]:
+    """A function in a CUDA graph: what it returned, and what computes it anew in place."""
+    with torch.cuda.device(device):
+        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):
+            for _ in range(_WARM_UPS):
+                function()
+        torch.cuda.current_stream().wait_stream(aside)
+        graph = torch.cuda.CUDAGraph()
+        # Other threads (the viewer, the reader of batches) may use the device meanwhile.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            returned = function()
+    return returned, graph.replay
 
 
 def in_a_line(error: BaseException) -> str:

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from core.data.batches import Batch
-from core.model.device import synchronize
+from core.model.device import synchronize, without_shortcuts
 from core.training.backward import Backward, Outcome
-from core.training.engines import BACKEND, ENGINE_ERRORS, Engine, in_a_line, made_engine
+from core.training.engines import ENGINE_ERRORS, Engine, in_a_line, made_engine
+
+Make = Callable[[str, Backward, Batch], Engine]
 
 MARGIN = 2.0
 """What an engine saves must be so many times its warm-up: the estimates are rough."""
@@ -36,16 +38,16 @@ class Expected:
 
     Attributes:
         warmup_seconds: to compile or capture it, and to check it.
-        gain: its rate over the eager step's.
+        gain: its rate over that of the best step so far.
     """
 
     warmup_seconds: float
     gain: float
 
 
-EXPECTED_ON_CUDA = {"compiled": Expected(180.0, 1.7), "graph": Expected(10.0, 1.2)}
-"""1.7 is what compiled and captured steps were said to be worth on CUDA; the rest is a guess, and
-what is measured at the start decides."""
+EXPECTED_ON_CUDA = {"graph": Expected(4.0, 1.5), "compiled": Expected(150.0, 1.4)}
+"""In the order they are tried, the gain of each over the best before it; what is measured at the
+start decides. docs/performance.md has what was measured."""
 
 
 SLACK = 1.5
@@ -86,21 +88,20 @@ def seconds_saved(steps: int, seconds_per_step: float, expected: Expected) -> fl
     return steps * seconds_per_step * (1 - 1 / expected.gain) - expected.warmup_seconds
 
 
-def worth_trying(
-    steps: int, seconds_per_step: float, expected: dict[str, Expected]
-) -> tuple[str, ...]:
-    """The engines that pay in a run of so many steps, the one that saves most first."""
-    saved = {kind: seconds_saved(steps, seconds_per_step, item) for kind, item in expected.items()}
-    paying = [
-        kind
-        for kind, seconds in saved.items()
-        if seconds >= (MARGIN - 1) * expected[kind].warmup_seconds
-    ]
-    return tuple(sorted(paying, key=lambda kind: -saved[kind]))
+def pays(steps: int, seconds_per_step: float, expected: Expected) -> bool:
+    """Whether an engine is worth trying in a run that has so many steps to go."""
+    saved = seconds_saved(steps, seconds_per_step, expected)
+    return saved >= (MARGIN - 1) * expected.warmup_seconds
 
 
 def choose_step(
-    backward: Backward, batch: Batch, *, asked: str, steps: int, backend: str = BACKEND
+    backward: Backward,
+    batch: Batch,
+    *,
+    asked: str,
+    steps: int,
+    make: Make = made_engine,
+    expected: Mapping[str, Expected] = EXPECTED_ON_CUDA,
 ) -> StepChoice:
     """The step for a run of so many steps to go.
 
@@ -111,37 +112,48 @@ def choose_step(
         batch: one of the run's, whole.
         asked: compiled, graph, or auto: what pays on CUDA.
         steps: to go.
-        backend: of torch's compiler.
+        make: makes an engine of a kind.
+        expected: of the kinds that auto tries, in that order.
     """
     started = time.monotonic()
     try:
-        reference = _Reference(backward, batch)
+        eager = _Eager(backward, batch)
     except (RuntimeError, MemoryError) as error:  # no memory for a second network
-        return StepChoice("eager", f"nothing else could be checked: {in_a_line(error)}")
-    if not reference.is_finite:
+        return _uncheckable(error)
+    if not eager.is_finite:
         return StepChoice(
             "eager", "the first batch's loss is not finite, so nothing can be checked"
         )
-    kinds: tuple[str, ...] = (asked,)
-    if asked == "auto":
-        kinds = worth_trying(steps, reference.seconds_per_step, EXPECTED_ON_CUDA)
-        if not kinds:
-            return StepChoice("eager", f"nothing else pays in {steps:,} steps")
-    failed = []
-    for kind in kinds:
+    best = StepChoice("eager", f"nothing else pays in {steps:,} steps")
+    fastest = eager.seconds_per_step
+    failed: list[str] = []
+    reference: _Reference | None = None
+    for kind in expected if asked == "auto" else (asked,):
+        if asked == "auto" and not pays(steps, fastest, expected[kind]):
+            continue
         try:
-            engine, gain = _checked_engine(kind, backward, batch, reference, backend)
+            reference = reference or _Reference(backward, batch, eager)
+        except (RuntimeError, MemoryError) as error:
+            return _uncheckable(error)
+        try:
+            engine, seconds = _checked_engine(kind, backward, batch, reference, make)
         except ENGINE_ERRORS as error:
             failed.append(f"the {kind} step can't be used: {in_a_line(error)}")
             continue
-        if asked == "auto" and gain < LEAST_GAIN:
-            failed.append(f"the {kind} step gains nothing ({gain:.2f} × the eager step's rate)")
+        if asked == "auto" and fastest / seconds < LEAST_GAIN:
+            gained = f"{fastest / seconds:.2f} × the {best.kind} step's rate"
+            failed.append(f"the {kind} step gains nothing ({gained})")
             continue
+        gain, fastest = eager.seconds_per_step / seconds, seconds
         reason = f"{gain:.2f} × the eager step's rate, with the same loss and gradients"
-        seconds = time.monotonic() - started
-        return StepChoice(kind, reason, engine, gain, seconds, "; ".join(failed) or None)
-    seconds = time.monotonic() - started
-    return StepChoice("eager", failed[0], seconds=seconds, failed="; ".join(failed))
+        best = StepChoice(kind, reason, engine, gain)
+    if failed and best.engine is None:
+        best = replace(best, reason=failed[0])
+    return replace(best, seconds=time.monotonic() - started, failed="; ".join(failed) or None)
+
+
+def _uncheckable(error: BaseException) -> StepChoice:
+    return StepChoice("eager", f"nothing else could be checked: {in_a_line(error)}")
 
 
 class DifferentStepError(RuntimeError):
@@ -166,32 +178,39 @@ def _values(outcome: Outcome, backward: Backward) -> Values:
     }
 
 
-class _Reference:
-    """The eager step, and an exact one, on copies of the network."""
+class _Eager:
+    """The eager step on a copy of the network: its values, and its pace."""
 
     def __init__(self, backward: Backward, batch: Batch) -> None:
-        exact = backward.one_precision_up(copy.deepcopy(backward.model))
-        self.exact = _values(exact(batch, len(batch)), exact)
-        del exact
         eager = backward.on_copy(copy.deepcopy(backward.model))
         outcome = eager(batch, len(batch))
         self.is_finite = not float(outcome.not_finite)
+        self.values = _values(outcome, eager)
+        device = backward.placement.device
+        self.seconds_per_step = _seconds_per_step(lambda: eager(batch, len(batch)), device)
+
+
+class _Reference:
+    """An exact step on a copy of the network, and how far off it others may be."""
+
+    def __init__(self, backward: Backward, batch: Batch, eager: _Eager) -> None:
+        exact = backward.one_precision_up(copy.deepcopy(backward.model))
+        with without_shortcuts(backward.placement.device):
+            self.exact = _values(exact(batch, len(batch)), exact)
         floors = FLOORS[backward.placement.precision.name]
         self.allowed = {
             what: [
                 SLACK * difference(value, exact) + floors[what]
                 for value, exact in zip(values, self.exact[what], strict=True)
             ]
-            for what, values in _values(outcome, eager).items()
+            for what, values in eager.values.items()
         }
-        device = backward.placement.device
-        self.seconds_per_step = _seconds_per_step(lambda: eager(batch, len(batch)), device)
 
 
 def _checked_engine(
-    kind: str, backward: Backward, batch: Batch, reference: _Reference, backend: str
+    kind: str, backward: Backward, batch: Batch, reference: _Reference, make: Make
 ) -> tuple[Engine, float]:
-    """An engine that computes what the eager step does, and its gain.
+    """An engine that computes what the eager step does, and the seconds of its step.
 
     Raises:
         DifferentStepError: it does not; or any of ENGINE_ERRORS.
@@ -199,7 +218,7 @@ def _checked_engine(
     before = [(buffer, buffer.clone()) for buffer in backward.model.buffers()]
     statistics = backward.statistics.copy()
     try:
-        engine = made_engine(kind, backward, batch, backend)
+        engine = make(kind, backward, batch)
         backward.statistics.put_back(statistics)  # captures run it a few times first
         outcome = engine(batch)
         _refuse_another_outcome(_values(outcome, backward), reference)
@@ -210,7 +229,7 @@ def _checked_engine(
                 buffer.copy_(value)
         for parameter in backward.parameters:
             parameter.grad = None
-    return engine, reference.seconds_per_step / seconds
+    return engine, seconds
 
 
 def _refuse_another_outcome(found: Values, reference: _Reference) -> None:

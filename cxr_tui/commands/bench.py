@@ -89,8 +89,11 @@ def _notes(found: Mapping[str, Any]) -> list[str]:
         memory += f", {_gib(found['peak_device_bytes'])} on the device"
     to_decode = found["images_to_decode"]
     about = "about " if nih["ingest_is_estimated"] else ""
+    held = " and ".join(found["images_held"])
+    where = f"images of {held} are in the device's memory" if held else "images from the cache"
     return [
         *found["warnings"],
+        f"{found['step']} steps: {found['step_reason']}; {where}",
         f"the whole loop reaches {_percent(ratios['loop_to_step']['median'])} of its ceiling; data "
         f"cost {_percent(found['data_share'])} of its time once the images are in the cache",
         f"ingest reaches {_percent(ratios['ingest_to_cores']['median'])} of what the cores decode, "

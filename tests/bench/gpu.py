@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from core.data.batches import Batch, Part, training_batches
-from core.evaluation.predict import Placement
+from core.evaluation.predict import Placement, predict_logits
 from core.findings import FINDINGS
 from core.model.densenet import build_model
 from core.model.device import (
@@ -129,12 +129,7 @@ def kinds_of_steps(part: Part, placement: Placement, asked: argparse.Namespace) 
     """Each kind compared with the eager step, then the whole loop with it."""
     for kind in asked.kinds:
         trainer = trainer_of(part, placement, asked, step=kind)
-        trainer.model.train()
-        batch = next(first_batches(trainer))
-        choice = StepChoice("eager", "asked for")
-        if kind != "eager":
-            choice = choose_step(trainer.backward, batch, asked=kind, steps=10**6)
-        trainer.engine = choice.engine
+        choice = take_engine(trainer, kind)
         found = {
             "asked": kind,
             "taken": choice.kind,
@@ -145,6 +140,47 @@ def kinds_of_steps(part: Part, placement: Placement, asked: argparse.Namespace) 
             found |= loop_rate(trainer, asked.steps)
             found["failed_on_its_way"] = choice.engine is not trainer.engine
         tell("step", **found)
+
+
+def take_engine(trainer: Trainer, kind: str) -> StepChoice:
+    """The engine of this kind, where it is as right as the eager step."""
+    choice = StepChoice("eager", "asked for")
+    if kind != "eager":
+        trainer.model.train()
+        batch = next(first_batches(trainer))
+        choice = choose_step(trainer.backward, batch, asked=kind, steps=10**6)
+    trainer.engine = choice.engine
+    return choice
+
+
+def search(part: Part, placement: Placement, asked: argparse.Namespace) -> None:
+    """Whether looking for each convolution's fastest kernel pays for the time that it takes."""
+    if placement.device.type != "cuda":
+        tell("search", measured=False, why="only cuDNN searches")
+        return
+    for looked_for in (False, True):
+        torch.backends.cudnn.benchmark = looked_for
+        trainer = trainer_of(part, placement, asked)
+        trainer.model.train()
+        batch = next(first_batches(trainer))
+        began = time.perf_counter()
+        trainer.backward(batch, len(batch))
+        synchronize(placement.device)
+        first = round(time.perf_counter() - began, 2)
+        choice = take_engine(trainer, "graph")
+        found = loop_rate(trainer, asked.steps)
+        began = time.perf_counter()
+        predict_logits(trainer.model, part, placement, batch_size=asked.batch_size)
+        scored = len(part) / (time.perf_counter() - began)
+        tell(
+            "search",
+            searched=looked_for,
+            seconds_of_first_step=first,
+            step=choice.kind,
+            scored_a_second=round(scored, 1),
+            **found,
+        )
+    prepare_device(placement.device)
 
 
 def first_batches(trainer: Trainer) -> Iterator[Batch]:
@@ -161,6 +197,8 @@ def places_of_images(part: Part, placement: Placement, asked: argparse.Namespace
             room = free_bytes(placement.device) or 2 * part.cache.size_px**2 * len(part)
             parts = {"train": part, "val": part}  # rows of both are held once
             hold_parts(trainer, parts, room, lambda: True, lambda _event: None)
+        if placement.device.type == "cuda":
+            take_engine(trainer, "graph")  # the eager step is as slow as the host
         results = [result for _, (_, result) in zip(range(5), trainer.epoch_steps(), strict=False)]
         losses[where] = [result.loss for result in results]
         held = trainer.part.resident is not None
@@ -224,6 +262,7 @@ PARTS = {
     "updates": optimizers,
     "layouts": layouts,
     "waits": waiting,
+    "search": search,
 }
 
 

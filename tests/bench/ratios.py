@@ -70,6 +70,8 @@ class Place:
     rounds: int
     steps: int
     workers: int
+    batch_size: int
+    step: str
 
 
 def in_bf16(place: Place) -> Iterator[Line]:
@@ -173,6 +175,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--steps", type=int, default=8, help="of a block")
     parser.add_argument("--workers", type=int, default=usable_workers(), help="of the plain script")
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--step", default="auto", help="of ours: auto, eager, graph, compiled")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         place = Place(
@@ -182,6 +186,8 @@ def main() -> None:
             given.rounds,
             given.steps,
             given.workers,
+            given.batch_size,
+            given.step,
         )
         name = choose_device(given.device).name
         _say(f"{name}, {usable_workers()} cores, torch {torch.__version__}")
@@ -200,6 +206,8 @@ def _compared(place: Place, precision: str) -> SideBySide:
         steps=place.steps,
         device=place.device,
         workers=place.workers,
+        batch_size=place.batch_size,
+        step=place.step,
     )
 
 

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from yardstick import Script, XrayFiles
 
 from core.bench.blocks import Blocks
+from core.bench.nih import ALL_IMAGES, TRAIN_VAL_IMAGES
 from core.bench.parts import BareStep, OtherParts, first_batch
-from core.bench.training import repeated, train_until_told
+from core.bench.training import made_ready, repeated, train_until_told
 from core.bench.turns import MOST_STEPS, LoopTurns
 from core.data.batches import Part
 from core.data.cache import open_cache
 from core.data.study import Study, prepare_study
 from core.evaluation.predict import Placement
 from core.model.densenet import build_model
-from core.model.device import choose_device, choose_precision
+from core.model.device import choose_device, choose_precision, prepare_device
 from core.recipe import Recipe
 from core.recipe_toml import load_recipe
 from core.training.preparation import part_of
 from core.training.trainer import Trainer
 
-_BATCH = 16
 _VALIDATION_BLOCK_SECONDS = 4.0
 
 
@@ -47,7 +48,6 @@ def nih_recipe(images: Path, *changes: str) -> Recipe:
             f"dataset.images={images}",
             "dataset.partial=true",
             "model.weights=none",
-            f"train.batch_size={_BATCH}",
             *changes,
         ],
     )
@@ -62,22 +62,38 @@ def compare(
     steps: int,
     device: str,
     workers: int,
+    batch_size: int = 16,
+    step: str = "auto",
 ) -> SideBySide:
     """Train on the same images, as many steps a block; ``folder`` takes cache and session."""
-    recipe = nih_recipe(images, f"train.precision={precision}")
+    recipe = nih_recipe(
+        images,
+        f"train.precision={precision}",
+        f"train.batch_size={batch_size}",
+        f"train.step={step}",
+    )
     chosen = choose_device(device)
     placement = Placement(chosen.device, choose_precision(precision, chosen.device))
     study = prepare_study(recipe, folder / "cache")
     train, val = _parts(study, folder)
     model = build_model(recipe.dataset.findings, seed=0)
-    trainer = Trainer(model, repeated(train, (rounds + 1) * MOST_STEPS * _BATCH), recipe, placement)
+    parts = {
+        "train": repeated(train, (rounds + 1) * MOST_STEPS * batch_size),
+        "val": repeated(val, MOST_STEPS * batch_size),
+    }
+    prepare_device(chosen.device)
+    trainer = Trainer(model, parts["train"], recipe, placement)
+    # A run on the official list, of which these images stand for all.
+    whole = {"train": TRAIN_VAL_IMAGES, "val": ALL_IMAGES - TRAIN_VAL_IMAGES}
+    parts, taken = made_ready(trainer, parts, whole, lambda *_: None)
+    print(taken, file=sys.stderr, flush=True)
+    many_val = parts["val"]
     batch = first_batch(trainer)
-    many_val = repeated(val, MOST_STEPS * _BATCH)
     block_seconds = 2 * _VALIDATION_BLOCK_SECONDS
     others = OtherParts(trainer, many_val, BareStep(trainer, batch), batch, block_seconds)
     script = Script(
         _files(study, train),
-        batch_size=_BATCH,
+        batch_size=batch_size,
         workers=workers,
         num_findings=len(recipe.dataset.findings),
         device=str(chosen.device),
