@@ -134,7 +134,7 @@ def run(
         found = before_training(study, parts, recipe, seen, loaded, is_miniature)
         health.take(found, step=trainer.progress.step)
         _rehearse(trainer, control, record, health)
-        take_best_step(trainer, record)
+        take_best_step(trainer, record, may_go_on=control.may_go_on)
         watch = TrainingWatch(health, parts["val"], ready.base_rate_loss)
         fit = Fit(trainer, parts["val"], session, control, record, room.keep, metadata, watch)
         if not fit.run():

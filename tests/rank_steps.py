@@ -8,16 +8,21 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from parts import part_of
+from stand_ins import recorded_on_the_host
 
-from core.data.batches import Part
+from core.data.batches import Batch, Part
 from core.evaluation.predict import Placement
 from core.model.densenet import build_model
 from core.model.device import Precision
 from core.recipe_toml import checked_recipe
+from core.training.backward import Backward
+from core.training.device_use import agree_on_step, make_told_step, take_best_step
+from core.training.engines import Graphed, Work
 from core.training.ranks import ALONE, Ranks, launch_of
 from core.training.scoring import score_share
 from core.training.team import joined
@@ -36,7 +41,7 @@ def memory_part() -> Part:
 
 def trainer_of(ranks: Ranks, micro_batch_size: int | None) -> Trainer:
     """SGD with momentum at 64 px, batches of ten."""
-    train = {"batch_size": 10, "learning_rate": 0.01, "precision": "fp32"}
+    train = {"step": "graph", "batch_size": 10, "learning_rate": 0.01, "precision": "fp32"}
     if micro_batch_size is not None:
         train["micro_batch_size"] = micro_batch_size
     settings = {"image": {"size_px": 64}, "dataset": {"findings": FINDINGS}, "train": train}
@@ -79,6 +84,39 @@ def poisoned_step(trainer: Trainer, *, poison: bool) -> tuple[bool, float]:
     return result.updated, float(sum(item.abs().sum() for item in trainer.model.buffers()))
 
 
+def recorded(trainer: Trainer, fails_at: int | None = None, *, at_once: bool = False) -> Trainer:
+    """With its step in a stand-in for a graph, which may fail once, or already when it is compared.
+
+    Rank 0 chooses it, and the other hears of its kind.
+    """
+    calls, counts = 0, at_once
+
+    def make(kind: str, backward: Backward, batch: Batch) -> Graphed:
+        record = recorded_on_the_host(backward.parameters)
+
+        def capture(function: Callable[[], Work]) -> tuple[Work, Callable[[], None]]:
+            work, replay = record(function)
+
+            def failing() -> None:
+                nonlocal calls
+                calls += counts
+                if counts and calls == fails_at:
+                    raise RuntimeError("a bad launch")
+                replay()
+
+            return work, failing
+
+        return Graphed(backward, batch, capture, kind)
+
+    if trainer.ranks.rank == 0:
+        take_best_step(trainer, lambda _: None, make)
+    else:
+        make_told_step(trainer, "graph", make)
+        agree_on_step(trainer)
+    counts = True
+    return trainer
+
+
 def main() -> None:
     """Everything once."""
     launch = launch_of(os.environ)
@@ -87,10 +125,21 @@ def main() -> None:
     if team is not None:
         ranks = team
         team.tell = lambda word: None  # type: ignore[method-assign]
+        team.wait_for = lambda stage, may_go_on: None  # type: ignore[method-assign]
     plain = trainer_of(ranks, None)
     told = {"losses": losses_of(plain)}
     logits_NF = score_share(plain, plain.part)
     told["logits"] = logits_NF.tolist() if logits_NF is not None else None
+    by_graph = recorded(trainer_of(ranks, None))
+    told["losses_by_graph"] = losses_of(by_graph, 2)
+    told["has_graph"] = by_graph.engine is not None
+    failing = recorded(trainer_of(ranks, None), fails_at=3 if ranks.rank == 1 else None)
+    told["had_graph"] = failing.engine is not None
+    told["losses_by_graph_that_fails"] = losses_of(failing, 2)
+    told["still_has_graph"] = failing.engine is not None
+    told["micro_batch_after_graph"] = failing.progress.micro_batch_size
+    refused = recorded(trainer_of(ranks, None), 1 if ranks.rank == 1 else None, at_once=True)
+    told["has_graph_that_one_refuses"] = refused.engine is not None
     short = trainer_of(ranks, None)
     told["losses_short_of_memory"] = losses_of(scarce(short) if ranks.rank == 1 else short, 1)
     told["micro_batch_size"] = short.progress.micro_batch_size

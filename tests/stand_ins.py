@@ -1,8 +1,9 @@
-"""Stand-ins that show a run's own cost: a network that takes no time, caches of any size."""
+"""Stand-ins: a network that takes no time, caches of any size, a graph on the host."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from core.data.cache import open_cache
 from core.data.image_files import ImageFile
 from core.recipe import Recipe
 from core.recipe_toml import load_recipe
+from core.training.backward import Outcome
+from core.training.engines import Capture, Work
 
 FINDINGS = ("Effusion", "Mass")
 _SIDE_PX = 8
@@ -91,3 +94,30 @@ def _drawn(folder: Path, num_images: int) -> list[ImageFile]:
         status = path.stat()
         drawn.append(ImageFile(path.name, path, None, status.st_size, status.st_mtime_ns))
     return drawn
+
+
+def tensors_of(work: Outcome | Tensor) -> list[Tensor]:
+    """Of a step's outcome, or of a piece's loss."""
+    return [work] if isinstance(work, Tensor) else [work.loss_and_norm_2, work.not_finite]
+
+
+def recorded_on_the_host(parameters: list[nn.Parameter]) -> Capture:
+    """Stands for a CUDA graph where there is none: what it computes lands in its place."""
+
+    def capture(function: Callable[[], Work]) -> tuple[Work, Callable[[], None]]:
+        work = function()
+        gradients = [parameter.grad for parameter in parameters]
+
+        def replay() -> None:
+            put_there = [parameter.grad for parameter in parameters]
+            for tensor, again in zip(tensors_of(work), tensors_of(function()), strict=True):
+                tensor.copy_(again)
+            for parameter, gradient, there in zip(parameters, gradients, put_there, strict=True):
+                assert gradient is not None
+                assert parameter.grad is not None
+                gradient.copy_(parameter.grad)
+                parameter.grad = there  # a replay touches no attribute of Python's
+
+        return work, replay
+
+    return capture

@@ -3,16 +3,18 @@
 import copy
 import re
 import shutil
+from functools import partial
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stand_ins import recorded_on_the_host
 from tiny_training import losses_of, same, state_of, tiny_trainer
 
 from core.events import StepChosen, Warned
 from core.training.device_use import take_best_step
-from core.training.engines import Graphed
+from core.training.engines import Graphed, made_engine
 from core.training.step_choice import (
     EXPECTED_ON_CUDA,
     MARGIN,
@@ -29,7 +31,7 @@ COMPILED = "aot_eager"
 def chosen(trainer, backend=COMPILED):
     """What was taken, and what was said about it."""
     events = []
-    choice = take_best_step(trainer, events.append, backend)
+    choice = take_best_step(trainer, events.append, partial(made_engine, backend=backend))
     warnings = [event.message for event in events if isinstance(event, Warned)]
     return choice, warnings, [event for event in events if isinstance(event, StepChosen)]
 
@@ -143,27 +145,6 @@ def test_an_engine_that_fails_on_its_way_gives_way_to_the_eager_step(error):
     ]
     assert [result.loss for result in results] == losses_of(tiny_trainer())
     assert trainer.progress.micro_batch_size is None
-
-
-def recorded_on_the_host(parameters):
-    """Stands for a CUDA graph where there is none: what it computes lands in its place."""
-
-    def capture(function):
-        outcome = function()
-        gradients = [parameter.grad for parameter in parameters]
-
-        def replay():
-            put_there = [parameter.grad for parameter in parameters]
-            again = function()
-            outcome.loss_and_norm_2.copy_(again.loss_and_norm_2)
-            outcome.not_finite.copy_(again.not_finite)
-            for parameter, gradient, there in zip(parameters, gradients, put_there, strict=True):
-                gradient.copy_(parameter.grad)
-                parameter.grad = there  # a replay touches no attribute of Python's
-
-        return outcome, replay
-
-    return capture
 
 
 def graphed(trainer):

@@ -125,6 +125,19 @@ def test_two_ranks_have_the_losses_of_one_process_that_accumulates_their_pieces(
     assert len(set(losses)) == 20
 
 
+def test_two_ranks_take_a_recorded_step_together_with_the_losses_of_plain_ones(steps):
+    assert steps["has_graph"]
+    assert steps["losses_by_graph"] == steps["losses"][:8]
+
+
+def test_a_recorded_step_that_fails_on_one_rank_is_given_up_by_both(steps):
+    assert steps["had_graph"]
+    assert not steps["still_has_graph"]
+    assert steps["losses_by_graph_that_fails"] == steps["losses"][:8]
+    assert steps["micro_batch_after_graph"] is None
+    assert not steps["has_graph_that_one_refuses"]
+
+
 def test_two_ranks_score_each_image_once_in_its_order_as_one_process_does(steps, accumulated):
     trainer, _ = accumulated
     logits_NF = predict_logits(trainer.model, trainer.part, trainer.placement, batch_size=10)

@@ -81,12 +81,13 @@ class Batch:
 
     def pinned(self) -> Batch:
         """The same in memory that a CUDA device can fetch from while the host goes on."""
-        pixels, draws = self.pixels_BHW, self.draws_B5
+        pixels, draws, step_labels = self.pixels_BHW, self.draws_B5, self.step_labels_SF
         return replace(
             self,
             pixels_BHW=pixels if pixels.is_cuda else pixels.pin_memory(),
             labels_BF=self.labels_BF.pin_memory(),
             draws_B5=None if draws is None else draws.pin_memory(),
+            step_labels_SF=None if step_labels is None else step_labels.pin_memory(),
         )
 
     def labels_of_step(self) -> Tensor:

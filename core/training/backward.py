@@ -92,6 +92,15 @@ class Backward:
         before = self.statistics.copy()
         return self.outcome(self.accumulate(batch, size, before), before)
 
+    def work(self, batch: Batch) -> Outcome | Tensor:
+        """All at once: the outcome; the loss of one rank's piece, whose gradients are to be summed.
+
+        Gradients are in ``.grad`` afterwards.
+        """
+        if batch.step_labels_SF is None:
+            return self(batch, len(batch))
+        return self.accumulate(batch, len(batch), self.statistics.copy())
+
     def accumulate(self, batch: Batch, size: int, before: Tensor) -> Tensor:
         """Gradients of the batch, and its mean loss over known labels.
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 
 import torch
 
-from core.data.batches import Part, augments, training_batches
+from core.data.batches import Batch, Part, augments, training_batches
 from core.data.resident import ResidentImages, hold_images, parts_that_fit
 from core.events import DatasetProgress, Event, ImagesHeld, StepChosen, Warned
 from core.model.device import give_back_memory
-from core.training.engines import BACKEND, made_engine
-from core.training.step_choice import StepChoice, choose_step
+from core.training.engines import made_engine
+from core.training.ranks import STEP_MADE, TakeStep
+from core.training.step_choice import Make, StepChoice, choose_step
 from core.training.trainer import Trainer
 
 Record = Callable[[Event], None]
@@ -87,18 +87,35 @@ def _held(
 
 
 def take_best_step(
-    trainer: Trainer, record: Record, backend: str = BACKEND, *, steps: int | None = None
+    trainer: Trainer,
+    record: Record,
+    make: Make = made_engine,
+    *,
+    steps: int | None = None,
+    may_go_on: Callable[[], bool] = lambda: True,
 ) -> StepChoice:
     """Choose how the run's steps reach the device, and tell it where there was a choice.
+
+    Rank 0 chooses for all; where one of the others can't do it, all take eager steps.
 
     Args:
         trainer: takes the engine.
         record: takes what came of it.
-        backend: of torch's compiler.
+        make: makes an engine of a kind.
         steps: of the whole run, where the trainer's part is a sample of it.
+        may_go_on: False where the run was asked to stop while other ranks get ready.
+
+    Raises:
+        StoppedError: it was asked to stop then.
     """
-    choice = _choice(trainer, record, backend, steps)
+    choice = _choice(trainer, record, make, steps)
     trainer.engine = choice.engine
+    if choice.engine is not None and trainer.ranks.size > 1:
+        trainer.ranks.tell(TakeStep(choice.kind))
+        trainer.ranks.wait_for(STEP_MADE, may_go_on)
+        if not agree_on_step(trainer):
+            failed = f"the {choice.kind} step can't be used on another process"
+            choice = replace(choice, kind="eager", reason=failed, engine=None, failed=failed)
     give_back_memory(trainer.placement.device)  # of the copies that it was compared with
     asked = trainer.settings.step
     if choice.failed:
@@ -116,39 +133,53 @@ def take_best_step(
     return choice
 
 
-def _choice(trainer: Trainer, record: Record, backend: str, steps: int | None) -> StepChoice:
+def make_told_step(trainer: Trainer, kind: str, make: Make = made_engine) -> None:
+    """On every rank but the first: a step of this kind, where it is right here too."""
+    trainer.model.train()
+    choice = choose_step(trainer.backward, _first_piece(trainer), asked=kind, steps=0, make=make)
+    trainer.engine = choice.engine
+    give_back_memory(trainer.placement.device)
+
+
+def agree_on_step(trainer: Trainer) -> bool:
+    """Whether every rank can take its step, which has to call this; else none of them does."""
+    if trainer.ranks.any(trainer.engine is None):
+        trainer.engine = None
+    return trainer.engine is not None
+
+
+def _choice(trainer: Trainer, record: Record, make: Make, steps: int | None) -> StepChoice:
     settings, progress = trainer.settings, trainer.progress
     if settings.step == "eager":
         return StepChoice("eager", "it was asked for")
-    size = settings.batch_size
+    size = settings.batch_size // trainer.ranks.size
     at_once = min(settings.micro_batch_size or size, progress.micro_batch_size or size)
     if at_once < size:
         return StepChoice("eager", f"batches are taken {at_once} images at a time")
-    if len(trainer.part) < size:
+    if len(trainer.part) < settings.batch_size:
         return StepChoice("eager", "there is no whole batch")
-    if trainer.ranks.size > 1:
-        return StepChoice("eager", "several processes share each step")
     if settings.step == "auto" and trainer.placement.device.type != "cuda":
         return StepChoice("eager", "compiling pays on CUDA alone")
     stage = "comparing steps: a compiler may take minutes"
     record(DatasetProgress(stage=stage, done=0, total=None))
-    batch = next(
-        training_batches(
-            trainer.part,
-            seed=settings.seed,
-            epoch=progress.epoch,
-            batch_size=size,
-            augment=augments(trainer.recipe.augment),
-        )
-    )
     if steps is None:
         left = (settings.epochs - progress.epoch + 1) * trainer.steps_per_epoch
         steps = max(0, left - progress.step_in_epoch)
     trainer.model.train()
     return choose_step(
-        trainer.backward,
-        batch,
-        asked=settings.step,
-        steps=steps,
-        make=partial(made_engine, backend=backend),
+        trainer.backward, _first_piece(trainer), asked=settings.step, steps=steps, make=make
+    )
+
+
+def _first_piece(trainer: Trainer) -> Batch:
+    """This rank's piece of the first batch of the epoch."""
+    return next(
+        training_batches(
+            trainer.part,
+            seed=trainer.settings.seed,
+            epoch=trainer.progress.epoch,
+            batch_size=trainer.settings.batch_size,
+            augment=augments(trainer.recipe.augment),
+            piece=trainer.own_piece,
+        )
     )

@@ -42,19 +42,22 @@ _WARM_UPS = 3
 
 Returned = TypeVar("Returned")
 
-Capture = Callable[[Callable[[], Outcome]], tuple[Outcome, Callable[[], None]]]
+Work = Outcome | Tensor
+"""See ``Backward.work``."""
+
+Capture = Callable[[Callable[[], Work]], tuple[Work, Callable[[], None]]]
 """Runs a function into a graph; gives what it returned, and what computes it anew in place."""
 
 
 class Engine(Protocol):
-    """Does what :class:`Backward` does, for batches like the one it was made with."""
+    """Does what ``Backward.work`` does, for batches like the one it was made with."""
 
     kind: str
 
     def takes(self, batch: Batch, size: int) -> bool:
         """Whether the batch, in micro-batches of ``size``, is one that it was made for."""
 
-    def __call__(self, batch: Batch) -> Outcome:
+    def __call__(self, batch: Batch) -> Work:
         """Gradients are in ``.grad`` afterwards; nothing is waited for."""
 
 
@@ -64,15 +67,15 @@ class Compiled:
     def __init__(self, backward: Backward, batch: Batch, backend: str = BACKEND) -> None:
         self.kind = "compiled"
         self.backward = backward.compiled(backend)
-        self._shape = batch.pixels_BHW.shape
+        self._shapes = _shapes(batch)
 
     def takes(self, batch: Batch, size: int) -> bool:
         """A whole batch of the same shape."""
-        return batch.pixels_BHW.shape == self._shape and size >= len(batch)
+        return _shapes(batch) == self._shapes and size >= len(batch)
 
-    def __call__(self, batch: Batch) -> Outcome:
+    def __call__(self, batch: Batch) -> Work:
         """The first call compiles."""
-        return self.backward(batch, len(batch))
+        return self.backward.work(batch)
 
 
 class Graphed:
@@ -81,24 +84,18 @@ class Graphed:
     def __init__(self, backward: Backward, batch: Batch, capture: Capture, kind: str) -> None:
         self.kind = kind
         device = backward.placement.device
-        draws_B5 = batch.draws_B5
-        self._place = Batch(
-            rows_B=np.zeros(len(batch), dtype=np.int64),
-            pixels_BHW=batch.pixels_BHW.to(device, copy=True),
-            labels_BF=batch.labels_BF.to(device, copy=True),
-            draws_B5=None if draws_B5 is None else draws_B5.to(device, copy=True),
-        )
+        self._place = _copy_on(device, batch)
         self._parameters = backward.parameters
-        self._outcome, self._replay = capture(lambda: backward(self._place, len(batch)))
+        self._outcome, self._replay = capture(lambda: backward.work(self._place))
         # The graph writes into these; an eager step in between has put others in their place.
         self._gradients = [parameter.grad for parameter in self._parameters]
 
     def takes(self, batch: Batch, size: int) -> bool:
         """A whole batch of the same shape."""
-        return batch.pixels_BHW.shape == self._place.pixels_BHW.shape and size >= len(batch)
+        return _shapes(batch) == _shapes(self._place) and size >= len(batch)
 
-    def __call__(self, batch: Batch) -> Outcome:
-        """The outcome is overwritten by the next call."""
+    def __call__(self, batch: Batch) -> Work:
+        """What it gives is overwritten by the next call."""
         place = self._place
         for kept, new in zip(_tensors(place), _tensors(batch), strict=True):
             kept.copy_(new, non_blocking=True)
@@ -139,8 +136,25 @@ def in_a_line(error: BaseException) -> str:
 
 
 def _tensors(batch: Batch) -> list[Tensor]:
-    draws = [] if batch.draws_B5 is None else [batch.draws_B5]
-    return [batch.pixels_BHW, batch.labels_BF, *draws]
+    tensors = (batch.pixels_BHW, batch.labels_BF, batch.draws_B5, batch.step_labels_SF)
+    return [tensor for tensor in tensors if tensor is not None]
+
+
+def _shapes(batch: Batch) -> list[torch.Size]:
+    return [tensor.shape for tensor in _tensors(batch)]
+
+
+def _copy_on(device: torch.device, batch: Batch) -> Batch:
+    def copied(tensor: Tensor | None) -> Tensor | None:
+        return None if tensor is None else tensor.to(device, copy=True)
+
+    return Batch(
+        rows_B=np.zeros(len(batch), dtype=np.int64),
+        pixels_BHW=batch.pixels_BHW.to(device, copy=True),
+        labels_BF=batch.labels_BF.to(device, copy=True),
+        draws_B5=copied(batch.draws_B5),
+        step_labels_SF=copied(batch.step_labels_SF),
+    )
 
 
 def made_engine(kind: str, backward: Backward, batch: Batch, backend: str = BACKEND) -> Engine:

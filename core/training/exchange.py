@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from core.data.batches import in_pieces
 from core.training.ranks import Ranks
 
+_Tensors = list[Tensor] | tuple[Tensor, ...]
+
 
 def pieces_of(num_images: int, batch_size: int, size: int) -> list[slice]:
     """The contiguous piece of a batch for each rank; the last ones of a short batch are empty.
@@ -41,7 +43,8 @@ class Exchange:
             for item in network.modules()
             if isinstance(item, nn.BatchNorm2d) and item.running_mean is not None
         ]
-        self._before: list[Tensor] = []
+        self._keeps = [1.0 - (norm.momentum or 0.0) for norm in self._norms for _ in range(2)]
+        self._before: _Tensors = ()
         self._sent: Tensor | None = None
 
     @property
@@ -52,7 +55,7 @@ class Exchange:
     def begin(self) -> None:
         """Before the forward passes of a step: take note of the batch norms' statistics."""
         if self._ranks.size > 1:
-            self._before = [item.clone() for item in self._statistics]
+            self._before = torch._foreach_clone(self._statistics)
 
     def summed(self, loss: Tensor, passes: Sequence[int]) -> Tensor:
         """The loss of all ranks; gradients and statistics are those of all ranks afterwards.
@@ -65,24 +68,25 @@ class Exchange:
             return loss
         rank = self._ranks.rank
         later, total = sum(passes[rank + 1 :]), sum(passes)
-        gradients = self._gradients()
+        gradients, statistics = self._gradients(), self._statistics
         sent = self._room(loss, gradients)
-        views = _views(sent, [loss, *gradients, *self._statistics])
-        for view, gradient in zip(views[1:], gradients, strict=False):
-            view.copy_(gradient)
-        views[0].copy_(loss)
-        of_statistics = views[1 + len(gradients) :]
-        for view, now, before, keep in self._with_keep(of_statistics):
-            view.copy_((now - before * keep ** passes[rank]) * keep**later)
+        views = _views(sent, [loss, *gradients, *statistics])
+        # A few kernels for all tensors in place of thousands: a host is slow to order them.
+        ours = self._scaled(self._before, passes[rank])
+        ours = self._scaled(torch._foreach_sub(statistics, ours), later)
+        torch._foreach_copy_(views, [loss, *gradients, *ours])
         self._ranks.add_up(sent)
-        for view, gradient in zip(views[1:], gradients, strict=False):
-            gradient.copy_(view)
-        for view, now, before, keep in self._with_keep(of_statistics):
-            now.copy_(view + before * keep**total)
-        for norm in self._norms:
-            if norm.num_batches_tracked is not None:
-                norm.num_batches_tracked += total - passes[rank]
+        earlier = self._scaled(self._before, total)
+        of_gradients, of_statistics = views[1 : 1 + len(gradients)], views[1 + len(gradients) :]
+        torch._foreach_copy_(gradients, of_gradients)
+        torch._foreach_copy_(statistics, torch._foreach_add(of_statistics, earlier))
+        counters = [norm.num_batches_tracked for norm in self._norms]
+        torch._foreach_add_([item for item in counters if item is not None], total - passes[rank])
         return views[0].clone()
+
+    def _scaled(self, tensors: _Tensors, passes: int) -> tuple[Tensor, ...]:
+        """What is left of each after so many passes."""
+        return torch._foreach_mul(tensors, [keep**passes for keep in self._keeps])
 
     def _gradients(self) -> list[Tensor]:
         """Of each parameter; zeros where this rank had no image."""
@@ -92,10 +96,6 @@ class Exchange:
                 item.grad = torch.zeros_like(item)
             gradients.append(item.grad)
         return gradients
-
-    def _with_keep(self, views: list[Tensor]) -> list[tuple[Tensor, Tensor, Tensor, float]]:
-        keeps = [1.0 - (norm.momentum or 0.0) for norm in self._norms for _ in range(2)]
-        return list(zip(views, self._statistics, self._before, keeps, strict=True))
 
     def _room(self, loss: Tensor, gradients: Sequence[Tensor]) -> Tensor:
         """One tensor for all that is sent, made once."""

@@ -19,11 +19,12 @@ from core.data.sources import locate_sources
 from core.evaluation.predict import Placement
 from core.model.densenet import build_model
 from core.model.device import Precision, free_bytes
-from core.training.device_use import hold_parts
+from core.training.device_use import agree_on_step, hold_parts, make_told_step
 from core.training.preparation import cache_of, part_of
 from core.training.ranks import (
     BUILT,
     CACHED,
+    STEP_MADE,
     BeginEpoch,
     Build,
     End,
@@ -31,6 +32,7 @@ from core.training.ranks import (
     Restore,
     Score,
     Step,
+    TakeStep,
 )
 from core.training.scoring import score_share
 from core.training.team import LeaderEndedError, Team, device_for
@@ -79,7 +81,7 @@ class _Follower:
             self._told = True
             self.team.pulse.show(asked_to_stop=True)
 
-    def obey(self, word: Prepare | Build | Restore | BeginEpoch | Step | Score) -> None:
+    def obey(self, word: Prepare | Build | Restore | TakeStep | BeginEpoch | Step | Score) -> None:
         """Do what the word says."""
         match word:
             case Prepare():
@@ -89,6 +91,10 @@ class _Follower:
             case Restore():
                 self.trainer.restore(word.model, word.optimizer, word.state)
                 self.trainer.skipped_in_a_row = 0
+            case TakeStep():
+                make_told_step(self.trainer, word.kind)
+                self.team.pulse.show(stage=STEP_MADE)
+                agree_on_step(self.trainer)
             case BeginEpoch():
                 self._close_epoch()
                 self.trainer.progress = Progress(**word.state["progress"])

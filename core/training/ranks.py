@@ -108,6 +108,13 @@ class Restore:
 
 
 @dataclass(frozen=True)
+class TakeStep:
+    """Make a step of this kind for your pieces, and say whether it can be used."""
+
+    kind: str
+
+
+@dataclass(frozen=True)
 class BeginEpoch:
     """Read the batches of the epoch that this state stands in."""
 
@@ -133,9 +140,9 @@ class End:
     code: int
 
 
-Word = Prepare | Build | Restore | BeginEpoch | Step | Score | End
+Word = Prepare | Build | Restore | TakeStep | BeginEpoch | Step | Score | End
 
-CACHED, BUILT = "cached", "built"
+CACHED, BUILT, STEP_MADE = "cached", "built", "step made"
 """How far a follower is, for rank 0 to wait for."""
 
 

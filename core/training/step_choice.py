@@ -19,7 +19,7 @@ from torch import Tensor
 from core.data.batches import Batch
 from core.model.device import synchronize, without_shortcuts
 from core.training.backward import Backward, Outcome
-from core.training.engines import ENGINE_ERRORS, Engine, in_a_line, made_engine
+from core.training.engines import ENGINE_ERRORS, Engine, Work, in_a_line, made_engine
 
 Make = Callable[[str, Backward, Batch], Engine]
 
@@ -109,7 +109,7 @@ def choose_step(
 
     Args:
         backward: the run's own.
-        batch: one of the run's, whole.
+        batch: one of the run's, whole, or this rank's piece of one.
         asked: compiled, graph, or auto: what pays on CUDA.
         steps: to go.
         make: makes an engine of a kind.
@@ -169,10 +169,11 @@ def difference(found: Tensor, exact: Tensor) -> float:
 Values = dict[str, list[Tensor]]
 
 
-def _values(outcome: Outcome, backward: Backward) -> Values:
+def _values(work: Work, backward: Backward) -> Values:
     """What a step came to, as copies."""
+    loss = work.loss_and_norm_2[0] if isinstance(work, Outcome) else work
     return {
-        "loss": [outcome.loss_and_norm_2[:1].clone()],
+        "loss": [loss.reshape(1).clone()],
         "gradients": [gradient.clone() for gradient in backward.gradients()],
         "statistics": [backward.statistics.copy()],
     }
@@ -183,11 +184,12 @@ class _Eager:
 
     def __init__(self, backward: Backward, batch: Batch) -> None:
         eager = backward.on_copy(copy.deepcopy(backward.model))
-        outcome = eager(batch, len(batch))
-        self.is_finite = not float(outcome.not_finite)
-        self.values = _values(outcome, eager)
+        self.values = _values(eager.work(batch), eager)
+        finite = [tensor.isfinite().all() for tensor in self.values["loss"]]
+        finite += [tensor.isfinite().all() for tensor in self.values["gradients"]]
+        self.is_finite = bool(torch.stack(finite).all())
         device = backward.placement.device
-        self.seconds_per_step = _seconds_per_step(lambda: eager(batch, len(batch)), device)
+        self.seconds_per_step = _seconds_per_step(lambda: eager.work(batch), device)
 
 
 class _Reference:
@@ -196,7 +198,7 @@ class _Reference:
     def __init__(self, backward: Backward, batch: Batch, eager: _Eager) -> None:
         exact = backward.one_precision_up(copy.deepcopy(backward.model))
         with without_shortcuts(backward.placement.device):
-            self.exact = _values(exact(batch, len(batch)), exact)
+            self.exact = _values(exact.work(batch), exact)
         floors = FLOORS[backward.placement.precision.name]
         self.allowed = {
             what: [
@@ -220,8 +222,7 @@ def _checked_engine(
     try:
         engine = make(kind, backward, batch)
         backward.statistics.put_back(statistics)  # captures run it a few times first
-        outcome = engine(batch)
-        _refuse_another_outcome(_values(outcome, backward), reference)
+        _refuse_other_values(_values(engine(batch), backward), reference)
         seconds = _seconds_per_step(lambda: engine(batch), backward.placement.device)
     finally:
         with torch.no_grad():
@@ -232,7 +233,7 @@ def _checked_engine(
     return engine, seconds
 
 
-def _refuse_another_outcome(found: Values, reference: _Reference) -> None:
+def _refuse_other_values(found: Values, reference: _Reference) -> None:
     for what, values in found.items():
         wanted = zip(values, reference.exact[what], reference.allowed[what], strict=True)
         for value, exact, allowed in wanted:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -148,7 +148,7 @@ class Trainer:
                 batch_size=self.settings.batch_size,
                 augment=augments(self.recipe.augment),
                 first_step=self.progress.step_in_epoch,
-                piece=self._our_piece if self.ranks.size > 1 else None,
+                piece=self.own_piece,
             ),
             for_cuda=self.placement.device.type == "cuda",
         )
@@ -228,8 +228,12 @@ class Trainer:
     def _pieces(self, num_images: int) -> list[slice]:
         return pieces_of(num_images, self.settings.batch_size, self.ranks.size)
 
-    def _our_piece(self, num_images: int) -> slice:
-        return self._pieces(num_images)[self.ranks.rank]
+    @property
+    def own_piece(self) -> Callable[[int], slice] | None:
+        """Which images of a batch of so many are this rank's; None where all are."""
+        if self.ranks.size == 1:
+            return None
+        return lambda num_images: self._pieces(num_images)[self.ranks.rank]
 
     def _outcome_within_memory(self, batch: Batch) -> Outcome:
         """Loss and gradients; where memory runs out, again in micro-batches half as large.
@@ -277,19 +281,26 @@ class Trainer:
                 return None
             if not is_out_of_memory(error):
                 raise
-            needs_less = self.ranks.size > 1 or not self._holds_images()
-            if needs_less and size // 2 < _fewest_at_once(self.recipe):
+            if not self._has_more_to_give() and size // 2 < _fewest_at_once(self.recipe):
                 with memory_errors_named(remedy="Lower image.size_px, or use a larger GPU."):
                     raise
         return None
+
+    def _has_more_to_give(self) -> bool:
+        """Besides micro-batches; ranks give up together what all of them have."""
+        return self.engine is not None if self.ranks.size > 1 else self._holds_images()
 
     def _holds_images(self) -> bool:
         return self.part.resident is not None and self.part.resident.size_bytes > 0
 
     def _give_way(self, size: int, before: Tensor) -> None:
-        """The engine and the images on the device first, which are for speed alone."""
-        if self._failed:
-            self._notices.append(f"the {self._failed}; steps are eager now")
+        """The engine and the images on the device first, which are for speed alone.
+
+        Every rank has an engine or none has, so that all take pieces of the same size.
+        """
+        if self._failed or (self.engine is not None and self.ranks.size > 1):
+            failed = self._failed or "step of another process failed"
+            self._notices.append(f"the {failed}; steps are eager now")
             self.engine, self._failed = None, ""
         elif self.part.resident is not None and self._holds_images():
             self._notices.append("memory ran out: images are read from the cache from now on")
