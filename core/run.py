@@ -40,7 +40,9 @@ from core.health.few_images import (
 from core.health.report import health_report_of_session
 from core.health.training_watch import TrainingWatch
 from core.health.watch import HealthRecord
-from core.model.device import choose_device, choose_precision, free_bytes, prepare_device
+from core.model.device import choose_device, prepare_device
+from core.model.memory import free_bytes
+from core.model.precision import choose_precision
 from core.model.weights import LoadedModel, load_weights
 from core.recipe import Recipe
 from core.requests import NextRequest

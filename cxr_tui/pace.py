@@ -106,7 +106,8 @@ def _measured(
     from core.data.batches import Part
     from core.evaluation.predict import Placement, predict_logits
     from core.model.densenet import build_model
-    from core.model.device import choose_device, choose_precision
+    from core.model.device import choose_device
+    from core.model.precision import choose_precision
     from core.training.trainer import Trainer
 
     choice = choose_device(request)

@@ -18,7 +18,7 @@ from stand_ins import recorded_on_the_host
 from core.data.batches import Batch, Part
 from core.evaluation.predict import Placement
 from core.model.densenet import build_model
-from core.model.device import Precision
+from core.model.precision import Precision
 from core.recipe_toml import checked_recipe
 from core.training.backward import Backward
 from core.training.device_use import agree_on_step, make_told_step, take_best_step

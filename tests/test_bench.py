@@ -19,7 +19,7 @@ from core.bench.blocks import Blocks
 from core.bench.limit import find_limit
 from core.bench.training import Taken, TrainingRates
 from core.evaluation.predict import Placement
-from core.model.device import Precision
+from core.model.precision import Precision
 from core.recipe import Recipe
 from core.recipe_toml import load_recipe
 

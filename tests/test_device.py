@@ -4,16 +4,12 @@ import pytest
 import torch
 
 from core.errors import UsageError
-from core.model.device import (
-    Offer,
+from core.model.device import Offer, busy_warning, choose_device, parse_used_by_others, pick_device
+from core.model.precision import (
     Precision,
     autocast,
-    busy_warning,
-    choose_device,
     choose_precision,
     cpu_has_bf16,
-    parse_used_by_others,
-    pick_device,
     pick_precision,
     use_channels_last,
 )

@@ -14,9 +14,9 @@ from core.evaluation.predict import Placement
 from core.health.few_images import check_few_images, learn_few_images
 from core.health.maps import check_maps
 from core.model.densenet import build_model
-from core.model.device import Precision
 from core.model.input_spec import GREY, IMAGENET
 from core.model.own_metadata import write_metadata
+from core.model.precision import Precision
 from core.model.provenance import UNKNOWN, Provenance
 from core.recipe_toml import checked_recipe
 from core.training.trainer import Trainer

@@ -9,7 +9,8 @@ from core.errors import RunFailedError
 from core.evaluation.predict import Placement
 from core.events import EpochDone, EpochStarted, Resumed, Warned
 from core.model.densenet import build_model
-from core.model.device import Precision, memory_errors_named
+from core.model.memory import memory_errors_named
+from core.model.precision import Precision
 from core.recipe_toml import checked_recipe
 from core.requests import Request
 from core.store.session import create_session

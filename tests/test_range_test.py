@@ -11,7 +11,7 @@ from parts import part_of
 from core.evaluation.predict import Placement
 from core.health.range_test import STEPS, RangeTest, check_range, try_rates
 from core.model.densenet import build_model
-from core.model.device import Precision
+from core.model.precision import Precision
 from core.recipe_toml import checked_recipe, load_recipe
 from core.requests import Request
 from core.run import Machine, run

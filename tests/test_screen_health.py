@@ -125,6 +125,7 @@ async def test_a_run_under_way_is_told_of_at_once_and_silence_is_told_from_absen
             await shows(pilot, "▸ ✓ steady now", 10)
             writer.append(HARD)
             await shows(pilot, "■ The scores are", 10)
+            await shows(pilot, "▸ ✓ steady now", 10)
             in_order(plain(pilot.app), "■ The scores are", "▸ ✓ steady now")
             writer.append(replace(RESUMED, step=5))
             await shows(pilot, "no health check has answered", 10)

@@ -189,4 +189,5 @@ async def test_the_screen_is_as_it_was(desk, phantom_dir, trained_dir, snapshot,
         before = ""
         while before != (before := drawn(app)):
             await pilot.pause(0.3)
-        assert before == snapshot
+        # Which epoch of the trained session was the best differs by machine.
+        assert re.sub(r"best-\d{6}", "best-000000", before) == snapshot

@@ -16,7 +16,7 @@ from core.events import StepRecorded, StepSkipped
 from core.health.training_watch import TrainingWatch
 from core.health.watch import HealthRecord
 from core.model.densenet import ChestDenseNet
-from core.model.device import Precision
+from core.model.precision import Precision
 from core.recipe_toml import checked_recipe
 from core.requests import Request
 from core.store.session import create_session

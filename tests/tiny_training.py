@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from core.data.batches import Part
 from core.evaluation.predict import Placement
-from core.model.device import Precision
+from core.model.precision import Precision
 from core.recipe_toml import checked_recipe
 from core.training.trainer import Trainer
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from core.bench.training import TrainingRates
 from core.evaluation.predict import Placement
-from core.model.device import does_bf16_well
+from core.model.precision import does_bf16_well
 from core.recipe import NETWORK_STRIDE_PX, Recipe
 
 _NEAR_THE_CEILING = 0.9

@@ -29,7 +29,8 @@ from core.data.cache import ImageCache, count_ready, open_cache
 from core.data.study import PARTS, Study, prepare_study
 from core.errors import DataError
 from core.evaluation.predict import Placement
-from core.model.device import choose_device, choose_precision, prepare_device
+from core.model.device import choose_device, prepare_device
+from core.model.precision import choose_precision
 from core.model.weights import LoadedModel, load_weights
 from core.recipe import Recipe
 from core.training.preparation import part_of

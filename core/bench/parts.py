@@ -14,7 +14,8 @@ from torch import Tensor
 
 from core.data.batches import Batch, Part, augmented, augments, training_batches
 from core.evaluation.predict import predict_logits
-from core.model.device import autocast, synchronize
+from core.model.device import synchronize
+from core.model.precision import autocast
 from core.training.engines import BACKEND, Graphed, captured
 from core.training.objectives import make_optimizer
 from core.training.trainer import Trainer

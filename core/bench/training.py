@@ -20,7 +20,7 @@ from core.events import DatasetProgress, Event, Warned
 from core.health.training_watch import TrainingWatch
 from core.health.watch import HealthRecord
 from core.model.densenet import ChestDenseNet
-from core.model.device import free_bytes
+from core.model.memory import free_bytes
 from core.recipe import Recipe
 from core.requests import Request
 from core.store.recorder import Recorder

@@ -21,7 +21,9 @@ from core.errors import DataError
 from core.evaluation.part_report import refuse_another_table
 from core.evaluation.predictions import Predictions, read_predictions
 from core.model.densenet import ChestDenseNet
-from core.model.device import choose_device, memory_errors_named, use_channels_last
+from core.model.device import choose_device
+from core.model.memory import memory_errors_named
+from core.model.precision import use_channels_last
 from core.model.weights import load_weights
 from core.report_shape import fault_of_report
 from core.store.session import Session

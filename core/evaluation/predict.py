@@ -11,7 +11,8 @@ from torch import Tensor
 from core.data.batches import Part, read_ahead, scoring_batches, to_unit_range
 from core.evaluation.predictions import Predictions
 from core.model.densenet import ChestDenseNet
-from core.model.device import Precision, autocast, memory_errors_named, use_channels_last
+from core.model.memory import memory_errors_named
+from core.model.precision import Precision, autocast, use_channels_last
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from core.health.learning import (
 from core.health.range_test import check_range, try_rates
 from core.health.scores import SCORE_CHECKS, check_scores
 from core.health.watch import HealthRecord
-from core.model.device import autocast
+from core.model.precision import autocast
 from core.training.results import StepResult
 from core.training.trainer import Trainer
 

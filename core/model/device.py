@@ -1,23 +1,21 @@
-"""Device, precision, memory format."""
+"""Which device a run computes on, and who else is on it."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
 import re
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
-from core.errors import RunFailedError, UsageError
+from core.errors import UsageError
+from core.model.precision import cpu_description
 
 _REQUEST = re.compile(r"auto|cpu|mps|cuda(?::(?P<index>\d+))?")
 _BYTES_WORTH_A_WARNING = 1024**3  # more than a CUDA context of our own takes
-_CPU_BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})  # x86, x86, ARM
 
 
 @dataclass(frozen=True)
@@ -33,26 +31,6 @@ class DeviceChoice:
     device: torch.device
     name: str
     warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Precision:
-    """How a run computes.
-
-    Attributes:
-        name: "fp32" or "bf16" (bf16 autocast over float32 master weights).
-        reason: why, one sentence.
-        warnings: what to know before starting.
-    """
-
-    name: str
-    reason: str
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def is_bf16(self) -> bool:
-        """Whether convolutions run in bf16."""
-        return self.name == "bf16"
 
 
 @dataclass(frozen=True)
@@ -171,85 +149,12 @@ def busy_warning(device_name: str, used_by_others_bytes: int | None) -> str | No
     )
 
 
-def choose_precision(request: str, device: torch.device) -> Precision:
-    """ "auto" is bf16 autocast where the device does it well, else fp32.
-
-    Well means: CUDA with bf16 of its own (Ampere or newer), or a CPU with bf16
-    instructions. A request for bf16 elsewhere is granted with a warning.
-
-    Raises:
-        UsageError: not a precision.
-    """
-    if request not in ("auto", "fp32", "bf16"):
-        raise UsageError(
-            f"unknown precision {request!r}",
-            where="train.precision",
-            remedy="It can be auto, fp32 or bf16",
-        )
-    return pick_precision(request, device.type, does_bf16_well=does_bf16_well(device))
-
-
-def pick_precision(request: str, device_type: str, *, does_bf16_well: bool) -> Precision:
-    """:func:`choose_precision` on plain facts."""
-    if request == "fp32":
-        return Precision("fp32", "fp32 was asked for")
-    if does_bf16_well:
-        return Precision("bf16", f"this {device_type} device computes in bf16 itself")
-    if request == "auto":
-        return Precision("fp32", f"this {device_type} device has no fast bf16")
-    return Precision(
-        "bf16",
-        "bf16 was asked for",
-        (f"This {device_type} device only emulates bf16: expect it to be slower than fp32.",),
-    )
-
-
-def does_bf16_well(device: torch.device) -> bool:
-    """Whether the device has bf16 instructions of its own."""
-    if device.type == "cuda":
-        major, _ = torch.cuda.get_device_capability(device)
-        return major >= 8
-    if device.type == "cpu":
-        return cpu_has_bf16(_cpu_description())
-    return False
-
-
-def cpu_has_bf16(description: str) -> bool:
-    """Whether a CPU's flags, as Linux's /proc/cpuinfo lists them, name bf16 instructions."""
-    for line in description.splitlines():
-        key, _, flags = line.partition(":")
-        if key.strip() in ("flags", "Features"):
-            return not _CPU_BF16_FLAGS.isdisjoint(flags.split())
-    return False
-
-
 def _cpu_name() -> str:
-    for line in _cpu_description().splitlines():
+    for line in cpu_description().splitlines():
         key, _, value = line.partition(":")
         if key.strip() == "model name":
             return value.strip()
     return platform.processor() or platform.machine() or "CPU"
-
-
-def _cpu_description() -> str:
-    try:
-        return Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""  # not Linux: nothing is known, so nothing is claimed
-
-
-def use_channels_last(device: torch.device) -> bool:
-    """Whether convolutions are faster with channels last: on CPU and CUDA they are."""
-    return device.type in ("cpu", "cuda")
-
-
-def autocast(
-    precision: Precision, device: torch.device
-) -> contextlib.AbstractContextManager[object]:
-    """The context of a forward pass in this precision."""
-    if not precision.is_bf16:
-        return contextlib.nullcontext()
-    return torch.autocast(device_type=device.type, dtype=torch.bfloat16)
 
 
 def _free_bytes(offer: Offer, request: str) -> tuple[int, ...]:
@@ -307,46 +212,6 @@ def _ask_nvidia_smi(uuid: object, query: str) -> str | None:
     return answer.stdout
 
 
-@contextlib.contextmanager
-def memory_errors_named(
-    why: str = "The last checkpoint is good.",
-    remedy: str = "Lower train.micro_batch_size (the result stays nearly the same) or "
-    "image.size_px.",
-) -> Iterator[None]:
-    """Out of memory, on whatever device, as an error that says what to do about it.
-
-    Raises:
-        RunFailedError: in place of torch's own.
-    """
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        text = str(error)
-        raise RunFailedError(
-            f"out of memory ({text.splitlines()[0][:160] if text else 'on the host'})",
-            why=why,
-            remedy=remedy,
-        ) from error
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device, or the host, had not enough memory; torch says so in several ways."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    text = str(error)
-    return isinstance(error, RuntimeError) and (
-        "allocate memory" in text or "out of memory" in text
-    )
-
-
-def give_back_memory(device: torch.device) -> None:
-    """Let go of what torch keeps for itself, after running out of memory."""
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-
-
 def prepare_device(device: torch.device) -> None:
     """Once a process: cuDNN takes the convolutions that it holds for the best, and tries none.
 
@@ -356,27 +221,9 @@ def prepare_device(device: torch.device) -> None:
         torch.backends.cudnn.benchmark = False
 
 
-@contextlib.contextmanager
-def without_shortcuts(device: torch.device) -> Iterator[None]:
-    """On CUDA convolutions in fp32 itself, not in TF32, and no search for the fastest of them."""
-    if device.type != "cuda":
-        yield
-        return
-    with torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=False):
-        yield
-
-
 def synchronize(device: torch.device) -> None:
     """Wait until the device has done what it was given; a CPU has by then."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
         torch.mps.synchronize()
-
-
-def free_bytes(device: torch.device) -> int | None:
-    """Memory that a CUDA device has left, what torch keeps for itself counted; None elsewhere."""
-    if device.type != "cuda":
-        return None
-    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return int(torch.cuda.mem_get_info(device)[0]) + int(kept)

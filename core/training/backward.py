@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from core.data.batches import Batch, augmented, micro_batches, to_unit_range
 from core.evaluation.predict import Placement
-from core.model.device import Precision, autocast
+from core.model.precision import Precision, autocast
 from core.recipe import Recipe
 from core.training.objectives import Objective
 

@@ -10,7 +10,7 @@ import torch
 from core.data.batches import Batch, Part, augments, training_batches
 from core.data.resident import ResidentImages, hold_images, parts_that_fit
 from core.events import DatasetProgress, Event, ImagesHeld, StepChosen, Warned
-from core.model.device import give_back_memory
+from core.model.memory import give_back_memory
 from core.training.engines import made_engine
 from core.training.ranks import STEP_MADE, TakeStep
 from core.training.step_choice import Make, StepChoice, choose_step

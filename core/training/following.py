@@ -18,9 +18,11 @@ from core.data.cache import ImageCache
 from core.data.sources import locate_sources
 from core.evaluation.predict import Placement
 from core.model.densenet import build_model
-from core.model.device import Precision, free_bytes
+from core.model.memory import free_bytes
+from core.model.precision import Precision
 from core.training.device_use import agree_on_step, hold_parts, make_told_step
 from core.training.preparation import cache_of, part_of
+from core.training.progress import Progress
 from core.training.ranks import (
     BUILT,
     CACHED,
@@ -36,7 +38,7 @@ from core.training.ranks import (
 )
 from core.training.scoring import score_share
 from core.training.team import LeaderEndedError, Team, device_for
-from core.training.trainer import NotFiniteError, Progress, Trainer
+from core.training.trainer import NotFiniteError, Trainer
 
 
 def follow(team: Team, device: str, cache: Path, stop_requested: Callable[[], bool]) -> int:

@@ -12,7 +12,8 @@ from torch import Tensor
 from core.errors import DataError
 from core.model.own_metadata import read_metadata
 from core.store.checkpoint import Checkpoint
-from core.training.trainer import Progress, Trainer
+from core.training.progress import Progress
+from core.training.trainer import Trainer
 
 _COUNTS = ("epoch", "step_in_epoch", "step", "loss_steps", "epochs_without_better")
 

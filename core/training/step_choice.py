@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from core.data.batches import Batch
-from core.model.device import synchronize, without_shortcuts
+from core.model.device import synchronize
+from core.model.precision import without_shortcuts
 from core.training.backward import Backward, Outcome
 from core.training.engines import ENGINE_ERRORS, Engine, Work, in_a_line, made_engine
 

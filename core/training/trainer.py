@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,7 +13,6 @@ from core.data.batches import (
     Batch,
     Part,
     augments,
-    micro_batches,
     read_ahead,
     training_batches,
 )
@@ -23,14 +20,15 @@ from core.data.batches import steps_per_epoch as steps_in
 from core.errors import RecipeError, RunFailedError
 from core.evaluation.predict import Placement
 from core.model.densenet import ChestDenseNet
-from core.model.device import give_back_memory, is_out_of_memory, memory_errors_named
 from core.recipe import NETWORK_STRIDE_PX, Recipe
 from core.training.backward import Backward, Outcome
-from core.training.engines import ENGINE_ERRORS, Engine, in_a_line
+from core.training.engines import Engine
 from core.training.exchange import Exchange, pieces_of
 from core.training.objectives import Objective, Schedule, is_fused, make_optimizer
-from core.training.ranks import ALONE, BeginEpoch, RankLostError, Ranks, Restore, Step
+from core.training.progress import Progress
+from core.training.ranks import ALONE, BeginEpoch, Ranks, Restore, Step
 from core.training.results import Outcomes, StepResult
+from core.training.within_memory import WithinMemory, fewest_at_once
 
 MAX_SKIPPED_IN_A_ROW = 5
 """So many steps that are not finite, one after the other, fail the run."""
@@ -40,43 +38,10 @@ class NotFiniteError(RunFailedError):
     """Step after step was not finite; the weights are as they were before."""
 
 
-@dataclass
-class Progress:
-    """How far a run is; what a checkpoint keeps besides weights.
-
-    ``epoch`` counts from 1 and is the one under way; ``step_in_epoch`` counts the batches of
-    it that are done; ``step`` counts optimiser steps over the whole run.
-    """
-
-    epoch: int = 1
-    step_in_epoch: int = 0
-    step: int = 0
-    loss_sum: float = 0.0
-    loss_steps: int = 0
-    best_epoch: int | None = None
-    best_score: float | None = None
-    best_rule: str = ""
-    epochs_without_better: int = 0
-    went_back: bool = False
-    """Whether the run went back to a checkpoint once, since steps were not finite."""
-    micro_batch_size: int | None = None
-    """What memory allows, where it is less than the recipe asks for."""
-
-    @property
-    def mean_train_loss(self) -> float:
-        """Mean loss of the epoch's steps so far; NaN before the first."""
-        return self.loss_sum / self.loss_steps if self.loss_steps else math.nan
-
-
-def _fewest_at_once(recipe: Recipe) -> int:
-    """Below two map cells a lone image has one value a channel, and no batch statistics."""
-    return 1 if recipe.image.size_px >= 2 * NETWORK_STRIDE_PX else 3
-
-
 def _refuse_single_images(recipe: Recipe, num_images: int, ranks: Ranks) -> None:
     piece, asked = recipe.train.batch_size // ranks.size, recipe.train.micro_batch_size
     size = min(asked or piece, piece, num_images)
-    fewest = _fewest_at_once(recipe)
+    fewest = fewest_at_once(recipe)
     if size >= fewest:
         return
     of_ranks = f" in each of {ranks.size} processes" if ranks.size > 1 else ""
@@ -117,8 +82,7 @@ class Trainer:
         """For batches, since the start of this process."""
         self.engine: Engine | None = None
         """What takes whole batches faster than the eager step, where anything does."""
-        self._notices: list[str] = []
-        self._failed = ""
+        self._within_memory = WithinMemory(self)
         self.outcomes = Outcomes(placement.device, self._take)
 
     def use_objective(self, objective: Objective) -> None:
@@ -177,7 +141,7 @@ class Trainer:
         if not self.model.training:
             self.model.train()
         allowed = self.progress.micro_batch_size
-        outcome = self._outcome_within_memory(batch)
+        outcome = self._within_memory.outcome(batch)
         self._update(outcome)
         self.progress.step += 1
         self.progress.step_in_epoch += 1
@@ -188,9 +152,8 @@ class Trainer:
             epoch=self.progress.epoch,
             num_images=len(batch.labels_of_step()),
             micro_batch_size=halved if halved != allowed else None,
-            notices=tuple(self._notices),
+            notices=self._within_memory.notices(),
         )
-        self._notices.clear()
         self.outcomes.add(result, outcome.loss_and_norm_2)
         if self.ranks.size > 1:
             self.outcomes.read()  # all ranks have to fail at the same step
@@ -225,7 +188,8 @@ class Trainer:
             )
             self.ranks.tell(Restore(model, optimizer, self.state()))
 
-    def _pieces(self, num_images: int) -> list[slice]:
+    def pieces(self, num_images: int) -> list[slice]:
+        """Which images of a batch of so many each rank has."""
         return pieces_of(num_images, self.settings.batch_size, self.ranks.size)
 
     @property
@@ -233,84 +197,7 @@ class Trainer:
         """Which images of a batch of so many are this rank's; None where all are."""
         if self.ranks.size == 1:
             return None
-        return lambda num_images: self._pieces(num_images)[self.ranks.rank]
-
-    def _outcome_within_memory(self, batch: Batch) -> Outcome:
-        """Loss and gradients; where memory runs out, again in micro-batches half as large.
-
-        Where it runs out on one rank, all do it again.
-
-        Raises:
-            RunFailedError: it ran out with the smallest micro-batch there can be.
-            RankLostError: another rank is gone; statistics are as before.
-        """
-        pieces = [piece.stop - piece.start for piece in self._pieces(len(batch.labels_of_step()))]
-        while True:
-            asked = self.settings.micro_batch_size or self.settings.batch_size
-            size = min(asked, self.progress.micro_batch_size or asked, max(pieces))
-            before = self.backward.statistics.copy()
-            self.exchange.begin()
-            found = self._tried(batch, size, before)
-            if isinstance(found, Outcome):
-                return found
-            try:
-                if not self.ranks.any(found is None) and found is not None:
-                    passes = [len(micro_batches(piece, size)) for piece in pieces]
-                    return self.backward.outcome(self.exchange.summed(found, passes), before)
-            except RankLostError:
-                self.backward.statistics.put_back(before)  # a checkpoint of the step before is next
-                raise
-            # In a call of its own, where the error no longer holds on to the activations.
-            self._give_way(size, before)
-
-    def _tried(self, batch: Batch, size: int, before: Tensor) -> Outcome | Tensor | None:
-        """By the engine, all that an update needs; else our piece's loss, with its gradients.
-
-        None where it failed, and giving something up may do.
-        """
-        engine = self.engine if self.engine and self.engine.takes(batch, size) else None
-        try:
-            if engine is not None:
-                return engine(batch)
-            return self.backward.accumulate(batch, size, before)
-        except ENGINE_ERRORS as error:
-            self._failed = (
-                "" if engine is None else f"{engine.kind} step failed: {in_a_line(error)}"
-            )
-            if engine is not None:
-                return None
-            if not is_out_of_memory(error):
-                raise
-            if not self._has_more_to_give() and size // 2 < _fewest_at_once(self.recipe):
-                with memory_errors_named(remedy="Lower image.size_px, or use a larger GPU."):
-                    raise
-        return None
-
-    def _has_more_to_give(self) -> bool:
-        """Besides micro-batches; ranks give up together what all of them have."""
-        return self.engine is not None if self.ranks.size > 1 else self._holds_images()
-
-    def _holds_images(self) -> bool:
-        return self.part.resident is not None and self.part.resident.size_bytes > 0
-
-    def _give_way(self, size: int, before: Tensor) -> None:
-        """The engine and the images on the device first, which are for speed alone.
-
-        Every rank has an engine or none has, so that all take pieces of the same size.
-        """
-        if self._failed or (self.engine is not None and self.ranks.size > 1):
-            failed = self._failed or "step of another process failed"
-            self._notices.append(f"the {failed}; steps are eager now")
-            self.engine, self._failed = None, ""
-        elif self.part.resident is not None and self._holds_images():
-            self._notices.append("memory ran out: images are read from the cache from now on")
-            self.part.resident.let_go()
-            if self.ranks.size > 1:  # on another rank it may have run out without any
-                self.progress.micro_batch_size = size // 2
-        else:
-            self.progress.micro_batch_size = size // 2
-        self.backward.statistics.put_back(before)  # where it was another rank that failed
-        give_back_memory(self.placement.device)
+        return lambda num_images: self.pieces(num_images)[self.ranks.rank]
 
     def _take(self, result: StepResult) -> None:
         """Take note of a step whose numbers have come from the device.

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from core.model.device import choose_device, choose_precision, present_offer
+from core.model.device import choose_device, present_offer
+from core.model.precision import choose_precision
 from core.model.weights import imagenet_folders
 from core.store.environment import describe_environment
 from core.store.files import is_folder

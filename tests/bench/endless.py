@@ -25,7 +25,7 @@ from stand_ins import TinyNetwork, cached_part, tiny_recipe
 from core.bench.training import train_until_told
 from core.data.batches import Part
 from core.evaluation.predict import Placement
-from core.model.device import Precision
+from core.model.precision import Precision
 from core.requests import Request
 from core.training.trainer import Trainer
 

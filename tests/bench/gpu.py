@@ -27,13 +27,9 @@ from core.data.batches import Batch, Part, training_batches
 from core.evaluation.predict import Placement, predict_logits
 from core.findings import FINDINGS
 from core.model.densenet import build_model
-from core.model.device import (
-    choose_device,
-    choose_precision,
-    free_bytes,
-    prepare_device,
-    synchronize,
-)
+from core.model.device import choose_device, prepare_device, synchronize
+from core.model.memory import free_bytes
+from core.model.precision import choose_precision
 from core.recipe import Recipe
 from core.recipe_toml import checked_recipe
 from core.training.device_use import hold_parts

@@ -19,7 +19,8 @@ from core.data.cache import open_cache
 from core.data.study import Study, prepare_study
 from core.evaluation.predict import Placement
 from core.model.densenet import build_model
-from core.model.device import choose_device, choose_precision, prepare_device
+from core.model.device import choose_device, prepare_device
+from core.model.precision import choose_precision
 from core.recipe import Recipe
 from core.recipe_toml import load_recipe
 from core.training.preparation import part_of
