@@ -1,5 +1,7 @@
 """What a run keeps and goes on from, where a kill came at a bad moment."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -155,6 +157,8 @@ def test_what_memory_allows_is_said_once_and_remembered(scarce, tmp_path):
     restore_last(session, gone_on)
     assert gone_on.progress.micro_batch_size == 3
     assert gone_on.scoring_batch_size == 3
+    gone_on.placement = replace(gone_on.placement, device=torch.device("cuda"))
+    assert gone_on.scoring_batch_size == 12
 
 
 def test_where_memory_is_not_enough_for_the_fewest_images_the_run_fails(scarce):

@@ -176,7 +176,13 @@ class Trainer:
 
     @property
     def scoring_batch_size(self) -> int:
-        """Images at once in validation: the batch, or as few as memory allowed in training."""
+        """Images at once in validation: the batch, or as few as memory allowed in training.
+
+        On CUDA four times as many as training has at once: without gradients they take less memory,
+        and the host orders a large batch in the time of a small one.
+        """
+        if self.placement.device.type == "cuda":
+            return 4 * self.images_at_once
         return min(self.settings.batch_size, self.progress.micro_batch_size or 2**31)
 
     def share_weights(self) -> None:
