@@ -40,7 +40,7 @@ from core.health.few_images import (
 from core.health.report import health_report_of_session
 from core.health.training_watch import TrainingWatch
 from core.health.watch import HealthRecord
-from core.model.device import choose_device, prepare_device
+from core.model.device import choose_device
 from core.model.memory import free_bytes
 from core.model.precision import choose_precision
 from core.model.weights import LoadedModel, load_weights
@@ -201,7 +201,6 @@ def _placement(recipe: Recipe, machine: Machine, record: Record) -> tuple[Placem
     """Where and how to compute, and the device's name; what speaks against it is recorded."""
     device = choose_device(machine.device)
     precision = choose_precision(recipe.train.precision, device.device)
-    prepare_device(device.device)
     for warning in (*device.warnings, *precision.warnings):
         record(Warned(message=warning))
     times = f"{machine.ranks.size} × " if machine.ranks.size > 1 else ""

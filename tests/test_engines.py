@@ -176,6 +176,25 @@ def test_a_recorded_step_that_is_not_finite_is_left_out_too():
     assert same(state_of(replayed), state_of(eager))
 
 
+def test_where_an_eager_batch_finds_no_memory_beside_a_graph_the_graph_goes_first():
+    """36 images in eights: the last batch of four is eager."""
+    trainer = graphed(tiny_trainer())
+
+    def more_than_there_is(_network, arguments):
+        if trainer.engine is not None and len(arguments[0]) == 4:
+            torch.empty(2**60, dtype=torch.uint8)  # the allocator's own refusal
+
+    trainer.model.register_forward_pre_hook(more_than_there_is)
+    results = [result for _, result in trainer.epoch_steps()]
+    assert [result.notices for result in results[-2:]] == [
+        (),
+        ("memory ran out; steps are eager now",),
+    ]
+    assert trainer.engine is None
+    assert trainer.progress.micro_batch_size is None
+    assert [result.loss for result in results] == losses_of(tiny_trainer())
+
+
 def test_micro_batches_take_the_eager_step():
     trainer = graphed(tiny_trainer())
     trainer.progress.micro_batch_size = 4

@@ -8,7 +8,7 @@ import torch
 
 from core.data.batches import Part, micro_batches
 from core.errors import RunFailedError
-from core.evaluation.predict import Placement
+from core.evaluation.predict import Placement, predict_logits
 from core.events import EpochDone, EpochStarted, Resumed, Warned
 from core.model.densenet import build_model
 from core.model.memory import memory_errors_named
@@ -159,6 +159,12 @@ def test_what_memory_allows_is_said_once_and_remembered(scarce, tmp_path):
     assert gone_on.scoring_batch_size == 3
     gone_on.placement = replace(gone_on.placement, device=torch.device("cuda"))
     assert gone_on.scoring_batch_size == 12
+
+
+def test_what_is_too_large_to_be_scored_at_once_is_scored_in_halves(scarce):
+    logits_NF = predict_logits(scarce.model, scarce.part, scarce.placement, batch_size=12)
+    in_fours = predict_logits(scarce.model, scarce.part, scarce.placement, batch_size=4)
+    assert torch.allclose(logits_NF, in_fours, atol=1e-6)
 
 
 def test_where_memory_is_not_enough_for_the_fewest_images_the_run_fails(scarce):

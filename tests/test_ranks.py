@@ -47,12 +47,12 @@ def arguments(phantom_dir, cache_dir, **changes):
     return ["--batch", "demo", "--cache", cache_dir, "--device", "cpu", *sets]
 
 
-def started(folder, ranks, *what):
+def started(folder, ranks, *what, program=("-m", "cxr_tui")):
     """The program in as many processes, with its output in files."""
     launcher = [sys.executable] if ranks == 1 else [*TORCHRUN, f"--nproc-per-node={ranks}"]
     with (folder / "out").open("w") as out, (folder / "err").open("w") as err:
         return subprocess.Popen(
-            [*launcher, "-m", "cxr_tui", *map(str, what)],
+            [*launcher, *program, *map(str, what)],
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=out,
@@ -61,9 +61,9 @@ def started(folder, ranks, *what):
         )
 
 
-def ran(folder, ranks, *what):
+def ran(folder, ranks, *what, **how):
     folder.mkdir(exist_ok=True)
-    run = started(folder, ranks, *what)
+    run = started(folder, ranks, *what, **how)
     code = run.wait(120)
     return code, (folder / "out").read_text(), (folder / "err").read_text()
 
@@ -172,6 +172,25 @@ def test_the_whole_run_of_two_ranks_is_that_of_one(one, two):
         ours, theirs = (read_predictions(run.predictions / name) for run in (session, one))
         assert list(ours.images) == list(theirs.images)
         assert np.abs(ours.scores_NF - theirs.scores_NF).max() < 1e-3
+
+
+@pytest.mark.slow
+def test_a_step_that_the_first_chooses_is_taken_by_both(tmp_path, two, phantom_dir, cache_dir):
+    """Compiled as far as it goes without a C++ compiler, with the words of a real run."""
+    what = arguments(phantom_dir, cache_dir, **{"train.step": "compiled"})
+    program = [str(Path(__file__).with_name("compiled_run.py"))]
+    code, _, err = ran(tmp_path, 2, *what, "--session", "run", program=program)
+    assert code == 0, err
+    session = Session(tmp_path / "sessions" / "run")
+    (chosen,) = (event for event in events_of(session) if event["event"] == "StepChosen")
+    assert chosen["kind"] == "compiled"
+    assert "steps are eager" not in err
+    compiled, plain = (
+        [event["train_loss"] for event in events_of(run) if event["event"] == "EpochDone"]
+        for run in (session, two[0])
+    )
+    assert len(plain) == 2
+    assert compiled == pytest.approx(plain, rel=1e-4)
 
 
 def test_one_rank_alone_writes_and_speaks(two):

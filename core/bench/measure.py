@@ -29,7 +29,7 @@ from core.data.cache import ImageCache, count_ready, open_cache
 from core.data.study import PARTS, Study, prepare_study
 from core.errors import DataError
 from core.evaluation.predict import Placement
-from core.model.device import choose_device, prepare_device
+from core.model.device import choose_device
 from core.model.precision import choose_precision
 from core.model.weights import LoadedModel, load_weights
 from core.recipe import Recipe
@@ -87,7 +87,6 @@ def run_bench(
         allow_partial=recipe.model.allow_partial_weights,
     )
     images = {part: len(study.rows(part)) for part in PARTS}
-    prepare_device(placement.device)
     with _temporary_folder(cache) as folder:
         bench = _Bench(study, loaded, folder, block_seconds, progress)
         decoding = _decoding(bench)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import itertools
 import math
@@ -16,7 +17,7 @@ from core.data.batches import Batch, Part, augmented, augments, training_batches
 from core.evaluation.predict import predict_logits
 from core.model.device import synchronize
 from core.model.precision import autocast
-from core.training.engines import BACKEND, Graphed, captured
+from core.training.engines import BACKEND, ENGINE_ERRORS, Graphed, captured
 from core.training.objectives import make_optimizer
 from core.training.trainer import Trainer
 
@@ -50,7 +51,8 @@ class BareStep:
         if engine is not None and engine.kind == "compiled":
             self._loss = torch.compile(self._loss_of, dynamic=False, backend=BACKEND)
         if isinstance(engine, Graphed):
-            _, self._compute = captured(placement.device, self._gradients)
+            with contextlib.suppress(*ENGINE_ERRORS):  # memory for one may be all there is
+                _, self._compute = captured(placement.device, self._gradients)
 
     def __call__(self) -> None:
         """One step."""

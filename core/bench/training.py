@@ -64,7 +64,8 @@ class TrainingRates:
         steps: of a block.
         micro_batch_size: images at once, where memory allows fewer than a batch.
         taken: the run's kind of step, and where its images were.
-        peak_host_bytes, peak_device_bytes: of this process while it trained, None if unknown.
+        peak_host_bytes, peak_device_bytes: of this process while it trained, with the bare step's
+            own network beside the run's; None if unknown.
     """
 
     loop: Blocks

@@ -11,7 +11,7 @@ from torch import Tensor
 from core.data.batches import Part, read_ahead, scoring_batches, to_unit_range
 from core.evaluation.predictions import Predictions
 from core.model.densenet import ChestDenseNet
-from core.model.memory import memory_errors_named
+from core.model.memory import give_back_memory, is_out_of_memory, memory_errors_named
 from core.model.precision import Precision, autocast, use_channels_last
 
 
@@ -46,7 +46,10 @@ def predict_logits(
     """Logits [N, F] in fp32 on the host, in the part's order; the mode is as it was afterwards.
 
     ``progress`` is told the images done after each batch; where it answers False scoring
-    ends at once and None is returned.
+    ends at once and None is returned. A batch that is too large for the memory goes in halves.
+
+    Raises:
+        RunFailedError: memory is too small for a single image.
     """
     was_training = model.training
     model.eval()
@@ -57,13 +60,7 @@ def predict_logits(
     try:
         done = 0
         for batch in batches:
-            with (
-                memory_errors_named(),
-                torch.inference_mode(),
-                autocast(placement.precision, placement.device),
-            ):
-                logits_BF = model(placement.pixels(batch.pixels_BHW))
-            logits[done : done + len(batch)] = logits_BF.float().cpu()
+            logits[done : done + len(batch)] = _within_memory(model, batch.pixels_BHW, placement)
             done += len(batch)
             if progress is not None and not progress(done):
                 return None
@@ -71,6 +68,22 @@ def predict_logits(
         batches.close()  # type: ignore[attr-defined]  # it is a generator: close ends its thread
         model.train(was_training)
     return logits
+
+
+def _within_memory(model: ChestDenseNet, pixels_BHW: Tensor, placement: Placement) -> Tensor:
+    """Logits [B, F] on the host."""
+    try:
+        with torch.inference_mode(), autocast(placement.precision, placement.device):
+            logits_BF: Tensor = model(placement.pixels(pixels_BHW))
+            return logits_BF.float().cpu()
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error) or len(pixels_BHW) == 1:
+            with memory_errors_named():
+                raise
+    # Only here does the error no longer hold on to the activations.
+    give_back_memory(placement.device)
+    halves = torch.tensor_split(pixels_BHW, 2)
+    return torch.cat([_within_memory(model, half, placement) for half in halves])
 
 
 def part_predictions(part: Part, findings: tuple[str, ...], logits_NF: Tensor) -> Predictions:

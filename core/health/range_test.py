@@ -10,7 +10,7 @@ import copy
 import math
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.data.batches import augments, training_batches
 from core.errors import RunFailedError
@@ -66,7 +66,8 @@ def try_rates(trainer: Trainer, may_go_on: Callable[[int, int], bool]) -> RangeT
     ``may_go_on``, told the steps done and all of them, answered False, or where memory is too
     small for two networks.
     """
-    pupil = Trainer(copy.deepcopy(trainer.model), trainer.part, trainer.recipe, trainer.placement)
+    part = replace(trainer.part, resident=None)  # the run's images aren't its to give up
+    pupil = Trainer(copy.deepcopy(trainer.model), part, trainer.recipe, trainer.placement)
     pupil.schedule = _Climbing(trainer.settings, pupil.steps_per_epoch)
     pupil.progress.micro_batch_size = trainer.images_at_once
     rates: list[float] = []

@@ -205,7 +205,7 @@ def _logits_by_own_statistics(trainer: Trainer, batch: Batch) -> Tensor:
 
 def _forward(trainer: Trainer, batch: Batch) -> Tensor:
     placement = trainer.placement
-    most = trainer.scoring_batch_size
+    most = trainer.images_at_once  # as many as training's own batch statistics are of
     with torch.no_grad(), autocast(placement.precision, placement.device):
         pieces = [
             trainer.model(placement.pixels(pixels_BHW)).float().cpu()

@@ -212,15 +212,6 @@ def _ask_nvidia_smi(uuid: object, query: str) -> str | None:
     return answer.stdout
 
 
-def prepare_device(device: torch.device) -> None:
-    """Once a process: cuDNN takes the convolutions that it holds for the best, and tries none.
-
-    A search costs DenseNet121 twenty seconds for each size of batch and precision.
-    """
-    if device.type == "cuda":
-        torch.backends.cudnn.benchmark = False
-
-
 def synchronize(device: torch.device) -> None:
     """Wait until the device has done what it was given; a CPU has by then."""
     if device.type == "cuda":

@@ -114,8 +114,11 @@ def take_best_step(
         trainer.ranks.tell(TakeStep(choice.kind))
         trainer.ranks.wait_for(STEP_MADE, may_go_on)
         if not agree_on_step(trainer):
-            failed = f"the {choice.kind} step can't be used on another process"
-            choice = replace(choice, kind="eager", reason=failed, engine=None, failed=failed)
+            why = f"the {choice.kind} step can't be used on another process"
+            failed = "; ".join(filter(None, (choice.failed, why)))
+            choice = replace(
+                choice, kind="eager", reason=why, engine=None, gain=None, failed=failed
+            )
     give_back_memory(trainer.placement.device)  # of the copies that it was compared with
     asked = trainer.settings.step
     if choice.failed:

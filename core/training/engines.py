@@ -70,7 +70,7 @@ class Compiled:
         self._shapes = _shapes(batch)
 
     def takes(self, batch: Batch, size: int) -> bool:
-        """A whole batch of the same shape."""
+        """One of the same shapes, at once."""
         return _shapes(batch) == self._shapes and size >= len(batch)
 
     def __call__(self, batch: Batch) -> Work:
@@ -91,7 +91,7 @@ class Graphed:
         self._gradients = [parameter.grad for parameter in self._parameters]
 
     def takes(self, batch: Batch, size: int) -> bool:
-        """A whole batch of the same shape."""
+        """One of the same shapes, at once."""
         return _shapes(batch) == _shapes(self._place) and size >= len(batch)
 
     def __call__(self, batch: Batch) -> Work:

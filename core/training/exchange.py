@@ -55,7 +55,8 @@ class Exchange:
     def begin(self) -> None:
         """Before the forward passes of a step: take note of the batch norms' statistics."""
         if self._ranks.size > 1:
-            self._before = torch._foreach_clone(self._statistics)
+            # A copy by one kernel; _foreach_clone is younger than the torch that we ask for.
+            self._before = torch._foreach_mul(self._statistics, 1.0)
 
     def summed(self, loss: Tensor, passes: Sequence[int]) -> Tensor:
         """The loss of all ranks; gradients and statistics are those of all ranks afterwards.

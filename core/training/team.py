@@ -137,7 +137,7 @@ class Team:
         )
 
     def wait_for(self, stage: str, may_go_on: Callable[[], bool]) -> None:
-        """See ``Ranks``: for the caches of other hosts, or for every rank's network.
+        """See ``Ranks``: for the caches of other hosts, or for every rank's network or step.
 
         Raises:
             StoppedError: a stop was asked for meanwhile.

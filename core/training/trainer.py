@@ -81,7 +81,7 @@ class Trainer:
         self.seconds_waited = 0.0
         """For batches, since the start of this process."""
         self.engine: Engine | None = None
-        """What takes whole batches faster than the eager step, where anything does."""
+        """What takes this rank's piece of a whole batch faster than the eager step, if anything."""
         self._within_memory = WithinMemory(self)
         self.outcomes = Outcomes(placement.device, self._take)
 
@@ -181,9 +181,10 @@ class Trainer:
         On CUDA four times as many as training has at once: without gradients they take less memory,
         and the host orders a large batch in the time of a small one.
         """
-        if self.placement.device.type == "cuda":
-            return 4 * self.images_at_once
-        return min(self.settings.batch_size, self.progress.micro_batch_size or 2**31)
+        allowed = self.progress.micro_batch_size or self.settings.batch_size
+        if self.placement.device.type != "cuda":
+            return min(self.settings.batch_size, allowed)
+        return 4 * min(self.settings.micro_batch_size or self.settings.batch_size, allowed)
 
     def share_weights(self) -> None:
         """Rank 0's weights, optimiser and progress to the others, after they were put there."""

@@ -63,7 +63,7 @@ class WithinMemory:
                 backward.statistics.put_back(before)  # a checkpoint of the step before is next
                 raise
             # In a call of its own, where the error no longer holds on to the activations.
-            self._give_way(size, before)
+            self._give_way(size, before, is_ours=found is None)
 
     def _tried(self, batch: Batch, size: int, before: Tensor) -> Outcome | Tensor | None:
         """By the engine, all that an update needs; of a piece, or else, the loss and gradients.
@@ -89,21 +89,24 @@ class WithinMemory:
 
     def _has_more_to_give(self) -> bool:
         """Besides micro-batches; ranks give up together what all of them have."""
-        return self._trainer.engine is not None if self._trainer.ranks.size > 1 else self._holds()
+        trainer = self._trainer
+        return trainer.engine is not None or (trainer.ranks.size == 1 and self._holds())
 
     def _holds(self) -> bool:
         resident = self._trainer.part.resident
         return resident is not None and resident.size_bytes > 0
 
-    def _give_way(self, size: int, before: Tensor) -> None:
+    def _give_way(self, size: int, before: Tensor, *, is_ours: bool) -> None:
         """The engine and the images on the device first, which are for speed alone.
 
-        Every rank has an engine or none has, so that all take pieces of the same size.
+        An engine holds the memory of a whole batch, which eager steps can't use. Every rank has one
+        or none has, so that all take pieces of the same size.
         """
         trainer = self._trainer
-        if self._failed or (trainer.engine is not None and trainer.ranks.size > 1):
-            failed = self._failed or "step of another process failed"
-            self._notices.append(f"the {failed}; steps are eager now")
+        if trainer.engine is not None:
+            ran_out = "memory ran out" if is_ours else "a step failed on another process"
+            failed = f"the {self._failed}" if self._failed else ran_out
+            self._notices.append(f"{failed}; steps are eager now")
             trainer.engine, self._failed = None, ""
         elif trainer.part.resident is not None and self._holds():
             self._notices.append("memory ran out: images are read from the cache from now on")

@@ -27,7 +27,7 @@ from core.data.batches import Batch, Part, training_batches
 from core.evaluation.predict import Placement, predict_logits
 from core.findings import FINDINGS
 from core.model.densenet import build_model
-from core.model.device import choose_device, prepare_device, synchronize
+from core.model.device import choose_device, synchronize
 from core.model.memory import free_bytes
 from core.model.precision import choose_precision
 from core.recipe import Recipe
@@ -176,7 +176,7 @@ def search(part: Part, placement: Placement, asked: argparse.Namespace) -> None:
             scored_a_second=round(scored, 1),
             **found,
         )
-    prepare_device(placement.device)
+    torch.backends.cudnn.benchmark = False
 
 
 def first_batches(trainer: Trainer) -> Iterator[Batch]:
@@ -278,7 +278,6 @@ def main() -> None:
         asked.size_px, asked.batch_size, asked.images, asked.steps = 64, 8, 64, 2
         asked.layout_steps = 3
     choice = choose_device(asked.device)
-    prepare_device(choice.device)
     precision = choose_precision("auto", choice.device)
     tell(
         "machine",

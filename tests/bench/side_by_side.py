@@ -19,7 +19,7 @@ from core.data.cache import open_cache
 from core.data.study import Study, prepare_study
 from core.evaluation.predict import Placement
 from core.model.densenet import build_model
-from core.model.device import choose_device, prepare_device
+from core.model.device import choose_device
 from core.model.precision import choose_precision
 from core.recipe import Recipe
 from core.recipe_toml import load_recipe
@@ -82,7 +82,6 @@ def compare(
         "train": repeated(train, (rounds + 1) * MOST_STEPS * batch_size),
         "val": repeated(val, MOST_STEPS * batch_size),
     }
-    prepare_device(chosen.device)
     trainer = Trainer(model, parts["train"], recipe, placement)
     # A run on the official list, of which these images stand for all.
     whole = {"train": TRAIN_VAL_IMAGES, "val": ALL_IMAGES - TRAIN_VAL_IMAGES}
