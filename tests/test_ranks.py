@@ -20,6 +20,7 @@ from core.data.batches import micro_batches
 from core.errors import RecipeError, UsageError
 from core.evaluation.predict import predict_logits
 from core.evaluation.predictions import read_predictions
+from core.requests import Request
 from core.store.session import Session
 from core.training.exchange import pieces_of
 from core.training.ranks import ALONE, Launch, launch_of
@@ -205,9 +206,15 @@ def test_one_rank_alone_writes_and_speaks(two):
     assert err.count("2 × ") == 1
 
 
-def test_a_signal_to_one_rank_stops_all_and_one_process_goes_on(tmp_path, phantom_dir, cache_dir):
+def test_a_pause_holds_both_and_a_signal_to_one_stops_all_and_one_process_goes_on(
+    tmp_path, phantom_dir, cache_dir
+):
     what = arguments(phantom_dir, cache_dir, **{"train.epochs": FOR_EVER})
     run, session = begun(tmp_path, what)
+    session.ask(Request.PAUSE)
+    until(lambda: kinds_of(session)[-1] == "Paused", "a pause")
+    session.ask(Request.CONTINUE)
+    until(lambda: "EpochDone" in kinds_of(session)[kinds_of(session).index("Paused") :], "an epoch")
     os.kill(pid_of(run, 1), signal.SIGUSR1)
     run.wait(60)
     err = (tmp_path / "err").read_text()
