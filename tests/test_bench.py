@@ -8,13 +8,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from small_runs import until
+from tiny_training import same, tiny_trainer
 
+from core.bench import parts
 from core.bench.blocks import Blocks
 from core.bench.limit import find_limit
 from core.bench.training import Taken, TrainingRates
@@ -22,6 +25,8 @@ from core.evaluation.predict import Placement
 from core.model.precision import Precision
 from core.recipe import Recipe
 from core.recipe_toml import load_recipe
+from core.training.device_use import take_best_step
+from core.training.engines import made_engine
 
 RATES = {
     "decode_one_core",
@@ -201,6 +206,28 @@ def test_a_smaller_input_is_offered_down_to_two_map_cells() -> None:
     }
     assert "image.size_px=160: 51 % of the work" in said[224]
     assert "size_px" not in said[64]
+
+
+@pytest.mark.parametrize("step", ["eager", "compiled"])
+def test_the_ceiling_takes_the_runs_own_step_on_a_network_of_its_own(
+    step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.compiler.reset()
+    monkeypatch.setattr(parts, "BACKEND", "aot_eager")  # generates no C++
+    alike, trainer = (tiny_trainer(augment=False, step=step) for _ in range(2))
+    take_best_step(trainer, lambda _: None, partial(made_engine, backend="aot_eager"))
+    assert (trainer.engine is not None) == (step == "compiled")
+    batch = parts.first_batch(trainer)
+    before = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+    bare = parts.BareStep(trainer, batch)
+    for _ in range(2):
+        bare()
+        alike.step(batch)
+    assert same(trainer.model.state_dict(), before)
+    assert not same(bare.network.state_dict(), before)
+    trained = alike.model.state_dict()
+    for name, tensor in bare.network.state_dict().items():
+        assert torch.allclose(tensor, trained[name], atol=1e-6), name
 
 
 def test_blocks_are_compared_side_by_side() -> None:

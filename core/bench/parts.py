@@ -41,8 +41,8 @@ class BareStep:
         placement = trainer.placement
         self._trainer = trainer
         # Weights that drift far off would not be slower, but the copy leaves the run's alone.
-        self._network = placement.place(copy.deepcopy(trainer.model)).train()
-        self._optimizer = make_optimizer(self._network, trainer.settings)
+        self.network = placement.place(copy.deepcopy(trainer.model)).train()
+        self._optimizer = make_optimizer(self.network, trainer.settings)
         self._batch = placement.pixels(batch.pixels_BHW), batch.labels_BF.to(placement.device)
         self._known = max(1, int((~batch.labels_BF.isnan()).sum()))
         self._loss: _Loss = self._loss_of
@@ -73,7 +73,7 @@ class BareStep:
     def _loss_of(self, pixels_B1HW: Tensor, labels_BF: Tensor) -> Tensor:
         placement = self._trainer.placement
         with autocast(placement.precision, placement.device):
-            logits_BF = self._network(pixels_B1HW)
+            logits_BF = self.network(pixels_B1HW)
         return self._trainer.objective.losses(logits_BF, labels_BF).sum() / self._known
 
 

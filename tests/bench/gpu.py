@@ -1,6 +1,7 @@
 """What a device gives: steps of each kind, images held on it, updates, layouts; are they right.
 
     python tests/bench/gpu.py [--device cuda] [--size-px 224] [--batch-size 64]
+    python tests/bench/gpu.py --parts first --search    beside the same without --search
     python tests/bench/gpu.py --small      minutes less, small images: to try it on a CPU
 
 One line of JSON a part. DenseNet121 with fresh weights on random bytes; medians of a few blocks.
@@ -149,34 +150,21 @@ def take_engine(trainer: Trainer, kind: str) -> StepChoice:
     return choice
 
 
-def search(part: Part, placement: Placement, asked: argparse.Namespace) -> None:
-    """Whether looking for each convolution's fastest kernel pays for the time that it takes."""
-    if placement.device.type != "cuda":
-        tell("search", measured=False, why="only cuDNN searches")
-        return
-    for looked_for in (False, True):
-        torch.backends.cudnn.benchmark = looked_for
-        trainer = trainer_of(part, placement, asked)
-        trainer.model.train()
-        batch = next(first_batches(trainer))
-        began = time.perf_counter()
-        trainer.backward(batch, len(batch))
-        synchronize(placement.device)
-        first = round(time.perf_counter() - began, 2)
-        choice = take_engine(trainer, "graph")
-        found = loop_rate(trainer, asked.steps)
-        began = time.perf_counter()
-        predict_logits(trainer.model, part, placement, batch_size=asked.batch_size)
-        scored = len(part) / (time.perf_counter() - began)
-        tell(
-            "search",
-            searched=looked_for,
-            seconds_of_first_step=first,
-            step=choice.kind,
-            scored_a_second=round(scored, 1),
-            **found,
-        )
-    torch.backends.cudnn.benchmark = False
+def first_step(part: Part, placement: Placement, asked: argparse.Namespace) -> None:
+    """What waits before the first step, then a graph's loop and scoring; see --search."""
+    trainer = trainer_of(part, placement, asked)
+    trainer.model.train()
+    batch = next(first_batches(trainer))
+    began = time.perf_counter()
+    trainer.backward(batch, len(batch))
+    synchronize(placement.device)
+    seconds = round(time.perf_counter() - began, 2)
+    choice = take_engine(trainer, "graph")
+    found = loop_rate(trainer, asked.steps)
+    began = time.perf_counter()
+    predict_logits(trainer.model, part, placement, batch_size=trainer.scoring_batch_size)
+    scored = round(len(part) / (time.perf_counter() - began), 1)
+    tell("first step", seconds=seconds, step=choice.kind, scored_a_second=scored, **found)
 
 
 def first_batches(trainer: Trainer) -> Iterator[Batch]:
@@ -253,12 +241,12 @@ def waiting(part: Part, placement: Placement, asked: argparse.Namespace) -> None
 
 
 PARTS = {
+    "first": first_step,
     "steps": kinds_of_steps,
     "images": places_of_images,
     "updates": optimizers,
     "layouts": layouts,
     "waits": waiting,
-    "search": search,
 }
 
 
@@ -273,7 +261,10 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", default=["eager", "graph", "compiled"])
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--small", action="store_true")
+    # Of the whole process: what was once taken for a convolution may be kept, searched or not.
+    parser.add_argument("--search", action="store_true", help="cuDNN tries its convolutions")
     asked = parser.parse_args()
+    torch.backends.cudnn.benchmark = asked.search
     if asked.small:
         asked.size_px, asked.batch_size, asked.images, asked.steps = 64, 8, 64, 2
         asked.layout_steps = 3
@@ -288,6 +279,7 @@ def main() -> None:
         threads=torch.get_num_threads(),
         size_px=asked.size_px,
         batch_size=asked.batch_size,
+        search=asked.search,
     )
     with tempfile.TemporaryDirectory() as folder:
         part = part_of(Mapped(Path(folder), asked.images, asked.size_px), asked.images)
