@@ -23,7 +23,9 @@ from terminal import Terminal
 from core.errors import SessionError
 
 CTRL_Z = "\x1a"
+CTRL_L = "\x0c"
 PROMPT = "shell>"
+EPOCHS = 3  # time enough to be suspended in
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,7 @@ def never_suspended(tmp_path_factory, phantom_dir, cache_dir):
     from core.requests import Request
     from core.run import Machine, run
 
-    session = made_session(tmp_path_factory.mktemp("alone"), phantom_dir, epochs=2)
+    session = made_session(tmp_path_factory.mktemp("alone"), phantom_dir, epochs=EPOCHS)
     run(session, lambda _: None, lambda: Request.CONTINUE, Machine("cpu", cache_dir))
     return scores_of(session)
 
@@ -62,15 +64,26 @@ def slept(terminal, session, job):
     assert (session.path / "events.jsonl").read_bytes() == recorded
 
 
+def woken(terminal):
+    """By fg, from a shell that has cleared the screen: what stands there then is drawn anew.
+
+    A key that comes before that is flushed with whatever was typed to the shell.
+    """
+    terminal.send(CTRL_L)
+    terminal.until(lambda text: text.strip() == PROMPT, 30, "a cleared screen")
+    terminal.send("fg\n")
+    terminal.shows("4 Training")
+
+
 @pytest.mark.slow
 def test_the_console_is_suspended_and_comes_back_with_its_run(
     tmp_path, cache_dir, phantom_dir, never_suspended
 ):
-    session = made_session(tmp_path, phantom_dir, epochs=2)
+    session = made_session(tmp_path, phantom_dir, epochs=EPOCHS)
     with shell(tmp_path) as terminal:
         terminal.send(shlex.join(program(cache_dir, "--attach", NAME)) + "\n")
         go_on(terminal)
-        terminal.shows("epoch 1 of 2", 120)
+        terminal.shows(f"epoch 1 of {EPOCHS}", 120)
         job = job_of(terminal)
         terminal.send(CTRL_Z)
         slept(terminal, session, job)
@@ -79,16 +92,15 @@ def test_the_console_is_suspended_and_comes_back_with_its_run(
         terminal.send("bg\n")  # it can't draw there, and sleeps on
         terminal.until(lambda text: "&" in text, 30, "the job in the background")
         terminal.until(lambda _: state_of(job) == "T", 30, "the second suspension")
-        terminal.send("fg\n")
-        terminal.shows("4 Training")
-        terminal.until(lambda _: listed_state(session) == "running", 60, "running again")
+        woken(terminal)
+        terminal.until(lambda _: listed_state(session) != "silent", 60, "a heartbeat")
         terminal.send("?")
         terminal.shows("Keys of training")
         terminal.send("q")
         terminal.until(lambda text: "Keys of" not in text, 30, "the end of the help")
         os.kill(job, signal.SIGSTOP)  # by somebody who asks nobody
         terminal.shows("Stopped")
-        terminal.send("fg\n")
+        woken(terminal)
         terminal.shows("✓ finished", 120)
         terminal.send("q")
         terminal.shows(PROMPT)
@@ -100,7 +112,7 @@ def test_the_console_is_suspended_and_comes_back_with_its_run(
 def test_a_batch_run_is_suspended_and_ends_with_the_same_scores(
     tmp_path, cache_dir, phantom_dir, never_suspended
 ):
-    session = made_session(tmp_path, phantom_dir, epochs=2)
+    session = made_session(tmp_path, phantom_dir, epochs=EPOCHS)
     with shell(tmp_path) as terminal:
         terminal.send(shlex.join(program(cache_dir, "--resume", NAME)) + "\n")
         terminal.until(lambda _: "StepRecorded" in kinds_of(session), 120, "a step")
