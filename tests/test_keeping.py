@@ -19,6 +19,7 @@ from core.store.session import create_session
 from core.training.control import Control
 from core.training.fit import Fit
 from core.training.keeping import keep_best, load_best, restore_last
+from core.training.ranks import RankLostError
 from core.training.trainer import MAX_SKIPPED_IN_A_ROW, Trainer
 
 
@@ -201,6 +202,33 @@ def fitted(trainer, tmp_path, at_event):
     control = Control(lambda: Request.CONTINUE, lambda: Request.CONTINUE, record)
     Fit(trainer, trainer.part, session, control, record, lambda write: write(), {}).run()
     return events
+
+
+def test_a_process_that_is_lost_while_a_best_epoch_is_kept_does_not_cost_that_best(
+    trainer, tmp_path
+):
+    session = create_session(tmp_path, trainer.recipe)
+    control = Control(lambda: Request.CONTINUE, lambda: Request.CONTINUE, lambda _: None)
+    writes = []
+
+    def keep(write):
+        writes.append(write)
+        if len(writes) == 1:
+            raise RankLostError("process 1 of 2 is gone")
+        return write()
+
+    def fit(of):
+        return Fit(of, of.part, session, control, lambda _: None, keep, {})
+
+    with pytest.raises(RankLostError):
+        fit(trainer).run()
+    again = Trainer(build_model(["Mass"], seed=1), trainer.part, trainer.recipe, trainer.placement)
+    restore_last(session, again)
+    assert again.progress.step == trainer.steps_per_epoch
+    again.settings = again.settings.model_copy(update={"epochs": 1})
+    assert fit(again).run()
+    assert again.progress.best_epoch == 1
+    assert load_best(session, again)
 
 
 def poison(trainer):

@@ -48,7 +48,7 @@ def arguments(phantom_dir, cache_dir, **changes):
     return ["--batch", "demo", "--cache", cache_dir, "--device", "cpu", *sets]
 
 
-def started(folder, ranks, *what, program=("-m", "cxr_tui")):
+def started(folder, ranks, *what, program=("-m", "cxr_tui"), **environment):
     """The program in as many processes, with its output in files."""
     launcher = [sys.executable] if ranks == 1 else [*TORCHRUN, f"--nproc-per-node={ranks}"]
     with (folder / "out").open("w") as out, (folder / "err").open("w") as err:
@@ -58,7 +58,7 @@ def started(folder, ranks, *what, program=("-m", "cxr_tui")):
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=err,
-            env=os.environ | {"PYTHONPATH": str(Path.cwd())},
+            env=os.environ | {"PYTHONPATH": str(Path.cwd())} | environment,
         )
 
 
@@ -260,6 +260,49 @@ def test_a_rank_that_is_killed_ends_the_run_by_name_with_a_checkpoint(
     assert "exitcode  : 75" in err
     assert f"The checkpoint of step {kept['step']} is whole" in err
     assert any(session.checkpoints.glob("last-*.json"))
+
+
+def lost_at(word, folder, *what):
+    """A run whose second rank dies at the word, which it has to say: what it wrote to stderr."""
+    program = [str(Path(__file__).with_name("lost_rank.py"))]
+    began = time.monotonic()
+    _, _, err = ran(folder, 2, *what, program=program, DIES_AT=word)
+    assert time.monotonic() - began < 90  # a minute, and what two processes take to begin
+    said = err[: err.index("Traceback")]  # torchrun's own, after what we said
+    assert said.count("cxr-tui: process 1 of 2 ") == 1
+    return err
+
+
+@pytest.mark.slow
+def test_a_rank_that_is_lost_while_a_part_is_scored_costs_no_step(
+    tmp_path, one, phantom_dir, cache_dir
+):
+    in_first_val = lost_at(
+        "Score:1", tmp_path, *arguments(phantom_dir, cache_dir), "--session", "run"
+    )
+    # Val of the first epoch anew, val of the second, and then the test part.
+    on = ["--resume", "run", *goes_on(cache_dir, 2)]
+    in_test = lost_at("Score:3", tmp_path, *on)
+    code, _, err = ran(tmp_path, 2, *on)
+    assert code == 0, err
+    assert ["exitcode  : 75" in err for err in (in_first_val, in_test)] == [True, True]
+    session = Session(tmp_path / "sessions" / "run")
+    events = events_of(session)
+    assert [event["step"] for event in events if event["event"] == "Resumed"] == [4, 8]
+    ours, theirs = (
+        [event["val_loss"] for event in events_of(run) if event["event"] == "EpochDone"]
+        for run in (session, one)
+    )
+    assert ours == pytest.approx(theirs, abs=1e-3)
+    assert kinds_of(session)[-1] == "Finished"
+
+
+def test_a_rank_that_is_lost_before_the_first_step_ends_the_run_by_name(
+    tmp_path, phantom_dir, cache_dir
+):
+    err = lost_at("Prepare:1", tmp_path, *arguments(phantom_dir, cache_dir), "--session", "run")
+    assert "exitcode  : 4" in err
+    assert kinds_of(Session(tmp_path / "sessions" / "run"))[-1] == "Failed"
 
 
 def test_a_wrong_recipe_is_refused_once_and_all_leave(tmp_path, phantom_dir, cache_dir):

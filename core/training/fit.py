@@ -198,6 +198,15 @@ class Fit:
         return self.control.may_go_on()
 
     def _validate(self, started: float) -> bool:
+        before = self.trainer.state()
+        try:
+            return self._score_and_judge(started)
+        except RankLostError:
+            # Whoever goes on validates anew: a best epoch may be chosen by now and not be kept.
+            self.trainer.restore_state(before)
+            raise
+
+    def _score_and_judge(self, started: float) -> bool:
         trainer, progress = self.trainer, self.trainer.progress
         listener = validation_progress("val", len(self.val), self.control, self.record)
         logits_NF = score(trainer, self.val, listener)

@@ -22,7 +22,6 @@ from core.model.memory import free_bytes
 from core.model.precision import Precision
 from core.training.device_use import agree_on_step, hold_parts, make_told_step
 from core.training.preparation import cache_of, part_of
-from core.training.progress import Progress
 from core.training.ranks import (
     BUILT,
     CACHED,
@@ -99,8 +98,7 @@ class _Follower:
                 agree_on_step(self.trainer)
             case BeginEpoch():
                 self._close_epoch()
-                self.trainer.progress = Progress(**word.state["progress"])
-                self.trainer.schedule.restore(word.state["schedule"])
+                self.trainer.restore_state(word.state)
                 self._steps = self.trainer.epoch_steps()
             case Step():
                 with contextlib.suppress(NotFiniteError):  # as on rank 0, which says what now

@@ -268,5 +268,9 @@ class Trainer:
             else:  # in the parameter's own memory layout
                 value = torch.empty_like(parameter).copy_(tensor)
             self.optimizer.state[parameter][entry] = value
+        self.restore_state(state)
+
+    def restore_state(self, state: dict[str, Any]) -> None:
+        """Progress and schedule alone, as ``state()`` gave them."""
         self.progress = Progress(**state["progress"])
         self.schedule.restore(state["schedule"])
