@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import termios
 from typing import ClassVar, TextIO
 
 from textual.driver import Driver
@@ -46,13 +47,24 @@ class TerminalDriver(LinuxDriver):
         """Awake: draw again, also where nothing was put away (after SIGSTOP)."""
         if not (self._auto_restart and _loop_runs()):
             return
-        if self._is_in_background():
-            os.killpg(os.getpgrp(), signal.SIGTTOU)  # sleep on until fg wakes us once more
+        if self._is_in_background() and self._slept_on():
             return
         if not self._must_signal_resume:
             self.suspend_application_mode()
             self._must_signal_resume = True
         self._draw_again()
+
+    def _slept_on(self) -> bool:
+        """Until fg, whose signal then draws; False where we are in the foreground by now.
+
+        The kernel suspends whoever sets a terminal's modes from the background, here to what they
+        are. A signal of our own could come after a fg that came since we looked.
+        """
+        try:
+            termios.tcsetattr(self.fileno, termios.TCSANOW, termios.tcgetattr(self.fileno))
+        except termios.error:  # interrupted by the signal of fg, or nobody is there to wake us
+            return True
+        return False
 
     def _draw_again(self) -> None:
         # The kernel wakes a job whose terminal is gone: then there is nowhere to draw.
