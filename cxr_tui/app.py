@@ -288,7 +288,7 @@ class ConsoleApp(App[int]):
             self.screen.dismiss(None)
             return
         running = self.desk.running
-        if running is None:
+        if running is None or running.view.is_over:
             self.exit(0)
             return
         self.push_screen(quit_question(running.name, running.view), self._on_leave)

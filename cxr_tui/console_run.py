@@ -64,7 +64,7 @@ def _wait(running: OpenSession, terminal: TextIO, *, says_so: bool) -> None:
             terminal.write(visible(text) + "\n")
             terminal.flush()
 
-    if running.is_ours:  # else it ended while the screen was put away
+    if running.is_ours and not running.view.is_over:  # else it ended as the screen was put away
         how = "without a checkpoint" if running.is_abandoned else "with a checkpoint"
         say(f"{running.name}: stopping after this step, {how}")
     try:

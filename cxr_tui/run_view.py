@@ -99,6 +99,11 @@ class RunView:
         return None if left is None else left[0]
 
     @property
+    def is_over(self) -> bool:
+        """Whether the run has said that it ended, though its thread may not have left yet."""
+        return self.state in ("finished", "stopped", "failed")
+
+    @property
     def left_is_rough(self) -> bool:
         """Whether the time left holds a guess: no validation was seen yet."""
         left = self._left()

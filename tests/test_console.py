@@ -5,11 +5,13 @@ import os
 import pytest
 from console import plain, press, shows, until
 
-from core.events import EpochDone, Failed, RunStarted
+from core.events import EpochDone, Failed, Finished, RunStarted
 from core.recipe_toml import load_recipe
+from core.store import heartbeat
 from core.store.session import create_session
 from cxr_tui.app import ConsoleApp
 from cxr_tui.desk import Desk
+from cxr_tui.open_session import OpenSession
 
 
 @pytest.fixture
@@ -191,7 +193,8 @@ async def test_deleting_says_what_goes_and_asks(desk):
         await shows(pilot, "No sessions yet.")
 
 
-async def test_a_session_held_by_a_suspended_process_is_not_deleted(desk):
+async def test_a_session_held_by_a_suspended_process_is_not_deleted(desk, monkeypatch):
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 3600)
     session = a_session(desk.sessions, "old", RunStarted(name="old", host="h", pid=1))
     app = ConsoleApp(desk)
     with session.writing():
@@ -201,6 +204,19 @@ async def test_a_session_held_by_a_suspended_process_is_not_deleted(desk):
             await press(pilot, "d")
             await shows(pilot, "old is held by a silent")
     assert session.path.exists()
+
+
+async def test_a_run_that_said_it_ended_is_left_without_a_question(desk, monkeypatch):
+    said = [RunStarted(name="old", host="h", pid=1), Finished(epochs=1, best_epoch=1, seconds=1.0)]
+    a_session(desk.sessions, "old", *said)
+    monkeypatch.setattr(OpenSession, "is_ours", True)  # its thread has not left yet
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "old")
+        desk.running = desk.show("old")
+        await until(pilot, lambda: desk.running.view.is_over, "its end")
+        await press(pilot, "q")
+    assert app.return_value == 0
 
 
 async def test_text_from_files_cannot_drive_the_screen(desk):
