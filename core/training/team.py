@@ -172,7 +172,10 @@ class Team:
         def ask() -> Request:
             self.check()
             others = (sign for rank, sign in list(self.pulse.signs.items()) if rank != self.rank)
-            return Request.STOP if any(s.asked_to_stop for s in others) else next_request()
+            request = Request.STOP if any(s.asked_to_stop for s in others) else next_request()
+            if request is Request.STOP:  # torchrun sends a signal to those that outlive another
+                self._look_for_the_gone()
+            return request
 
         return ask
 
@@ -238,14 +241,21 @@ class Team:
                 self.check()
             except (RankLostError, RankFailedError, LeaderEndedError) as known:
                 return known
-            for rank, sign in sorted(self.pulse.signs.items()):
-                if rank != self.rank and sign.is_a_process_here_that_is_gone:
-                    return self._lost(f"{self._name(rank)} is gone")
+            try:
+                self._look_for_the_gone()
+            except RankLostError as known:
+                return known
             silent = self.pulse.silent_ranks(_SUSPICIOUS_SECONDS)
             if silent:
                 return self._lost(f"{self._name(silent[0])} gives no sign of life any more")
             time.sleep(_POLL_SECONDS)
         return self._lost(f"the connection between the {self.size} processes broke ({error})")
+
+    def _look_for_the_gone(self) -> None:
+        """Raises RankLostError: a process of this host is gone, and did not say that it leaves."""
+        for rank, sign in sorted(self.pulse.signs.items()):
+            if rank != self.rank and sign.code is None and sign.is_a_process_here_that_is_gone:
+                raise self._lost(f"{self._name(rank)} is gone")
 
     def _name(self, rank: int) -> str:
         sign = self.pulse.signs[rank]
