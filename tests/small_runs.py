@@ -49,7 +49,7 @@ def go_on(terminal: Terminal) -> None:
     """Run the session that the console was attached to, from the list of sessions."""
     terminal.shows(f"{NAME} · · new")
     terminal.send("1")
-    terminal.shows("val AUROC")
+    terminal.shows("1 session,")  # the foot comes after the rows
     terminal.send("r")
 
 

@@ -90,6 +90,10 @@ class Terminal:
         """Wait until the words stand on the screen."""
         self.until(lambda text: words in text, seconds, repr(words))
 
+    def shows_one_of(self, pattern: str, seconds: float = 60) -> None:
+        """Wait until something that matches stands on the screen."""
+        self.until(lambda text: re.search(pattern, text) is not None, seconds, repr(pattern))
+
     def until(self, predicate: Callable[[str], bool], seconds: float, what: str) -> None:
         """Wait until the screen is as wanted."""
         end = time.monotonic() + seconds

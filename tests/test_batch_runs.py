@@ -200,10 +200,11 @@ def test_a_signal_stops_with_a_checkpoint_and_going_on_changes_nothing(
     finished, phantom_dir, cache_dir, tmp_path, kind
 ):
     uninterrupted, _ = finished
-    code, last, told = cut_by(small(phantom_dir, cache_dir), tmp_path, kind)
+    code, last, told = cut_by(long_run(phantom_dir, cache_dir), tmp_path, kind)
     assert (code, last) == (75, "Stopped"), told
     assert "--resume" in told
-    resumed = run_in(tmp_path, "--resume", "cut", "--cache", cache_dir, "--json")
+    fewer = ["--set", "train.epochs=2"]
+    resumed = run_in(tmp_path, "--resume", "cut", "--cache", cache_dir, "--json", *fewer)
     assert resumed.returncode == 0, resumed.stderr
     events = json_lines(resumed.stdout)
     assert any(event["event"] == "Resumed" and event["step"] >= 1 for event in events)
@@ -235,8 +236,10 @@ def cut_by(arguments, tmp_path, *kinds):
             for kind in kinds:
                 program.send_signal(kind)
             break
-    rest, told = program.communicate(timeout=120)
-    return program.returncode, json_lines(rest)[-1]["event"] if rest else "", told
+    _, told = program.communicate(timeout=120)
+    recorded = (tmp_path / "sessions/cut/events.jsonl").read_text()
+    whole = recorded[: recorded.rindex("\n") + 1]
+    return program.returncode, json_lines(whole)[-1]["event"], told
 
 
 def long_run(phantom_dir, cache_dir):
@@ -451,7 +454,7 @@ def test_a_dropped_line_is_no_reason_to_stop(phantom_dir, cache_dir, tmp_path):
 def test_after_a_crash_before_the_first_checkpoint_readers_drop_what_was_recorded(
     phantom_dir, cache_dir, tmp_path
 ):
-    arguments = [*map(str, small(phantom_dir, cache_dir))]
+    arguments = [*map(str, small(phantom_dir, cache_dir)), "--set", "train.batch_size=4"]
     program = subprocess.Popen(
         [
             sys.executable,

@@ -32,8 +32,8 @@ def test_steps_cost_the_same_early_and_late() -> None:
     cpu_seconds = [
         late["cpu_seconds"] - early["cpu_seconds"] for early, late in itertools.pairwise(tenths)
     ]
-    # The second fifth against the last: torch's first steps are slow.
-    assert sum(cpu_seconds[-2:]) < 1.5 * sum(cpu_seconds[1:3])
+    # torch's first steps are slow. What grows is slow in each late tenth, a neighbour in some.
+    assert min(cpu_seconds[-4:]) < 1.5 * min(cpu_seconds[1:5])
     assert tenths[-1]["resident_bytes"] - tenths[2]["resident_bytes"] < 8 * MIB
 
 

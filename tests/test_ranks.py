@@ -297,10 +297,10 @@ def test_a_rank_that_is_lost_while_a_part_is_scored_costs_no_step(
     assert kinds_of(session)[-1] == "Finished"
 
 
-def test_a_rank_that_is_lost_before_the_first_step_ends_the_run_by_name(
-    tmp_path, phantom_dir, cache_dir
-):
-    err = lost_at("Prepare:1", tmp_path, *arguments(phantom_dir, cache_dir), "--session", "run")
+def test_a_rank_that_is_lost_before_the_first_step_ends_the_run_by_name(tmp_path, phantom_dir):
+    # A cache that is empty: torchrun's signal to rank 0 comes while it is filled.
+    what = arguments(phantom_dir, tmp_path / "cache")
+    err = lost_at("Prepare:1", tmp_path, *what, "--session", "run")
     assert "exitcode  : 4" in err
     assert kinds_of(Session(tmp_path / "sessions" / "run"))[-1] == "Failed"
 

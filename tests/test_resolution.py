@@ -1,5 +1,6 @@
 """The resolution study: several input sizes by one command, stopped, gone on with, compared."""
 
+import copy
 import json
 import shlex
 import shutil
@@ -205,6 +206,7 @@ def test_small_lesions_that_come_back_with_pixels_are_told_from_large_ones(compa
 
 
 def test_the_conclusion_follows_the_figures(compared):
+    compared = copy.deepcopy(compared)
     gain = compared["findings"]["Nodule"]["gain"]
     said = conclusion(compared)
     assert f"gained with pixels: Nodule +{gain['auroc']:.2f} (" in said

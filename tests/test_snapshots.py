@@ -32,7 +32,7 @@ _LETTERS = string.ascii_letters + string.digits
 # What differs from machine to machine and from day to day, each with as many cells.
 VARIES = [
     (re.compile(r"\d\d:\d\d:\d\d"), "00:00:00"),
-    (re.compile(r"\d+\.\d GiB free"), "##.# GiB free"),
+    (re.compile(r"[\d,]+\.\d GiB free"), "##.# GiB free"),
     (re.compile(r"cpu, \d+ cores"), "cpu, # cores"),
 ]
 

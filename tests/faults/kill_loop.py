@@ -105,8 +105,16 @@ def _start(
 def _follow(
     run: subprocess.Popen[bytes], draw: random.Random, oracle: Path, outcome: Outcome
 ) -> tuple[str, bool]:
-    """Read its events up to a random one, wait a random moment, kill; the last event's kind."""
-    left, last = draw.randint(1, _MOST_EVENTS), "nothing"
+    """Read its events up to a random one, wait a random moment, kill; the last event's kind.
+
+    A fast machine takes many steps between two events: so many of them and it is killed too.
+    """
+    left, steps_left, last = (
+        draw.randint(1, _MOST_EVENTS),
+        draw.randint(0, _STEPS_A_KILL),
+        "nothing",
+    )
+    first_step = None
     acknowledged = int(oracle.read_text().split()[-1])
     for event in _events(run):
         last = event["event"]
@@ -117,6 +125,10 @@ def _follow(
                 stream.write(f"{event['step']}\n")
             acknowledged = event["step"]
         left -= 1
+        if last == "StepRecorded":
+            first_step = event["step"] if first_step is None else first_step
+            if event["step"] - first_step >= steps_left:
+                break
         if left == 0:
             break
     else:

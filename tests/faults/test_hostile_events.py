@@ -66,7 +66,7 @@ def lines_with(kinds: list[type[Event]], value: object) -> list[str]:
     return lines
 
 
-@pytest.mark.usefixtures("within_five_seconds")
+@pytest.mark.usefixtures("within_a_minute")
 @pytest.mark.parametrize("fault", WORST)
 def test_no_value_in_any_field_of_any_event_breaks_what_is_drawn(
     tmp_path: Path, fault: str

@@ -18,7 +18,7 @@ from core.model.foreign import read_tensors
 from core.model.inert_pickle import BrokenPickleError, follow
 from core.model.weights import load_weights
 
-pytestmark = pytest.mark.usefixtures("within_five_seconds")
+pytestmark = pytest.mark.usefixtures("within_a_minute")
 
 
 def zipped(path: Path, body: bytes, storages: dict[str, bytes] | None = None) -> Path:

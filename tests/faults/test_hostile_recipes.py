@@ -10,7 +10,7 @@ from core.errors import RecipeError
 from core.recipe import Recipe
 from core.recipe_toml import changed_recipe, load_recipe
 
-pytestmark = pytest.mark.usefixtures("within_five_seconds")
+pytestmark = pytest.mark.usefixtures("within_a_minute")
 
 HOSTILE = {
     "a key of a thousand parts": "a." * 1000 + "a = 1",

@@ -20,7 +20,7 @@ from core.model.provenance import Provenance
 from core.model.weights import load_weights
 from core.store.checkpoint import read_checkpoint, write_checkpoint
 
-pytestmark = pytest.mark.usefixtures("within_five_seconds")
+pytestmark = pytest.mark.usefixtures("within_a_minute")
 
 CONV = "features.conv0.weight"
 

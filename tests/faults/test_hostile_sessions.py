@@ -26,7 +26,7 @@ def session(tmp_path: Path) -> Session:
     return create_session(tmp_path / "sessions", Recipe(), "s")
 
 
-@pytest.mark.usefixtures("within_five_seconds")
+@pytest.mark.usefixtures("within_a_minute")
 @pytest.mark.parametrize("name", ["dataset.json", "environment.json", "evaluation/test.json"])
 @pytest.mark.parametrize(
     "content",
@@ -42,7 +42,7 @@ def test_json_that_is_no_object_of_ours_is_refused_by_its_file(
     assert len(str(caught.value)) < 7_000
 
 
-@pytest.mark.usefixtures("within_five_seconds")
+@pytest.mark.usefixtures("within_a_minute")
 @pytest.mark.parametrize("content", [DEEP, HUGE, "[]", "7", "{}", '{"digests": 7, "state": 7}'])
 def test_a_manifest_that_is_none_is_passed_over(tmp_path: Path, content: str) -> None:
     import torch
@@ -142,7 +142,7 @@ def test_sessions_of_odd_names_are_listed_as_a_table_and_as_json(
         assert "\x1b" not in done.stdout
 
 
-@pytest.mark.usefixtures("within_five_seconds")
+@pytest.mark.usefixtures("within_a_minute")
 @pytest.mark.parametrize(
     "line",
     [

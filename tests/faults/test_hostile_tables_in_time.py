@@ -21,7 +21,7 @@ from core.evaluation.predictions import join_predictions, read_predictions
 from core.evaluation.score_table import PATIENT_COLUMN
 from core.findings import FINDINGS
 
-pytestmark = pytest.mark.usefixtures("within_five_seconds")
+pytestmark = pytest.mark.usefixtures("within_a_minute")
 
 HEADER = "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender\n"
 BOX_HEADER = "Image Index,Finding Label,Bbox [x,y,w,h],,,\n"

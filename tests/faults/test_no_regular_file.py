@@ -30,7 +30,7 @@ from core.store.session import create_session
 from core.store.summary import SessionSummary
 from cxr_tui.keymap import keymap_path, read_keymap
 
-pytestmark = pytest.mark.usefixtures("within_five_seconds")
+pytestmark = pytest.mark.usefixtures("within_a_minute")
 
 REFUSING: dict[str, Callable[[Path], object]] = {
     "label table": read_label_table,
