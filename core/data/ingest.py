@@ -286,7 +286,8 @@ def _content(job: _Job) -> tuple[bytes | None, int, int]:
         status = os.fstat(stream.fileno())
         if status.st_size > MAX_ENCODED_BYTES:
             return None, status.st_size, status.st_mtime_ns
-        return stream.read(MAX_ENCODED_BYTES), status.st_size, status.st_mtime_ns
+        # Not up to the limit: for that Python asks the system for so much new memory, each time.
+        return stream.read(status.st_size), status.st_size, status.st_mtime_ns
 
 
 def usable_cores() -> int:
