@@ -6,6 +6,7 @@ import csv
 import hashlib
 import os
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -15,8 +16,9 @@ from statistics import median
 import numpy as np
 import pytest
 from PIL import Image
+from small_runs import children_of
 
-from core.data.phantom import PhantomCounts, write_phantom
+from core.data.phantom import PhantomCounts, drawing, write_phantom
 from core.data.phantom.cohort import draw_cohort
 from core.errors import DataError, UsageError
 from core.findings import FINDINGS
@@ -249,14 +251,67 @@ def test_findings_mostly_stay_from_one_follow_up_to_the_next(large_phantom: Writ
     assert 0.7 < stayed / had < 0.95
 
 
+@pytest.fixture
+def by_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three of them draw whatever little there is."""
+    monkeypatch.setattr(drawing, "usable_cores", lambda: 3)
+    monkeypatch.setattr(drawing, "_SECONDS_A_PROCESS", 1e-6)
+
+
+@pytest.mark.parametrize("threads", [1, 5])
 def test_the_same_seed_gives_the_same_bytes_whatever_the_number_of_threads(
+    phantom: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    monkeypatch.setattr(drawing, "usable_cores", lambda: threads)
+    again = tmp_path / "again"
+    assert write_phantom(again, patients=PATIENTS, size_px=48, seed=3) == phantom.counts
+    assert digests(again) == digests(phantom.folder)
+
+
+@pytest.mark.usefixtures("by_processes")
+def test_several_processes_draw_the_same_bytes_and_tell_how_far_they_are(
+    phantom: Written, tmp_path: Path
+) -> None:
+    told: list[tuple[int, int]] = []
+    before, drawers = set(children_of(os.getpid())), set()
+
+    def progress(done: int, total: int) -> None:
+        told.append((done, total))
+        drawers.update(children_of(os.getpid()))
+
+    again = tmp_path / "again"
+    counts = write_phantom(again, patients=PATIENTS, size_px=48, seed=3, progress=progress)
+    assert counts == phantom.counts
+    assert digests(again) == digests(phantom.folder)
+    assert told[-1] == phantom.progress[-1]
+    assert len(told) > 3
+    assert len(drawers - before) == 3
+
+
+@pytest.mark.usefixtures("by_processes")
+def test_where_no_process_can_be_started_threads_draw_it(
     phantom: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for threads in (1, 5):
-        monkeypatch.setattr(os, "cpu_count", lambda threads=threads: threads)
-        again = tmp_path / f"threads_{threads}"
-        assert write_phantom(again, patients=PATIENTS, size_px=48, seed=3) == phantom.counts
-        assert digests(again) == digests(phantom.folder)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "nowhere"))
+    write_phantom(tmp_path / "again", patients=PATIENTS, size_px=48, seed=3)
+    assert digests(tmp_path / "again") == digests(phantom.folder)
+
+
+@pytest.mark.usefixtures("by_processes")
+def test_a_process_that_is_killed_while_it_draws_is_told_and_nothing_is_left(
+    tmp_path: Path,
+) -> None:
+    before, killed = set(children_of(os.getpid())), []
+
+    def kill_one(done: int, total: int) -> None:
+        if not killed:
+            killed.append(min(set(children_of(os.getpid())) - before))
+            os.kill(killed[0], signal.SIGKILL)
+
+    with pytest.raises(DataError, match="a process that drew the phantom ended with signal 9"):
+        write_phantom(tmp_path / "nih", patients=300, size_px=32, seed=0, progress=kill_one)
+    assert list(tmp_path.iterdir()) == []
+    assert set(children_of(os.getpid())) <= before
 
 
 def test_another_seed_gives_another_set(phantom: Written, tmp_path: Path) -> None:
@@ -310,35 +365,49 @@ def test_numbers_out_of_bounds_are_refused(
     assert not (tmp_path / "new").exists()
 
 
-def test_when_the_disk_is_full_nothing_is_left_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seconds_a_process", [1e-6, 1e6], ids=["processes", "threads"])
+def test_when_the_disk_is_full_nothing_is_left_behind(
+    tmp_path: Path, seconds_a_process: float
+) -> None:
     pytest.importorskip("resource", reason="file size limits are a matter of Unix")
     # A limit on file size stands in for the disk: a real write fails, in the middle of the set.
     script = """
 import resource, sys
 from pathlib import Path
-from core.data.phantom import write_phantom
+from core.data.phantom import drawing, write_phantom
 from core.errors import DataError
-resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
+drawing._SECONDS_A_PROCESS, drawing.usable_cores = float(sys.argv[2]), lambda: 2
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 try:
-    write_phantom(Path(sys.argv[1]), patients=20, size_px=64, seed=0)
+    write_phantom(Path(sys.argv[1]), patients=20, size_px=256, seed=0)
 except DataError as error:
+    print(error)
     sys.exit(error.exit_code)
 """
     done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path / "deep" / "nih")],
+        [sys.executable, "-c", script, str(tmp_path / "deep" / "nih"), str(seconds_a_process)],
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 3, done.stderr
+    assert "the phantom can't be written: File too large" in done.stdout
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
     assert list((tmp_path / "deep").iterdir()) == []
 
 
-def test_stopping_it_leaves_nothing_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seconds_a_process", [1e-6, 1e6], ids=["processes", "threads"])
+def test_stopping_it_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds_a_process: float
+) -> None:
+    monkeypatch.setattr(drawing, "usable_cores", lambda: 2)
+    monkeypatch.setattr(drawing, "_SECONDS_A_PROCESS", seconds_a_process)
+    before = set(children_of(os.getpid()))
+
     def stop(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         write_phantom(tmp_path / "nih", patients=40, size_px=32, seed=0, progress=stop)
     assert list(tmp_path.iterdir()) == []
+    assert set(children_of(os.getpid())) <= before

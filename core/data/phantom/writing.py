@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-from PIL import Image
-
-from core.data.phantom.cohort import Patient, Visit, draw_cohort
-from core.data.phantom.imaging import lesions_on_image, render
+from core.data.phantom.cohort import Patient, draw_cohort
+from core.data.phantom.drawing import ImageJob, chest_and_lesions, draw_images
 from core.data.phantom.lesions import Lesion
-from core.data.phantom.streams import image_stream, patient_stream
 from core.errors import DataError, UsageError
 from core.findings import NO_FINDING
 
@@ -44,7 +38,6 @@ BOXED_FINDINGS = {
 _FOLDERS, _IMAGES_PER_FOLDER = 12, 60
 _RGBA_EVERY = 60  # so that a small set has some of NIH's files with four channels
 _PROGRESS_EVERY = 20
-_MOST_THREADS = 16
 _SMALLEST_PX, _LARGEST_PX, _MOST_PATIENTS = 32, 1024, 99_999
 
 
@@ -57,17 +50,7 @@ class PhantomCounts:
     boxes: int  # in the box table; truth.csv has every lesion of every image
 
 
-@dataclass(frozen=True)
-class _Job:
-    """One image to render, and where it goes."""
-
-    patient: Patient
-    visit: Visit
-    folder: str
-    rgba: bool
-
-
-_Rendered = tuple[_Job, tuple[Lesion, ...]]
+_Shown = tuple[ImageJob, tuple[Lesion, ...]]
 
 
 def write_phantom(
@@ -167,15 +150,17 @@ def _write_all(
     jobs = _jobs(cohort)
     for name in sorted({job.folder for job in jobs}):
         (folder / name / "images").mkdir(parents=True)
-    rendered: list[_Rendered] = []
-    for done, image in enumerate(_render_all(folder, jobs, size_px, seed), start=1):
-        rendered.append(image)
-        if progress is not None and (done % _PROGRESS_EVERY == 0 or done == len(jobs)):
-            progress(done, len(jobs))
-    boxes = _box_rows(rendered)
+    told = 0
+    with closing(draw_images(folder, jobs, size_px=size_px, seed=seed)) as drawn:
+        for done in drawn:
+            if progress is not None and (done - told >= _PROGRESS_EVERY or done == len(jobs)):
+                told = done
+                progress(done, len(jobs))
+    shown = [(job, chest_and_lesions(job, seed)[1]) for job in jobs]
+    boxes = _box_rows(shown)
     _write_table(folder / "Data_Entry_2017_v2020.csv", LABELS_HEADER, map(_label_row, jobs))
     _write_table(folder / "BBox_List_2017.csv", BOXES_HEADER, boxes)
-    _write_table(folder / "truth.csv", TRUTH_HEADER, _truth_rows(rendered))
+    _write_table(folder / "truth.csv", TRUTH_HEADER, _truth_rows(shown))
     for name, in_test in (("train_val_list.txt", False), ("test_list.txt", True)):
         names = [job.visit.file_name for job in jobs if job.patient.in_test == in_test]
         # NIH's lists end without a newline.
@@ -183,11 +168,11 @@ def _write_all(
     return PhantomCounts(images=len(jobs), patients=patients, boxes=len(boxes))
 
 
-def _jobs(cohort: Sequence[Patient]) -> list[_Job]:
+def _jobs(cohort: Sequence[Patient]) -> list[ImageJob]:
     images = [(patient, visit) for patient in cohort for visit in patient.visits]
     folders = min(_FOLDERS, max(2, -(-len(images) // _IMAGES_PER_FOLDER)))
     return [
-        _Job(
+        ImageJob(
             patient=patient,
             visit=visit,
             folder=f"images_{1 + position * folders // len(images):03d}",
@@ -197,52 +182,7 @@ def _jobs(cohort: Sequence[Patient]) -> list[_Job]:
     ]
 
 
-def _render_all(folder: Path, jobs: Sequence[_Job], size_px: int, seed: int) -> Iterator[_Rendered]:
-    """Renders and writes every image, on all processors; yields them in the order of ``jobs``."""
-
-    def one(job: _Job) -> _Rendered:
-        return job, _write_image(folder, job, size_px, seed)
-
-    # Each thread holds some thirty layers of one image, and Python's lock lets few run at once.
-    threads = min(os.cpu_count() or 1, _MOST_THREADS)
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="phantom")
-    try:
-        yield from pool.map(one, jobs)
-    finally:
-        # After a failure the rest isn't worth drawing, but no thread may write any more.
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _write_image(folder: Path, job: _Job, size_px: int, seed: int) -> tuple[Lesion, ...]:
-    patient, visit = job.patient, job.visit
-    stream = image_stream(seed, patient.number, visit.follow_up)
-    chest, lesions = lesions_on_image(
-        patient.chest, patient.sites_at(visit), stream, view=visit.view
-    )
-    grey_SS = render(
-        chest,
-        lesions,
-        size_px=size_px,
-        view=visit.view,
-        patient_stream=patient_stream(seed, patient.number),
-        stream=stream,
-    )
-    path = folder / job.folder / "images" / visit.file_name
-    path.write_bytes(_png(grey_SS, rgba=job.rgba))
-    return lesions
-
-
-def _png(grey_SS: npt.NDArray[np.uint8], *, rgba: bool) -> bytes:
-    image = Image.fromarray(grey_SS)
-    if rgba:
-        image = image.convert("RGBA")
-    encoded = io.BytesIO()
-    # Noise hardly shrinks: a higher level costs time and gains nothing.
-    image.save(encoded, "PNG", compress_level=1)
-    return encoded.getvalue()
-
-
-def _label_row(job: _Job) -> str:
+def _label_row(job: ImageJob) -> str:
     patient, visit = job.patient, job.visit
     fields = (
         visit.file_name,
@@ -260,24 +200,24 @@ def _label_row(job: _Job) -> str:
     return ",".join(map(str, fields))
 
 
-def _box_rows(rendered: Sequence[_Rendered]) -> list[str]:
+def _box_rows(shown: Sequence[_Shown]) -> list[str]:
     return [
         _lesion_row(job, lesion, spelling)
         for finding, spelling in BOXED_FINDINGS.items()
-        for job, lesions in rendered
+        for job, lesions in shown
         if job.patient.in_test
         for lesion in lesions
         if lesion.finding == finding
     ]
 
 
-def _truth_rows(rendered: Iterable[_Rendered]) -> Iterator[str]:
-    for job, lesions in rendered:
+def _truth_rows(shown: Iterable[_Shown]) -> Iterator[str]:
+    for job, lesions in shown:
         for lesion in lesions:
             yield _lesion_row(job, lesion, lesion.finding)
 
 
-def _lesion_row(job: _Job, lesion: Lesion, spelling: str) -> str:
+def _lesion_row(job: ImageJob, lesion: Lesion, spelling: str) -> str:
     box = lesion.box
     sides = (format(side, ".15g") for side in (box.x, box.y, box.w, box.h))
     return ",".join((job.visit.file_name, spelling, *sides))

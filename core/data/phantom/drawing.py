@@ -1,0 +1,222 @@
+"""The images of a phantom, drawn and written on every core.
+
+Two threads are the most that gain: NumPy's many small steps pass Python's lock to and fro, and
+sixteen draw no faster than one. So a set that takes seconds is drawn by processes of our own,
+which have nothing of ours open and also start under the console; each gets its images by a file
+and says a byte for each that is done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from core.data.ingest import usable_cores
+from core.data.phantom.anatomy import Chest
+from core.data.phantom.cohort import Patient, Visit
+from core.data.phantom.imaging import lesions_on_image, render
+from core.data.phantom.lesions import Lesion
+from core.data.phantom.streams import image_stream, patient_stream
+from core.errors import DataError
+
+_MOST_THREADS, _MOST_PROCESSES = 2, 16
+_SECONDS_A_PROCESS = 2.0
+"""Of drawing that one is started for: it takes a tenth of that to begin."""
+
+_FIXED_SECONDS, _SECONDS_AT_256_PX = 0.003, 0.012
+"""What an image takes on one core, whatever its size, and what grows with its pixels."""
+
+_CHILD = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from core.data.phantom.drawing import draw_share; sys.exit(draw_share())"
+)
+_DISK_FAILED = 74
+
+
+@dataclass(frozen=True)
+class ImageJob:
+    """One image to render, and where it goes."""
+
+    patient: Patient
+    visit: Visit
+    folder: str
+    rgba: bool
+
+
+@dataclass(frozen=True)
+class _Share:
+    """What a process of its own draws."""
+
+    folder: Path
+    jobs: Sequence[ImageJob]
+    size_px: int
+    seed: int
+
+
+def chest_and_lesions(job: ImageJob, seed: int) -> tuple[Chest, tuple[Lesion, ...]]:
+    """What the image shows; takes no pixel."""
+    patient, visit = job.patient, job.visit
+    stream = image_stream(seed, patient.number, visit.follow_up)
+    return lesions_on_image(patient.chest, patient.sites_at(visit), stream, view=visit.view)
+
+
+def draw_images(
+    folder: Path, jobs: Sequence[ImageJob], *, size_px: int, seed: int
+) -> Generator[int, None, None]:
+    """Draw and write every image; yields how many are there, now and then, at last all.
+
+    The folders that the jobs name must be there. The bytes are the same however they are drawn.
+    Nothing is written any more once it was closed.
+
+    Raises:
+        OSError: the disk is full or fails.
+        DataError: a process that drew was ended by something else.
+    """
+    share = _Share(folder, jobs, size_px, seed)
+    with contextlib.ExitStack() as stack:
+        drawn = None
+        if (processes := _worthwhile_processes(len(jobs), size_px)) > 1:
+            drawn = _begun(share, processes, stack)
+            if drawn is None:
+                stack.close()  # of those that were begun
+        yield from _by_threads(share) if drawn is None else drawn
+
+
+def _worthwhile_processes(num_images: int, size_px: int) -> int:
+    seconds = num_images * (_FIXED_SECONDS + _SECONDS_AT_256_PX * (size_px / 256) ** 2)
+    return min(usable_cores(), _MOST_PROCESSES, int(seconds / _SECONDS_A_PROCESS))
+
+
+def _by_threads(share: _Share) -> Iterator[int]:
+    pool = ThreadPoolExecutor(min(usable_cores(), _MOST_THREADS), thread_name_prefix="phantom")
+    try:
+        for done, _ in enumerate(pool.map(lambda job: _draw(share, job), share.jobs), start=1):
+            yield done
+    finally:
+        # After a failure the rest isn't worth drawing, but no thread may write any more.
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _begun(share: _Share, processes: int, stack: contextlib.ExitStack) -> Iterator[int] | None:
+    """The images as processes draw them; None where none can be started here.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    marks, given_marks = os.pipe()
+    stack.callback(os.close, marks)
+    children, errors = [], []
+    try:
+        for number in range(processes):
+            order = stack.enter_context(_nameless_file(share.folder))
+            own = _Share(share.folder, share.jobs[number::processes], share.size_px, share.seed)
+            pickle.dump(own, order)
+            order.seek(0)
+            errors.append(stack.enter_context(_nameless_file(share.folder)))
+            child = _started(order, given_marks, errors[-1])
+            if child is None:
+                return None
+            children.append(child)
+            stack.callback(_end, child)
+    finally:
+        os.close(given_marks)
+    return _by_processes(marks, children, errors)
+
+
+def _nameless_file(folder: Path) -> BinaryIO:
+    return tempfile.TemporaryFile(dir=folder)
+
+
+def _started(order: BinaryIO, marks: int, errors: BinaryIO) -> subprocess.Popen[bytes] | None:
+    """A process that draws; None where the system has none for us: threads will do."""
+    if not sys.executable:
+        return None
+    command = [sys.executable, "-c", _CHILD, json.dumps(sys.path)]
+    try:
+        return subprocess.Popen(command, stdin=order, stdout=marks, stderr=errors)
+    except OSError:
+        return None
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    child.kill()
+    child.wait()
+
+
+def _by_processes(
+    marks: int, children: Sequence[subprocess.Popen[bytes]], errors: Sequence[BinaryIO]
+) -> Iterator[int]:
+    done = 0
+    while given := os.read(marks, 65536):
+        done += len(given)
+        yield done
+    for child, told in zip(children, errors, strict=True):
+        if (code := child.wait()) == 0:
+            continue
+        told.seek(0)
+        lines = told.read().decode(errors="replace").strip().splitlines() or [""]
+        if code == _DISK_FAILED:
+            raise OSError(int(lines[-1]), os.strerror(int(lines[-1])))
+        how = f"signal {-code}" if code < 0 else f"code {code}, {lines[-1]}"
+        raise DataError(
+            f"a process that drew the phantom ended with {how}",
+            why="Nothing of it was kept",
+            remedy="Where memory ran out, let fewer processors be used (taskset); then try again.",
+        )
+
+
+def draw_share() -> int:
+    """The work of a process of its own: a share on stdin, a byte on stdout for each image."""
+    # Who started us is told of these and ends us; a scheduler sends them to all.
+    for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(kind, signal.SIG_IGN)
+    share: _Share = pickle.load(sys.stdin.buffer)
+    for job in share.jobs:
+        try:
+            _draw(share, job)
+        except OSError as error:
+            print(error.errno, file=sys.stderr)  # noqa: T201 - to who started us
+            return _DISK_FAILED
+        os.write(1, b".")  # who started us may be gone: then this is the end
+    return 0
+
+
+def _draw(share: _Share, job: ImageJob) -> None:
+    patient, visit = job.patient, job.visit
+    chest, lesions = chest_and_lesions(job, share.seed)
+    grey_SS = render(
+        chest,
+        lesions,
+        size_px=share.size_px,
+        view=visit.view,
+        patient_stream=patient_stream(share.seed, patient.number),
+        stream=image_stream(share.seed, patient.number, visit.follow_up),
+    )
+    path = share.folder / job.folder / "images" / visit.file_name
+    path.write_bytes(_png(grey_SS, rgba=job.rgba))
+
+
+def _png(grey_SS: npt.NDArray[np.uint8], *, rgba: bool) -> bytes:
+    image = Image.fromarray(grey_SS)
+    if rgba:
+        image = image.convert("RGBA")
+    encoded = io.BytesIO()
+    # Noise hardly shrinks: a higher level costs time and gains nothing.
+    image.save(encoded, "PNG", compress_level=1)
+    return encoded.getvalue()
