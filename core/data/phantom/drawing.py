@@ -196,6 +196,8 @@ def draw_share() -> int:
         try:
             _draw(share, job)
         except OSError as error:
+            if error.errno is None:  # not the disk's
+                raise
             print(error.errno, file=sys.stderr)  # noqa: T201 - to who started us
             return _DISK_FAILED
         os.write(1, b".")  # who started us may be gone: then this is the end
