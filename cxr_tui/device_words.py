@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-import subprocess
 from dataclasses import dataclass
+
+from core.nvidia_smi import ask_nvidia_smi
 
 _QUERY = "index,uuid,name,memory.free,memory.total,utilization.gpu"
 _MIB_PER_GIB = 1024
@@ -91,17 +92,4 @@ def _torch_is_for_cpu() -> bool:
 
 def nvidia_smi() -> str:
     """Its answer about every GPU; empty where it has none to give."""
-    command = ["nvidia-smi", f"--query-gpu={_QUERY}", "--format=csv,noheader,nounits"]
-    try:
-        answer = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            timeout=5,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ""  # no such tool, or it won't answer: then nothing is known
-    return answer.stdout
+    return ask_nvidia_smi(f"--query-gpu={_QUERY}") or ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import re
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ import torch
 
 from core.errors import UsageError
 from core.model.precision import cpu_description
+from core.nvidia_smi import ask_nvidia_smi
 
 _REQUEST = re.compile(r"auto|cpu|mps|cuda(?::(?P<index>\d+))?")
 _BYTES_WORTH_A_WARNING = 1024**3  # more than a CUDA context of our own takes
@@ -169,10 +169,11 @@ def _bytes_used_by_others(index: int) -> int | None:
     uuid = getattr(torch.cuda.get_device_properties(index), "uuid", None)
     if uuid is None:
         return None
-    used = _ask_nvidia_smi(uuid, "--query-gpu=memory.used")
+    gpu = str(uuid) if str(uuid).startswith(("GPU-", "MIG-")) else f"GPU-{uuid}"
+    used = ask_nvidia_smi("--query-gpu=memory.used", f"--id={gpu}")
     if used is None:
         return None
-    pids = _ask_nvidia_smi(uuid, "--query-compute-apps=pid,used_memory") or ""
+    pids = ask_nvidia_smi("--query-compute-apps=pid,used_memory", f"--id={gpu}") or ""
     return parse_used_by_others(used, pids, own_pid=os.getpid())
 
 
@@ -192,24 +193,6 @@ def parse_used_by_others(used_mib: str, apps: str, *, own_pid: int) -> int | Non
         if pid == str(own_pid) and mib.isdigit():
             own_mib += int(mib)
     return max(int(used_mib) - own_mib, 0) * 1024**2
-
-
-def _ask_nvidia_smi(uuid: object, query: str) -> str | None:
-    gpu = str(uuid) if str(uuid).startswith(("GPU-", "MIG-")) else f"GPU-{uuid}"
-    command = ["nvidia-smi", query, "--format=csv,noheader,nounits", f"--id={gpu}"]
-    try:
-        answer = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            timeout=5,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None  # no such tool, or it won't answer: then nothing is known
-    return answer.stdout
 
 
 def synchronize(device: torch.device) -> None:
