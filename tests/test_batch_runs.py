@@ -220,9 +220,9 @@ def nothing_is_told_twice(session):
     return len(told) == len(set(told)) > 0
 
 
-def cut_by(arguments, tmp_path, *kinds):
-    """A run that gets these signals after its first step; code, last event, what it told."""
-    command = [sys.executable, "-m", "cxr_tui", "--batch", "demo", "--session", "cut", "--json"]
+def at_its_first_step(tmp_path, name, *arguments):
+    """A run of a process of its own that has recorded a step."""
+    command = [sys.executable, "-m", "cxr_tui", "--batch", "demo", "--session", name, "--json"]
     program = subprocess.Popen(
         [*command, *map(str, arguments)],
         cwd=tmp_path,
@@ -231,11 +231,15 @@ def cut_by(arguments, tmp_path, *kinds):
         text=True,
     )
     assert program.stdout is not None
-    for line in program.stdout:
-        if json.loads(line)["event"] == "StepRecorded":
-            for kind in kinds:
-                program.send_signal(kind)
-            break
+    next((line for line in program.stdout if json.loads(line)["event"] == "StepRecorded"), None)
+    return program
+
+
+def cut_by(arguments, tmp_path, *kinds):
+    """A run that gets these signals after its first step; code, last event, what it told."""
+    program = at_its_first_step(tmp_path, "cut", *arguments)
+    for kind in kinds:
+        program.send_signal(kind)
     _, told = program.communicate(timeout=120)
     recorded = (tmp_path / "sessions/cut/events.jsonl").read_text()
     whole = recorded[: recorded.rindex("\n") + 1]
@@ -270,28 +274,8 @@ def test_a_check_tries_everything_and_leaves_no_session(phantom_dir, cache_dir, 
 
 
 def test_a_stop_asked_for_by_a_file_stops_the_run(phantom_dir, cache_dir, tmp_path):
-    program = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "cxr_tui",
-            "--batch",
-            "demo",
-            "--session",
-            "asked",
-            "--json",
-            *map(str, small(phantom_dir, cache_dir, **{"train.epochs": 500})),
-        ],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert program.stdout is not None
-    for line in program.stdout:
-        if json.loads(line)["event"] == "StepRecorded":
-            (tmp_path / "sessions/asked/requests/stop").touch()
-            break
+    program = at_its_first_step(tmp_path, "asked", *long_run(phantom_dir, cache_dir))
+    (tmp_path / "sessions/asked/requests/stop").touch()
     program.communicate(timeout=120)
     assert program.returncode == 75
 
@@ -432,21 +416,8 @@ def test_a_run_outlives_whoever_read_its_output(phantom_dir, cache_dir, tmp_path
 
 
 def test_a_dropped_line_is_no_reason_to_stop(phantom_dir, cache_dir, tmp_path):
-    program = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "cxr_tui", "--batch", "demo", "--session", "hup", "--json"),
-            *map(str, small(phantom_dir, cache_dir)),
-        ],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert program.stdout is not None
-    for line in program.stdout:
-        if json.loads(line)["event"] == "StepRecorded":
-            program.send_signal(signal.SIGHUP)
-            break
+    program = at_its_first_step(tmp_path, "hup", *small(phantom_dir, cache_dir))
+    program.send_signal(signal.SIGHUP)
     program.communicate(timeout=120)
     assert program.returncode == 0
 
@@ -454,29 +425,9 @@ def test_a_dropped_line_is_no_reason_to_stop(phantom_dir, cache_dir, tmp_path):
 def test_after_a_crash_before_the_first_checkpoint_readers_drop_what_was_recorded(
     phantom_dir, cache_dir, tmp_path
 ):
-    arguments = [*map(str, small(phantom_dir, cache_dir)), "--set", "train.batch_size=4"]
-    program = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "cxr_tui",
-            "--batch",
-            "demo",
-            "--session",
-            "k",
-            "--json",
-            *arguments,
-        ],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert program.stdout is not None
-    for line in program.stdout:
-        if json.loads(line)["event"] == "StepRecorded":
-            program.kill()
-            break
+    arguments = small(phantom_dir, cache_dir, **{"train.batch_size": 4})
+    program = at_its_first_step(tmp_path, "k", *arguments)
+    program.kill()
     program.communicate(timeout=60)
     again = run_in(tmp_path, "--resume", "k", "--cache", cache_dir, "--json")
     assert again.returncode == 0, again.stderr
