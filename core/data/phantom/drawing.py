@@ -198,7 +198,7 @@ def draw_share() -> int:
         except OSError as error:
             if error.errno is None:  # not the disk's
                 raise
-            print(error.errno, file=sys.stderr)  # noqa: T201 - to who started us
+            sys.stderr.write(f"{error.errno}\n")  # for who started us
             return _DISK_FAILED
         os.write(1, b".")  # who started us may be gone: then this is the end
     return 0
