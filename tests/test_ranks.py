@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ import pytest
 import torch
 from conftest import json_lines
 from rank_steps import losses_of, trainer_of
-from small_runs import children_of, events_of, kinds_of, until
+from small_runs import children_of, events_of, kinds_of, state_of, until
+from torch.distributed import HashStore
 
 from core.data.batches import micro_batches
 from core.errors import RecipeError, UsageError
@@ -23,8 +25,9 @@ from core.evaluation.predictions import read_predictions
 from core.requests import Request
 from core.store.session import Session
 from core.training.exchange import pieces_of
-from core.training.ranks import ALONE, Launch, launch_of
-from core.training.team import device_for
+from core.training.pulse import Pulse, Sign
+from core.training.ranks import ALONE, Launch, RankLostError, launch_of
+from core.training.team import Team, device_for
 
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone")
 FOR_EVER = 500
@@ -303,6 +306,25 @@ def test_a_rank_that_is_lost_before_the_first_step_ends_the_run_by_name(tmp_path
     err = lost_at("Prepare:1", tmp_path, *what, "--session", "run")
     assert "exitcode  : 4" in err
     assert kinds_of(Session(tmp_path / "sessions" / "run"))[-1] == "Failed"
+
+
+def test_a_stop_is_believed_where_all_are_there_and_torchruns_after_a_death_is_not():
+    other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    store = HashStore()
+    store.set("pulse/1", json.dumps(asdict(Sign(os.uname().nodename, other.pid))))
+    pulse = Pulse(store, 0, 2)
+    try:
+        pulse.look()
+        ask = Team(Launch(0, 2, 0), pulse, None).watched(lambda: Request.STOP)
+        assert ask() is Request.STOP
+        other.kill()
+        until(lambda: state_of(other.pid) == "Z", "its end")
+        with pytest.raises(RankLostError, match=rf"process 1 of 2 .* {other.pid}\) is gone"):
+            ask()
+    finally:
+        pulse.stop()
+        other.kill()
+        other.communicate()
 
 
 def test_a_wrong_recipe_is_refused_once_and_all_leave(tmp_path, phantom_dir, cache_dir):
