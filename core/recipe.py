@@ -295,7 +295,7 @@ class EvaluateSettings(Section):
     """What the test figures say."""
 
     bootstrap: int = Field(
-        1000, ge=0, le=100_000, description="Draws of patients behind each interval; 0: none."
+        5000, ge=0, le=100_000, description="Draws of patients behind each interval; 0: none."
     )
     seed: int = Field(0, ge=0, le=_MAX_SEED, description="Seed of those draws.")
     reference: str = Field(

@@ -34,6 +34,12 @@ class _OperatingPoint(BaseModel):
     specificity: _Share | None = None
     ppv: _Share | None = None
     npv: _Share | None = None
+    sensitivity_ci: _Interval | None = None
+    specificity_ci: _Interval | None = None
+    ppv_ci: _Interval | None = None
+    npv_ci: _Interval | None = None
+    ppv_natural: _Share | None = None
+    npv_natural: _Share | None = None
     note: _Text | None = None
     counts: _Counts | None = None
 
@@ -43,7 +49,10 @@ class _Figures(BaseModel):
 
     positives: _Count | None = None
     positive_patients: _Count | None = None
+    effective_positive_patients: Annotated[float, Field(ge=0, le=10**15)] | None = None
     prevalence: _Share | None = None
+    natural_prevalence: _Share | None = None
+    auprc_natural: _Share | None = None
     auroc: _Share | None = None
     auroc_ci: _Interval | None = None
     auprc: _Share | None = None
@@ -58,6 +67,7 @@ class _TableAlone(BaseModel):
     model_config = _SHAPE
 
     mean_auroc: _Share | None = None
+    mean_auroc_ci: _Interval | None = None
     note: _Text | None = None
 
 
@@ -68,16 +78,26 @@ class _Reference(BaseModel):
     note: _Text | None = None
 
 
+class _BoundedMean(BaseModel):
+    model_config = _SHAPE
+
+    auroc: _Share | None = None
+    ci: _Interval | None = None
+    over: Annotated[list[_Name], Field(max_length=100)] | None = None
+
+
 class _Report(BaseModel):
     model_config = _SHAPE
 
     split: _Name | None = None
     split_kind: _Name | None = None
+    label_table: _Text | None = None
     images: _Count = 0
     patients: _Count = 0
     findings: Annotated[dict[_Name, _Figures], Field(max_length=100)] | None = None
     mean_auroc: _Share | None = None
     mean_auroc_ci: _Interval | None = None
+    mean_auroc_with_interval: _BoundedMean | None = None
     mean_auprc: _Share | None = None
     operating_point: _Name | None = None
     reference: _Reference | None = None

@@ -6,9 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.evaluation.metrics import READ_THE_INTERVAL, TOO_FEW_PATIENTS, is_about_cut_scores
-from core.evaluation.report import CUT_SCORES
+from core.evaluation.report_warnings import CUT_SCORES
 from cxr_tui.health_words import answers_of, health_pairs
 from cxr_tui.output import print_pairs, print_table
+
+_PATIENTS_NOTE = (
+    "patients: those with a positive image, and in brackets how many they are worth, since some "
+    "have many images; intervals rest on these"
+)
 
 
 def print_report(report: Mapping[str, Any]) -> None:
@@ -19,22 +24,32 @@ def print_report(report: Mapping[str, Any]) -> None:
         for name, figures in report["findings"].items()
         if figures.get("reference_auroc") is not None
     }
-    head = ["finding", "positives", "AUROC", "95 % interval", *views, "AUPRC", "prevalence"]
+    head = ["finding", "positives", "patients", "AUROC", "95 % interval", *views]
+    head += ["AUPRC", "prevalence"]
     if shown:
         head += [str(report["reference"]["column"]), "Δ"]
     rows = [
         _finding_row(name, figures, views, shown) for name, figures in report["findings"].items()
     ]
-    blank = [""] * (len(head) - 4)
-    rows.append(
-        ["mean", "", _number(report["mean_auroc"]), _interval(report["mean_auroc_ci"]), *blank]
-    )
     table = report.get("table_alone") or {}
+    bounded = report.get("mean_auroc_with_interval") or {}
+    summaries = [("mean", report["mean_auroc"], report["mean_auroc_ci"])]
+    if report["mean_auroc_ci"] is None and bounded.get("ci") is not None:
+        summaries.append((f"mean of {len(bounded['over'])}", bounded["auroc"], bounded["ci"]))
     if table.get("mean_auroc") is not None:
-        rows.append(["table alone", "", _number(table["mean_auroc"]), "", *blank])
+        summaries.append(("table alone", table["mean_auroc"], table.get("mean_auroc_ci")))
+    blank = [""] * (len(head) - 5)
+    rows += [
+        [name, "", "", _number(area), _interval(ends), *blank] for name, area, ends in summaries
+    ]
     title = f"{report['split']}: {report['images']:,} images of {report['patients']:,} patients"
-    print_table(title, head, rows)
-    print_pairs([*health_pairs(answers_of(report)), *(("·", note) for note in _notes(report))])
+    gone = print_table(title, head, rows, may_go=("prevalence", "patients", "positives"))
+    notes = _notes(report)
+    if "patients" not in gone:
+        notes.insert(0, _PATIENTS_NOTE)
+    if gone:
+        notes.append(f"too narrow for {' and '.join(gone)}: a wider terminal or --json shows them")
+    print_pairs([*health_pairs(answers_of(report)), *(("·", note) for note in notes)])
 
 
 def _finding_row(
@@ -44,6 +59,7 @@ def _finding_row(
     row = [
         name,
         f"{figures['positives']:,}",
+        _patients(figures),
         _number(figures["auroc"]),
         _interval(figures["auroc_ci"]),
         *(_number(by_view.get(view)) for view in views),
@@ -105,6 +121,12 @@ def _health_tells_of_cut_scores(report: Mapping[str, Any]) -> bool:
         if any(is_about_cut_scores(note) for note in (figures.get("note") or "").split("; "))
     ]
     return isinstance(told, int) and told >= len(noted) > 0
+
+
+def _patients(figures: Mapping[str, Any]) -> str:
+    effective = figures.get("effective_positive_patients")
+    beside = "" if effective is None else f" ({effective:.0f})"
+    return f"{figures['positive_patients']:,}{beside}"
 
 
 def _number(value: float | None) -> str:

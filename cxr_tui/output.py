@@ -13,12 +13,14 @@ from typing import Any, TextIO, cast
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, JustifyMethod
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from cxr_tui.plain import visible
 
 _WIDTH_WITHOUT_TERMINAL = 100
+_UNBOUNDED = 10_000
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -38,21 +40,43 @@ def print_table(
     *,
     left: int = 1,
     notes: Sequence[str] = (),
-) -> None:
-    """A title, a table whose columns after the first ``left`` are right-aligned, and notes."""
+    may_go: Sequence[str] = (),
+) -> tuple[str, ...]:
+    """A title, a table whose columns after the first ``left`` are right-aligned, and notes.
+
+    Where the terminal is too narrow, columns of ``may_go`` are left out, the first of them first;
+    their heads are returned.
+    """
     console = stdout_console()
     if title:
         console.print(Text(visible(title)))
+    rows, gone = list(rows), 0
     if head:
-        table = Table(box=SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False)
-        for position, name in enumerate(head):
-            justify: JustifyMethod = "left" if position < left else "right"
-            table.add_column(Text(name), justify=justify, no_wrap=True)
-        for row in rows:
-            table.add_row(*(Text(visible(cell)) for cell in row))
+        table = _table(head, rows, left)
+        while gone < len(may_go) and _natural_width(console, table) > console.width:
+            gone += 1
+            kept = [place for place, name in enumerate(head) if name not in may_go[:gone]]
+            kept_rows = [[row[place] for place in kept] for row in rows]
+            table = _table([head[place] for place in kept], kept_rows, left)
         console.print(table)
     if notes:
         console.print(_hanging(("·", note) for note in notes))
+    return tuple(name for name in may_go[:gone] if name in head)
+
+
+def _natural_width(console: Console, table: Table) -> int:
+    unbounded = console.options.update(width=_UNBOUNDED, max_width=_UNBOUNDED)
+    return Measurement.get(console, unbounded, table).maximum
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> Table:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False)
+    for position, name in enumerate(head):
+        justify: JustifyMethod = "left" if position < left else "right"
+        table.add_column(Text(name), justify=justify, no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(visible(cell)) for cell in row))
+    return table
 
 
 def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:

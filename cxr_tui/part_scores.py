@@ -6,7 +6,7 @@ numpy is not worth waiting for before the first paint.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +43,10 @@ class PartScores:
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """A threshold and what it does on the part shown; ``note`` says why there is none."""
+    """A threshold and what it does on the part shown; ``note`` says why there is none.
+
+    ``intervals`` are of the four shares by their names with ``_ci``, as in a report.
+    """
 
     rule: str
     threshold: float | None = None
@@ -53,6 +56,7 @@ class OperatingPoint:
     npv: float | None = None
     called: int | None = None
     note: str | None = None
+    intervals: Mapping[str, Sequence[float] | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,7 @@ def reported_point(rule: str, reported: Mapping[str, Any]) -> OperatingPoint:
     return OperatingPoint(
         rule=rule,
         called=counts["true_positives"] + counts["false_positives"] if counts else None,
+        intervals={key: ends for key, ends in reported.items() if key.endswith("_ci")},
         **{key: reported.get(key) for key in keys},
     )
 
@@ -165,12 +170,14 @@ def point_by_rule(scores: PartScores, finding: str, rule_text: str) -> Operating
 
 def point_at(scores: PartScores, finding: str, threshold: float, rule: str) -> OperatingPoint:
     """What a threshold does on the part shown."""
+    from core.evaluation.finding_report import patients_or_images, share_intervals
     from core.evaluation.operating_points import called_counts
 
     column = scores.predictions.findings.index(finding)
-    counts = called_counts(
-        threshold, scores.predictions.labels_NF[:, column], scores.predictions.scores_NF[:, column]
-    )
+    labels_N = scores.predictions.labels_NF[:, column]
+    scores_N = scores.predictions.scores_NF[:, column]
+    counts = called_counts(threshold, labels_N, scores_N)
+    patients_N = patients_or_images(scores.predictions)
     return OperatingPoint(
         rule=rule,
         threshold=threshold,
@@ -179,6 +186,7 @@ def point_at(scores: PartScores, finding: str, threshold: float, rule: str) -> O
         ppv=counts.ppv,
         npv=counts.npv,
         called=counts.true_positives + counts.false_positives,
+        intervals=share_intervals(threshold, labels_N, scores_N, patients_N),
     )
 
 

@@ -27,6 +27,7 @@ class FigureRow:
     name: str
     positives: int | None = None
     patients: int | None = None
+    effective: float | None = None
     prevalence: float | None = None
     auroc: float | None = None
     interval: Interval | None = None
@@ -58,13 +59,23 @@ class Column:
 
 @dataclass(frozen=True)
 class Figures:
-    """All rows of a report beside a published column, or beside none."""
+    """All rows of a report beside a published column, or beside none.
+
+    ``bounded_mean`` is over the findings that have an interval, where the mean has none.
+    """
 
     findings: tuple[FigureRow, ...]
     mean: FigureRow
+    bounded_mean: FigureRow | None
     table_alone: FigureRow | None
     views: tuple[str, ...]
     reference: ReferenceShown | None
+
+    @property
+    def summaries(self) -> list[FigureRow]:
+        """The rows under the findings."""
+        rows = (self.mean, self.bounded_mean, self.table_alone)
+        return [row for row in rows if row is not None]
 
     @property
     def reference_is_shown(self) -> bool:
@@ -104,6 +115,14 @@ class Figures:
                 lambda row: _count(row.patients),
                 lambda row: row.patients,
             ),
+            # As so many patients with equally many positive images: intervals rest on these.
+            Column(
+                "effective",
+                "effective",
+                9,
+                lambda row: "" if row.effective is None else f"{row.effective:.0f}",
+                lambda row: row.effective,
+            ),
             _number_column("table_alone", "table alone", lambda row: row.table_alone),
         ]
 
@@ -134,8 +153,11 @@ def figures_of(report: Mapping[str, Any], reference: str) -> Figures:
         # Over the findings that our own mean is taken over, or it would be another mean.
         reference=sum(defined) / len(defined) if defined and len(defined) == len(over) else None,
     )
-    alone = None if table is None else FigureRow("table alone", auroc=table)
-    return Figures(rows, mean, alone, views, shown)
+    alone = None
+    if table is not None:
+        ends = _interval((report.get("table_alone") or {}).get("mean_auroc_ci"))
+        alone = FigureRow("table alone", auroc=table, interval=ends)
+    return Figures(rows, mean, _bounded_mean(report), alone, views, shown)
 
 
 def short_reference(column: str) -> str:
@@ -190,11 +212,22 @@ def export_markdown(figures: Figures, title: str, notes: Sequence[str]) -> bytes
     return "\n".join(lines).encode()
 
 
+def _bounded_mean(report: Mapping[str, Any]) -> FigureRow | None:
+    bounded = report.get("mean_auroc_with_interval") or {}
+    if report.get("mean_auroc_ci") is not None or bounded.get("ci") is None:
+        return None
+    over = len(bounded.get("over") or ())
+    return FigureRow(
+        f"mean of {over}", auroc=bounded.get("auroc"), interval=_interval(bounded["ci"])
+    )
+
+
 def _finding_row(name: str, figures: Mapping[str, Any], reference: float | None) -> FigureRow:
     return FigureRow(
         name=visible(name),
         positives=figures.get("positives"),
         patients=figures.get("positive_patients"),
+        effective=figures.get("effective_positive_patients"),
         prevalence=figures.get("prevalence"),
         auroc=figures.get("auroc"),
         interval=_interval(figures.get("auroc_ci")),
@@ -208,8 +241,7 @@ def _finding_row(name: str, figures: Mapping[str, Any], reference: float | None)
 
 
 def _all_rows(figures: Figures) -> list[FigureRow]:
-    last = [] if figures.table_alone is None else [figures.table_alone]
-    return [*figures.findings, figures.mean, *last]
+    return [*figures.findings, *figures.summaries]
 
 
 def _positives(row: FigureRow) -> int | None:

@@ -86,13 +86,14 @@ def point_lines(row: FigureRow, part: str, point: OperatingPoint, mean: float | 
     chosen = "set by hand" if by_hand else f"chosen on val by {_rule(point.rule)}"
     lines = [
         f"{row.name} at {threshold_text(point.threshold)}, {chosen}",
-        f"sensitivity {_share(point.sensitivity)}, specificity {_share(point.specificity)}",
-        f"PPV {_share(point.ppv)}, NPV {_share(point.npv)}",
+        f"sensitivity {_with_ends(point, 'sensitivity')}",
+        f"specificity {_with_ends(point, 'specificity')}",
+        f"PPV {_with_ends(point, 'ppv')}",
+        f"NPV {_with_ends(point, 'npv')}",
     ]
     if row.prevalence is not None:
-        lines[-1] += f" where {100 * row.prevalence:.1f} % are positive"
-        if mean is not None:
-            lines[-1] += f" (mean score {100 * mean:.1f} %)"
+        positive = f"{100 * row.prevalence:.1f} % are positive"
+        lines.append(positive + ("" if mean is None else f", mean score {100 * mean:.1f} %"))
     if part == "val" and not by_hand:
         lines.append("chosen on these very images: it flatters itself")
     return "\n".join(lines)
@@ -184,5 +185,9 @@ def _rule(rule: str) -> str:
     return _RULES.get(rule, rule)
 
 
-def _share(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
+def _with_ends(point: OperatingPoint, share: str) -> str:
+    """A share with its interval, or a dash."""
+    value, ends = getattr(point, share), point.intervals.get(f"{share}_ci")
+    if value is None:
+        return "–"
+    return f"{value:.2f}" + ("" if ends is None else f" ({ends[0]:.2f}–{ends[1]:.2f})")

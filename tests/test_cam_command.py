@@ -111,7 +111,7 @@ def test_outcomes_are_told_by_the_threshold_chosen_on_val(session, cache_dir):
 
 
 def test_an_image_seen_in_training_is_marked_and_left_out_of_the_figures(session, cache_dir):
-    before = localize(source_of(session, cache_dir), "grad-cam", draws=20)
+    before = localize(source_of(session, cache_dir), "grad-cam")
     boxes = read_boxes(source_of(session, cache_dir).study.sources.boxes)
     image = str(boxes.image[boxes.finding == "Mass"][0])
     split = session.path / "split.csv"
@@ -120,7 +120,7 @@ def test_an_image_seen_in_training_is_marked_and_left_out_of_the_figures(session
     moved = [line.replace(",test", ",train") if f",{patient}," in line else line for line in lines]
     split.write_text("\n".join(moved) + "\n")
     source = source_of(session, cache_dir)
-    after = localize(source, "grad-cam", draws=20)
+    after = localize(source, "grad-cam")
     assert after["seen_in_training"] > 0
     assert after["maps"] < before["maps"]
     assert any("seen in training" in warning for warning in after["warnings"])
@@ -160,7 +160,7 @@ def test_boxes_of_images_and_findings_that_are_not_here_are_counted(session, own
     table.write_text(
         table.read_text() + f"{image},Mass,10,10,50,50,,,\n{image},Hernia,1,1,9,9,,,\n"
     )
-    report = localize(source_of(session, cache_dir), "grad-cam", draws=0)
+    report = localize(source_of(session, cache_dir), "grad-cam")
     assert report["boxes_in_no_part"] == 1
     assert any("not trained on" in w and "Hernia" in w for w in report["warnings"])
 

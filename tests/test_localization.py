@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from core.evaluation.cover import covered, elsewhere
-from core.evaluation.intervals import mean_intervals
 from core.evaluation.localization import (
     ENERGY,
     MEAN_BOX,
@@ -208,15 +207,6 @@ def test_the_published_row_is_wangs_and_has_nih_findings_only():
         "iou_0.5": 0.0117,
     }
     assert len(published) == 8
-
-
-def test_a_mean_over_few_patients_has_a_wide_interval_and_one_patient_none():
-    values = np.array([[1.0], [1.0], [0.0], [0.0]])
-    (interval,) = mean_intervals(values, np.array([1, 1, 2, 2]))
-    assert interval == (0.0, 1.0)
-    assert mean_intervals(values, np.array([1, 1, 1, 1])) == [None]
-    unknown = np.array([[np.nan], [1.0], [1.0], [1.0]])
-    assert mean_intervals(unknown, np.array([1, 2, 3, 4])) == [(1.0, 1.0)]
 
 
 def a_study(known_as, by, images):

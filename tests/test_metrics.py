@@ -1,4 +1,4 @@
-"""AUROC, AUPRC, their intervals by patient, operating points, and what the table alone reaches."""
+"""AUROC, AUPRC, operating points, and what the table alone reaches."""
 
 import csv
 import os
@@ -12,14 +12,10 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from core.errors import RecipeError
-from core.evaluation.intervals import (
-    areas_under_weights,
-    patient_bootstrap,
-    patient_codes,
-    rank_finding,
-)
+from core.evaluation.confidence import patient_codes
 from core.evaluation.metrics import auprc, auroc, auroc_by_group, finding_figures
 from core.evaluation.operating_points import called_counts, choose_threshold, parse_rule
+from core.evaluation.patient_draws import areas_under_weights, rank_finding
 from core.evaluation.table_baseline import TableColumns, table_alone
 from core.findings import FINDINGS
 
@@ -136,130 +132,6 @@ def test_auroc_within_a_view_sees_only_its_images():
         "LL": None,
     }
     assert auroc_by_group(labels, scores, None, ("PA",)) == {"PA": None}
-
-
-# Intervals
-
-
-def drawn_hospital(seed=0, patients=120, images_each=6, findings=3, patient_share=0.7):
-    """Images of one patient look alike: a share of a score's noise is the patient's."""
-    rng = np.random.default_rng(seed)
-    owners = np.repeat(np.arange(patients), images_each)
-    ill = (rng.random((patients, findings)) < 0.3)[owners]
-    patient_noise = rng.normal(size=(patients, findings))[owners]
-    image_noise = rng.normal(size=ill.shape)
-    noise = np.sqrt(patient_share) * patient_noise + np.sqrt(1 - patient_share) * image_noise
-    return ill.astype(np.float32), (ill + noise).astype(np.float32), owners
-
-
-def widths(intervals):
-    return np.array([high - low for low, high in intervals])
-
-
-def test_copies_of_a_patients_images_add_no_certainty():
-    labels, scores, patients = drawn_hospital()
-    once = patient_bootstrap(labels, scores, patients, draws=200)
-    copied = [np.repeat(array, 5, axis=0) for array in (labels, scores, patients)]
-    five_times = patient_bootstrap(*copied, draws=200)
-    np.testing.assert_allclose(five_times.auroc_F, once.auroc_F, rtol=1e-12)
-    np.testing.assert_allclose(five_times.auprc_F, once.auprc_F, rtol=1e-12)
-    np.testing.assert_allclose(five_times.mean_auroc, once.mean_auroc, rtol=1e-12)
-
-
-def test_an_interval_by_patient_is_wider_than_one_by_image_where_images_are_alike():
-    labels, scores, patients = drawn_hospital()
-    by_patient = patient_bootstrap(labels, scores, patients, draws=300)
-    by_image = patient_bootstrap(labels, scores, np.arange(len(patients)), draws=300)
-    assert (widths(by_patient.auroc_F) > 1.4 * widths(by_image.auroc_F)).all()
-
-
-def test_intervals_by_patient_hold_the_truth_as_often_as_they_say():
-    truth = np.mean(
-        [
-            auroc(labels[:, 0], scores[:, 0])
-            for labels, scores, _ in (drawn_hospital(seed, 4000, 1, 1) for seed in range(4))
-        ]
-    )
-    held = []
-    for seed in range(200):
-        labels, scores, patients = drawn_hospital(1000 + seed, findings=1)
-        low, high = patient_bootstrap(labels, scores, patients, draws=200).auroc_F[0]
-        held.append(low <= truth <= high)
-    assert 0.89 <= np.mean(held) <= 0.985
-
-
-def test_where_each_patient_has_one_image_the_interval_is_as_wide_as_delongs():
-    labels, scores, patients = drawn_hospital(patients=2000, images_each=1, findings=1)
-    positives, negatives = scores[labels == 1], scores[labels == 0]
-    above = positives[:, None] > negatives[None, :]
-    variance = above.mean(axis=1).var() / len(positives) + above.mean(axis=0).var() / len(negatives)
-    (width,) = widths(patient_bootstrap(labels, scores, patients, draws=4000).auroc_F)
-    assert width == pytest.approx(2 * 1.96 * np.sqrt(variance), rel=0.06)
-
-
-def test_the_means_interval_lies_between_those_of_a_good_and_a_bad_finding():
-    labels, scores, patients = drawn_hospital(findings=2)
-    scores[:, 1] = np.random.default_rng(0).random(len(patients))
-    both = patient_bootstrap(labels, scores, patients, draws=500)
-    (good_low, good_high), (bad_low, bad_high) = both.auroc_F
-    low, high = both.mean_auroc
-    assert bad_high < low < high < good_low
-    assert (low + high) / 2 == pytest.approx(
-        (good_low + good_high + bad_low + bad_high) / 4, abs=0.01
-    )
-
-
-def test_intervals_are_the_same_for_a_seed_whatever_the_order_of_images():
-    labels, scores, patients = drawn_hospital()
-    first = patient_bootstrap(labels, scores, patients, draws=150, seed=3)
-    order = np.random.default_rng(0).permutation(len(patients))
-    assert patient_bootstrap(labels, scores, patients, draws=150, seed=3) == first
-    shuffled = patient_bootstrap(labels[order], scores[order], patients[order], draws=150, seed=3)
-    np.testing.assert_allclose(shuffled.auroc_F, first.auroc_F, rtol=1e-12)
-    other = patient_bootstrap(labels, scores, patients, draws=150, seed=4)
-    assert other.auroc_F != first.auroc_F
-
-
-def test_the_means_interval_uses_the_same_draws_for_all_findings():
-    labels, scores, patients = drawn_hospital(findings=1)
-    twice = patient_bootstrap(labels[:, [0, 0]], scores[:, [0, 0]], patients, draws=200)
-    # The mean of a finding and its copy is that finding; separate draws would narrow it.
-    assert twice.mean_auroc == pytest.approx(twice.auroc_F[0])
-
-
-def test_the_mean_rests_on_draws_in_which_every_finding_is_defined():
-    labels, scores, patients = drawn_hospital()
-    labels[:, 2] = np.where(patients < 3, 1.0, 0.0)  # three positive patients: lost in 5 % of draws
-    rare = patient_bootstrap(labels, scores, patients, draws=1000)
-    assert 900 < rare.mean_draws < 990
-    assert rare.mean_auroc is not None
-    assert rare.mean_findings == (0, 1, 2)
-
-
-def test_a_finding_with_one_class_takes_no_part_in_the_mean():
-    labels, scores, patients = drawn_hospital()
-    without = patient_bootstrap(labels[:, :2], scores[:, :2], patients, draws=100)
-    labels[:, 2] = 0
-    undefined = patient_bootstrap(labels, scores, patients, draws=100)
-    assert undefined.auroc_F[2] is None
-    assert undefined.mean_findings == (0, 1)
-    assert undefined.mean_auroc == without.mean_auroc
-
-
-def test_positives_of_one_patient_have_no_interval():
-    labels, scores, patients = drawn_hospital()
-    labels[:, 0] = patients == 7
-    intervals = patient_bootstrap(labels, scores, patients, draws=100)
-    assert intervals.auroc_F[0] is None
-    assert intervals.auprc_F[0] is None
-    assert "one patient" in intervals.reasons_F[0]
-
-
-def test_no_draws_give_no_intervals():
-    intervals = patient_bootstrap(*drawn_hospital(), draws=0)
-    assert intervals.auroc_F == (None, None, None)
-    assert intervals.mean_auroc is None
-    assert intervals.reasons_F == (None, None, None)
 
 
 # Operating points

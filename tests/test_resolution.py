@@ -13,8 +13,6 @@ import pytest
 from small_runs import events_of, kinds_of, until
 
 from core.data.boxes import Boxes
-from core.evaluation.intervals import gain_intervals
-from core.evaluation.metrics import auroc
 from core.evaluation.predictions import Predictions
 from core.evaluation.resolution import ScoredSize, compare_sizes
 from core.evaluation.resolution_words import conclusion
@@ -210,28 +208,9 @@ def test_the_conclusion_follows_the_figures(compared):
     gain = compared["findings"]["Nodule"]["gain"]
     said = conclusion(compared)
     assert f"gained with pixels: Nodule +{gain['auroc']:.2f} (" in said
-    assert "no difference beyond chance: Cardiomegaly 0.00 (0.00 to 0.00)" in said
+    assert "no difference beyond chance: Cardiomegaly 0.00" in said
     compared["findings"]["Cardiomegaly"]["gain"] = {"auroc": None, "auroc_ci": None}
     compared["findings"]["Nodule"]["positive_patients"] = 9
     said = conclusion(compared)
     assert "under 10 positive patients, too few to tell: Nodule" in said
     assert "no AUROC: Cardiomegaly" in said
-
-
-def test_the_interval_of_a_gain_is_of_the_same_patients_at_both_sizes():
-    rng = np.random.default_rng(0)
-    patients_N = np.repeat(np.arange(40), 3)
-    labels_NF = (rng.random((120, 1)) < 0.4).astype(np.float32)
-    before_NF = labels_NF + rng.normal(0, 1.5, (120, 1))
-    after_NF = before_NF + 0.4 * labels_NF
-    (interval,) = gain_intervals(labels_NF, before_NF, after_NF, patients_N, draws=300, seed=5)
-    gains = []
-    draw = np.random.default_rng(5)
-    for _ in range(300):
-        weights_P = np.bincount(draw.integers(40, size=40), minlength=40)
-        areas = [
-            auroc(labels_NF[:, 0], s[:, 0], weights_P[patients_N]) for s in (before_NF, after_NF)
-        ]
-        gains.append(areas[1] - areas[0])
-    assert interval == pytest.approx(np.percentile(gains, [2.5, 97.5]))
-    assert gain_intervals(labels_NF, after_NF, after_NF, patients_N, draws=20) == [(0.0, 0.0)]

@@ -141,7 +141,7 @@ async def test_the_cursor_chooses_whose_operating_point_is_told(desk, phantom_di
         point = reported(app)[second]["operating_point"]
         await shows(pilot, f"{second} at {point['threshold']:.3f}, chosen on val by")
         await shows(
-            pilot, f"sensitivity {point['sensitivity']:.2f}, specificity {point['specificity']:.2f}"
+            pilot, f"sensitivity {point['sensitivity']:.2f} ({point['sensitivity_ci'][0]:.2f}–"
         )
 
 
@@ -174,7 +174,8 @@ async def test_a_value_holds_for_one_finding_and_nothing_brings_the_recipes_rule
         await opened(pilot)
         await press(pilot, "t", *"0", "enter")
         await shows(pilot, "at 0, set by hand")
-        assert "sensitivity 1.00, specificity 0.00" in plain(app)
+        assert "sensitivity 1.00 (" in plain(app)
+        assert "specificity 0.00 (0.00–" in plain(app)
         await press(pilot, "down")
         await shows(pilot, "Youden")
         await press(pilot, "up")

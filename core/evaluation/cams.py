@@ -179,7 +179,6 @@ def localize(
     source: MapSource,
     method: Method,
     *,
-    draws: int = 1000,
     progress: Progress = lambda *_: None,
     on_device: OnDevice[Any] = at_once,
     batch_images: int = BATCH_IMAGES,
@@ -204,7 +203,7 @@ def localize(
         for covers in cover_drops(source, cache, found, on_device, batch_images=batch_images):
             drops += covers
             progress("covering boxes", len(drops), len(found))
-    report = localization_report(source, found, drops, unreadable, draws=draws)
+    report = localization_report(source, found, drops, unreadable)
     with _written(source.session.path / "evaluation"):
         source.session.write_json("evaluation/localization.json", report)
     return report

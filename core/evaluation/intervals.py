@@ -1,71 +1,90 @@
-"""Confidence intervals that count patients, not images.
+"""Confidence intervals of an evaluation's figures; all count patients, not images.
 
-NIH has many images of one patient, and they look alike. An interval that takes images as
-independent is too narrow, so whole patients are drawn with replacement (the cluster
-bootstrap; Field and Welsh 2007, J R Stat Soc B 69:369).
-
-A draw is a weight for each patient, so nothing is sorted again. With the images of one
-finding ranked once, both areas depend on a draw only through three sums at each distinct
-score that has a positive image: the weight of positives there, of negatives there, and of
-negatives ranked between it and the one above. These sums are linear in the patients' weights:
-three sparse matrices, made once, times a chunk of draws.
+See ``core.evaluation.confidence`` for how an interval's ends are made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.evaluation.confidence import (
+    Interval,
+    Spread,
+    degrees_of_a_mean,
+    effective_patients,
+    patient_codes,
+    plain_interval,
+    share_interval,
+    spread_at_an_end,
+    too_few,
+    unequal_patients,
+)
+from core.evaluation.patient_draws import areas_of_draws, areas_under_weights, rank_finding
 from core.findings import ABSENT, PRESENT
 
-if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
-
-CONFIDENCE = 0.95
-Interval = tuple[float, float]
-
-_DRAWS_AT_ONCE = 32  # the patients' weights stay in the processor's cache, and memory is small
-_LEAST_DEFINED_SHARE = 0.5
-"""An interval from fewer of the draws than this would describe the lucky ones only."""
-
-_LEAST_PATIENTS = 2
-"""Patients of each class without which drawing patients shows no variation."""
+_NO_SPREAD = "its draws of patients don't vary"
 
 
 @dataclass(frozen=True)
 class PatientIntervals:
-    """Percentile intervals (95 %); None where they can't be had, with the reason.
+    """95 % intervals; None where they can't be had, with the reason.
 
     Attributes:
         auroc_F, auprc_F: one interval a finding.
+        effective_F: positive patients of each finding, as so many with equally many images.
         reasons_F: why a finding has none, or None.
-        mean_auroc: interval of the mean AUROC over ``mean_findings``.
-        mean_findings: columns of the findings whose AUROC is defined in the full set.
-        mean_draws: draws in which all of these are defined, which the interval rests on.
+        mean_auroc: interval of the mean AUROC over every finding that has an AUROC; None where
+            one of these has no interval of its own.
+        bounded: columns of the findings that have an interval.
+        bounded_mean: interval of the mean over these.
+        mean_draws: draws in which all of them are defined, which the mean's interval rests on.
         draws: draws made.
     """
 
     auroc_F: tuple[Interval | None, ...]
     auprc_F: tuple[Interval | None, ...]
+    effective_F: tuple[float, ...]
     reasons_F: tuple[str | None, ...]
     mean_auroc: Interval | None
-    mean_findings: tuple[int, ...]
+    bounded: tuple[int, ...]
+    bounded_mean: Interval | None
     mean_draws: int
     draws: int
 
 
 @dataclass(frozen=True)
-class RankedFinding:
-    """One finding's images, ranked once; G distinct scores with a positive, highest first."""
+class _Finding:
+    """One finding's areas in all images and in B draws of the patients.
 
-    positives_GP: csr_matrix
-    tied_negatives_GP: csr_matrix
-    negatives_between_GP: csr_matrix
-    negatives_of_patient_P: NDArray[np.float64]
+    Attributes:
+        effective, too_small: of the rarer class, and of the more unequal one; see
+            ``core.evaluation.confidence``.
+        reason: why it has no interval, or None.
+    """
+
+    auroc: float
+    auprc: float
+    auroc_B: NDArray[np.float64]
+    auprc_B: NDArray[np.float64]
+    effective: float
+    too_small: float
+    reason: str | None
+
+    def spread_of(self, values_B: NDArray[np.float64]) -> Spread:
+        """Of a figure over the draws."""
+        return Spread(_deviation(values_B) * math.sqrt(self.too_small), self.effective)
+
+    @property
+    def spread(self) -> Spread:
+        """AUROC's."""
+        if self.auroc in (0.0, 1.0):  # no draw varies, though patients would
+            return spread_at_an_end(self.effective)
+        return self.spread_of(self.auroc_B)
 
 
 def patient_bootstrap(
@@ -73,18 +92,15 @@ def patient_bootstrap(
     scores_NF: NDArray[Any],
     patients_N: NDArray[Any],
     *,
-    draws: int = 1000,
+    draws: int = 5000,
     seed: int = 0,
 ) -> PatientIntervals:
     """Intervals of each finding's AUROC and AUPRC and of the mean AUROC, by drawing patients.
 
-    All findings see the same draws, so that the mean's interval holds their correlation.
-
-    In a draw that lacks a class a finding is left out. The mean is taken over the findings
-    that are defined in the full set, and only in draws where every one of them is: a mean
-    over whichever findings happen to be there would mix different quantities (without Hernia
-    the mean is another number), and its spread would be of the wrong thing. Where fewer than
-    half of the draws qualify, there is no interval.
+    The standard error is the standard deviation over the draws. All findings see the same draws,
+    so that the mean's holds their correlation; it rests on the draws in which every one of its
+    findings is defined, since a mean over whichever happen to be there would mix different
+    quantities (without Hernia the mean is another number).
 
     Args:
         labels_NF: 1, 0 or NaN (unknown: left out of that finding).
@@ -94,223 +110,168 @@ def patient_bootstrap(
         seed: the draws are a function of it and of the number of patients.
     """
     codes_N, num_patients = patient_codes(patients_N)
-    ranked_F = _rank_findings(labels_NF, scores_NF, codes_N, num_patients)
-    auroc_FB, auprc_FB = _areas_of_draws(ranked_F, num_patients, draws, seed)
-    reasons_F = tuple(
-        _reason_for_none(labels_NF[:, column], codes_N, auroc_FB[column])
-        for column in range(len(ranked_F))
+    positive_PF, negative_PF = (
+        _images_of_patients(labels_NF == label, codes_N, num_patients)
+        for label in (PRESENT, ABSENT)
     )
-    mean_findings = tuple(column for column, ranked in enumerate(ranked_F) if ranked is not None)
-    mean_B = auroc_FB[list(mean_findings)].mean(axis=0) if mean_findings else np.full(draws, np.nan)
+    findings = _areas(labels_NF, scores_NF, codes_N, positive_PF, negative_PF, draws, seed)
+    defined = [column for column, finding in enumerate(findings) if finding is not None]
+    auroc_F, auprc_F, reasons_F = [], [], []
+    for finding in findings:
+        auroc, auprc, reason = _intervals(finding, draws)
+        auroc_F.append(auroc)
+        auprc_F.append(auprc)
+        reasons_F.append(reason)
+    bounded = tuple(column for column in defined if auroc_F[column] is not None)
+    bounded_mean, mean_draws = _mean([one for c in bounded if (one := findings[c]) is not None])
     return PatientIntervals(
-        auroc_F=tuple(_percentiles(row, why) for row, why in zip(auroc_FB, reasons_F, strict=True)),
-        auprc_F=tuple(_percentiles(row, why) for row, why in zip(auprc_FB, reasons_F, strict=True)),
-        reasons_F=reasons_F,
-        mean_auroc=_percentiles(mean_B, None),
-        mean_findings=mean_findings,
-        mean_draws=int(np.isfinite(mean_B).sum()),
+        auroc_F=tuple(auroc_F),
+        auprc_F=tuple(auprc_F),
+        effective_F=tuple(effective_patients(images_P) for images_P in positive_PF.T),
+        reasons_F=tuple(reasons_F),
+        mean_auroc=bounded_mean if len(bounded) == len(defined) else None,
+        bounded=bounded,
+        bounded_mean=bounded_mean,
+        mean_draws=mean_draws,
         draws=draws,
     )
 
 
-def gain_intervals(
-    labels_NF: NDArray[Any],
-    before_NF: NDArray[Any],
-    after_NF: NDArray[Any],
+def ratio_intervals(
+    parts_NV: NDArray[Any],
+    wholes_NV: NDArray[Any],
     patients_N: NDArray[Any],
     *,
-    draws: int = 1000,
-    seed: int = 0,
+    are_shares: bool = True,
 ) -> list[Interval | None]:
-    """Intervals of how much higher each finding's AUROC is by the later scores than the earlier.
+    """Intervals of Σpart / Σwhole over N images, for each of V ratios, counting patients.
 
-    Both are scores of the same images, so each draw of patients is taken for both: what makes
-    a set of patients easy or hard for either cancels out. None as in ``patient_bootstrap``.
+    The standard error is that of a ratio of sums over patients, linearised (Cochran 1977, Sampling
+    Techniques, section 2.11; Rao and Scott 1992, Biometrics 48:577, for shares of clustered data).
+
+    Args:
+        parts_NV: what each image adds above the line, such as 1 where it was called.
+        wholes_NV: what it adds below, such as 1 where it is positive; 0 leaves it out.
+        are_shares: whether the ratio lies between 0 and 1.
+
+    Returns:
+        None where too few patients stand behind a ratio, or nothing varies.
     """
     codes_N, num_patients = patient_codes(patients_N)
-    before_FB, after_FB = (
-        _areas_of_draws(
-            _rank_findings(labels_NF, scores_NF, codes_N, num_patients), num_patients, draws, seed
-        )[0]
-        for scores_NF in (before_NF, after_NF)
+    counted_NV = np.asarray(wholes_NV, dtype=np.float64)
+    part_PV, whole_PV = (
+        _images_of_patients(np.where(counted_NV > 0, values_NV, 0.0), codes_N, num_patients)
+        for values_NV in (parts_NV, counted_NV)
     )
-    return [
-        _percentiles(gain_B, _reason_for_none(labels_NF[:, column], codes_N, gain_B))
-        for column, gain_B in enumerate(after_FB - before_FB)
-    ]
+    found: list[Interval | None] = []
+    for part_P, whole_P in zip(part_PV.T, whole_PV.T, strict=True):
+        if too_few("counted", whole_P):
+            found.append(None)
+            continue
+        ratio = float(part_P.sum() / whole_P.sum())
+        left_P = (part_P - ratio * whole_P) / whole_P.sum()
+        error = math.sqrt(unequal_patients(whole_P) * float((left_P**2).sum()))
+        spread = Spread(error, effective_patients(whole_P))
+        found.append(share_interval(ratio, spread) if are_shares else plain_interval(ratio, spread))
+    return found
 
 
 def mean_intervals(
-    values_NV: NDArray[np.float64],
-    patients_N: NDArray[Any],
-    *,
-    draws: int = 1000,
-    seed: int = 0,
+    values_NV: NDArray[np.float64], patients_N: NDArray[Any], *, are_shares: bool = True
 ) -> list[Interval | None]:
-    """Intervals of the mean of each of V values over N images, by drawing patients.
+    """Intervals of the mean of each of V values over N images, counting patients.
 
-    NaN values are left out. None where no interval can count patients: fewer than two patients
-    with a value, or no draws.
+    NaN values are left out; None as in ``ratio_intervals``.
     """
-    codes_N, num_patients = patient_codes(patients_N)
     known_NV = np.isfinite(values_NV)
-    sums_PV = np.zeros((num_patients, values_NV.shape[1]))
-    counts_PV = np.zeros_like(sums_PV)
-    np.add.at(sums_PV, codes_N, np.where(known_NV, values_NV, 0.0))
-    np.add.at(counts_PV, codes_N, known_NV.astype(np.float64))
-    means = [np.empty((0, values_NV.shape[1]))]
-    for weights_PB in _patient_draws(num_patients, draws, seed):
-        with np.errstate(invalid="ignore", divide="ignore"):
-            means.append((weights_PB.T @ sums_PV) / (weights_PB.T @ counts_PV))
-    means_BV = np.concatenate(means)
-    few_V = (counts_PV > 0).sum(axis=0) < _LEAST_PATIENTS
-    return [
-        _percentiles(column_B, "few" if few else None)
-        for column_B, few in zip(means_BV.T, few_V, strict=True)
-    ]
-
-
-def patient_codes(patients_N: NDArray[Any]) -> tuple[NDArray[np.intp], int]:
-    """Patients numbered 0 … P-1 in the order of their numbers, and P."""
-    patients_P, codes_N = np.unique(patients_N, return_inverse=True)
-    return codes_N.reshape(-1), len(patients_P)
-
-
-def rank_finding(
-    labels_N: NDArray[Any], scores_N: NDArray[Any], codes_N: NDArray[np.intp], num_patients: int
-) -> RankedFinding | None:
-    """Sort one finding's known images once; None where they lack a class."""
-    known_N = ~np.isnan(labels_N)
-    order_K = np.argsort(-scores_N[known_N].astype(np.float64), kind="stable")
-    present_K = (labels_N[known_N] == PRESENT)[order_K]
-    scores_K = scores_N[known_N][order_K]
-    codes_K = codes_N[known_N][order_K]
-    if not present_K.any() or present_K.all():
-        return None
-    # Distinct scores that have a positive, negated so that searchsorted sees them ascending.
-    negated_G = np.unique(-scores_K[present_K].astype(np.float64))
-    negated_K = -scores_K.astype(np.float64)
-    row_K = np.searchsorted(negated_G, negated_K, side="left")  # the first row at or below
-    absent_K = ~present_K
-    tied_K = absent_K & (np.searchsorted(negated_G, negated_K, side="right") > row_K)
-    between_K = absent_K & ~tied_K & (row_K < len(negated_G))  # those below every positive: none
-
-    def counted(chosen_K: NDArray[np.bool_]) -> csr_matrix:
-        return _counts(row_K[chosen_K], codes_K[chosen_K], (len(negated_G), num_patients))
-
-    return RankedFinding(
-        positives_GP=counted(present_K),
-        tied_negatives_GP=counted(tied_K),
-        negatives_between_GP=counted(between_K),
-        negatives_of_patient_P=np.bincount(codes_K[absent_K], minlength=num_patients).astype(
-            np.float64
-        ),
+    return ratio_intervals(
+        np.where(known_NV, values_NV, 0.0), known_NV, patients_N, are_shares=are_shares
     )
 
 
-def _rank_findings(
+def _areas(
     labels_NF: NDArray[Any],
     scores_NF: NDArray[Any],
     codes_N: NDArray[np.intp],
-    num_patients: int,
-) -> list[RankedFinding | None]:
-    return [
+    positive_PF: NDArray[np.float64],
+    negative_PF: NDArray[np.float64],
+    draws: int,
+    seed: int,
+) -> list[_Finding | None]:
+    num_patients = len(positive_PF)
+    ranked_F = [
         rank_finding(labels_NF[:, column], scores_NF[:, column], codes_N, num_patients)
         for column in range(labels_NF.shape[1])
     ]
+    everybody_P1 = np.ones((num_patients, 1), dtype=np.float32)
+    auroc_FB, auprc_FB = areas_of_draws(ranked_F, num_patients, draws, seed)
+    findings: list[_Finding | None] = []
+    for column, ranked in enumerate(ranked_F):
+        if ranked is None:
+            findings.append(None)
+            continue
+        auroc_1, auprc_1 = areas_under_weights(ranked, everybody_P1)
+        images = positive_PF[:, column], negative_PF[:, column]
+        findings.append(
+            _Finding(
+                auroc=float(auroc_1[0]),
+                auprc=float(auprc_1[0]),
+                auroc_B=auroc_FB[column],
+                auprc_B=auprc_FB[column],
+                effective=min(effective_patients(images_P) for images_P in images),
+                too_small=max(unequal_patients(images_P) for images_P in images),
+                reason=too_few("positive", images[0]) or too_few("negative", images[1]),
+            )
+        )
+    return findings
 
 
-def _areas_of_draws(
-    ranked_F: Sequence[RankedFinding | None], num_patients: int, draws: int, seed: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """AUROC and AUPRC of F findings in B draws of the patients; NaN where a draw lacks a class."""
-    auroc_FB = np.full((len(ranked_F), draws), np.nan)
-    auprc_FB = np.full((len(ranked_F), draws), np.nan)
-    first = 0
-    for weights_PB in _patient_draws(num_patients, draws, seed):
-        chunk = slice(first, first + weights_PB.shape[1])
-        for column, ranked in enumerate(ranked_F):
-            if ranked is not None:
-                areas = areas_under_weights(ranked, weights_PB)
-                auroc_FB[column, chunk], auprc_FB[column, chunk] = areas
-        first = chunk.stop
-    return auroc_FB, auprc_FB
+def _intervals(
+    finding: _Finding | None, draws: int
+) -> tuple[Interval | None, Interval | None, str | None]:
+    """AUROC's, AUPRC's, and why there are none."""
+    if finding is None or draws == 0:
+        return None, None, None
+    if finding.reason:
+        return None, None, finding.reason
+    auroc = share_interval(finding.auroc, finding.spread)
+    auprc = share_interval(finding.auprc, finding.spread_of(finding.auprc_B))
+    return auroc, auprc, None if auroc is not None else _NO_SPREAD
 
 
-def areas_under_weights(
-    ranked: RankedFinding, weights_PB: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """AUROC and AUPRC of one finding for B weightings of its patients; NaN where one lacks a class.
-
-    AUROC is the share of (positive, negative) pairs in the right order, ties counting one
-    half (Mann-Whitney); AUPRC is scikit-learn's average precision, a step at each distinct
-    score. Both equal scikit-learn's with ``sample_weight`` = the weight of the image's patient.
-    """
-    positives_GB = ranked.positives_GP @ weights_PB
-    tied_GB = ranked.tied_negatives_GP @ weights_PB
-    above_GB = ranked.negatives_between_GP @ weights_PB
-    # Negatives above row g: those between the rows down to g, and those tied with rows before g.
-    above_GB[1:] += tied_GB[:-1]
-    np.cumsum(above_GB, axis=0, out=above_GB)
-    positives_B = positives_GB.sum(axis=0)
-    negatives_B = ranked.negatives_of_patient_P @ weights_PB
-
-    with np.errstate(invalid="ignore", divide="ignore"):
-        wrong_B = np.einsum("gb,gb->b", positives_GB, above_GB + 0.5 * tied_GB)
-        auroc_B = 1.0 - wrong_B / (positives_B * negatives_B)
-        above_GB += tied_GB  # from here on: false positives at each row's score
-        true_GB = np.cumsum(positives_GB, axis=0)
-        # Where nothing is called yet, the row's own weight is 0 too and adds nothing.
-        precision_GB = true_GB / np.maximum(true_GB + above_GB, np.finfo(np.float64).tiny)
-        auprc_B = np.einsum("gb,gb->b", positives_GB, precision_GB) / positives_B
-    defined_B = (positives_B > 0) & (negatives_B > 0)
-    return np.where(defined_B, auroc_B, np.nan), np.where(defined_B, auprc_B, np.nan)
+def _mean(findings: list[_Finding]) -> tuple[Interval | None, int]:
+    """The interval of the mean AUROC of findings that each have one, and the draws behind it."""
+    if not findings:
+        return None, 0
+    drawn_B = np.mean([finding.auroc_B for finding in findings], axis=0)
+    # By how much that of the draws is too small, or blind: a finding at 0 or 1 adds nothing to it.
+    seen = sum(_deviation(finding.auroc_B) ** 2 for finding in findings)
+    unseen = sum(finding.spread.error**2 for finding in findings) - seen
+    error = math.sqrt(_deviation(drawn_B) ** 2 + unseen / len(findings) ** 2)
+    degrees = degrees_of_a_mean([finding.spread for finding in findings])
+    mean = float(np.mean([finding.auroc for finding in findings]))
+    return share_interval(mean, Spread(error, degrees + 1)), int(np.isfinite(drawn_B).sum())
 
 
-def _counts(
-    rows_M: NDArray[np.intp], columns_M: NDArray[np.intp], shape: tuple[int, int]
-) -> csr_matrix:
-    """A sparse table of how often each (row, column) occurs."""
-    from scipy.sparse import csr_matrix  # comes with scikit-learn; not at the door, it is slow
-
-    ones_M = np.ones(len(rows_M), dtype=np.float64)
-    return csr_matrix((ones_M, (rows_M, columns_M)), shape=shape)
-
-
-def _patient_draws(num_patients: int, draws: int, seed: int) -> Iterator[NDArray[np.float64]]:
-    """How often each patient comes in each draw, some draws at a time, P × B."""
-    rng = np.random.default_rng(seed)
-    if num_patients == 0:
-        return
-    for first in range(0, draws, _DRAWS_AT_ONCE):
-        count = min(_DRAWS_AT_ONCE, draws - first)
-        weights_PB = np.empty((num_patients, count))
-        for draw in range(count):
-            drawn_P = rng.integers(num_patients, size=num_patients)
-            weights_PB[:, draw] = np.bincount(drawn_P, minlength=num_patients)
-        yield weights_PB
-
-
-def _reason_for_none(
-    labels_N: NDArray[Any], codes_N: NDArray[np.intp], auroc_B: NDArray[np.float64]
-) -> str | None:
-    """Why this finding has no interval, or None where it has one."""
-    if len(auroc_B) == 0:
-        return None  # none was asked for
-    if not np.isfinite(auroc_B).any():
-        return "no draw of the patients has both classes"
-    for label, name in ((PRESENT, "positive"), (ABSENT, "negative")):
-        if len(np.unique(codes_N[labels_N == label])) < _LEAST_PATIENTS:
-            return f"all {name} images are of one patient, so no interval can count patients"
-    if np.isfinite(auroc_B).mean() < _LEAST_DEFINED_SHARE:
-        return "most draws of the patients lack a class"
-    return None
-
-
-def _percentiles(values_B: NDArray[np.float64], reason: str | None) -> Interval | None:
+def _deviation(values_B: NDArray[np.float64]) -> float:
     defined_B = values_B[np.isfinite(values_B)]
-    if reason or len(defined_B) == 0 or len(defined_B) < _LEAST_DEFINED_SHARE * len(values_B):
-        return None
-    tail = 100 * (1 - CONFIDENCE) / 2
-    low, high = np.percentile(defined_B, [tail, 100 - tail])
-    return float(low), float(high)
+    return float(defined_B.std(ddof=1)) if len(defined_B) > 1 else 0.0
+
+
+def _images_of_patients(
+    counted_NV: NDArray[Any], codes_N: NDArray[np.intp], num_patients: int
+) -> NDArray[np.float64]:
+    """Sums over each patient's images, P × V."""
+    columns = [
+        np.bincount(codes_N, weights=column_N.astype(np.float64), minlength=num_patients)
+        for column_N in counted_NV.T
+    ]
+    return np.column_stack(columns) if columns else np.empty((num_patients, 0))
+
+
+__all__ = [
+    "PatientIntervals",
+    "mean_intervals",
+    "patient_bootstrap",
+    "ratio_intervals",
+]

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from core.evaluation.candidates import boxed_in_training, boxes_outside
+from core.evaluation.confidence import CONFIDENCE, Interval
 from core.evaluation.cover_drops import CoverDrop
 from core.evaluation.found_maps import FoundMap
-from core.evaluation.intervals import CONFIDENCE, Interval, mean_intervals
+from core.evaluation.intervals import mean_intervals
 from core.evaluation.localization import (
     ENERGY,
     MEASURES,
@@ -52,8 +53,6 @@ def localization_report(
     found: Sequence[FoundMap],
     drops: Sequence[CoverDrop],
     unreadable: dict[str, str],
-    *,
-    draws: int = 1000,
 ) -> dict[str, Any]:
     """Every figure, as JSON takes it; ``found`` are maps of boxed images of the test part.
 
@@ -66,7 +65,7 @@ def localization_report(
         of_it = [one for one in shown if one.candidate.finding == finding]
         if of_it:
             of_drops = [drop for drop in drops if drop.found.candidate.finding == finding]
-            findings[finding] = _finding(source, finding, of_it, of_drops, draws)
+            findings[finding] = _finding(source, finding, of_it, of_drops)
     cells = len(shown[0].map_MM) if shown else None
     report: dict[str, Any] = {
         "split": "test",
@@ -78,7 +77,7 @@ def localization_report(
         "images": len({one.candidate.image for one in shown}),
         "patients": len({one.candidate.patient for one in shown}),
         "maps": len(shown),
-        "intervals": {"confidence": CONFIDENCE, "resampled": "patients", "draws": draws},
+        "intervals": {"confidence": CONFIDENCE, "counted": "patients"},
         "findings": findings,
         "seen_in_training": seen,
         "boxes_in_no_part": boxes_outside(source),
@@ -95,13 +94,10 @@ def _finding(
     finding: str,
     found: Sequence[FoundMap],
     drops: Sequence[CoverDrop],
-    draws: int,
 ) -> dict[str, Any]:
     values = measured([one.boxed() for one in found], source.size_px)
     patients = np.array([one.candidate.patient for one in found])
-    intervals = {
-        name: mean_intervals(values_PV, patients, draws=draws) for name, values_PV in values.items()
-    }
+    intervals = {name: mean_intervals(values_PV, patients) for name, values_PV in values.items()}
     pointing = MEASURES.index(POINTING)
     better = {name: values["map"][:, pointing] - values[name][:, pointing] for name in CONTROLS}
     boxes_px = np.concatenate([one.boxes_K4 for one in found])[:, 2:]
@@ -116,10 +112,10 @@ def _finding(
         "map": _measures(values["map"], intervals["map"]),
         "controls": {name: _measures(values[name], intervals[name]) for name in CONTROLS},
         "pointing_above": {
-            name: _mean_and_interval(column_P, patients, draws) for name, column_P in better.items()
+            name: _mean_and_interval(column_P, patients) for name, column_P in better.items()
         },
         "published": published_beside(source, finding, len(boxes_px)),
-        "cover": _cover(drops, draws),
+        "cover": _cover(drops),
     }
 
 
@@ -144,14 +140,14 @@ def _measures(values_PV: Floats, intervals: Sequence[Interval | None]) -> dict[s
     }
 
 
-def _mean_and_interval(values_P: Floats, patients: Any, draws: int) -> dict[str, Any]:
+def _mean_and_interval(values_P: Floats, patients: Any) -> dict[str, Any]:
     if not np.isfinite(values_P).any():
         return {"difference": None, "ci": None}
-    (interval,) = mean_intervals(values_P[:, None], patients, draws=draws)
+    (interval,) = mean_intervals(values_P[:, None], patients, are_shares=False)
     return {"difference": _rounded(float(np.nanmean(values_P))), "ci": _interval(interval)}
 
 
-def _cover(drops: Sequence[CoverDrop], draws: int) -> dict[str, Any] | None:
+def _cover(drops: Sequence[CoverDrop]) -> dict[str, Any] | None:
     if not drops:
         return None
     values_P3 = np.array(
@@ -163,7 +159,7 @@ def _cover(drops: Sequence[CoverDrop], draws: int) -> dict[str, Any] | None:
         ]
     )
     patients = np.array([drop.found.candidate.patient for drop in drops])
-    intervals = mean_intervals(values_P3, patients, draws=draws)
+    intervals = mean_intervals(values_P3, patients, are_shares=False)
     cover: dict[str, Any] = {"images": len(drops)}
     names = ("logit_drop", "logit_drop_elsewhere", "difference")
     for name, column_P, interval in zip(names, values_P3.T, intervals, strict=True):

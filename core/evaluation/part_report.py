@@ -50,7 +50,7 @@ def evaluate_part(
             seed=settings.seed,
             views=None if index.view is None else index.view[rows],
             val=val,
-            table_alone=table_alone_of(study, part),
+            table_alone=table_alone_of(study, rows),
             extra_warnings=warnings,
             dataset_share=dataset_share,
         ),
@@ -63,9 +63,9 @@ def _split_kind(study: Study) -> str:
     return "lists" if by == "official" and study.patients_known_as != "nih" else by
 
 
-def table_alone_of(study: Study, part: str) -> TableAlone:
-    """What age, sex, view and follow-up reach, fitted on the study's train part."""
-    train, scored = study.rows("train"), study.rows(part)
+def table_alone_of(study: Study, scored: NDArray[np.int64]) -> TableAlone:
+    """What age, sex, view and follow-up reach on these rows, fitted on the study's train part."""
+    train = study.rows("train")
     return table_alone(
         _columns(study.index, train),
         _columns(study.index, scored),

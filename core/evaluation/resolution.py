@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.data.boxes import Boxes, LesionSizes, lesion_sizes
-from core.evaluation.intervals import Interval, gain_intervals, patient_bootstrap
+from core.evaluation.confidence import Interval
+from core.evaluation.intervals import patient_bootstrap
 from core.evaluation.metrics import TOO_FEW_PATIENTS, auroc, finding_figures, mean_over_defined
+from core.evaluation.placements import gains
 from core.evaluation.predictions import Predictions
 from core.evaluation.report import LABELS_NOTE
 from core.findings import PRESENT
@@ -34,7 +36,7 @@ class ScoredSize:
 
 
 def compare_sizes(
-    scored: Sequence[ScoredSize], boxes: Boxes | None, *, draws: int = 1000, seed: int = 0
+    scored: Sequence[ScoredSize], boxes: Boxes | None, *, draws: int = 5000, seed: int = 0
 ) -> dict[str, Any]:
     """AUROC by finding and input size beside the lesions' size, as JSON takes it.
 
@@ -58,7 +60,7 @@ def compare_sizes(
         test.findings, key=lambda finding: _longer_px(lesions[scored[0].size_px], finding)
     )
     first, last = scored[0], scored[-1]
-    gains = dict(zip(test.findings, _gains(first.test, last.test, draws, seed), strict=True))
+    gained = dict(zip(test.findings, _gains(first.test, last.test, draws > 0), strict=True))
     return {
         "split": "test",
         "images": len(test.images),
@@ -66,7 +68,7 @@ def compare_sizes(
         "sizes_px": [one.size_px for one in scored],
         "findings": {
             finding: _finding(test, finding, lesions, at, halves_of.get(finding))
-            | {"gain": gains[finding]}
+            | {"gain": gained[finding]}
             for finding in order
         },
         "mean_auroc": {str(size_px): figures.mean for size_px, figures in at.items()},
@@ -130,22 +132,9 @@ def _half_figures(
     }
 
 
-def _gains(before: Predictions, after: Predictions, draws: int, seed: int) -> list[dict[str, Any]]:
-    intervals = gain_intervals(
-        before.labels_NF,
-        before.scores_NF,
-        after.scores_NF,
-        before.patients,
-        draws=draws,
-        seed=seed,
-    )
-    gains = []
-    for column, interval in enumerate(intervals):
-        labels_N = before.labels_NF[:, column]
-        old = auroc(labels_N, before.scores_NF[:, column])
-        new = auroc(labels_N, after.scores_NF[:, column])
-        gains.append(_figure(None if old is None or new is None else new - old, interval))
-    return gains
+def _gains(before: Predictions, after: Predictions, with_intervals: bool) -> list[dict[str, Any]]:
+    each, _ = gains(before.labels_NF, before.scores_NF, after.scores_NF, before.patients)
+    return [_figure(gain.value, gain.interval if with_intervals else None) for gain in each]
 
 
 def _finding(

@@ -45,8 +45,8 @@ def _verdict(figures: Figures) -> str:
         return _UNDEFINED
     if figures["positive_patients"] < TOO_FEW_PATIENTS:
         return _FEW
-    if gain["auroc_ci"] is None:
-        return _NO_INTERVAL
+    if gain["auroc_ci"] is None:  # where both rank alike there is nothing to measure
+        return _SAME if gain["auroc"] == 0 else _NO_INTERVAL
     low, high = gain["auroc_ci"]
     if low > 0 and gain["auroc"] >= _SHOWN:
         return _MORE

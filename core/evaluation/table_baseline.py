@@ -7,7 +7,7 @@ patient. A network that doesn't beat this has perhaps read nothing but that.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -43,11 +43,17 @@ class TableColumns:
 
 @dataclass(frozen=True)
 class TableAlone:
-    """AUROC that the table alone reaches; ``reason`` says why there is none."""
+    """AUROC that the table alone reaches; ``reason`` says why there is none.
+
+    Attributes:
+        scores_MF: what it says of each of the M images scored, NaN for a finding that it could not
+            be fitted on; None where there is a reason.
+    """
 
     auroc_by_finding: dict[str, float | None]
     mean: float | None
     reason: str | None
+    scores_MF: NDArray[np.float64] | None = field(default=None, compare=False, repr=False)
 
 
 def table_alone(
@@ -72,19 +78,21 @@ def table_alone(
     if train is None or test is None or train_labels_NF is None or test_labels_NF is None or reason:
         return TableAlone(dict.fromkeys(findings), None, reason)
     train_rows, test_features_NC = _distinct_rows(_features(train)), _features(test)
+    scores_MF = np.column_stack(
+        [
+            _scores_of_table(train_rows, train_labels_NF[:, column], test_features_NC)
+            for column in range(len(findings))
+        ]
+    )
     by_finding = {
-        finding: _auroc_of_table(
-            train_rows,
-            train_labels_NF[:, column],
-            test_features_NC,
-            test_labels_NF[:, column],
-        )
+        finding: None
+        if np.isnan(scores_MF[:, column]).any()
+        else auroc(test_labels_NF[:, column], scores_MF[:, column])
         for column, finding in enumerate(findings)
     }
     mean = mean_over_defined(list(by_finding.values()))
-    return TableAlone(
-        by_finding, mean, "no finding has both classes in train and test" if mean is None else None
-    )
+    reason = "no finding has both classes in train and test" if mean is None else None
+    return TableAlone(by_finding, mean, reason, scores_MF)
 
 
 def _why_not(part: str, columns: TableColumns | None, labels_NF: NDArray[Any] | None) -> str | None:
@@ -133,12 +141,10 @@ def _distinct_rows(features_NC: NDArray[np.float64]) -> _DistinctRows:
     return _DistinctRows(features_UC, row_of_image_N.reshape(-1))
 
 
-def _auroc_of_table(
-    train: _DistinctRows,
-    train_labels_N: NDArray[Any],
-    test_MC: NDArray[np.float64],
-    test_labels_M: NDArray[Any],
-) -> float | None:
+def _scores_of_table(
+    train: _DistinctRows, train_labels_N: NDArray[Any], test_MC: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """A score for each of M images; NaN where train lacks a class."""
     # Slow to import, so only a command that scores pays.
     from sklearn.ensemble import HistGradientBoostingClassifier
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -146,7 +152,7 @@ def _auroc_of_table(
     positives_U = train.counted(train_labels_N == PRESENT)
     negatives_U = train.counted(train_labels_N == ABSENT)
     if not positives_U.any() or not negatives_U.any():
-        return None
+        return np.full(len(test_MC), np.nan)
     weights_R = np.concatenate([positives_U, negatives_U])
     features_RC = np.concatenate([train.features_UC, train.features_UC])
     present_R = np.repeat([True, False], len(train.features_UC))
@@ -164,4 +170,5 @@ def _auroc_of_table(
     # machine take twenty times as long.
     with threadpool_limits(limits=1):
         model.fit(features_RC[there_R], present_R[there_R], sample_weight=weights_R[there_R])
-        return auroc(test_labels_M, model.decision_function(test_MC))
+        scores_M: NDArray[np.float64] = model.decision_function(test_MC)
+        return scores_M

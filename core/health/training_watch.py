@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from core.data.batches import Batch, Part, scoring_batches
-from core.evaluation.intervals import patient_bootstrap
+from core.evaluation.confidence import Interval
+from core.evaluation.placements import mean_interval, place_findings
 from core.evaluation.predictions import Predictions
 from core.events import EpochDone
 from core.health.diagnosis import Diagnosis
@@ -41,7 +42,6 @@ _AT_EACH_LOOK = ("same-for-every-image", "saturated")
 _AT_EACH_EPOCH = (*SCORE_CHECKS, "overfitting", "metric-broken", "miscalibrated")
 _VAL_IMAGES = 32
 _EXTREME_LOGIT = 36.0  # its sigmoid is 1 in float64
-_DRAWS = 100
 
 
 class TrainingWatch:
@@ -139,15 +139,12 @@ class TrainingWatch:
         if self._val_base_rate is None:
             labels_NF = torch.from_numpy(predictions.labels_NF)
             self._val_base_rate = trainer.host_objective.base_rate_loss(labels_NF)
-        intervals = patient_bootstrap(
-            predictions.labels_NF, predictions.scores_NF, predictions.patients, draws=_DRAWS, seed=0
-        )
         return list(
             check_metric(
                 [epoch.val_loss for epoch in self._epochs],
                 self._val_base_rate,
                 done.mean_auroc,
-                intervals.mean_auroc,
+                _mean_auroc_interval(predictions),
             )
         )
 
@@ -173,6 +170,20 @@ class TrainingWatch:
             self._weights_before = None
         if step + 2 in (_FIRST_MEASURE, *LOOKS):
             self._weights_before = [item.detach().clone() for item in weights]
+
+
+def _mean_auroc_interval(predictions: Predictions) -> Interval | None:
+    """Over the findings with enough patients; scores that are all constant are at chance."""
+    placed = [
+        one
+        for one in place_findings(
+            predictions.labels_NF, predictions.scores_NF, predictions.patients
+        )
+        if one is not None and one.why_no_interval is None
+    ]
+    if placed and all(one.value == 0.5 and one.variance == 0 for one in placed):
+        return 0.5, 0.5
+    return mean_interval(placed)
 
 
 def _first_layer_norm(trainer: Trainer) -> float:

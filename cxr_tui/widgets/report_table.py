@@ -111,7 +111,7 @@ class ReportTable(Vertical):
         if figures is None or width == 0 or filled == self._filled:
             return
         self._filled = filled
-        summaries = [row for row in (figures.mean, figures.table_alone) if row is not None]
+        summaries = figures.summaries
         self.table.styles.max_height = max(2, self.size.height - len(summaries))
         columns, gap = fitting(figures.columns(), _widest_name(figures), width - _SCROLLBAR)
         widths = [_width(column, figures) + gap for column in columns]
