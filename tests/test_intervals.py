@@ -176,7 +176,7 @@ def test_copies_of_a_patients_images_add_no_certainty():
     copied = [np.repeat(array, 5, axis=0) for array in (labels, scores, patients)]
     five_times = patient_bootstrap(*copied, draws=200)
     np.testing.assert_allclose(five_times.auroc_F, once.auroc_F, rtol=1e-12)
-    np.testing.assert_allclose(five_times.auprc_F, once.auprc_F, rtol=1e-12)
+    np.testing.assert_allclose(five_times.auprc_F, once.auprc_F, rtol=1e-7)
     np.testing.assert_allclose(five_times.mean_auroc, once.mean_auroc, rtol=1e-12)
 
 

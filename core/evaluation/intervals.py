@@ -203,7 +203,7 @@ def _areas(
         rank_finding(labels_NF[:, column], scores_NF[:, column], codes_N, num_patients)
         for column in range(labels_NF.shape[1])
     ]
-    everybody_P1 = np.ones((num_patients, 1), dtype=np.float32)
+    everybody_P1 = np.ones((num_patients, 1))
     auroc_FB, auprc_FB = areas_of_draws(ranked_F, num_patients, draws, seed)
     findings: list[_Finding | None] = []
     for column, ranked in enumerate(ranked_F):

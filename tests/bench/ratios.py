@@ -121,7 +121,7 @@ def of_audit(place: Place) -> Iterator[Line]:
 def of_intervals(_place: Place) -> Iterator[Line]:
     """Seconds and memory."""
     seconds, peak_bytes = own_costs.intervals()
-    what = "1,000 draws of patients, 25,596 × 14"
+    what = "5,000 draws of patients, 25,596 × 14"
     yield Line(what, 3.0, seconds, False, " s")
     yield Line(f"{what}, whole process", 300, Blocks((peak_bytes / _MIB,)), False, " MiB")
 
