@@ -54,6 +54,8 @@ class OperatingPoint:
     specificity: float | None = None
     ppv: float | None = None
     npv: float | None = None
+    ppv_natural: float | None = None
+    npv_natural: float | None = None
     called: int | None = None
     note: str | None = None
     intervals: Mapping[str, Sequence[float] | None] = field(default_factory=dict)
@@ -122,11 +124,12 @@ def read_part_scores(session: Session, part: str) -> PartScores:
 def reported_point(rule: str, reported: Mapping[str, Any]) -> OperatingPoint:
     """The operating point that a report holds."""
     counts = reported.get("counts") or {}
-    keys = ("threshold", "sensitivity", "specificity", "ppv", "npv", "note")
+    keys = ("threshold", "sensitivity", "specificity", "ppv", "npv", "ppv_natural", "npv_natural")
     return OperatingPoint(
         rule=rule,
         called=counts["true_positives"] + counts["false_positives"] if counts else None,
         intervals={key: ends for key, ends in reported.items() if key.endswith("_ci")},
+        note=reported.get("note"),
         **{key: reported.get(key) for key in keys},
     )
 

@@ -34,6 +34,8 @@ class FigureRow:
     by_view: Mapping[str, float | None] = field(default_factory=dict)
     auprc: float | None = None
     auprc_interval: Interval | None = None
+    auprc_natural: float | None = None
+    natural_prevalence: float | None = None
     table_alone: float | None = None
     reference: float | None = None
     note: str = ""
@@ -92,6 +94,12 @@ class Figures:
                 _number_column("reference", head, lambda row: row.reference),
                 Column("delta", "Δ", 6, lambda row: _signed(row.delta), lambda row: row.delta),
             ]
+        natural: list[Column] = []
+        if any(row.natural_prevalence is not None for row in self.findings):
+            natural = [
+                _number_column("auprc_natural", "whole AUPRC", lambda row: row.auprc_natural),
+                _percent_column("natural", "whole %", lambda row: row.natural_prevalence),
+            ]
         return [
             Column("finding", "finding", 7, lambda row: row.name, lambda row: row.name),
             Column("positives", "positives", 9, lambda row: _count(row.positives), _positives),
@@ -101,13 +109,8 @@ class Figures:
             *published,
             _number_column("auprc", "AUPRC", lambda row: row.auprc),
             _interval_column("auprc_interval", "95 % of AUPRC", lambda row: row.auprc_interval),
-            Column(
-                "prevalence",
-                "prevalence %",
-                12,
-                lambda row: "–" if row.prevalence is None else f"{100 * row.prevalence:.1f}",
-                lambda row: row.prevalence,
-            ),
+            _percent_column("prevalence", "prevalence %", lambda row: row.prevalence),
+            *natural,
             Column(
                 "patients",
                 "patients",
@@ -234,6 +237,8 @@ def _finding_row(name: str, figures: Mapping[str, Any], reference: float | None)
         by_view=figures.get("auroc_by_view") or {},
         auprc=figures.get("auprc"),
         auprc_interval=_interval(figures.get("auprc_ci")),
+        auprc_natural=figures.get("auprc_natural"),
+        natural_prevalence=figures.get("natural_prevalence"),
         table_alone=figures.get("table_alone_auroc"),
         reference=reference,
         note=visible(figures.get("note") or ""),
@@ -250,6 +255,14 @@ def _positives(row: FigureRow) -> int | None:
 
 def _number_column(key: str, head: str, value: Callable[[FigureRow], float | None]) -> Column:
     return Column(key, head, max(5, len(head)), lambda row: number(value(row)), value)
+
+
+def _percent_column(key: str, head: str, value: Callable[[FigureRow], float | None]) -> Column:
+    def cell(row: FigureRow) -> str:
+        share = value(row)
+        return "–" if share is None else f"{100 * share:.1f}"
+
+    return Column(key, head, len(head), cell, value)
 
 
 def _view_column(view: str) -> Column:

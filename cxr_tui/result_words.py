@@ -88,8 +88,8 @@ def point_lines(row: FigureRow, part: str, point: OperatingPoint, mean: float | 
         f"{row.name} at {threshold_text(point.threshold)}, {chosen}",
         f"sensitivity {_with_ends(point, 'sensitivity')}",
         f"specificity {_with_ends(point, 'specificity')}",
-        f"PPV {_with_ends(point, 'ppv')}",
-        f"NPV {_with_ends(point, 'npv')}",
+        f"PPV {_with_ends(point, 'ppv')}{_naturally(point.ppv_natural)}",
+        f"NPV {_with_ends(point, 'npv')}{_naturally(point.npv_natural)}",
     ]
     if row.prevalence is not None:
         positive = f"{100 * row.prevalence:.1f} % are positive"
@@ -183,6 +183,11 @@ def _progress(view: RunView) -> str:
 
 def _rule(rule: str) -> str:
     return _RULES.get(rule, rule)
+
+
+def _naturally(value: float | None) -> str:
+    """What it is in the whole part, where the images scored were drawn from it."""
+    return "" if value is None else f", {value:.2f} in the whole part"
 
 
 def _with_ends(point: OperatingPoint, share: str) -> str:
