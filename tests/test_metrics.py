@@ -1,6 +1,7 @@
 """AUROC, AUPRC, operating points, and what the table alone reaches."""
 
 import csv
+import math
 import os
 from pathlib import Path
 
@@ -14,7 +15,12 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from core.errors import RecipeError
 from core.evaluation.confidence import patient_codes
 from core.evaluation.metrics import auprc, auroc, auroc_by_group, finding_figures
-from core.evaluation.operating_points import called_counts, choose_threshold, parse_rule
+from core.evaluation.operating_points import (
+    Rule,
+    called_counts,
+    choose_threshold,
+    parse_rule,
+)
 from core.evaluation.patient_draws import areas_under_weights, rank_finding
 from core.evaluation.table_baseline import TableColumns, table_alone
 from core.findings import FINDINGS
@@ -165,6 +171,74 @@ def test_a_chosen_threshold_is_the_best_of_all_by_its_rule(case, text):
         assert chosen.specificity >= 0.8 - 1e-9
         fitting = [c.sensitivity for c in counts if c.specificity >= 0.8 - 1e-9]
         assert chosen.sensitivity == pytest.approx(max(fitting))
+
+
+@pytest.mark.parametrize(
+    ("text", "labels", "scores", "gap"),
+    [
+        ("youden", [0, 0, 1, 1], [0.001, 0.01, 0.9, 0.95], (0.01, 0.9)),
+        # Each gap's Youden index is 1/2; on the logit scale the lower one is wider.
+        ("youden", [0, 1, 0, 1], [1e-6, 0.01, 0.5, 0.9], (1e-6, 0.01)),
+        ("youden", [0, 1, 0, 1], [1e-3, 0.01, 0.5, 0.999], (0.5, 0.999)),
+        ("sensitivity=0.5", [0, 0, 1, 1], [0.001, 0.01, 0.9, 0.95], (0.01, 0.9)),
+        ("sensitivity=1", [0, 1, 0, 1], [0.1, 0.2, 0.3, 0.9], (0.1, 0.2)),
+        ("specificity=0.5", [0, 0, 1, 1], [0.001, 0.01, 0.9, 0.95], (0.01, 0.9)),
+        ("specificity=1", [0, 1, 0, 1], [0.1, 0.2, 0.3, 0.9], (0.3, 0.9)),
+    ],
+)
+def test_a_threshold_is_the_middle_on_the_logit_of_the_gap_that_its_rule_chooses(
+    text, labels, scores, gap
+):
+    rule = Rule(text.partition("=")[0], float(text.partition("=")[2] or 0))
+    threshold = choose_threshold(rule, np.array(labels, float), np.array(scores))
+    below, above = (math.log(score / (1 - score)) for score in gap)
+    odds = threshold.value / (1 - threshold.value)
+    assert math.log(odds) == pytest.approx((below + above) / 2)
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [[0.0, 0.2, 0.6, 0.7], [0.1, 0.2, 0.6, 1.0], [-7.0, 0.2, 0.6, 3.0], [0.1, 0.2, 0.6, 40]],
+)
+def test_scores_that_have_no_logit_are_halved_on_their_own_scale(scores):
+    threshold = choose_threshold(Rule("youden"), np.array([0.0, 0, 1, 1]), np.array(scores))
+    assert threshold.value == pytest.approx(0.4)
+
+
+def test_where_all_images_must_be_called_the_lowest_score_is_the_threshold():
+    labels, scores = np.array([1.0, 0, 1, 0]), np.array([0.2, 0.3, 0.4, 0.5])
+    threshold = choose_threshold(parse_rule("sensitivity=0.9"), labels, scores)
+    assert (threshold.value, threshold.sensitivity, threshold.specificity) == (0.2, 1, 0)
+
+
+@pytest.mark.parametrize("below", [1e-300, 0.3, 1 - 2**-52, 5.0])
+def test_a_threshold_parts_even_scores_that_are_neighbours_in_float64(below):
+    scores = np.array([below, np.nextafter(below, np.inf)])
+    threshold = choose_threshold(Rule("youden"), np.array([0.0, 1]), scores)
+    assert (scores >= threshold.value).tolist() == [False, True]
+
+
+def test_a_val_that_is_parted_without_a_fault_gives_a_threshold_that_holds_on_test():
+    """On simulated logits: the lowest positive of a small val misses a positive in five later."""
+    rng = np.random.default_rng(0)
+    reached, at_lowest_positive, specificity = [], [], []
+    for _ in range(200):
+        labels = np.repeat([0.0, 1], [40, 5])
+        scores = 1 / (1 + np.exp(-rng.normal(8 * labels - 6, 1.5)))
+        test_labels = np.repeat([0.0, 1], [2000, 2000])
+        test_scores = 1 / (1 + np.exp(-rng.normal(8 * test_labels - 6, 1.5)))
+        threshold = choose_threshold(Rule("youden"), labels, scores)
+        if (threshold.sensitivity, threshold.specificity) != (1, 1):
+            continue
+        on_test = called_counts(threshold.value, test_labels, test_scores)
+        lowest = called_counts(scores[labels == 1].min(), test_labels, test_scores)
+        reached.append(on_test.sensitivity)
+        specificity.append(on_test.specificity)
+        at_lowest_positive.append(lowest.sensitivity)
+    assert len(reached) > 150
+    assert np.mean(at_lowest_positive) < 0.85
+    assert np.mean(reached) > 0.95
+    assert np.mean(specificity) > 0.95
 
 
 def test_predictive_values_are_shares_of_what_was_called_and_what_was_not():

@@ -141,7 +141,10 @@ def test_the_threshold_comes_from_val_and_its_figures_from_test():
         "operating_point"
     ]
     assert point["on_val"]["sensitivity"] >= 0.9
-    assert point["threshold"] in val.scores_NF[:, 0].astype(float)
+    val_scores = np.unique(val.scores_NF[:, 0].astype(float))
+    above = np.searchsorted(val_scores, point["threshold"])
+    odds = val_scores[[above - 1, above]] / (1 - val_scores[[above - 1, above]])
+    assert point["threshold"] / (1 - point["threshold"]) == pytest.approx(np.sqrt(odds.prod()))
     called = test.scores_NF[:, 0].astype(np.float64) >= point["threshold"]
     positive = test.labels_NF[:, 0] == 1
     assert point["sensitivity"] == pytest.approx(called[positive].mean(), abs=1e-6)

@@ -98,11 +98,19 @@ def parse_rule(text: str) -> Rule:
 
 
 def choose_threshold(rule: Rule, labels_N: NDArray[Any], scores_N: NDArray[Any]) -> Threshold:
-    """The threshold that ``rule`` chooses on these images (val), among their own scores.
+    """The threshold that ``rule`` chooses on these images (val).
 
-    youden: the largest sensitivity + specificity - 1 (Youden 1950), of equals the highest
-    threshold. sensitivity=s: the highest threshold whose sensitivity is at least s.
-    specificity=s: the lowest whose specificity is at least s.
+    Every threshold between two neighbouring scores gives the same calls, so a rule chooses a gap:
+
+    - youden: the gap with the largest sensitivity + specificity - 1 (Youden 1950);
+    - sensitivity=s: of the gaps whose sensitivity is at least s, the one of best specificity;
+    - specificity=s: of the gaps whose specificity is at least s, the one of best sensitivity.
+
+    Of equals it is the widest, and the threshold stands in its middle: at one of its ends
+    (the lowest positive, say) new images fall on the wrong side far more often. Width and middle
+    are taken on the logit scale, or on the scores' own where one of them isn't between 0 and 1.
+    Below the lowest score there is no gap: where every image has to be called, that score is the
+    threshold. A threshold that calls no image is never chosen.
 
     Args:
         labels_N: 1, 0 or NaN (unknown: left out).
@@ -113,25 +121,25 @@ def choose_threshold(rule: Rule, labels_N: NDArray[Any], scores_N: NDArray[Any])
     if not present_K.any() or present_K.all():
         missing = "negative" if present_K.any() else "positive"
         return Threshold(None, reason=f"no {missing} image in val, so no threshold can be chosen")
-    candidates_T = np.unique(scores_K)  # ascending
-    sensitivity_T = _share_at_or_above(scores_K[present_K], candidates_T)
-    specificity_T = 1 - _share_at_or_above(scores_K[~present_K], candidates_T)
+    above_T = np.unique(scores_K)  # ascending; gap t lies below this score and above the last one
+    called_T = _at_or_above(scores_K[present_K], above_T)
+    falsely_T = _at_or_above(scores_K[~present_K], above_T)
+    positives, negatives = int(present_K.sum()), int((~present_K).sum())
     if rule.kind == "youden":
-        youden_T = sensitivity_T + specificity_T - 1
-        chosen = len(youden_T) - 1 - int(np.argmax(youden_T[::-1]))
-        if youden_T[chosen] <= 0:
+        # In whole numbers, so that equals are equal: times positives and negatives.
+        youden_T = called_T * negatives - falsely_T * positives
+        best = np.flatnonzero(youden_T == youden_T.max())
+        if youden_T.max() <= 0:
             return Threshold(None, reason="no threshold does better than chance on val")
     else:
-        assert rule.least is not None
-        reached_T = sensitivity_T if rule.kind == "sensitivity" else specificity_T
-        fitting = np.flatnonzero(reached_T >= rule.least - 1e-12)  # 0.9 of 10 images is 9
-        if len(fitting) == 0:
+        best = _best_that_reach(rule, called_T / positives, 1 - falsely_T / negatives)
+        if len(best) == 0:
             return Threshold(None, reason=f"no threshold reaches {rule} on val: its scores tie")
-        chosen = int(fitting[-1] if rule.kind == "sensitivity" else fitting[0])
+    value, chosen = _middle_of_widest(above_T, best)
     return Threshold(
-        value=float(candidates_T[chosen]),
-        sensitivity=float(sensitivity_T[chosen]),
-        specificity=float(specificity_T[chosen]),
+        value=value,
+        sensitivity=float(called_T[chosen] / positives),
+        specificity=float(1 - falsely_T[chosen] / negatives),
     )
 
 
@@ -147,11 +155,45 @@ def called_counts(threshold: float, labels_N: NDArray[Any], scores_N: NDArray[An
     )
 
 
-def _share_at_or_above(
+def _best_that_reach(
+    rule: Rule, sensitivity_T: NDArray[np.float64], specificity_T: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """Gaps that reach what the rule asks for, and of these the best by the other of the two."""
+    assert rule.least is not None
+    asked_T, other_T = sensitivity_T, specificity_T
+    if rule.kind == "specificity":
+        asked_T, other_T = specificity_T, sensitivity_T
+    reaches_T = asked_T >= rule.least - 1e-12  # 0.9 of 10 images is 9
+    if not reaches_T.any():
+        return np.array([], dtype=np.int64)
+    return np.flatnonzero(reaches_T & (other_T == other_T[reaches_T].max()))
+
+
+def _middle_of_widest(
+    above_T: NDArray[np.float64], gaps: NDArray[np.int64]
+) -> tuple[float, np.int64]:
+    """The middle of the widest of these gaps, and which it is; of equals the lowest.
+
+    The middle is above the score below it and not above the one above it, whatever was rounded.
+    """
+    from scipy.special import expit, logit  # slow at the door, which reads rules alone
+
+    are_probabilities = 0 < above_T[0] and above_T[-1] < 1
+    scale_T = logit(above_T) if are_probabilities else above_T
+    inner = gaps[gaps > 0]
+    if len(inner) == 0:
+        return float(above_T[0]), gaps[0]
+    chosen = inner[np.argmax(scale_T[inner] - scale_T[inner - 1])]
+    middle = scale_T[chosen - 1] / 2 + scale_T[chosen] / 2  # their sum may be infinite
+    value = expit(middle) if are_probabilities else middle
+    just_above = np.nextafter(above_T[chosen - 1], np.inf)
+    return float(np.clip(value, just_above, above_T[chosen])), chosen
+
+
+def _at_or_above(
     scores_M: NDArray[np.float64], thresholds_T: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    below_T = np.searchsorted(np.sort(scores_M), thresholds_T, side="left")
-    return 1.0 - below_T / len(scores_M)
+) -> NDArray[np.int64]:
+    return len(scores_M) - np.searchsorted(np.sort(scores_M), thresholds_T, side="left")
 
 
 def _ratio(part: int, whole: int) -> float | None:

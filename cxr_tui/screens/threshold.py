@@ -17,9 +17,10 @@ from cxr_tui.part_scores import checked_threshold
 from cxr_tui.plain import visible
 
 _HELP = """youden             the largest sensitivity + specificity
-sensitivity=0.9    the highest threshold that reaches it
-specificity=0.9    the lowest threshold that reaches it
-                   each chosen on val, for all findings
+sensitivity=0.9    the best specificity that goes with it
+specificity=0.9    the best sensitivity that goes with it
+                   each chosen on val, for all findings,
+                   in the middle of its gap between scores
 0.25               this threshold, for {finding} alone
 (nothing)          the recipe's own: {own}"""
 
