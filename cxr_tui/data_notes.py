@@ -49,6 +49,7 @@ def notes_of(report: Report, search: ImageSearch, recipe: Recipe) -> list[Note]:
         *(Note("warning", text) for text in _warnings(report)),
         *_health(report, recipe),
         *_repaired(report),
+        *(Note("plain", text) for text in [report["split"]["note"]] if text),
         Note("plain", report["note"]),
     ]
 

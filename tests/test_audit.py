@@ -226,6 +226,27 @@ def test_nihs_audit_equals_its_published_numbers():
 
 
 @needs_nih
+def test_a_draw_by_patient_says_by_which_version_of_nihs_table():
+    tables = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
+    reports = [
+        audited(Path(str(NIH)), dataset={"labels": f"{NIH}/{table}"}, split={"by": "patient"})
+        for table in tables
+    ]
+
+    assert "by the labels of NIH v2020" in reports[0]["split"]["note"]
+    assert "by the labels of NIH 2017" in reports[1]["split"]["note"]
+    assert reports[0]["parts"]["val"]["patients"] == reports[1]["parts"]["val"]["patients"]
+    assert reports[0]["parts"]["val"]["images"] != reports[1]["parts"]["val"]["images"]
+    assert audited(Path(str(NIH)))["split"]["note"] is None  # the lists are the same for both
+
+
+def test_a_table_with_one_version_alone_has_no_such_note(tmp_path):
+    index_of(tmp_path, [row_v2020(i) for i in range(1, 40)])
+
+    assert audited(tmp_path, split={"by": "patient"})["split"]["note"] is None
+
+
+@needs_nih
 def test_all_boxed_nih_images_are_in_the_official_test_part():
     recipe = Recipe.model_validate({"dataset": {"images": NIH}})
     sources = locate_sources(recipe, cache=Path("unused"), labels_only=True)

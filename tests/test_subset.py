@@ -1,5 +1,6 @@
 """A smaller draw: every positive kept, a target prevalence, a cap."""
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -168,3 +169,20 @@ def test_the_reports_second_run_is_reproduced():
         assert 0.29 <= round(positives / (positives + negatives), 3) <= 0.30
     assert not shared_patients(index, split)
     assert not split.warnings
+
+
+def test_the_draw_does_not_depend_on_the_order_of_rows(tmp_path):
+    index, split = split_of({"train": (5, 90), "val": (2, 20), "test": (2, 20)}, tmp_path)
+    order = np.random.default_rng(0).permutation(len(index.images))
+    shuffled = index.take(order)
+    row_there = np.argsort(order)
+    split_there = dataclasses.replace(
+        split, rows={part: np.sort(row_there[rows]) for part, rows in split.rows.items()}
+    )
+
+    here = draw_subset(index, split, MASS_29)
+    there = draw_subset(shuffled, split_there, MASS_29)
+
+    for part in PARTS:
+        drawn = shuffled.images[there.rows[part]]
+        assert set(drawn) == set(index.images[here.rows[part]])

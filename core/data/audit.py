@@ -17,6 +17,9 @@ from core.data.text_file import Count
 from core.findings import ABSENT, FINDINGS, PRESENT, VIEW_POSITIONS
 from core.recipe import Recipe
 
+NIH_IMAGES = 112_120
+"""Images that each version of NIH's label table names."""
+
 LABELS_NOTE = "Labels were mined from radiology reports by text: some of them are wrong."
 
 
@@ -44,6 +47,7 @@ def audit(
     ``missing_images`` and ``extra_images`` are null, and there is no ``fingerprint``, where
     only labels were asked for. ``prevalence`` is positives / known, null where none is known.
     ``age_decades`` counts images by their patient's age: 0 to 9 years, 10 to 19 and so on.
+    ``split.note`` says on which version of NIH's label table the draw depends, or is null.
     ``shift`` is prevalence in test over prevalence in train. ``no_finding`` (images for which
     each of the 14 findings is absent) is null where the table lacks some of the 14.
     """
@@ -56,7 +60,7 @@ def audit(
         "table_version": index.table_version,
         "label_table": str(sources.labels),
         "findings": list(index.findings),
-        "split": {"by": split.by, "seed": split.seed},
+        "split": {"by": split.by, "seed": split.seed, "note": _version_note(index, split)},
         "parts": parts,
         "images_in_parts": len(every_row),
         "shared_patients": len(shared_patients(index, split)),
@@ -178,3 +182,19 @@ def _counts(counts: Sequence[Count]) -> list[dict[str, Any]]:
         {"reason": count.reason, "images": count.images, "examples": list(count.examples)}
         for count in counts
     ]
+
+
+def _version_note(index: StudyIndex, split: Split) -> str | None:
+    """NIH's two tables differ in 181 images' labels, and a stratified draw in a third of patients.
+
+    The official lists are the same for both, and so is val drawn from them: all 181 images are in
+    test.
+    """
+    version = index.table_version
+    is_nih = version.startswith("NIH") and index.num_table_images == NIH_IMAGES
+    if split.by != "patient" or not is_nih:
+        return None
+    return (
+        f"Patients are drawn by the labels of {version}: from the table's other version, whose "
+        "labels of 181 images differ, the same seed draws other patients."
+    )

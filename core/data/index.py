@@ -93,6 +93,19 @@ class StudyIndex:
         return np.asarray((self.table_labels_NA == ABSENT).all(axis=1))
 
     @cached_property
+    def place_by_name(self) -> npt.NDArray[np.int64]:
+        """Each image's place among all names in order, for draws that the rows' order is no
+        part of."""
+        place_N = np.empty(len(self.images), dtype=np.int64)
+        place_N[np.argsort(self.images, kind="stable")] = np.arange(len(self.images))
+        return place_N
+
+    def rows_by_name(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """These rows in the order of their images' names."""
+        ordered: npt.NDArray[np.int64] = rows[np.argsort(self.place_by_name[rows])]
+        return ordered
+
+    @cached_property
     def num_patients(self) -> int:
         """How many patients the images belong to."""
         return len(distinct(self.patients))

@@ -268,7 +268,7 @@ def _sparingly(progress: StageProgress | None) -> StageProgress:
 
 
 def _varied(study: Study, part: str, num_images: int) -> NDArray[np.int64]:
-    rows = study.rows(part)
+    rows = study.index.rows_by_name(study.rows(part))
     order = np.random.default_rng(0).permutation(len(rows))
     positive = np.nansum(study.index.labels_NF[rows[order]], axis=1) > 0
     half = num_images // 2

@@ -37,7 +37,7 @@ def draw_subset(index: StudyIndex, split: Split, settings: SubsetSettings) -> Sp
     positives and negatives do.
 
     Nothing set returns the split as it is. Rows stay in ascending order. The draw depends on
-    the seed and on nothing else that is random.
+    the images, their names and the seed, not on the order of the table's rows.
 
     Raises:
         DataError: the table knows nothing of the finding, or a part has no image left.
@@ -80,7 +80,7 @@ def _pools(
     for part, rows in split.rows.items():
         # Each part has its own stream, so that one part's size does not redraw another's.
         rng = np.random.default_rng([settings.seed, PARTS.index(part)])
-        shuffled = rng.permutation(rows)
+        shuffled = rng.permutation(index.rows_by_name(rows))
         if labels_N is None:
             pools[part] = _Pool(shuffled[:0], shuffled)
             continue

@@ -48,7 +48,8 @@ def _show(found: Mapping[str, Any], size_px: int) -> None:
         for part in _PARTS
     )
     held = ["no patient is in two parts"] if found["shared_patients"] == 0 else []
-    notes = [patients, *held, *found["warnings"]]
+    of_draw = [found["split"]["note"]] if found["split"]["note"] else []
+    notes = [patients, *held, *of_draw, *found["warnings"]]
     print_pairs([*(("·", note) for note in notes), *health_pairs(answers_of(found))])
 
 
