@@ -1,4 +1,5 @@
 import math
+from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
@@ -61,14 +62,54 @@ def test_weights_by_prevalence_give_both_classes_the_same_say():
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("logit", [-60.0, 0.0, 60.0])
+@pytest.mark.parametrize("logit", [-200.0, -60.0, 0.0, 60.0, 200.0])
 def test_extreme_logits_have_finite_losses_and_gradients(loss, logit):
     labels = torch.tensor([[1.0], [0.0]])
     logits = torch.full((2, 1), logit, requires_grad=True)
-    losses = Objective.of(TrainSettings(loss=loss), labels).losses(logits, labels)
+    settings = TrainSettings(loss=loss, focal_gamma=0.5)
+    losses = Objective.of(settings, labels).losses(logits, labels)
     losses.sum().backward()
     assert losses.isfinite().all()
     assert logits.grad.isfinite().all()
+
+
+def exact_gradient(loss, logit, present, gamma, margin):
+    """Of the published formula, by central differences in 60 digits."""
+    with localcontext() as context:
+        context.prec = 60
+
+        def cost(x):
+            probability = 1 / (1 + (-x).exp())
+            if loss == "asymmetric":
+                shifted = max(probability - Decimal(str(margin)), Decimal(0))
+                return -(shifted ** Decimal(gamma)) * (1 - shifted).ln()
+            right = probability if present else 1 - probability
+            return -((1 - right) ** Decimal(gamma)) * right.ln()
+
+        x, step = Decimal(logit), Decimal("1e-20")
+        return float((cost(x + step) - cost(x - step)) / (2 * step))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("margin", [0.0, 0.05, 1e-8])
+@pytest.mark.parametrize("logit", [-30, -1, 2, 10, 14, 17, 20, 40])
+def test_the_asymmetric_gradient_is_the_formulas_however_wrong_the_logit(logit, margin, dtype):
+    settings = TrainSettings(loss="asymmetric", asymmetric_gamma=4, asymmetric_margin=margin)
+    logits = torch.full((1, 1), float(logit), dtype=dtype, requires_grad=True)
+    Objective.of(settings, torch.zeros(1, 1)).of_absent(logits).sum().backward()
+    exact = exact_gradient("asymmetric", logit, False, 4, margin)
+    assert float(logits.grad) == pytest.approx(exact, rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("present", [True, False])
+@pytest.mark.parametrize("logit", [-40, -10, 1, 20, 40])
+def test_the_focal_gradient_is_the_formulas_however_wrong_the_logit(logit, present, dtype):
+    logits = torch.full((1, 1), float(logit), dtype=dtype, requires_grad=True)
+    objective = Objective.of(TrainSettings(loss="focal", focal_gamma=2), torch.zeros(1, 1))
+    (objective.of_present if present else objective.of_absent)(logits).sum().backward()
+    exact = exact_gradient("focal", logit, present, 2, 0)
+    assert float(logits.grad) == pytest.approx(exact, rel=1e-4, abs=1e-6)
 
 
 @given(st.integers(1, 400), st.integers(1, 400))

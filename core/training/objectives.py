@@ -59,18 +59,23 @@ class Objective:
         """Loss of a logit whose finding is present, before weights."""
         cost = functional.softplus(-logits)
         if self.settings.loss == "focal":  # Lin et al. 2017, without alpha
-            cost = cost * torch.sigmoid(-logits) ** self.settings.focal_gamma
+            # sigmoid(-x) ** gamma, whose slope stays finite where the sigmoid is rounded to 0.
+            cost = cost * torch.exp(-self.settings.focal_gamma * functional.softplus(logits))
         return cost
 
     def of_absent(self, logits: Tensor) -> Tensor:
         """Loss of a logit whose finding is absent, before weights."""
         if self.settings.loss == "asymmetric":  # Ridnik et al. 2021, positives unfocused
-            probability = (torch.sigmoid(logits) - self.settings.asymmetric_margin).clamp(min=0)
-            focus = probability**self.settings.asymmetric_gamma
-            return -focus * torch.log1p(-probability.clamp(max=1 - 1e-6))
+            margin = self.settings.asymmetric_margin
+            focus = (torch.sigmoid(logits) - margin).clamp(min=0) ** self.settings.asymmetric_gamma
+            # log(1 - (p - margin)) is log(sigmoid(-x) + margin): taken of the logit, it goes on
+            # rising where p is rounded to 1, and so does the gradient of a confident mistake.
+            log_margin = torch.full_like(logits, math.log(margin) if margin else -math.inf)
+            log_absent = torch.logaddexp(functional.logsigmoid(-logits), log_margin)
+            return -focus * log_absent.clamp(max=0)
         cost = functional.softplus(logits)
         if self.settings.loss == "focal":
-            cost = cost * torch.sigmoid(logits) ** self.settings.focal_gamma
+            cost = cost * torch.exp(-self.settings.focal_gamma * functional.softplus(-logits))
         return cost
 
     def mean_loss(self, logits_NF: Tensor, labels_NF: Tensor) -> float:
