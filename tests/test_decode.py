@@ -190,6 +190,8 @@ def test_squash_fills_the_square_with_the_whole_image_and_crop_with_its_middle()
     assert squashed_SS[10, 0] == 0
     assert squashed_SS[10, -1] == 250
     assert square_region(80, 20, "crop") == (30, 0, 50, 20)
+    assert square_region(80, 21, "crop") == (29, 0, 50, 21)
+    assert square_region(80, 21, "crop-skimage") == (30, 0, 51, 21)
     assert set(cropped_SS[10, :5]) == {100}
     assert set(cropped_SS[10, -5:]) == {200}
 
@@ -202,11 +204,45 @@ def test_shrinking_averages_over_what_it_leaves_out() -> None:
 
 def test_the_ingest_path_gives_the_same_pixels_as_the_two_steps() -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 120), np.uint8))
-    for resize in ("squash", "crop"):
+    for resize in ("squash", "crop", "crop-skimage"):
         square = decode_square(encoded(noise), "a.png", 33, resize)
         whole = decode_grey(encoded(noise), "a.png")
         assert np.array_equal(square.pixels_SS, to_square(whole.pixels_HW, 33, resize))
         assert (square.width_px, square.height_px) == (120, 90)
+
+
+# By torchxrayvision 1.5.7's normalize, XRayCenterCrop and XRayResizer (scikit-image 0.26.0).
+BRIGHT_9_9 = np.full((9, 9), 250, np.uint8)
+BRIGHT_9_9[4, 4] = 255
+NOISE_12_17 = np.random.default_rng(7).integers(0, 256, (12, 17), np.uint8)
+NOISE_4_5 = np.array([[244, 192, 207, 131, 254], [67, 99, 248, 47, 71], [89, 119, 137, 85, 246],
+                      [206, 214, 129, 203, 234]], np.uint8)  # fmt: skip
+OF_TORCHXRAYVISION = [
+    (NOISE_12_17, [[149.933, -172.663, -43.631, 113.546], [-216.285, -177.532, 81.287, -16.897],
+                   [22.596, 130.507, -119.694, -128.251], [-173.861, 115.559, 112.933, -106.521]]),
+    (NOISE_4_5, [[649.760, 605.699, 448.418, 515.346, 277.752, 19.521],
+                 [187.399, 184.722, 254.327, 693.375, 246.965, -257.673],
+                 [-380.375, -329.286, -31.902, 648.980, 111.770, -496.383],
+                 [-282.214, -216.847, -41.719, 171.559, -83.660, -326.832],
+                 [133.856, 236.926, 268.382, 89.014, 88.345, 110.431],
+                 [437.821, 552.157, 484.113, 104.854, 257.673, 421.089]]),
+    (BRIGHT_9_9, [[983.843, 983.843, 983.843], [983.843, 990.234, 983.843],
+                  [983.843, 983.843, 983.843]]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("grey_HW", "theirs"), OF_TORCHXRAYVISION, ids=["odd", "grows", "bright"])
+def test_torchxrayvisions_weights_see_the_pixels_of_its_own_resize(grey_HW, theirs) -> None:
+    ours_SS = to_square(grey_HW, len(theirs), "crop-skimage")
+    half_a_level = 0.5 / 255 * 2048
+    assert np.abs(ours_SS / 255 * 2048 - 1024 - theirs).max() <= half_a_level + 1e-3
+
+
+@pytest.mark.parametrize("resize", ["squash", "crop", "crop-skimage"])
+def test_a_constant_image_is_refused_however_it_is_resized(resize) -> None:
+    blank = encoded(Image.fromarray(np.full((60, 60), 30, np.uint8)))
+    with pytest.raises(UndecodableImage, match="constant"):
+        decode_square(blank, "a.png", 8, resize)
 
 
 def test_an_unknown_way_to_resize_is_refused() -> None:

@@ -102,7 +102,7 @@ def open_cache(
         files: every image of the data set that was found, by name.
         wanted: the names that are needed; rows of others are left as they are.
         size_px: side of the square images.
-        resize: ``squash`` or ``crop``, see :func:`core.data.decode.to_square`.
+        resize: ``squash``, ``crop`` or ``crop-skimage``, see :func:`core.data.decode.to_square`.
         max_quarantined_share: refuse where a larger share of ``wanted`` gives no pixels.
         progress: told of the ingest a few times a second.
         should_stop: asked many times a second.

@@ -35,7 +35,7 @@ def boxes_on_input(
     Args:
         boxes_K4: in pixels of an image of ``table_size_px``, whatever its real size.
         width_px, height_px: of the image file.
-        resize: ``squash`` or ``crop``, as the image was made square.
+        resize: ``squash``, ``crop`` or ``crop-skimage``, as the image was made square.
         size_px: side of the input.
 
     Returns:

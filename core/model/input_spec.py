@@ -13,8 +13,11 @@ from typing import Any
 
 from core.errors import DataError
 
-SQUASH, CROP = "squash", "crop"
-"""Resize rules: the whole image made square, or its shorter side fitted and the middle kept."""
+SQUASH, CROP, CROP_SKIMAGE = "squash", "crop", "crop-skimage"
+"""Resize rules: the whole image made square, or its shorter side fitted and the middle kept; the
+last as torchxrayvision does it. See ``core.data.decode.to_square``."""
+
+_RESIZE_RULES = (SQUASH, CROP, CROP_SKIMAGE)
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class InputSpec:
         high: the value of white before normalisation.
         mean: one a channel.
         std: one a channel.
-        resize: "squash" or "crop".
+        resize: "squash", "crop" or "crop-skimage".
         native_size_px: the side the weights were trained at; None where any will do.
     """
 
@@ -52,8 +55,8 @@ class InputSpec:
             raise ValueError("range, mean and std must be finite")
         if not self.low < self.high or min(self.std) <= 0:
             raise ValueError("low must be below high, and std above 0")
-        if self.resize not in (SQUASH, CROP):
-            raise ValueError(f"resize must be {SQUASH!r} or {CROP!r}, got {self.resize!r}")
+        if self.resize not in _RESIZE_RULES:
+            raise ValueError(f"resize must be one of {_RESIZE_RULES}, got {self.resize!r}")
         if self.native_size_px is not None and self.native_size_px < 1:
             raise ValueError(f"native_size_px must be above 0, got {self.native_size_px}")
 
@@ -112,7 +115,7 @@ TORCHXRAYVISION = InputSpec(
     high=1024.0,
     mean=(0.0,),
     std=(1.0,),
-    resize=CROP,
+    resize=CROP_SKIMAGE,
     native_size_px=224,
 )
 """torchxrayvision's DenseNets (Cohen et al. 2022, arXiv 2111.00595)."""
