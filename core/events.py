@@ -18,7 +18,9 @@ A run in pseudo-code, each line the event it leaves::
         LearningRateCut?
         Warned Resumed?                      once: back to a checkpoint, after steps not finite
     EarlyStopped?
-    TestStarted  Evaluated                   the best checkpoint on the test part
+    ValidationProgress*                      the best on val in fp32, where its epoch was in bf16
+    TestStarted  ValidationProgress*         the best checkpoint on the test part, in fp32
+    Evaluated
     Finished | Stopped | Failed              exactly one of them, last
 
 ``Warned`` and ``Diagnosed`` may come anywhere. ``Paused`` and ``Continued`` stand around a pause.

@@ -16,7 +16,7 @@ from core.data.batches import Part
 from core.data.study import Study
 from core.errors import RunFailedError, StoppedError
 from core.evaluation.predict import Placement, part_predictions
-from core.evaluation.predictions import write_predictions
+from core.evaluation.predictions import Predictions, write_predictions
 from core.evaluation.references import reference_for
 from core.events import (
     DatasetProgress,
@@ -291,23 +291,28 @@ def _score_test(
     keep: Keep,
     cache: Path,
 ) -> bool:
-    """The best checkpoint on the test part; False where it was asked to stop."""
-    val, part = parts["val"], parts["test"]
+    """The best checkpoint on the test part, in fp32; False where it was asked to stop."""
+
+    def scored(part: Part) -> Predictions | None:
+        progress = validation_progress(part.name, len(part), control, record)
+        logits_NF = score(trainer, part, progress, exactly=True)
+        return logits_NF if logits_NF is None else part_predictions(part, findings, logits_NF)
+
+    findings, folder = trainer.model.findings, session.predictions
     is_newest = load_best(session, trainer)
     trainer.share_weights()
-    if not is_newest:
-        # A newer best was kept than the one this run chose: val.csv is of that one.
-        logits_NF = score(trainer, val)
-        if logits_NF is not None:
-            kept = part_predictions(val, trainer.model.findings, logits_NF)
-            keep(lambda: write_predictions(session.predictions / "val.csv", kept))
-    record(TestStarted(epoch=trainer.progress.best_epoch or 0, images=len(part)))
-    logits_NF = score(trainer, part, validation_progress("test", len(part), control, record))
-    if logits_NF is None:
+    if not (is_newest and trainer.placement.is_exact):
+        # Thresholds are chosen on val.csv. An epoch left it, in the run's precision; and where a
+        # newer best was kept than the one this run chose, it is of that one.
+        if (val := scored(parts["val"])) is None:
+            return False
+        keep(lambda: write_predictions(folder / "val.csv", val))
+    images = len(parts["test"])
+    record(TestStarted(epoch=trainer.progress.best_epoch or 0, images=images))
+    if (test := scored(parts["test"])) is None:
         return False
     trainer.ranks.tell(End(0))  # the rest is rank 0's
-    predictions = part_predictions(part, trainer.model.findings, logits_NF)
-    keep(lambda: write_predictions(session.predictions / "test.csv", predictions))
+    keep(lambda: write_predictions(folder / "test.csv", test))
     # Read back from the file, so that these are the figures of `evaluate`, to the digit.
     report = keep(lambda: health_report_of_session(session, "test", cache, study=study))
     keep(lambda: session.write_json("evaluation/test.json", report))

@@ -26,6 +26,7 @@ class RunClock:
     _has_warmed_up: bool = False
     _last_step: float | None = None
     _scoring: tuple[str, float, int, int] | None = None
+    _validated: float | None = None
 
     @property
     def passed(self) -> float | None:
@@ -52,7 +53,7 @@ class RunClock:
             case events.EpochDone():
                 if self._last_step is not None:
                     self.validations = [*self.validations[-2:], event.time - self._last_step]
-                self._mark, self._scoring = None, None
+                self._mark, self._scoring, self._validated = None, None, event.time
             case events.TestStarted():
                 self.training_is_over = True
                 self._scoring = ("test", event.time, 0, event.images)
@@ -78,8 +79,8 @@ class RunClock:
         a_val, is_guess = self._validation_seconds(step_seconds, images, steps_per_epoch)
         under_way = self._scoring_left()
         total = steps * step_seconds + validations * a_val
-        if under_way is not None and validations:
-            total += under_way - a_val
+        if under_way is not None:
+            total += under_way - (a_val if validations else 0)
         if images.get("val"):
             total += a_val * images.get("test", 0) / images["val"]
         return max(0.0, total), is_guess
@@ -107,7 +108,7 @@ class RunClock:
     def _start(self, time: float) -> None:
         self._passed_before = self.passed or 0.0
         self._begun = self.latest = time
-        self._mark = self._last_step = self._scoring = None
+        self._mark = self._last_step = self._scoring = self._validated = None
         self._has_warmed_up = self.training_is_over = False
         # Another start may be on another machine: its pace is its own.
         self.train_seconds, self.train_steps, self.validations = 0.0, 0, []
@@ -122,11 +123,13 @@ class RunClock:
             self.train_seconds += event.time - self._mark[0]
             self.train_steps += event.step - self._mark[1]
         self._mark, self._last_step = (event.time, event.step), event.time
-        self._has_warmed_up, self._scoring = True, None
+        self._has_warmed_up, self._scoring, self._validated = True, None, None
 
     def _score(self, part: str, time: float, done: int, total: int) -> None:
         if self._scoring is not None and self._scoring[0] == part:
             since = self._scoring[1]
         else:
-            since = self._last_step if self._last_step is not None else time
+            # Since the last epoch's end, where val is scored once more, or its last step.
+            known = (self._validated, self._last_step, time)
+            since = next(moment for moment in known if moment is not None)
         self._scoring = (part, since, done, total)

@@ -11,8 +11,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from terminal import Terminal
 
+from core.evaluation.map_source import open_map_source
+from core.evaluation.predictions import read_predictions
+from core.model.precision import Precision, autocast
 from core.recipe_toml import load_recipe
 from core.store.session import Session, create_session
 
@@ -101,6 +106,17 @@ def scores_of(session: Session) -> tuple[bytes, bytes]:
     """Every prediction that the run left."""
     val, test = (session.predictions / name for name in ("val.csv", "test.csv"))
     return val.read_bytes(), test.read_bytes()
+
+
+def off_the_networks(session: Session, cache_dir: Path, part: str, precision: str) -> float:
+    """How far a part's kept probabilities are, at most, from those of the best weights."""
+    kept = read_predictions(session.predictions / f"{part}.csv")
+    source = open_map_source(session, cache_dir, "cpu")
+    cache = source.cache(list(kept.images))
+    pixels = source.pixels(cache.pixels(cache.rows_of(list(kept.images))))
+    with torch.inference_mode(), autocast(Precision(precision, "a test"), source.device):
+        probabilities = torch.sigmoid(source.model(pixels).double()).numpy()
+    return float(np.abs(probabilities - kept.scores_NF).max())
 
 
 def listed_state(session: Session) -> str:

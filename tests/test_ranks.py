@@ -15,7 +15,7 @@ import pytest
 import torch
 from conftest import json_lines
 from rank_steps import losses_of, trainer_of
-from small_runs import children_of, events_of, kinds_of, state_of, until
+from small_runs import children_of, events_of, kinds_of, off_the_networks, state_of, until
 from torch.distributed import HashStore
 
 from core.data.batches import micro_batches
@@ -195,6 +195,17 @@ def test_a_step_that_the_first_chooses_is_taken_by_both(tmp_path, two, phantom_d
     )
     assert len(plain) == 2
     assert compiled == pytest.approx(plain, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_both_ranks_score_in_fp32_what_is_kept_of_a_run_in_bf16(tmp_path, phantom_dir, cache_dir):
+    changes = {"train.precision": "bf16", "train.epochs": 1}
+    what = arguments(phantom_dir, cache_dir, **changes)
+    code, _, err = ran(tmp_path, 2, *what, "--session", "run")
+    assert code == 0, err
+    session = Session(tmp_path / "sessions" / "run")
+    for part in ("val", "test"):
+        assert off_the_networks(session, cache_dir, part, "fp32") < 1e-5
 
 
 def test_one_rank_alone_writes_and_speaks(two):

@@ -355,6 +355,12 @@ def test_scoring_the_test_part_leaves_what_is_left_of_it():
     assert view_after(told).seconds_left() == pytest.approx(15.0)
 
 
+def test_scoring_val_once_more_is_part_of_what_is_left():
+    told = trained(4)
+    told.append(events.ValidationProgress(time=told[-1].time + 5, part="val", done=10, total=20))
+    assert view_after(told).seconds_left() == pytest.approx(5.0 + 8.0)
+
+
 def test_time_between_two_starts_is_not_counted_as_passed():
     told = trained(1)
     spent = told[-1].time - told[0].time

@@ -178,7 +178,7 @@ def _middle_of_widest(
     """
     from scipy.special import expit, logit  # slow at the door, which reads rules alone
 
-    are_probabilities = 0 < above_T[0] and above_T[-1] < 1
+    are_probabilities = above_T[0] > 0 and above_T[-1] < 1
     scale_T = logit(above_T) if are_probabilities else above_T
     inner = gaps[gaps > 0]
     if len(inner) == 0:

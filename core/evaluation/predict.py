@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -21,6 +21,15 @@ class Placement:
 
     device: torch.device
     precision: Precision
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it is fp32 without shortcuts as it is; on CUDA convolutions may be in TF32."""
+        return not self.precision.is_bf16 and self.device.type != "cuda"
+
+    def exactly(self) -> Placement:
+        """The same device in fp32; TF32 is ``without_shortcuts``'s to forbid."""
+        return replace(self, precision=Precision("fp32", "figures are of fp32"))
 
     def pixels(self, pixels_BHW: Tensor) -> Tensor:
         """Bytes on the host or the device -> floats [B, 1, H, W] in 0..1 on the device."""

@@ -104,7 +104,8 @@ class _Follower:
                 with contextlib.suppress(NotFiniteError):  # as on rank 0, which says what now
                     next(self._steps)
             case Score():
-                score_share(self.trainer, self._parts[word.part], self._scoring_goes_on)
+                part, progress = self._parts[word.part], self._scoring_goes_on
+                score_share(self.trainer, part, progress, exactly=word.exactly)
 
     def _prepare(self, word: Prepare) -> None:
         self._prepared = word

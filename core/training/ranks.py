@@ -128,9 +128,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Score:
-    """Your share of this part."""
+    """Your share of this part, in the run's precision or in fp32 without shortcuts."""
 
     part: str
+    exactly: bool
 
 
 @dataclass(frozen=True)

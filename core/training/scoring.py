@@ -1,4 +1,9 @@
-"""A part scored by all ranks, each its share."""
+"""A part scored by all ranks, each its share.
+
+Epochs are judged in the run's own precision, which is fast. What is kept to be read, test.csv and
+the val.csv that thresholds are chosen on, is scored in fp32: bf16 moves a probability by up to
+0.03, and a map of the same image would show another one.
+"""
 
 from __future__ import annotations
 
@@ -9,30 +14,51 @@ import torch
 from torch import Tensor
 
 from core.data.batches import Part
-from core.evaluation.predict import predict_logits
+from core.evaluation.predict import Placement, predict_logits
+from core.model.precision import without_shortcuts
 from core.training.ranks import Score
 from core.training.trainer import Trainer
 
 
 def score(
-    trainer: Trainer, part: Part, progress: Callable[[int], bool] | None = None
+    trainer: Trainer,
+    part: Part,
+    progress: Callable[[int], bool] | None = None,
+    *,
+    exactly: bool = False,
 ) -> Tensor | None:
-    """Logits [N, F] in the part's order; see ``predict_logits``. On rank 0, or alone."""
-    trainer.ranks.tell(Score(part.name))
-    return score_share(trainer, part, progress)
+    """Logits [N, F] in the part's order; see ``predict_logits``. On rank 0, or alone.
+
+    ``exactly``: in fp32 without shortcuts, whatever the run's precision.
+    """
+    trainer.ranks.tell(Score(part.name, exactly))
+    return score_share(trainer, part, progress, exactly=exactly)
 
 
 def score_share(
-    trainer: Trainer, part: Part, progress: Callable[[int], bool] | None = None
+    trainer: Trainer,
+    part: Part,
+    progress: Callable[[int], bool] | None = None,
+    *,
+    exactly: bool = False,
 ) -> Tensor | None:
     """The same on every rank: each scores a run of whole batches, and all get the whole.
 
     Batches are those of a run that is alone, so the logits are the same ones.
     """
+    if not exactly:
+        return _score_share(trainer, part, trainer.placement, progress)
+    with without_shortcuts(trainer.placement.device):
+        return _score_share(trainer, part, trainer.placement.exactly(), progress)
+
+
+def _score_share(
+    trainer: Trainer, part: Part, placement: Placement, progress: Callable[[int], bool] | None
+) -> Tensor | None:
     ranks, batch_size = trainer.ranks, trainer.scoring_batch_size
     if ranks.size == 1:
         return predict_logits(
-            trainer.model, part, trainer.placement, batch_size=batch_size, progress=progress
+            trainer.model, part, placement, batch_size=batch_size, progress=progress
         )
     batches = math.ceil(len(part) / batch_size)
     first, last = (batches * place // ranks.size for place in (ranks.rank, ranks.rank + 1))
@@ -48,7 +74,7 @@ def score_share(
         ours_KF = predict_logits(
             trainer.model,
             part.only(share),
-            trainer.placement,
+            placement,
             batch_size=batch_size,
             progress=on_share,
         )
