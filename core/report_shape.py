@@ -101,7 +101,6 @@ class _Report(BaseModel):
     mean_auprc: _Share | None = None
     operating_point: _Name | None = None
     reference: _Reference | None = None
-    reference_range: _Text | None = None
     table_alone: _TableAlone | None = None
     labels_note: _Text | None = None
     warnings: list[_Text] | None = None

@@ -43,8 +43,6 @@ def notes_of(report: Mapping[str, Any], figures: Figures, chosen: str) -> list[N
     own_reference = (report.get("reference") or {}).get("note")
     warnings = [text for text in report.get("warnings") or () if text != own_reference]
     notes += [Note(text, True) for text in warnings]
-    if report.get("reference_range"):
-        notes.append(Note(str(report["reference_range"])))
     table = report.get("table_alone") or {}
     if table.get("mean_auroc") is not None:
         notes.append(

@@ -30,8 +30,8 @@ from core.evaluation.references import is_official_test
 
 _DIGITS = 4
 _SOURCE = (
-    "Wang et al. 2017: IoBB from table 19 (ChestX-ray14), IoU from table 7 (ChestX-ray8); class "
-    "activation maps of a ResNet-50"
+    "Wang et al. 2017, read second-hand: IoBB on ChestX-ray14 (its table 19), IoU on ChestX-ray8 "
+    "(table 7); class activation maps of a ResNet-50"
 )
 _NEARLY_ALL = 0.95
 """Share of NIH's boxes from which on a published row stands beside: they are its boxes then."""

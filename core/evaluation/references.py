@@ -19,9 +19,6 @@ NO_REFERENCE = "none"
 OFFICIAL = "official"
 OFFICIAL_TEST_IMAGES = 25_596
 
-DENSENET121_OFFICIAL_MEAN = (0.802, 0.822)
-"""Published mean AUROC of DenseNet121 on the official test part, by recipe and resolution."""
-
 _NEARLY_ALL = 0.99  # a few quarantined images don't make it another test part
 
 
@@ -32,6 +29,8 @@ class Reference:
     Attributes:
         split_kind: ``official`` or ``random-by-patient``.
         measured_on: the test images, in words.
+        source: where the figures were read; ``read second-hand`` and ``as … quotes it`` where the
+            publication itself was not.
     """
 
     column: str

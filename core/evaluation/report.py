@@ -34,9 +34,7 @@ from core.evaluation.metrics import (
 from core.evaluation.operating_points import Rule, parse_rule
 from core.evaluation.predictions import Predictions
 from core.evaluation.references import (
-    DENSENET121_OFFICIAL_MEAN,
     ReferenceShown,
-    is_official_test,
     reference_for,
 )
 from core.evaluation.report_warnings import bounded_mean, report_warnings
@@ -129,7 +127,6 @@ def evaluate(predictions: Predictions, context: EvaluationContext) -> dict[str, 
         "table_alone": table_report(context.table_alone, measured.above_table),
         "operating_point": str(measured.rule),
         "reference": _reference_report(measured.reference),
-        "reference_range": _densenet_range(context, len(predictions.images)),
         "labels_note": LABELS_NOTE,
         "warnings": [
             *context.extra_warnings,
@@ -220,14 +217,3 @@ def _reference_report(reference: ReferenceShown | None) -> dict[str, Any] | None
         "mean_auroc": rounded(float(np.mean(list(shown.values())))) if shown else None,
         "note": reference.warning,
     }
-
-
-def _densenet_range(context: EvaluationContext, num_images: int) -> str | None:
-    """What DenseNet121 reaches on the official test part, said only where that was scored."""
-    if not is_official_test(context.split_kind, context.split, num_images):
-        return None
-    low, high = DENSENET121_OFFICIAL_MEAN
-    return (
-        f"Published mean AUROC of DenseNet121 on the official test part (all 14 findings, 25,596 "
-        f"images): {low} to {high}, depending on recipe and resolution."
-    )
