@@ -390,6 +390,7 @@ def test_notes_say_what_the_search_for_images_has_come_to():
     part = {"images": 9, "patients": 9, "findings": {}}
     report = {
         "shared_patients": 3,
+        "split": {"note": None},
         "missing_images": None,
         "parts": {"train": part, "val": part, "test": part},
         "shift": {},
