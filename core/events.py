@@ -71,6 +71,8 @@ class DatasetReady(Event):
     positives: Mapping[str, Mapping[str, int]]
     dropped: Mapping[str, int] = field(default_factory=dict)
     fingerprint: str = ""
+    subset: str = ""
+    """Which parts were drawn at a prevalence and from what, in words; '' where none was set."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +108,8 @@ class ModelReady(Event):
     total_tensors: int
     steps_per_epoch: int
     base_rate_loss: float | None
+    val_base_rate_loss: float | None = None
+    """Of val, where its loss is weighted to the prevalence of the whole part; None elsewhere."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -142,6 +142,10 @@ class SplitSettings(Section):
         return self
 
 
+Part = Literal["train", "val", "test"]
+PARTS: tuple[Part, ...] = ("train", "val", "test")
+
+
 class SubsetSettings(Section):
     """A smaller draw from the split: a target prevalence for one finding, a cap."""
 
@@ -150,12 +154,29 @@ class SubsetSettings(Section):
         None,
         gt=0,
         lt=1,
-        description="Keep every positive, draw negatives until this holds in each part.",
+        description="Keep every positive, draw negatives until this holds in each of parts.",
+    )
+    parts: tuple[Part, ...] = Field(
+        ("train", "val"),
+        description="The parts that finding and prevalence draw; the others are kept whole, but "
+        "for max_images. Where test is one, every figure says so.",
     )
     max_images: int | None = Field(
-        None, ge=3, description="Cap over all parts; positives and negatives shrink alike."
+        None,
+        ge=3,
+        description="Cap over all parts, drawn or not; positives and negatives shrink alike.",
     )
     seed: int = Field(0, ge=0, le=_MAX_SEED, description="Seed of the draw of images.")
+
+    @field_validator("parts")
+    @classmethod
+    def _each_part_once(cls, parts: tuple[Part, ...]) -> tuple[Part, ...]:
+        if not parts:
+            raise ValueError(f"must name at least one of {', '.join(PARTS)}")
+        twice = [part for part in PARTS if parts.count(part) > 1]
+        if twice:
+            raise ValueError(f"names {', '.join(twice)} more than once")
+        return tuple(part for part in PARTS if part in parts)
 
     @model_validator(mode="after")
     def _prevalence_of_a_finding(self) -> Self:

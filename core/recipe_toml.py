@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from core.errors import RecipeError
 from core.findings import did_you_mean
-from core.recipe import IMAGENET, NO_WEIGHTS, PATH_KEYS, Recipe
+from core.recipe import IMAGENET, NO_WEIGHTS, PARTS, PATH_KEYS, Recipe
 from core.regular_file import read_regular
 from core.shipped_recipes import broken_recipes, shipped_recipes
 
@@ -27,21 +27,75 @@ _MAX_RECIPE_BYTES = 1_000_000
 _MOST_DOTS = 5_000
 """A key of n parts takes n² steps to read; ours have two."""
 _FAULTS_TOLD = 20
+_LIST_KEYS = ("dataset.findings", "subset.parts")
 _TEXT_KEYS = ("name", "note", "model.weights", "evaluate.reference", *PATH_KEYS)
+
+_BEFORE_THE_KEY = {"subset": {"parts": list(PARTS)}}
+"""What a session's recipe means that is from before a key was there: then all parts were drawn."""
 
 
 def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """The recipe of that path or shipped name, with ``KEY=VALUE`` overrides applied.
 
-    Paths in a recipe are relative to its file, paths in overrides to the working directory.
+    Paths in a recipe are relative to its file, paths in overrides to the working directory. Of a
+    session's recipe.toml see ``recorded_recipe``.
 
     Raises:
         RecipeError: no such recipe, not TOML, or a key, type or bound is wrong.
     """
+    settings, where = _settings_of(name_or_path)
+    path = Path(name_or_path)
+    if path.name == "recipe.toml" and (path.parent / "events.jsonl").is_file():
+        _mean_as_before(settings)
+    return checked_recipe(_overridden(settings, overrides), where)
+
+
+def recorded_recipe(path: Path) -> Recipe:
+    """The recipe that a session keeps, under which it was run.
+
+    It was complete when it was written. So a key that it lacks is a later one, and stands for
+    what was done before there was such a key.
+
+    Raises:
+        RecipeError: see ``load_recipe``.
+    """
+    settings, where = _settings_of(path)
+    _mean_as_before(settings)
+    return checked_recipe(settings, where)
+
+
+def as_recorded(recipe: Recipe, path: Path) -> Recipe:
+    """A recipe to go on with: of keys that neither it nor the session's names, the session's sense.
+
+    Raises:
+        RecipeError: see ``load_recipe``.
+    """
+    settings, _ = _settings_of(path)
+    changes: dict[str, Any] = {}
+    for name, meant in _BEFORE_THE_KEY.items():
+        section, table = getattr(recipe, name), settings.get(name, {})
+        meant_here = {
+            key: tuple(value)
+            for key, value in meant.items()
+            if key not in table and key not in section.model_fields_set
+        }
+        changes[name] = section.model_copy(update=meant_here)
+    return recipe.model_copy(update=changes)
+
+
+def _mean_as_before(settings: dict[str, Any]) -> None:
+    for name, meant in _BEFORE_THE_KEY.items():
+        table = settings.setdefault(name, {})
+        if isinstance(table, dict):
+            settings[name] = meant | table
+
+
+def _settings_of(name_or_path: str | Path) -> tuple[dict[str, Any], str]:
+    """The recipe's tables, with absolute paths, and what to call it."""
     text, where, folder = _recipe_text(name_or_path)
     settings = _parsed(text, where)
     _make_paths_absolute(settings, folder)
-    return checked_recipe(_overridden(settings, overrides), where)
+    return settings, where
 
 
 def changed_recipe(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
@@ -163,7 +217,7 @@ def _override_value(key: str, text: str) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError):
         pass
-    if key == "dataset.findings":
+    if key in _LIST_KEYS:
         return [name.strip() for name in text.split(",") if name.strip()]
     return text
 
@@ -273,7 +327,7 @@ _PLAIN_TYPES = {
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
     "string_type": "must be text",
-    "tuple_type": 'must be a list such as ["Mass", "Nodule"]',
+    "tuple_type": 'must be a list such as ["Mass", "Nodule"] or ["train", "val"]',
     "model_type": "must be a table",
     "model_attributes_type": "must be a table",
     "path_type": "must be a path",

@@ -123,7 +123,7 @@ def run(
         parts = ready_parts(study, loaded, machine, control, record, room.keep)
         trainer = Trainer(loaded.model, parts["train"], recipe, placement, ranks)
         _build_on_other_ranks(trainer, parts, control)
-        ready = _model_ready(trainer, loaded, device_name)
+        ready = _model_ready(trainer, loaded, device_name, parts["val"])
         record(ready)
         room.keep(lambda: _keep_environment(session, device_name, placement))
         _go_on(session, trainer, record)
@@ -233,8 +233,9 @@ def _disk_errors_named(session: Session) -> Iterator[None]:
         ) from error
 
 
-def _model_ready(trainer: Trainer, loaded: LoadedModel, device_name: str) -> ModelReady:
-    labels_NF = torch.from_numpy(trainer.part.labels_NF)
+def _model_ready(trainer: Trainer, loaded: LoadedModel, device_name: str, val: Part) -> ModelReady:
+    objective, labels_NF = trainer.host_objective, torch.from_numpy(trainer.part.labels_NF)
+    val_labels_NF, weights_N = torch.from_numpy(val.labels_NF), val.weights
     return ModelReady(
         device=str(trainer.placement.device),
         device_name=device_name,
@@ -243,7 +244,10 @@ def _model_ready(trainer: Trainer, loaded: LoadedModel, device_name: str) -> Mod
         matched_tensors=loaded.report.matched,
         total_tensors=loaded.report.total,
         steps_per_epoch=trainer.steps_per_epoch,
-        base_rate_loss=trainer.host_objective.base_rate_loss(labels_NF),
+        base_rate_loss=objective.base_rate_loss(labels_NF),
+        val_base_rate_loss=None
+        if weights_N is None
+        else objective.base_rate_loss(val_labels_NF, weights_N),
     )
 
 

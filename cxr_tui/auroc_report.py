@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.evaluation.metrics import READ_THE_INTERVAL, TOO_FEW_PATIENTS, is_about_cut_scores
+from core.evaluation.references import load_references, why_no_difference
 from core.evaluation.report_warnings import CUT_SCORES
 from cxr_tui.health_words import answers_of, health_pairs
 from cxr_tui.output import print_pairs, print_table
@@ -28,8 +29,10 @@ def print_report(report: Mapping[str, Any]) -> None:
     head += ["AUPRC", "prevalence"]
     if shown:
         head += [str(report["reference"]["column"]), "Δ"]
+    no_difference = _no_difference(report) if shown else None
     rows = [
-        _finding_row(name, figures, views, shown) for name, figures in report["findings"].items()
+        _finding_row(name, figures, views, shown, is_comparable=no_difference is None)
+        for name, figures in report["findings"].items()
     ]
     table = report.get("table_alone") or {}
     bounded = report.get("mean_auroc_with_interval") or {}
@@ -44,7 +47,7 @@ def print_report(report: Mapping[str, Any]) -> None:
     ]
     title = f"{report['split']}: {report['images']:,} images of {report['patients']:,} patients"
     gone = print_table(title, head, rows, may_go=("prevalence", "patients", "positives"))
-    notes = _notes(report)
+    notes = [*([no_difference] if no_difference else []), *_notes(report)]
     if "patients" not in gone:
         notes.insert(0, _PATIENTS_NOTE)
     if gone:
@@ -52,8 +55,19 @@ def print_report(report: Mapping[str, Any]) -> None:
     print_pairs([*health_pairs(answers_of(report)), *(("·", note) for note in notes)])
 
 
+def _no_difference(report: Mapping[str, Any]) -> str | None:
+    """Why ours less the published figures is left blank; None where it is given."""
+    published = load_references().get(str(report["reference"]["column"]))
+    return None if published is None else why_no_difference(published, report.get("label_table"))
+
+
 def _finding_row(
-    name: str, figures: Mapping[str, Any], views: Sequence[str], shown: Mapping[str, float]
+    name: str,
+    figures: Mapping[str, Any],
+    views: Sequence[str],
+    shown: Mapping[str, float],
+    *,
+    is_comparable: bool,
 ) -> list[str]:
     by_view = figures.get("auroc_by_view") or {}
     row = [
@@ -68,7 +82,7 @@ def _finding_row(
     ]
     if shown:
         published, ours = shown.get(name), figures["auroc"]
-        both = published is not None and ours is not None
+        both = published is not None and ours is not None and is_comparable
         row += [_number(published), f"{ours - published:+.3f}" if both else "–"]
     return row
 
@@ -108,7 +122,9 @@ def _notes(report: Mapping[str, Any]) -> list[str]:
     warnings = [
         text for text in report["warnings"] if not (said_above and text.startswith(CUT_SCORES))
     ]
-    return [*warnings, *notes, report.get("labels_note") or ""]
+    table_name = report.get("label_table")
+    labels = [f"labels: {table_name}"] if table_name else []
+    return [*warnings, *notes, *labels, report.get("labels_note") or ""]
 
 
 def _health_tells_of_cut_scores(report: Mapping[str, Any]) -> bool:

@@ -96,6 +96,8 @@ class Narrator:
             f"{part} {event.images[part]:,} of {event.patients[part]:,} patients" for part in _PARTS
         )
         self._line("data", f"{event.table_version}; images: {counts}")
+        if event.subset:
+            self._line("", event.subset)
         for reason, images in event.dropped.items():
             self._line("", f"{images:,} {reason}")
 
@@ -123,6 +125,12 @@ class Narrator:
             self._line(
                 "",
                 f"base rate {event.base_rate_loss:.3f}: the train loss of the best constant answer",
+            )
+        if event.val_base_rate_loss is not None:
+            self._line(
+                "",
+                f"base rate {event.val_base_rate_loss:.3f} on val, whose loss is weighted to the "
+                "prevalence of the whole part",
             )
 
     def _images_held(self, event: events.ImagesHeld) -> None:

@@ -38,12 +38,13 @@ class FigureRow:
     natural_prevalence: float | None = None
     table_alone: float | None = None
     reference: float | None = None
+    is_comparable: bool = True
     note: str = ""
 
     @property
     def delta(self) -> float | None:
-        """Ours less the published figure."""
-        if self.auroc is None or self.reference is None:
+        """Ours less the published figure; None where that was measured on other labels."""
+        if self.auroc is None or self.reference is None or not self.is_comparable:
             return None
         return self.auroc - self.reference
 
@@ -137,10 +138,12 @@ def figures_of(report: Mapping[str, Any], reference: str) -> Figures:
         str(report.get("split_kind")),
         part=str(report.get("split")),
         num_images=int(report.get("images") or 0),
+        label_table=report.get("label_table"),
     )
+    is_comparable = shown is None or shown.no_difference is None
     published = (shown.auroc_by_finding if shown else None) or {}
     rows = tuple(
-        _finding_row(name, figures, published.get(name))
+        _finding_row(name, figures, published.get(name), is_comparable=is_comparable)
         for name, figures in (report.get("findings") or {}).items()
     )
     views = tuple(dict.fromkeys(view for row in rows for view in row.by_view))
@@ -155,6 +158,7 @@ def figures_of(report: Mapping[str, Any], reference: str) -> Figures:
         table_alone=table,
         # Over the findings that our own mean is taken over, or it would be another mean.
         reference=sum(defined) / len(defined) if defined and len(defined) == len(over) else None,
+        is_comparable=is_comparable,
     )
     alone = None
     if table is not None:
@@ -225,7 +229,9 @@ def _bounded_mean(report: Mapping[str, Any]) -> FigureRow | None:
     )
 
 
-def _finding_row(name: str, figures: Mapping[str, Any], reference: float | None) -> FigureRow:
+def _finding_row(
+    name: str, figures: Mapping[str, Any], reference: float | None, *, is_comparable: bool
+) -> FigureRow:
     return FigureRow(
         name=visible(name),
         positives=figures.get("positives"),
@@ -241,6 +247,7 @@ def _finding_row(name: str, figures: Mapping[str, Any], reference: float | None)
         natural_prevalence=figures.get("natural_prevalence"),
         table_alone=figures.get("table_alone_auroc"),
         reference=reference,
+        is_comparable=is_comparable,
         note=visible(figures.get("note") or ""),
     )
 

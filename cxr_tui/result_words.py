@@ -50,6 +50,8 @@ def notes_of(report: Mapping[str, Any], figures: Figures, chosen: str) -> list[N
         )
     elif table.get("note"):
         notes.append(Note(f"table alone: {table['note']}"))
+    if report.get("label_table"):
+        notes.append(Note(f"labels: {report['label_table']}"))
     if report.get("labels_note"):
         notes.append(Note(str(report["labels_note"])))
     notes.sort(key=lambda note: not note.is_alarm)
@@ -66,10 +68,11 @@ def reference_words(shown: ReferenceShown) -> str:
     if shown.warning is not None:
         return shown.warning
     published = shown.reference
-    return (
+    words = (
         f"{published.column}: {published.model}, measured on {published.measured_on}, as here "
         f"({published.source})"
     )
+    return words if shown.no_difference is None else f"{words}; {shown.no_difference}"
 
 
 def point_lines(row: FigureRow, part: str, point: OperatingPoint, mean: float | None) -> str:

@@ -36,6 +36,7 @@ class RunView:
     steps_per_epoch: int = 0
     images_per_second: float | None = None
     base_rate_loss: float | None = None
+    val_is_weighted: bool = False
     dataset: events.DatasetReady | None = None
     model: events.ModelReady | None = None
     ingest: events.IngestProgress | None = None
@@ -142,6 +143,8 @@ class RunView:
         self.stage = "preparing"
         counts = ", ".join(f"{part} {count:,}" for part, count in event.images.items())
         self.note(event.time, f"{event.table_version}; images: {counts}")
+        if event.subset:
+            self.note(event.time, event.subset)
 
     def _ingest_progress(self, event: events.IngestProgress) -> None:
         self.ingest = event
@@ -159,6 +162,7 @@ class RunView:
         self.model = event
         self.steps_per_epoch = event.steps_per_epoch
         self.base_rate_loss = event.base_rate_loss
+        self.val_is_weighted = event.val_base_rate_loss is not None
         self.note(event.time, f"{event.weights}; {event.device_name}, {event.precision}")
 
     def _images_held(self, event: events.ImagesHeld) -> None:

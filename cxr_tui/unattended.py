@@ -125,6 +125,7 @@ def go_on_with(session: Session, recipe: Recipe, place: Place) -> int:
         RecipeError: it differs elsewhere.
         CxrError: see ``run_session``.
     """
+    recipe = session.in_its_sense(recipe)
     changed = differences(session.recipe, recipe)
     unsafe = {
         key: values

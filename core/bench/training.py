@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -189,11 +189,4 @@ def train_until_told(
 def repeated(part: Part, num_images: int) -> Part:
     """The part, again and again where it is smaller than that."""
     rows = np.resize(np.arange(len(part)), max(num_images, len(part)))
-    return replace(
-        part,
-        cache_rows_N=part.cache_rows_N[rows],
-        index_rows_N=part.index_rows_N[rows],
-        images_N=part.images_N[rows],
-        patients_N=part.patients_N[rows],
-        labels_NF=part.labels_NF[rows],
-    )
+    return part.only(rows)

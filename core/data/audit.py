@@ -11,6 +11,7 @@ from core.data.audit_warnings import audit_warnings
 from core.data.boxes import Boxes, lesion_sizes
 from core.data.cells import MAX_AGE_YEARS
 from core.data.index import StudyIndex, distinct
+from core.data.part_draw import as_json, draws_in_words
 from core.data.sources import DataSources
 from core.data.split import Rows, Split, shared_patients
 from core.data.text_file import Count
@@ -49,7 +50,9 @@ def audit(
     ``age_decades`` counts images by their patient's age: 0 to 9 years, 10 to 19 and so on.
     ``split.note`` says on which version of NIH's label table the draw depends, or is null.
     ``shift`` is prevalence in test over prevalence in train. ``no_finding`` (images for which
-    each of the 14 findings is absent) is null where the table lacks some of the 14.
+    each of the 14 findings is absent) is null where the table lacks some of the 14. ``subset``
+    says of each part whether negatives were drawn, and from what prevalence (see ``PartDraw``),
+    ``subset_note`` in words; both are null where no prevalence was set.
     """
     labels_only = index.missing_images is None
     every_row = distinct(np.concatenate(list(split.rows.values())))
@@ -61,6 +64,8 @@ def audit(
         "label_table": str(sources.labels),
         "findings": list(index.findings),
         "split": {"by": split.by, "seed": split.seed, "note": _version_note(index, split)},
+        "subset": as_json(split.draws),
+        "subset_note": draws_in_words(split.draws) or None,
         "parts": parts,
         "images_in_parts": len(every_row),
         "shared_patients": len(shared_patients(index, split)),

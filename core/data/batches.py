@@ -33,7 +33,8 @@ class Part:
     """One part of the split, ready to be read: N images that are in the cache, in a fixed order.
 
     ``index_rows_N`` are the images' rows in the study index; ``resident`` holds images of the cache
-    on the device.
+    on the device. ``weights_N`` says how many images of the whole part each stands for, where it
+    was drawn at a prevalence: validation weights by it, training doesn't.
     """
 
     name: str
@@ -44,9 +45,15 @@ class Part:
     patients_N: NDArray[np.int64]
     labels_NF: NDArray[np.float32]
     resident: ResidentImages | None = None
+    weights_N: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.cache_rows_N)
+
+    @property
+    def weights(self) -> Tensor | None:
+        """``weights_N`` as a tensor, on the host."""
+        return None if self.weights_N is None else torch.from_numpy(self.weights_N)
 
     def only(self, rows_K: NDArray[np.intp] | slice) -> Part:
         """These rows of the part, in this order."""
@@ -57,6 +64,7 @@ class Part:
             images_N=self.images_N[rows_K],
             patients_N=self.patients_N[rows_K],
             labels_NF=self.labels_NF[rows_K],
+            weights_N=None if self.weights_N is None else self.weights_N[rows_K],
         )
 
 

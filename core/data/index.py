@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from core.data.image_files import FoundImages, ImageFile, find_images, images_fingerprint
 from core.data.label_table import LabelTable, read_label_table
+from core.data.label_version import OTHER
 from core.data.sources import DataSources
 from core.data.text_file import Count, count_of, table_bytes
 from core.errors import DataError, RecipeError
@@ -53,7 +54,8 @@ class StudyIndex:
         view: N of ``PA``, ``AP`` or ''; None where the table has none.
         sex: N of ``M``, ``F`` or ''; None where the table has none.
         patient_names: the table's own text for patients that are no numbers there.
-        table_version: ``NIH v2020``, ``NIH 2017`` or ``plain CSV``.
+        table_version: how it is written: ``NIH v2020``, ``NIH 2017`` or ``plain CSV``.
+        label_version: whose labels it holds; see ``core.data.label_version``.
         files: name -> file; empty where only labels were asked for.
         counts: what was repaired, dropped or missing, each with its reason.
         num_table_images: images that the table names.
@@ -81,6 +83,7 @@ class StudyIndex:
     missing_images: int | None
     extra_images: int | None
     table_digests: Mapping[str, str]
+    label_version: str = OTHER
 
     @property
     def table_digest(self) -> str:
@@ -242,6 +245,7 @@ def _index_of_table(
         sex=table.sex_N,
         patient_names=table.patient_names,
         table_version=table.version,
+        label_version=table.label_version,
         files={},
         counts=table.counts,
         num_table_images=len(table.images_N),

@@ -19,14 +19,13 @@ from core.data.cells import (
     read_sexes,
     read_views,
 )
+from core.data.label_version import NIH_2017, NIH_V2020, label_version_of
 from core.data.labels import folded, labels_of_columns, labels_of_words, missing_column
 from core.data.text_file import Count, count_of, unsafe_name
 from core.data.text_table import TextTable, collector_paused, read_table
 from core.errors import DataError
 from core.findings import FINDINGS
 
-NIH_V2020 = "NIH v2020"
-NIH_2017 = "NIH 2017"
 PLAIN_CSV = "plain CSV"
 
 # Column names as people write them, folded; the best first.
@@ -51,7 +50,8 @@ class LabelTable:
     ``labels_NA`` holds 1 present, 0 absent, NaN unknown. ``age_years_N`` (NaN missing),
     ``sex_N``, ``view_N`` ('' unknown) and ``follow_up_N`` are None where the table has no such
     column. ``patient_names`` holds the original text of patients that are no numbers.
-    ``digest`` is the SHA-256 of the file.
+    ``version`` says how the table is written; ``label_version`` whose labels it holds, told by
+    the labels themselves. ``digest`` is the SHA-256 of the file.
     """
 
     path: Path
@@ -67,6 +67,7 @@ class LabelTable:
     follow_up_N: npt.NDArray[np.int64] | None
     counts: tuple[Count, ...]
     digest: str
+    label_version: str
 
 
 @collector_paused()
@@ -112,6 +113,7 @@ def read_label_table(path: Path, findings: Sequence[str] = ()) -> LabelTable:
         + counts
         + tuple(count for column in columns.values() if column for count in column.counts),
         digest=table.digest,
+        label_version=label_version_of(images, known, labels_NA, written_as=version),
         **{field: column and column.values_N for field, column in columns.items()},  # type: ignore[arg-type]
     )
     return result if len(set(images)) == len(images) else _without_twins(result, table)

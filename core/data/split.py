@@ -6,7 +6,7 @@ Parts are drawn by patient: two images of one patient never stand in different p
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from core.data.image_lists import ImageList, read_image_list
 from core.data.index import StudyIndex, distinct
+from core.data.part_draw import PartDraw
 from core.data.sources import DataSources
 from core.data.stratify import deal_patients
 from core.data.text_file import Count, count_of
@@ -42,7 +43,8 @@ class Split:
     """Rows of an index for ``train``, ``val`` and ``test``, each in ascending order.
 
     ``by`` and ``seed`` say how it was drawn, ``counts`` what was left out and why,
-    ``warnings`` what its user should know.
+    ``warnings`` what its user should know. ``draws`` says of each part what a subset that sets a
+    prevalence made of it; it is empty where none does.
     """
 
     rows: Mapping[str, Rows]
@@ -50,6 +52,7 @@ class Split:
     seed: int
     counts: tuple[Count, ...] = ()
     warnings: tuple[str, ...] = ()
+    draws: Mapping[str, PartDraw] = field(default_factory=dict)
 
     @property
     def num_images(self) -> int:

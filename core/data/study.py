@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from core.data.audit import audit
 from core.data.boxes import read_boxes
 from core.data.index import StudyIndex, build_index
+from core.data.label_version import label_table_name
+from core.data.part_draw import RECORDED_AS, as_json, read_draws, unrecorded_draw
 from core.data.sources import DataSources, locate_sources
 from core.data.split import Split, make_split, refuse_shared_patients
-from core.data.subset import draw_subset
+from core.data.subset import draw_subset, prevalence_of
 from core.data.text_file import count_of, table_bytes
 from core.errors import DataError
 from core.recipe import PhantomSettings, Recipe
@@ -34,7 +36,8 @@ _PROGRESS_SECONDS = 0.5
 class Study:
     """What a run is about: the images that were found, and which part each is in.
 
-    ``split`` is the whole split; ``drawn`` is what the recipe's subset left of it.
+    ``split`` is the whole split; ``drawn`` is what the recipe's subset left of it. Of a session
+    that goes on only the latter is known, with what was recorded of its draw.
     """
 
     recipe: Recipe
@@ -50,6 +53,25 @@ class Study:
     def patients(self, part: str) -> NDArray[np.int64]:
         """The part's patients, each once."""
         return np.unique(self.index.patients[self.rows(part)])
+
+    def sampling_weights(
+        self, part: str, rows_N: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float64] | None:
+        """How many images of the whole part each of the part's images stands for.
+
+        Of these N rows of the index, or of all of the part's. None where each stands for as many
+        as any other: the part was not drawn at a prevalence, or from what was not recorded.
+        """
+        draw = self.drawn.draws.get(part)
+        if draw is None:
+            return None
+        rows_N = self.rows(part) if rows_N is None else rows_N
+        return draw.weights(self.index.labels_of(draw.finding)[rows_N])
+
+    @property
+    def label_table(self) -> str:
+        """The label table's version and file, such as ``NIH v2020 (labels.csv)``."""
+        return label_table_name(self.index.label_version, self.sources.labels)
 
     @property
     def share_of_table(self) -> float | None:
@@ -90,6 +112,7 @@ class Study:
             "fingerprint": self.index.fingerprint(),
             "digests": self.index.digests(),
             "table_version": self.index.table_version,
+            "label_table": self.label_table,
             "labels": str(self.sources.labels),
             "images_folder": None if self.sources.images is None else str(self.sources.images),
             "images": len(self.index.images),
@@ -110,6 +133,7 @@ class Study:
                 }
                 for part in PARTS
             },
+            RECORDED_AS: as_json(self.drawn.draws),
         }
 
 
@@ -124,7 +148,8 @@ def prepare_study(
 ) -> Study:
     """Tables and images -> index -> split -> subset.
 
-    ``recorded_split`` is the split.csv of a session that goes on; nothing is drawn anew then.
+    ``recorded_split`` is the split.csv of a session that goes on; nothing is drawn anew then, and
+    what was drawn stands in dataset.json beside it.
     With ``without_gone`` its images that aren't there any more are left out: who only looks back
     can do without them, who trains can't.
     ``progress`` is told (stage, done, total or None) a few times a second.
@@ -159,6 +184,7 @@ def prepare_study(
     )
     if recorded_split is not None:
         drawn = read_split(recorded_split, index, recipe, without_gone=without_gone)
+        drawn = _with_recorded_draws(drawn, recorded_split.with_name("dataset.json"), index, recipe)
         return Study(recipe, sources, index, drawn, drawn)
     split = make_split(index, recipe.split, sources)
     refuse_shared_patients(index, split)
@@ -230,6 +256,21 @@ def read_split(
     split = Split(rows=arrays, by=recipe.split.by, seed=recipe.split.seed, counts=counts)
     refuse_shared_patients(index, split)
     return split
+
+
+def _with_recorded_draws(
+    split: Split, description: Path, index: StudyIndex, recipe: Recipe
+) -> Split:
+    """The split with what its session recorded of the draw; of an older one only that it was."""
+    finding, wanted = recipe.subset.finding, recipe.subset.prevalence
+    draws = read_draws(description)
+    if draws is None and finding is not None and wanted is not None:
+        labels_N = index.labels_of(finding)
+        draws = {
+            part: unrecorded_draw(recipe.subset, part, prevalence_of(labels_N[rows]))
+            for part, rows in split.rows.items()
+        }
+    return replace(split, draws=draws or {})
 
 
 def _split_rows(path: Path) -> list[tuple[str, str]]:

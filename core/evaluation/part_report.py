@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from core.data.image_lists import read_image_list
 from core.data.index import StudyIndex
 from core.data.label_table import read_label_table
+from core.data.label_version import label_table_name
+from core.data.part_draw import warning_of_figures
 from core.data.sources import TEST_LIST_NAME
 from core.data.study import Study, prepare_study
 from core.errors import DataError
@@ -32,13 +34,19 @@ def evaluate_part(
 ) -> dict[str, Any]:
     """The report of a part, under the recipe's rules; see ``core.evaluation.report``.
 
-    Views come from the study's index, by image name, since the predictions may leave out
-    images that could not be decoded.
+    Views and sampling weights come from the study, by image name, since the predictions may
+    leave out images that could not be decoded.
     """
     settings = study.recipe.evaluate
     index = study.index
     row_of = {name: row for row, name in enumerate(index.images)}
-    rows = np.asarray([row_of[name] for name in predictions.images], dtype=np.int64)
+
+    def rows_of(scored: Predictions) -> NDArray[np.int64]:
+        return np.asarray([row_of[name] for name in scored.images], dtype=np.int64)
+
+    rows = rows_of(predictions)
+    draw = study.drawn.draws.get(part)
+    drawn = warning_of_figures(part, draw) if draw is not None else None
     return evaluate(
         predictions,
         EvaluationContext(
@@ -51,8 +59,11 @@ def evaluate_part(
             views=None if index.view is None else index.view[rows],
             val=val,
             table_alone=table_alone_of(study, rows),
-            extra_warnings=warnings,
+            extra_warnings=(*warnings, drawn) if drawn else warnings,
             dataset_share=dataset_share,
+            label_table=study.label_table,
+            natural_prevalence=draw.natural_prevalence if draw and draw.is_drawn else None,
+            weights=study.sampling_weights(part, rows),
         ),
     )
 
@@ -181,6 +192,7 @@ def report_of_file(
         seed=settings.seed,
         views=None if table.view_N is None else table.view_N[joined.table_rows],
         extra_warnings=joined.warnings,
+        label_table=label_table_name(table.label_version, labels),
     )
     return evaluate(scored, context), scored, joined.ignored_columns
 

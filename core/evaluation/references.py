@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+from core.data.label_version import version_named
 from core.errors import RecipeError
 from core.findings import FINDINGS, did_you_mean
 
 NO_REFERENCE = "none"
 OFFICIAL = "official"
 OFFICIAL_TEST_IMAGES = 25_596
+
+UNKNOWN_LABELS = "unknown"
 
 _NEARLY_ALL = 0.99  # a few quarantined images don't make it another test part
 
@@ -31,6 +34,7 @@ class Reference:
         measured_on: the test images, in words.
         source: where the figures were read; ``read second-hand`` and ``as … quotes it`` where the
             publication itself was not.
+        label_table: the version of NIH's labels that it was measured on, or ``unknown``.
     """
 
     column: str
@@ -39,15 +43,20 @@ class Reference:
     measured_on: str
     source: str
     auroc_by_finding: dict[str, float]
+    label_table: str
 
 
 @dataclass(frozen=True)
 class ReferenceShown:
-    """What is printed beside a user's figures; ``auroc_by_finding`` is None where blank."""
+    """What is printed beside a user's figures; ``auroc_by_finding`` is None where blank.
+
+    ``no_difference`` says why no difference from them may be taken, though they are shown.
+    """
 
     reference: Reference
     auroc_by_finding: dict[str, float] | None
     warning: str | None
+    no_difference: str | None = None
 
 
 @cache
@@ -64,25 +73,33 @@ def load_references() -> dict[str, Reference]:
             measured_on=cells["measured_on"][position],
             source=cells["source"][position],
             auroc_by_finding={finding: float(cells[finding][position]) for finding in FINDINGS},
+            label_table=cells["label_table"][position],
         )
         for position, column in enumerate(header[1:])
     }
 
 
 def reference_for(
-    column: str, split_kind: str, *, part: str = "test", num_images: int = OFFICIAL_TEST_IMAGES
+    column: str,
+    split_kind: str,
+    *,
+    part: str = "test",
+    num_images: int = OFFICIAL_TEST_IMAGES,
+    label_table: str | None = None,
 ) -> ReferenceShown | None:
     """The published figures to print beside a user's, or None where none were asked for.
 
     Figures are given only where both are of the official test part; elsewhere they are blank
     and the warning says where the reference was measured. A random split isn't the same as
-    another random split.
+    another random split. The difference from them stays blank where they were measured on
+    another version of the labels, or on one that nobody knows.
 
     Args:
         column: a name of ``load_references()``, or ``none``.
         split_kind: how the user's split was drawn; ``official`` is NIH's own.
         part: the part scored.
         num_images: images scored; a fraction of the official test part is another test set.
+        label_table: the labels that were scored against, as a report names them.
 
     Raises:
         RecipeError: no such column; the message names the nearest one.
@@ -99,12 +116,30 @@ def reference_for(
     reference = known[column]
     difference = _difference(reference, split_kind, part, num_images)
     if difference is None:
-        return ReferenceShown(reference, dict(reference.auroc_by_finding), None)
+        no_difference = why_no_difference(reference, label_table)
+        return ReferenceShown(reference, dict(reference.auroc_by_finding), None, no_difference)
     warning = (
         f"reference {column} is left blank: it was measured on {reference.measured_on}, "
         f"and these figures {difference}"
     )
     return ReferenceShown(reference, None, warning)
+
+
+def why_no_difference(reference: Reference, label_table: str | None) -> str | None:
+    """Why ours less the published figure would compare two label tables; None where it doesn't.
+
+    NIH labelled 181 images of the official test part anew: 555 of its images are positive for
+    Pneumonia in v2020, 477 in the table of 2017.
+    """
+    ours, theirs = version_named(label_table), reference.label_table
+    if ours is not None and ours == theirs:
+        return None
+    begin = f"no difference from {reference.column} is given: it was measured on "
+    if theirs == UNKNOWN_LABELS:
+        return f"{begin}labels of a version that is not known"
+    if ours is None:
+        return f"{begin}the labels of {theirs}, and these are {label_table or 'not known'}"
+    return f"{begin}the labels of {theirs}, and these are {ours}: 181 images of test differ"
 
 
 def is_official_test(split_kind: str, part: str, num_images: int) -> bool:

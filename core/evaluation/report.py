@@ -58,10 +58,12 @@ class EvaluationContext:
         table_alone: what the label table reaches without an image.
         extra_warnings: warnings of earlier stages, passed on.
         dataset_share: share of the table's images that were there (0 … 1), or None.
-        label_table: the label table's version, in words.
-        natural_prevalence: of each finding in the whole part, where this is a draw from it.
-        weights: how many images of the whole part each of the N stands for; None: it is whole.
-        val_weights: the same of ``val``.
+        label_table: the label table's version and file, such as ``NIH v2020 (labels.csv)``, or
+            None where unknown.
+        natural_prevalence: finding -> its prevalence in the whole part; None where the part was
+            not drawn at a prevalence, or from what was not recorded.
+        weights: how many images of the whole part each of the N scored ones stands for; None:
+            each for as many as any other.
     """
 
     split: str = "test"
@@ -78,7 +80,6 @@ class EvaluationContext:
     label_table: str | None = None
     natural_prevalence: Mapping[str, float] | None = None
     weights: NDArray[np.float64] | None = None
-    val_weights: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)

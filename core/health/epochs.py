@@ -13,6 +13,11 @@ _RISING_EPOCHS, _CLEARLY_OVER_LOWEST, _CLEARLY_FALLEN = 3, 1.1, 0.8
 _CUT_TO_NOTHING = 1.001e-3
 _UNDER_BASE, _OVER_BASE = 0.97, 1.3
 _BEYOND_CHANCE = 0.6
+_MISCALIBRATED = "That is miscalibration or overfitting, and no broken metric."
+_DRAWN = (
+    "It is weighted to the prevalence of the whole val part: probabilities learnt at another one "
+    "(subset.prevalence) don't fit it. No metric is broken."
+)
 
 
 def check_overfitting(epochs: Sequence[EpochDone]) -> Iterator[Diagnosis]:
@@ -79,6 +84,8 @@ def check_metric(
     base_rate_loss: float | None,
     mean_auroc: float | None,
     mean_auroc_interval: tuple[float, float] | None,
+    *,
+    is_weighted: bool = False,
 ) -> Iterator[Diagnosis]:
     """Whether loss and AUROC tell the same story.
 
@@ -91,6 +98,7 @@ def check_metric(
         base_rate_loss: of the best constant answer on val, under the loss in use.
         mean_auroc: of the last epoch.
         mean_auroc_interval: its ends.
+        is_weighted: val loss and base rate are weighted back to the prevalence of the whole part.
     """
     if base_rate_loss is None or mean_auroc is None or mean_auroc_interval is None:
         return
@@ -121,8 +129,7 @@ def check_metric(
             check="miscalibrated",
             severity=Severity.NOTE,
             text="The order of the images is good and the probabilities are not: the val loss is "
-            "over that of the best constant answer. That is miscalibration or overfitting, and "
-            "no broken metric.",
+            "over that of the best constant answer. " + (_DRAWN if is_weighted else _MISCALIBRATED),
             evidence=evidence,
             remedy="Choose thresholds on val, and don't read the probabilities as risks.",
         )

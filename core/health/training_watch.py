@@ -50,6 +50,7 @@ class TrainingWatch:
     def __init__(self, health: HealthRecord, val: Part, base_rate_loss: float | None) -> None:
         self._health = health
         self._base_rate_loss = base_rate_loss
+        self._val_weights = val.weights
         self._val_batch = next(iter(scoring_batches(val, min(_VAL_IMAGES, len(val)))))
         self._at_start: Spread | None = None
         self._results: list[StepResult] = []
@@ -138,13 +139,16 @@ class TrainingWatch:
     ) -> list[Diagnosis]:
         if self._val_base_rate is None:
             labels_NF = torch.from_numpy(predictions.labels_NF)
-            self._val_base_rate = trainer.host_objective.base_rate_loss(labels_NF)
+            self._val_base_rate = trainer.host_objective.base_rate_loss(
+                labels_NF, self._val_weights
+            )
         return list(
             check_metric(
                 [epoch.val_loss for epoch in self._epochs],
                 self._val_base_rate,
                 done.mean_auroc,
                 _mean_auroc_interval(predictions),
+                is_weighted=self._val_weights is not None,
             )
         )
 

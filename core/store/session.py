@@ -31,7 +31,7 @@ from core.events import (
 )
 from core.findings import did_you_mean
 from core.recipe import Recipe
-from core.recipe_toml import load_recipe, recipe_toml
+from core.recipe_toml import as_recorded, recipe_toml, recorded_recipe
 from core.regular_file import MOST_JSON_BYTES, read_regular
 from core.requests import ONCE, Request
 from core.store.event_file import EventFile
@@ -58,7 +58,11 @@ class Session:
     @property
     def recipe(self) -> Recipe:
         """The recipe as it was run."""
-        return load_recipe(self.path / "recipe.toml")
+        return recorded_recipe(self.path / "recipe.toml")
+
+    def in_its_sense(self, recipe: Recipe) -> Recipe:
+        """A recipe to go on with; where both are silent it means what this session did."""
+        return as_recorded(recipe, self.path / "recipe.toml")
 
     @property
     def checkpoints(self) -> Path:

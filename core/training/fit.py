@@ -230,7 +230,9 @@ class Fit:
     def _judge(self, predictions: Predictions, logits_NF: Tensor, seconds: float) -> EpochDone:
         trainer, progress = self.trainer, self.trainer.progress
         labels_NF = predictions.labels_NF
-        val_loss = trainer.host_objective.mean_loss(logits_NF, torch.from_numpy(labels_NF))
+        val_loss = trainer.host_objective.mean_loss(
+            logits_NF, torch.from_numpy(labels_NF), self.val.weights
+        )
         auroc = {
             finding: auroc_of(labels_NF[:, column], predictions.scores_NF[:, column])
             for column, finding in enumerate(predictions.findings)

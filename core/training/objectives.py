@@ -78,23 +78,31 @@ class Objective:
             cost = cost * torch.exp(-self.settings.focal_gamma * functional.softplus(-logits))
         return cost
 
-    def mean_loss(self, logits_NF: Tensor, labels_NF: Tensor) -> float:
-        """Mean over known labels; NaN where there is none."""
-        known = int((~labels_NF.isnan()).sum())
-        return float(self.losses(logits_NF, labels_NF).sum()) / known if known else math.nan
+    def mean_loss(
+        self, logits_NF: Tensor, labels_NF: Tensor, weights_N: Tensor | None = None
+    ) -> float:
+        """Mean over known labels, each with its image's weight; NaN where there is none."""
+        if weights_N is None:
+            known = int((~labels_NF.isnan()).sum())
+            return float(self.losses(logits_NF, labels_NF).sum()) / known if known else math.nan
+        weights_N1 = weights_N.double().unsqueeze(1)
+        total = float((~labels_NF.isnan() * weights_N1).sum())
+        weighed = float((self.losses(logits_NF, labels_NF) * weights_N1).sum())
+        return weighed / total if total else math.nan
 
-    def base_rate_loss(self, labels_NF: Tensor) -> float | None:
+    def base_rate_loss(self, labels_NF: Tensor, weights_N: Tensor | None = None) -> float | None:
         """Loss of the best constant prediction of each finding, found numerically.
 
         For plain cross entropy that constant is the prevalence; for the other losses it is
-        not. Mean over known labels; None where there is none.
+        not. Mean over known labels, each with its image's weight; None where there is none.
         """
         logits_K1 = torch.linspace(-16, 16, 6401, dtype=torch.float64).unsqueeze(1)
-        present_F = (labels_NF == 1).sum(dim=0)
-        absent_F = (labels_NF == 0).sum(dim=0)
+        weights_N1 = 1 if weights_N is None else weights_N.double().unsqueeze(1)
+        present_F = ((labels_NF == 1) * weights_N1).sum(dim=0)
+        absent_F = ((labels_NF == 0) * weights_N1).sum(dim=0)
         total_KF = present_F * self.positive_weight_F.double() * self.of_present(logits_K1)
         total_KF = total_KF + absent_F * self.negative_weight_F.double() * self.of_absent(logits_K1)
-        known = int((present_F + absent_F).sum())
+        known = float((present_F + absent_F).sum())
         return float(total_KF.min(dim=0).values.sum()) / known if known else None
 
 

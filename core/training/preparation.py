@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from core.data.batches import Part
 from core.data.cache import ImageCache, cache_size_bytes, count_ready, open_cache
 from core.data.cache import IngestProgress as CacheProgress
+from core.data.part_draw import draws_in_words
 from core.data.study import PARTS, Study, miniature, prepare_study, write_split
 from core.errors import DataError, StoppedError
 from core.events import (
@@ -107,6 +108,7 @@ def ready_study(
             positives=study.positives(),
             dropped={count.reason: count.images for count in study.index.counts},
             fingerprint=fingerprint,
+            subset=draws_in_words(study.drawn.draws),
         )
     )
     if machine.miniature_images is None:
@@ -271,4 +273,5 @@ def part_of(study: Study, cache: ImageCache, name: str, rows_N: NDArray[np.int64
         images_N=images_N,
         patients_N=study.index.patients[rows_N],
         labels_NF=study.index.labels_NF[rows_N],
+        weights_N=study.sampling_weights(name, rows_N),
     )

@@ -49,7 +49,8 @@ def _show(found: Mapping[str, Any], size_px: int) -> None:
     )
     held = ["no patient is in two parts"] if found["shared_patients"] == 0 else []
     of_draw = [found["split"]["note"]] if found["split"]["note"] else []
-    notes = [patients, *held, *of_draw, *found["warnings"]]
+    subset = [found["subset_note"]] if found["subset_note"] else []
+    notes = [patients, *subset, *held, *of_draw, *found["warnings"]]
     print_pairs([*(("·", note) for note in notes), *health_pairs(answers_of(found))])
 
 

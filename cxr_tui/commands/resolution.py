@@ -95,7 +95,7 @@ def _refuse_other_settings(sessions: Path, recipes: Mapping[int, Recipe]) -> Non
         session = open_session(recipe.name, sessions)
         others = {
             key: values
-            for key, values in differences(session.recipe, recipe).items()
+            for key, values in differences(session.recipe, session.in_its_sense(recipe)).items()
             if key not in _SAME_ANYHOW and not key.startswith("evaluate.")
         }
         if others:

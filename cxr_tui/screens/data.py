@@ -271,8 +271,8 @@ class DataScreen(SurveyingScreen):
         is_set = subset.finding == finding and subset.prevalence is not None
         self._ask_value(
             f"Prevalence of {finding}",
-            "Every positive is kept, negatives are drawn until this holds in each part. "
-            "In percent, such as 29; empty: off.",
+            "Every positive is kept, negatives are drawn until this holds in "
+            f"{' and '.join(subset.parts)} (subset.parts). In percent, such as 29; empty: off.",
             percent(subset.prevalence) if is_set and subset.prevalence else "",
             lambda recipe, text: balanced(recipe, finding, text),
         )

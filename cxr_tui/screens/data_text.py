@@ -86,6 +86,8 @@ def fields_text(choices: Sequence[Choice], chosen: int, recipe: Recipe, picture:
     subset = recipe.subset
     if subset.finding and subset.prevalence:
         text.append(f"{subset.finding} at {percent(subset.prevalence)}", style="bold")
+        if subset.parts != PARTS:
+            text.append(f" in {' and '.join(subset.parts)}")
     elif subset.finding:
         text.append(f"images whose {subset.finding} is known")
     else:

@@ -50,7 +50,7 @@ def _loss_chart(view: RunView, log_scale: bool, smooth: bool, empty: str) -> Cha
         "train", _epochs_at_steps(view), tuple(_smoothed(losses) if smooth else losses), "blue"
     )
     val = Line(
-        "val",
+        "val" if not view.val_is_weighted else "val (weighted)",
         tuple(float(epoch) for epoch in epochs),
         tuple(view.epochs_done[epoch].val_loss for epoch in epochs),
         "orange",
