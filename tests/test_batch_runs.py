@@ -1,6 +1,9 @@
 """The program as scripts use it: `--batch` from start to end, stopped, gone on with, refused."""
 
+import csv
 import json
+import math
+import re
 import shutil
 import signal
 import subprocess
@@ -9,6 +12,12 @@ import sys
 import pytest
 from conftest import json_lines
 from PIL import Image
+
+from core.data.study import prepare_study
+from core.errors import DataError
+from core.evaluation.part_report import report_of_session
+from core.recipe_toml import changed_recipe
+from core.store.session import Session
 
 PARTS = ("train", "val", "test")
 
@@ -452,6 +461,132 @@ def test_the_figures_can_be_taken_again_under_another_rule(finished, cache_dir, 
     assert report["operating_point"] == "sensitivity=0.9"
     before = json.loads((session / "evaluation/test.json").read_text())
     assert report["mean_auroc"] == before["mean_auroc"]
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory, phantom_dir, cache_dir):
+    """A finished session whose train and val were drawn at a prevalence, and what was printed."""
+    folder = tmp_path_factory.mktemp("drawn")
+    keys = {"subset.finding": "Effusion", "subset.prevalence": 0.5, "train.epochs": 1}
+    arguments = [*small(phantom_dir, cache_dir, **keys), "--session", "one", "--json"]
+    done = run_in(folder, "--batch", "demo", *arguments)
+    assert done.returncode == 0, done.stderr
+    return folder / "sessions" / "one", done
+
+
+def rows_of(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def effusions(rows):
+    """Images with and without one."""
+    positives = sum("Effusion" in row["Finding Labels"].split("|") for row in rows)
+    return positives, len(rows) - positives
+
+
+def whole_and_drawn(session, phantom_dir):
+    """Rows of the label table by part: of the whole split, drawn anew, and of the session's."""
+    table = {row["Image Index"]: row for row in rows_of(phantom_dir / "Data_Entry_2017_v2020.csv")}
+    recipe = changed_recipe(
+        Session(session).recipe, ["subset.finding=none", "subset.prevalence=none"]
+    )
+    study = prepare_study(recipe, session.parent / "cache", labels_only=True)
+    split = rows_of(session / "split.csv")
+    return {
+        part: (
+            [table[name] for name in study.index.images[study.rows(part)]],
+            [table[row["Image Index"]] for row in split if row["split"] == part],
+        )
+        for part in PARTS
+    }
+
+
+def test_test_is_kept_whole_and_it_is_said_what_was_drawn(drawn, phantom_dir):
+    session, done = drawn
+    parts = {
+        part: tuple(map(effusions, both))
+        for part, both in whole_and_drawn(session, phantom_dir).items()
+    }
+    assert parts["test"][0] == parts["test"][1]
+    said = []
+    for part, (whole, left) in parts.items():
+        own, now = (100 * positives / (positives + others) for positives, others in (whole, left))
+        how = "whole" if part == "test" else f"drawn from {own:.1f} %"
+        said.append(f"{part} {now:.1f} % ({how})")
+        assert part == "test" or (left[0] == whole[0] and abs(now - 50) < 1)
+    assert f"Effusion: {', '.join(said)}" in done.stderr
+    ready = next(e for e in json_lines(done.stdout) if e["event"] == "DatasetReady")
+    assert ready["subset"] == f"Effusion: {', '.join(said)}"
+    assert "test was drawn" not in json.dumps(json_lines(done.stdout)[-2])
+
+
+def test_val_loss_weighs_each_drawn_negative_as_many_as_it_stands_for(drawn, phantom_dir):
+    session, done = drawn
+    whole, left = whole_and_drawn(session, phantom_dir)["val"]
+    (positives, negatives), (_, kept) = effusions(whole), effusions(left)
+    total, weights, base = 0.0, 0.0, 0.0
+    known = {finding: [0.0, 0.0] for finding in ("Cardiomegaly", "Effusion")}
+    for row in rows_of(session / "predictions" / "val.csv"):
+        weight = 1.0 if row["Effusion"] == "1" else negatives / kept
+        for finding, counts in known.items():
+            present, score = row[finding] == "1", float(row[f"prob_{finding}"])
+            total -= weight * math.log(score if present else 1 - score)
+            weights += weight
+            counts[present] += weight
+    for counts in known.values():
+        base -= sum(count * math.log(count / sum(counts)) for count in counts) / weights
+
+    told = {e["event"]: e for e in json_lines(done.stdout)}
+
+    assert kept < negatives
+    assert told["EpochDone"]["val_loss"] == pytest.approx(total / weights, rel=1e-5)
+    assert told["ModelReady"]["val_base_rate_loss"] == pytest.approx(base, rel=1e-4)
+    assert positives == len(left) - kept
+
+
+def test_a_session_that_goes_on_weighs_as_before_and_an_older_one_as_it_did(
+    drawn, cache_dir, tmp_path
+):
+    session = Session(copy_of(drawn[0].parent, tmp_path / "sessions") / "one")
+    split = session.path / "split.csv"
+
+    def study():
+        return prepare_study(session.recipe, cache_dir, labels_only=True, recorded_split=split)
+
+    again = study()
+    weights = again.sampling_weights("val")
+    assert sorted(set(weights.tolist()))[0] == 1 < weights.max()
+    assert again.sampling_weights("test") is None
+
+    described = session.read_json("dataset.json")
+    described.pop("subset")
+    session.write_json("dataset.json", described)
+    text = (session.path / "recipe.toml").read_text()
+    (session.path / "recipe.toml").write_text(
+        re.sub(r"(?s)^parts = \[.*?\]\n", "", text, flags=re.M)
+    )
+
+    assert session.recipe.subset.parts == PARTS
+    assert study().sampling_weights("val") is None
+    report = report_of_session(session, "test", cache_dir)
+    (warning,) = (text for text in report["warnings"] if "was drawn" in text)
+    assert warning.startswith("test was drawn at a prevalence of ")
+    assert "not recorded" in warning
+    done = run_in(
+        tmp_path, "--resume", "one", "--cache", cache_dir, "--set", "evaluate.bootstrap=10"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "drawn, from what is not recorded" in done.stderr
+
+
+def test_a_damaged_record_of_the_draw_is_refused_by_name(drawn, cache_dir, tmp_path):
+    session = Session(copy_of(drawn[0].parent, tmp_path / "sessions") / "one")
+    described = session.read_json("dataset.json")
+    described["subset"]["val"]["negative_share"] = 7
+    session.write_json("dataset.json", described)
+    with pytest.raises(DataError, match=r"subset\.val\.negative_share"):
+        report_of_session(session, "test", cache_dir)
 
 
 def test_too_few_images_for_batch_norm_are_refused_with_the_key(phantom_dir, cache_dir, tmp_path):

@@ -134,6 +134,22 @@ def test_no_constant_answer_beats_the_base_rate(loss):
     assert base > 0
 
 
+@pytest.mark.parametrize("loss", ["bce", "weighted-bce", "focal", "asymmetric"])
+def test_a_weight_is_worth_so_many_copies_of_its_image(loss):
+    labels_NF = labels_with_unknown(images=60)
+    logits_NF = torch.randn(60, 3, generator=torch.Generator().manual_seed(5))
+    objective = Objective.of(TrainSettings(loss=loss), labels_NF)
+    copies_N = torch.arange(60) % 4 + 1
+    labels_MF, logits_MF = (rows.repeat_interleave(copies_N, 0) for rows in (labels_NF, logits_NF))
+
+    weighed = objective.mean_loss(logits_NF, labels_NF, copies_N.double())
+    base = objective.base_rate_loss(labels_NF, copies_N.double())
+
+    assert weighed == pytest.approx(objective.mean_loss(logits_MF, labels_MF), rel=1e-5)
+    assert base == pytest.approx(objective.base_rate_loss(labels_MF), rel=1e-9)
+    assert weighed != pytest.approx(objective.mean_loss(logits_NF, labels_NF), rel=1e-3)
+
+
 def test_a_set_without_a_known_label_has_no_base_rate():
     labels = torch.full((4, 2), float("nan"))
     assert Objective.of(TrainSettings(), labels).base_rate_loss(labels) is None

@@ -16,6 +16,7 @@ from core.recipe_toml import (
     recipe_toml,
 )
 from core.shipped_recipes import broken_recipes, shipped_recipes
+from core.store.session import Session
 
 
 @pytest.mark.parametrize("name", ["demo", "nih-14", "nih-mass", "chexnet", "strong", "resolution"])
@@ -46,6 +47,7 @@ def test_the_reports_second_run_is_what_nih_mass_says():
     assert recipe.dataset.findings == ("Mass",)
     assert (recipe.split.by, recipe.split.train, recipe.split.test) == ("patient", 0.79, 0.105)
     assert (recipe.subset.finding, recipe.subset.prevalence) == ("Mass", 0.29)
+    assert recipe.subset.parts == ("train", "val", "test")
     assert (recipe.train.optimizer, recipe.train.learning_rate) == ("sgd", 0.01)
     assert (recipe.train.momentum, recipe.train.weight_decay) == (0.9, 1e-4)
     assert (recipe.train.epochs, recipe.train.batch_size, recipe.image.size_px) == (5, 16, 224)
@@ -66,6 +68,10 @@ def test_the_reports_second_run_is_what_nih_mass_says():
         ("train=3", "train must be a table, got 3"),
         ("evaluate.operating_point=youdin", "none of youden"),
         ("subset.prevalence=0.3", "needs finding"),
+        ('subset.parts=["train","tset"]', "Did you mean 'test'?"),
+        ("subset.parts=val,val", "names val more than once"),
+        ("subset.parts=[]", "must name at least one of train, val, test"),
+        ("subset.parts=3", "must be a list such as"),
         ("name=../elsewhere", "name must match"),
         ("train.epochs", "--set takes KEY=VALUE"),
     ],
@@ -161,6 +167,44 @@ recipes = st.builds(
 @given(recipes)
 def test_a_recipe_survives_toml_unchanged(recipe):
     assert checked_recipe(tomllib.loads(recipe_toml(recipe)), "again") == recipe
+
+
+@pytest.mark.parametrize("text", ['["val", "train"]', "val,train", "train, val"])
+def test_the_parts_of_a_subset_are_a_list_in_any_order(text):
+    recipe = load_recipe("nih-mass", [f"subset.parts={text}"])
+    assert recipe.subset.parts == ("train", "val")
+    assert 'parts = [\n    "train",\n    "val",\n]' in recipe_toml(recipe)
+    assert Recipe().subset.parts == ("train", "val")
+
+
+def recorded(folder, text):
+    """A session's recipe.toml of that text, as far as a reader of recipes can tell."""
+    folder.mkdir()
+    (folder / "events.jsonl").touch()
+    (folder / "recipe.toml").write_text(text)
+    return folder / "recipe.toml"
+
+
+def test_a_session_from_before_the_key_goes_on_with_all_three_parts(tmp_path):
+    text = '[subset]\nfinding = "Mass"\nprevalence = 0.3\n'
+    old = recorded(tmp_path / "old", text)
+    new = recorded(tmp_path / "new", text + 'parts = ["train", "val"]\n')
+    (tmp_path / "mine.toml").write_text(text)
+
+    assert Session(old.parent).recipe.subset.parts == ("train", "val", "test")
+    assert load_recipe(old).subset.parts == ("train", "val", "test")
+    assert Session(new.parent).recipe.subset.parts == ("train", "val")
+    assert load_recipe(tmp_path / "mine.toml").subset.parts == ("train", "val")
+
+
+def test_going_on_with_a_session_from_before_the_key_is_no_change_of_recipe(tmp_path):
+    session = Session(recorded(tmp_path / "old", '[subset]\nfinding = "Mass"\n').parent)
+    (tmp_path / "mine.toml").write_text('[subset]\nfinding = "Mass"\n')
+    silent = load_recipe(tmp_path / "mine.toml")
+    says = load_recipe(tmp_path / "mine.toml", ["subset.parts=train,val"])
+
+    assert not differences(session.recipe, session.in_its_sense(silent))
+    assert list(differences(session.recipe, session.in_its_sense(says))) == ["subset.parts"]
 
 
 def test_differences_name_the_keys_that_changed():

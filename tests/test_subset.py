@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tables import index_of, row_v2020, write_lines
 
 from core.data.index import StudyIndex, build_index
+from core.data.part_draw import draws_in_words, warning_of_figures
 from core.data.sources import locate_sources
 from core.data.split import PARTS, Split, make_split, shared_patients
 from core.data.subset import draw_subset
@@ -39,7 +40,7 @@ def mass_of(index: StudyIndex, split: Split, part: str) -> tuple[int, int]:
     return int((labels_R == 1).sum()), int((labels_R == 0).sum())
 
 
-MASS_29 = SubsetSettings(finding="Mass", prevalence=0.29)
+MASS_29 = SubsetSettings(finding="Mass", prevalence=0.29, parts=PARTS)
 part_sizes = st.tuples(st.integers(1, 30), st.integers(0, 150))
 
 
@@ -47,13 +48,21 @@ part_sizes = st.tuples(st.integers(1, 30), st.integers(0, 150))
     st.fixed_dictionaries(dict.fromkeys(PARTS, part_sizes)),
     st.floats(0.05, 0.95),
     st.integers(0, 99),
+    st.sets(st.sampled_from(PARTS), min_size=1),
 )
-def test_every_positive_is_kept_and_the_prevalence_holds(tmp_path_factory, sizes, share, seed):
+def test_every_positive_is_kept_and_the_prevalence_holds_in_the_parts_that_are_drawn(
+    tmp_path_factory, sizes, share, seed, parts
+):
     index, split = split_of(sizes, tmp_path_factory.mktemp("t"))
+    settings = SubsetSettings(finding="Mass", prevalence=share, seed=seed, parts=tuple(parts))
 
-    subset = draw_subset(index, split, SubsetSettings(finding="Mass", prevalence=share, seed=seed))
+    subset = draw_subset(index, split, settings)
 
     for part, (num_positive, num_negative) in sizes.items():
+        if part not in parts:
+            assert np.array_equal(subset.rows[part], split.rows[part])
+            assert not subset.draws[part].is_drawn
+            continue
         positives, negatives = mass_of(index, subset, part)
         assert positives == num_positive
         wanted = num_positive * (1 - share) / share
@@ -84,6 +93,66 @@ def test_a_cap_shrinks_parts_positives_and_negatives_alike(tmp_path_factory, siz
         assert abs(positives + negatives - factor * (num_positive + num_negative)) <= 2
 
 
+def test_a_cap_leaves_a_part_that_is_not_drawn_its_own_prevalence(tmp_path):
+    index, split = split_of({"train": (40, 760), "val": (10, 190), "test": (50, 950)}, tmp_path)
+    settings = SubsetSettings(finding="Mass", prevalence=0.5, max_images=550)
+
+    subset = draw_subset(index, split, settings)
+
+    assert [mass_of(index, subset, part) for part in PARTS] == [(20, 20), (5, 5), (25, 475)]
+    words = draws_in_words(subset.draws)
+    assert words.startswith("Mass: train 50.0 % (drawn from 5.0 %), val 50.0 % (drawn from 5.0 %)")
+    assert words.endswith("test 5.0 % (capped alike, from 5.0 %)")
+    assert subset.draws["test"].weights(index.labels_of("Mass")) is None
+
+
+def test_by_default_test_is_whole_and_what_was_drawn_is_said(tmp_path):
+    index, split = split_of({"train": (5, 95), "val": (5, 45), "test": (4, 46)}, tmp_path)
+
+    subset = draw_subset(index, split, SubsetSettings(finding="Mass", prevalence=0.25))
+
+    assert [mass_of(index, subset, part) for part in PARTS] == [(5, 15), (5, 15), (4, 46)]
+    assert draws_in_words(subset.draws) == (
+        "Mass: train 25.0 % (drawn from 5.0 %), val 25.0 % (drawn from 10.0 %), test 8.0 % (whole)"
+    )
+    assert warning_of_figures("test", subset.draws["test"]) is None
+    warning = warning_of_figures("val", subset.draws["val"])
+    assert warning.startswith(
+        "val was drawn at a prevalence of 25.0 % of Mass (10.0 % in the whole part): AUPRC, PPV "
+        "and NPV are of that draw"
+    )
+
+
+@given(
+    st.fixed_dictionaries(dict.fromkeys(PARTS, part_sizes)),
+    st.floats(0.05, 0.95),
+    st.none() | st.integers(12, 200),
+)
+def test_weights_bring_a_drawn_part_back_to_the_whole(tmp_path_factory, sizes, share, cap):
+    index, split = split_of(sizes, tmp_path_factory.mktemp("t"))
+    settings = SubsetSettings(finding="Mass", prevalence=share, max_images=cap, parts=PARTS)
+
+    subset = draw_subset(index, split, settings)
+
+    for part, whole in sizes.items():
+        draw = subset.draws[part]
+        labels_R = index.labels_of("Mass")[subset.rows[part]]
+        weights_R = draw.weights(labels_R)
+        assert draw.natural_prevalence["Mass"] == pytest.approx(whole[0] / sum(whole))
+        assert (weights_R is None) == (not draw.is_drawn)
+        if weights_R is not None and all(mass_of(index, subset, part)):
+            stands_for = [weights_R[labels_R == label].sum() for label in (1, 0)]
+            assert stands_for == pytest.approx(list(whole))
+
+
+def test_a_part_whose_prevalence_could_not_move_is_not_called_drawn(tmp_path):
+    index, split = split_of({"train": (5, 90), "val": (5, 5), "test": (0, 20)}, tmp_path)
+
+    subset = draw_subset(index, split, MASS_29)
+
+    assert [subset.draws[part].is_drawn for part in PARTS] == [True, False, False]
+
+
 def test_a_cap_without_a_finding_draws_from_all_parts(tmp_path):
     index, split = split_of({"train": (10, 60), "val": (1, 9), "test": (2, 18)}, tmp_path)
 
@@ -111,8 +180,8 @@ def test_a_part_without_a_positive_is_kept_whole_with_a_warning(tmp_path):
     assert [warning for warning in subset.warnings if "val has no image with Mass" in warning]
 
 
-def test_unknown_labels_of_the_finding_are_left_out_and_counted(tmp_path):
-    labels = ["1", "0", "", "0", "1", "", "0", "0", "1"]
+def test_unknown_labels_of_the_finding_are_left_out_where_a_part_is_drawn_and_counted(tmp_path):
+    labels = ["1", "0", "", "0", "1", "", "0", "", "1"]
     write_lines(
         tmp_path / "t.csv",
         ["image,patient,Mass"] + [f"{i}.png,{i},{label}" for i, label in enumerate(labels)],
@@ -127,7 +196,7 @@ def test_unknown_labels_of_the_finding_are_left_out_and_counted(tmp_path):
         index, Split(thirds, "lists", 0), SubsetSettings(finding="Mass", prevalence=0.5)
     )
 
-    assert [list(subset.rows[part]) for part in ("train", "val")] == [[0, 1], [3, 4]]
+    assert [list(subset.rows[part]) for part in PARTS] == [[0, 1], [3, 4], [6, 7, 8]]
     assert (subset.counts[-1].images, subset.counts[-1].examples) == (2, ("2.png", "5.png"))
 
 
@@ -154,7 +223,7 @@ def test_the_reports_second_run_is_reproduced():
         {
             "dataset": {"images": NIH, "findings": ["Mass"]},
             "split": {"by": "patient", "train": 0.79, "val": 0.105, "test": 0.105},
-            "subset": {"finding": "Mass", "prevalence": 0.29},
+            "subset": {"finding": "Mass", "prevalence": 0.29, "parts": list(PARTS)},
         }
     )
     sources = locate_sources(recipe, cache=Path("unused"), labels_only=True)

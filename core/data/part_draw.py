@@ -17,7 +17,6 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from core.errors import DataError
 from core.findings import PRESENT
-from core.recipe import SubsetSettings
 from core.regular_file import MOST_JSON_BYTES, read_regular
 
 RECORDED_AS = "subset"
@@ -99,14 +98,6 @@ def _damaged(path: Path, what: str) -> DataError:
         where=path,
         why="It says at what prevalence the parts were drawn, and val loss is weighted by that.",
         remedy="Bring the old file back, or start a new session.",
-    )
-
-
-def unrecorded_draw(settings: SubsetSettings, part: str, prevalence: float | None) -> PartDraw:
-    """A part of a session from before draws were recorded."""
-    assert settings.finding is not None
-    return PartDraw(
-        finding=settings.finding, is_drawn=part in settings.parts, prevalence=prevalence
     )
 
 

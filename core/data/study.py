@@ -17,7 +17,7 @@ from core.data.audit import audit
 from core.data.boxes import read_boxes
 from core.data.index import StudyIndex, build_index
 from core.data.label_version import label_table_name
-from core.data.part_draw import RECORDED_AS, as_json, read_draws, unrecorded_draw
+from core.data.part_draw import RECORDED_AS, PartDraw, as_json, read_draws
 from core.data.sources import DataSources, locate_sources
 from core.data.split import Split, make_split, refuse_shared_patients
 from core.data.subset import draw_subset, prevalence_of
@@ -267,7 +267,11 @@ def _with_recorded_draws(
     if draws is None and finding is not None and wanted is not None:
         labels_N = index.labels_of(finding)
         draws = {
-            part: unrecorded_draw(recipe.subset, part, prevalence_of(labels_N[rows]))
+            part: PartDraw(
+                finding=finding,
+                is_drawn=part in recipe.subset.parts,
+                prevalence=prevalence_of(labels_N[rows]),
+            )
             for part, rows in split.rows.items()
         }
     return replace(split, draws=draws or {})

@@ -55,18 +55,13 @@ def draw_subset(index: StudyIndex, split: Split, settings: SubsetSettings) -> Sp
     if settings.finding is None and settings.max_images is None:
         return split
     pools, unknown = _pools(index, split, settings)
-    counts, warnings = list(split.counts), list(split.warnings)
+    counts = list(split.counts)
     if len(unknown):
         reason = f"image whose label of {settings.finding} is unknown, left out by the subset"
         counts.append(count_of(reason, index.images[unknown]))
-    drawn: set[str] = set()
-    if settings.finding is not None and settings.prevalence is not None:
-        for part in settings.parts:
-            pool, wanted = pools[part], settings.prevalence
-            pools[part] = _at_prevalence(pool, wanted)
-            drawn |= {part} if len(pools[part]) < len(pool) else set()
-            warning = _prevalence_missed(part, pools[part], settings.finding, wanted)
-            warnings.extend([warning] if warning else [])
+    before = pools
+    pools, warnings = _with_prevalence(pools, settings)
+    drawn = [part for part, pool in pools.items() if len(pool) < len(before[part])]
     if settings.max_images is not None:
         pools = _capped(pools, settings.max_images)
     rows = {
@@ -79,7 +74,9 @@ def draw_subset(index: StudyIndex, split: Split, settings: SubsetSettings) -> Sp
             where="subset",
             remedy="Choose another finding or a larger max_images.",
         )
-    smaller = dataclasses.replace(split, rows=rows, counts=tuple(counts), warnings=tuple(warnings))
+    smaller = dataclasses.replace(
+        split, rows=rows, counts=tuple(counts), warnings=(*split.warnings, *warnings)
+    )
     if settings.finding is None or settings.prevalence is None:
         return smaller
     draws = {
@@ -145,6 +142,20 @@ def _pools(
         pools[part] = _Pool(shuffled[labels_R == PRESENT], shuffled[others_R])
         unknown.extend([shuffled[np.isnan(labels_R)]] if is_drawn else [])
     return pools, np.sort(np.concatenate(unknown)) if unknown else np.empty(0, dtype=np.int64)
+
+
+def _with_prevalence(
+    pools: dict[str, _Pool], settings: SubsetSettings
+) -> tuple[dict[str, _Pool], list[str]]:
+    """Negatives drawn in the parts that are to be; and where the prevalence is missed."""
+    finding, prevalence = settings.finding, settings.prevalence
+    if finding is None or prevalence is None:
+        return pools, []
+    drawn: dict[str, _Pool] = {
+        part: _at_prevalence(pools[part], prevalence) for part in settings.parts
+    }
+    missed = (_prevalence_missed(part, pool, finding, prevalence) for part, pool in drawn.items())
+    return pools | drawn, [warning for warning in missed if warning]
 
 
 def _at_prevalence(pool: _Pool, prevalence: float) -> _Pool:
