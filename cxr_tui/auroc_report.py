@@ -19,34 +19,13 @@ _PATIENTS_NOTE = (
 
 def print_report(report: Mapping[str, Any]) -> None:
     """The figures of a part: each finding with its interval, the mean, and what to know."""
-    views = _views(report)
-    shown = {
-        name: figures["reference_auroc"]
-        for name, figures in report["findings"].items()
-        if figures.get("reference_auroc") is not None
-    }
-    head = ["finding", "positives", "patients", "AUROC", "95 % interval", *views]
-    head += ["AUPRC", "prevalence"]
-    if shown:
-        head += [str(report["reference"]["column"]), "Δ"]
-    no_difference = _no_difference(report) if shown else None
-    rows = [
-        _finding_row(name, figures, views, shown, is_comparable=no_difference is None)
-        for name, figures in report["findings"].items()
-    ]
-    table = report.get("table_alone") or {}
-    bounded = report.get("mean_auroc_with_interval") or {}
-    summaries = [("mean", report["mean_auroc"], report["mean_auroc_ci"])]
-    if report["mean_auroc_ci"] is None and bounded.get("ci") is not None:
-        summaries.append((f"mean of {len(bounded['over'])}", bounded["auroc"], bounded["ci"]))
-    if table.get("mean_auroc") is not None:
-        summaries.append(("table alone", table["mean_auroc"], table.get("mean_auroc_ci")))
-    blank = [""] * (len(head) - 5)
-    rows += [
-        [name, "", "", _number(area), _interval(ends), *blank] for name, area, ends in summaries
-    ]
+    findings = report["findings"]
+    no_difference = _no_difference(report) if _shows_published(report) else None
+    cells = [_finding_cells(name, report, no_difference is None) for name in findings]
+    head = list(cells[0]) if cells else ["finding", "AUROC", "95 % interval"]
+    rows = [[of[name] for name in head] for of in [*cells, *_summary_cells(report, head)]]
     title = f"{report['split']}: {report['images']:,} images of {report['patients']:,} patients"
-    gone = print_table(title, head, rows, may_go=("prevalence", "patients", "positives"))
+    gone = print_table(title, head, rows, may_go=("patients", "prevalence", "positives"))
     notes = [*([no_difference] if no_difference else []), *_notes(report)]
     if "patients" not in gone:
         notes.insert(0, _PATIENTS_NOTE)
@@ -61,30 +40,49 @@ def _no_difference(report: Mapping[str, Any]) -> str | None:
     return None if published is None else why_no_difference(published, report.get("label_table"))
 
 
-def _finding_row(
-    name: str,
-    figures: Mapping[str, Any],
-    views: Sequence[str],
-    shown: Mapping[str, float],
-    *,
-    is_comparable: bool,
-) -> list[str]:
+def _shows_published(report: Mapping[str, Any]) -> bool:
+    return any(f.get("reference_auroc") is not None for f in report["findings"].values())
+
+
+def _finding_cells(name: str, report: Mapping[str, Any], is_comparable: bool) -> dict[str, str]:
+    """Head -> cell."""
+    figures = report["findings"][name]
     by_view = figures.get("auroc_by_view") or {}
-    row = [
-        name,
-        f"{figures['positives']:,}",
-        _patients(figures),
-        _number(figures["auroc"]),
-        _interval(figures["auroc_ci"]),
-        *(_number(by_view.get(view)) for view in views),
-        _number(figures["auprc"]),
-        "–" if figures["prevalence"] is None else f"{figures['prevalence']:.1%}".replace("%", " %"),
-    ]
-    if shown:
-        published, ours = shown.get(name), figures["auroc"]
+    cells = {
+        "finding": name,
+        "positives": f"{figures['positives']:,}",
+        "patients": _patients(figures),
+        "AUROC": _number(figures["auroc"]),
+        "95 % interval": _interval(figures["auroc_ci"]),
+        **{view: _number(by_view.get(view)) for view in _views(report)},
+        "AUPRC": _number(figures["auprc"]),
+        "prevalence": _percent(figures["prevalence"]),
+    }
+    if any(f.get("natural_prevalence") is not None for f in report["findings"].values()):
+        cells["its AUPRC"] = _number(figures.get("auprc_natural"))
+        cells["whole part"] = _percent(figures.get("natural_prevalence"))
+    if _shows_published(report):
+        published, ours = figures.get("reference_auroc"), figures["auroc"]
         both = published is not None and ours is not None and is_comparable
-        row += [_number(published), f"{ours - published:+.3f}" if both else "–"]
-    return row
+        cells[str(report["reference"]["column"])] = _number(published)
+        cells["Δ"] = f"{ours - published:+.3f}" if both else "–"
+    return cells
+
+
+def _summary_cells(report: Mapping[str, Any], head: Sequence[str]) -> list[dict[str, str]]:
+    """The rows under the findings."""
+    table = report.get("table_alone") or {}
+    bounded = report.get("mean_auroc_with_interval") or {}
+    summaries = [("mean", report["mean_auroc"], report["mean_auroc_ci"])]
+    if report["mean_auroc_ci"] is None and bounded.get("ci") is not None:
+        summaries.append((f"mean of {len(bounded['over'])}", bounded["auroc"], bounded["ci"]))
+    if table.get("mean_auroc") is not None:
+        summaries.append(("table alone", table["mean_auroc"], table.get("mean_auroc_ci")))
+    return [
+        dict.fromkeys(head, "")
+        | {"finding": name, "AUROC": _number(area), "95 % interval": _interval(ends)}
+        for name, area, ends in summaries
+    ]
 
 
 def _views(report: Mapping[str, Any]) -> list[str]:
@@ -137,6 +135,10 @@ def _health_tells_of_cut_scores(report: Mapping[str, Any]) -> bool:
         if any(is_about_cut_scores(note) for note in (figures.get("note") or "").split("; "))
     ]
     return isinstance(told, int) and told >= len(noted) > 0
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f} %"
 
 
 def _patients(figures: Mapping[str, Any]) -> str:
