@@ -238,8 +238,11 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=500)
     parser.add_argument("--draws", type=int, default=400)
     settings = parser.parse_args()
-    sizes = {size: areas(size, settings.samples, settings.draws) for size in SIZES}
-    gained = {size: false_gains(size, settings.samples, settings.draws) for size in SIZES}
+    sizes, gained = {}, {}
+    for size in SIZES:
+        sizes[size] = areas(size, settings.samples, settings.draws)
+        gained[size] = false_gains(size, settings.samples, settings.draws)
+        print(f"{size:,} patients done", file=sys.stderr, flush=True)
     _print_tables(sizes, gained)
 
 
