@@ -45,7 +45,7 @@ def notes_of(report: Report, search: ImageSearch, recipe: Recipe) -> list[Note]:
     """Leakage, missing and quarantined images, then what is doubtful, then the rest."""
     return [
         *_leakage(report),
-        *(Note("note", text) for text in [report["subset_note"]] if text),
+        *(Note("note", text) for text in [report.get("subset_note")] if text),
         *_images(search, partial=recipe.dataset.partial),
         *(Note("warning", text) for text in _warnings(report)),
         *_health(report, recipe),

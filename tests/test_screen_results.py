@@ -64,6 +64,14 @@ def predicted(study, part, seed):
     )
 
 
+ON_OFFICIAL_TEST = {
+    "split_kind": "official",
+    "images": 25_596,
+    "label_table": "NIH 2017 (Data_Entry_2017.csv)",
+}
+"""What a report says of the test part and labels that Wang et al. measured on."""
+
+
 def scored_session(desk, phantom_dir, name="scored", *more, test_is_there=True, **changes):
     """A session as a run leaves it behind: split, predictions, the report of its test part."""
     recipe = recipe_for(phantom_dir, *more)
@@ -212,7 +220,7 @@ async def test_a_published_column_is_blank_with_its_reason_on_another_split(desk
 async def test_a_published_column_stands_beside_the_official_test_part_with_its_difference(
     desk, phantom_dir
 ):
-    scored_session(desk, phantom_dir, split_kind="official", images=25_596)
+    scored_session(desk, phantom_dir, **ON_OFFICIAL_TEST)
     app = ConsoleApp(desk)
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
@@ -227,7 +235,7 @@ async def test_a_published_column_stands_beside_the_official_test_part_with_its_
 
 async def test_the_recipes_own_published_column_stands_there_from_the_start(desk, phantom_dir):
     reference = {"column": "wang2017_official", "note": None}
-    scored_session(desk, phantom_dir, split_kind="official", images=25_596, reference=reference)
+    scored_session(desk, phantom_dir, **ON_OFFICIAL_TEST, reference=reference)
     app = ConsoleApp(desk)
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
