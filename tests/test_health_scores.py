@@ -6,7 +6,7 @@ import pytest
 from core.evaluation.predictions import Predictions
 from core.findings import FINDINGS
 from core.health.diagnosis import Severity
-from core.health.scores import check_scores
+from core.health.scores import check_our_scores, check_scores
 
 IMAGES = 6000
 
@@ -42,7 +42,12 @@ def test_good_predictions_are_not_complained_of(seed):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_weak_predictions_are_not_complained_of(seed):
-    assert checks(good_predictions(seed=seed, separation=0.05)) == []
+    assert checks(good_predictions(seed=seed, separation=0.3)) == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_predictions_that_know_nothing_are_told_to_be_at_chance(seed):
+    assert checks(good_predictions(seed=seed, separation=0.02)) == ["scores-at-chance"]
 
 
 def test_scores_cut_to_integers_are_told_with_the_call_that_cuts():
@@ -109,6 +114,21 @@ def test_probabilities_of_exactly_0_or_1_are_told():
 
 def test_few_positive_patients_speak_of_nothing():
     few = good_predictions()
-    rare = np.where(few.patients[:, None] < 40, few.labels_NF, 0).astype(np.float32)
+    rare = np.where(few.patients[:, None] < 5, few.labels_NF, 0).astype(np.float32)
     few = Predictions(**{**vars(few), "labels_NF": rare})
     assert checks(spoilt(few, lambda scores: 1 - scores)) == []
+
+
+def test_our_own_scores_cannot_have_been_squashed_twice_or_cut():
+    for spoil in (
+        lambda scores: 1 / (1 + np.exp(-scores)),
+        lambda scores: np.minimum(scores, 0.5),
+    ):
+        assert check_our_scores(spoilt(good_predictions(), spoil)) == []
+
+
+def test_a_network_at_chance_is_told_at_the_end_alone_and_as_a_note():
+    at_chance = good_predictions(separation=0.02)
+    assert check_our_scores(at_chance, in_training=True) == []
+    (found,) = check_our_scores(at_chance)
+    assert (found.check, found.severity) == ("scores-at-chance", Severity.NOTE)

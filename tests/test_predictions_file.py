@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from core.errors import DataError, RunFailedError
+from core.evaluation.joining import join_predictions
 from core.evaluation.predictions import (
     Predictions,
-    join_predictions,
     read_predictions,
     write_predictions,
 )

@@ -119,6 +119,11 @@ def read_label_table(path: Path, findings: Sequence[str] = ()) -> LabelTable:
     return result if len(set(images)) == len(images) else _without_twins(result, table)
 
 
+def is_of_phantom(path: Path) -> bool:
+    """Whether a label table is that of a synthetic set, whose lesions are listed beside it."""
+    return (path.parent / "truth.csv").is_file()
+
+
 def _positions(table: TextTable) -> Mapping[str, int]:
     """Folded column name -> its position; of equal names the first."""
     return {folded(name): i for i, name in reversed(list(enumerate(table.header)))}

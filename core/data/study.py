@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from core.data.audit import audit
 from core.data.boxes import read_boxes
 from core.data.index import StudyIndex, build_index
+from core.data.label_table import is_of_phantom
 from core.data.label_version import label_table_name
 from core.data.part_draw import RECORDED_AS, PartDraw, as_json, read_draws
 from core.data.sources import DataSources, locate_sources
@@ -83,7 +84,7 @@ class Study:
     @property
     def patients_known_as(self) -> str:
         """Whose patient numbers these are: ``nih``, ``phantom``, or this data set's fingerprint."""
-        if self.recipe.dataset.phantom or (self.sources.labels.parent / "truth.csv").is_file():
+        if self.recipe.dataset.phantom or is_of_phantom(self.sources.labels):
             return "phantom"
         return "nih" if self.index.table_version.startswith("NIH") else self.index.fingerprint()
 

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from core.data.image_lists import read_image_list
 from core.data.index import StudyIndex
-from core.data.label_table import read_label_table
+from core.data.label_table import LabelTable, read_label_table
 from core.data.label_version import label_table_name
 from core.data.part_draw import warning_of_figures
 from core.data.sources import TEST_LIST_NAME
 from core.data.study import Study, prepare_study
 from core.errors import DataError
-from core.evaluation.predictions import Predictions, join_predictions, read_predictions
+from core.evaluation.joining import JoinedPredictions, join_predictions
+from core.evaluation.predictions import Predictions, read_predictions
 from core.evaluation.report import EvaluationContext, evaluate
 from core.evaluation.table_baseline import TableAlone, TableColumns, table_alone
 from core.recipe import EvaluateSettings
@@ -164,8 +165,8 @@ def refuse_another_table(session: Session, study: Study) -> None:
 
 def report_of_file(
     predictions: Path, labels: Path, settings: EvaluateSettings, *, test_list: Path | None
-) -> tuple[dict[str, Any], Predictions, tuple[str, ...]]:
-    """The figures of anybody's predictions, what was scored, and the columns that were ignored.
+) -> tuple[dict[str, Any], JoinedPredictions, LabelTable]:
+    """The figures of anybody's predictions, what was scored, and the labels that it was scored by.
 
     Where the images scored are those of NIH's test list, the split is known to be the
     official one, and published figures measured there may stand beside them.
@@ -194,7 +195,7 @@ def report_of_file(
         extra_warnings=joined.warnings,
         label_table=label_table_name(table.label_version, labels),
     )
-    return evaluate(scored, context), scored, joined.ignored_columns
+    return evaluate(scored, context), joined, table
 
 
 def _is_official_test(scored: Predictions, test_list: Path) -> bool:

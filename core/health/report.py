@@ -1,28 +1,20 @@
-"""Health in reports: what scores and figures of an evaluation give away."""
+"""Health in reports: what scores, labels and figures of an evaluation give away."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from core.data.study import Study
-from core.evaluation.part_report import report_of_session
-from core.evaluation.predictions import Predictions, read_predictions
+from core.evaluation.part_report import report_of_file, report_of_session
+from core.evaluation.predictions import read_predictions
+from core.health.diagnosis import Diagnosis
 from core.health.figures import check_figures
-from core.health.scores import check_scores
+from core.health.scored_labels import check_scored_labels, were_mined
+from core.health.scores import check_our_scores, check_scores
+from core.recipe import EvaluateSettings
 from core.store.session import Session
-
-
-def with_health(
-    report: Mapping[str, Any], predictions: Predictions, *, are_ours: bool = False
-) -> dict[str, Any]:
-    """The report with ``health``: a list of answers, empty where all is well.
-
-    ``are_ours``: the predictions are a session's, which nobody has cut.
-    """
-    found = [*check_scores(predictions, are_ours=are_ours), *check_figures(report)]
-    return {**report, "health": [answer.as_json() for answer in found]}
 
 
 def health_report_of_session(
@@ -35,4 +27,29 @@ def health_report_of_session(
     """
     report = report_of_session(session, part, cache, study=study)
     predictions = read_predictions(session.predictions / f"{part}.csv")
-    return with_health(report, predictions, are_ours=True)
+    return _with_health(report, check_our_scores(predictions))
+
+
+def health_report_of_file(
+    predictions: Path, labels: Path, settings: EvaluateSettings, *, test_list: Path | None
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The figures of anybody's predictions, as ``report_of_file``, with their health.
+
+    Returns:
+        The report, and the columns that were ignored.
+
+    Raises:
+        DataError: see ``join_predictions`` and ``read_label_table``.
+    """
+    report, joined, table = report_of_file(predictions, labels, settings, test_list=test_list)
+    found = [
+        *check_scores(joined.predictions, filed=joined.filed, labels_were_mined=were_mined(table)),
+        *check_scored_labels(joined, table),
+    ]
+    return _with_health(report, found), joined.ignored_columns
+
+
+def _with_health(report: dict[str, Any], found: Iterable[Diagnosis]) -> dict[str, Any]:
+    """The report with ``health``: a list of answers, empty where all is well."""
+    answers = [*found, *check_figures(report)]
+    return {**report, "health": [answer.as_json() for answer in answers]}

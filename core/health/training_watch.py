@@ -28,7 +28,7 @@ from core.health.learning import (
     check_spread,
 )
 from core.health.range_test import check_range, try_rates
-from core.health.scores import SCORE_CHECKS, check_scores
+from core.health.scores import SCORE_CHECKS, check_our_scores
 from core.health.watch import HealthRecord
 from core.model.precision import autocast
 from core.training.results import StepResult
@@ -92,7 +92,7 @@ class TrainingWatch:
         if step < LOOKS[-1]:  # a short epoch: the promise is «before the first epoch ends»
             self._judge_rate(trainer, step)
         found = [
-            *check_scores(predictions, are_ours=True),
+            *check_our_scores(predictions, in_training=True),
             *check_overfitting(self._epochs),
             *check_schedule(trainer.settings, done.learning_rate, done.epoch),
             *self._metric(trainer, done, predictions),

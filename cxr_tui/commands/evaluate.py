@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.errors import UsageError
-from core.evaluation.part_report import report_of_file
-from core.health.report import health_report_of_session, with_health
+from core.health.report import health_report_of_file, health_report_of_session
 from core.recipe import EvaluateSettings
 from core.recipe_toml import checked_recipe
 from core.store.session import open_session
@@ -45,12 +44,12 @@ def _of_file(arguments: argparse.Namespace) -> dict[str, object]:
             remedy="Name NIH's Data_Entry_2017_v2020.csv, or your own table.",
         )
     settings = _settings(arguments)
-    report, scored, ignored = report_of_file(
+    report, ignored = health_report_of_file(
         arguments.predictions, arguments.labels, settings, test_list=arguments.test_list
     )
     if ignored and not arguments.json:
         sys.stderr.write(f"columns ignored: {', '.join(ignored)}\n")
-    return with_health(report, scored)
+    return report
 
 
 def _settings(arguments: argparse.Namespace) -> EvaluateSettings:

@@ -24,7 +24,8 @@ from core.data.quarantine import read_quarantine, write_quarantine
 from core.data.study import prepare_study, read_split, write_split
 from core.errors import CxrError
 from core.evaluation.cam_files import COLUMNS, read_table, write_table
-from core.evaluation.predictions import join_predictions, read_predictions
+from core.evaluation.joining import join_predictions
+from core.evaluation.predictions import read_predictions
 from core.findings import FINDINGS
 from core.model.weights import load_weights
 from core.recipe_toml import load_recipe, recipe_toml

@@ -16,9 +16,9 @@ from core.data.quarantine import read_quarantine, write_quarantine
 from core.data.split import make_split
 from core.data.study import Study, read_split, write_split
 from core.evaluation.cam_files import COLUMNS, add_to_table, read_table, write_table
+from core.evaluation.joining import join_predictions
 from core.evaluation.predictions import (
     Predictions,
-    join_predictions,
     read_predictions,
     write_predictions,
 )

@@ -17,7 +17,8 @@ from core.data.boxes import read_boxes
 from core.data.label_table import read_label_table
 from core.data.text_table import MAX_CELLS
 from core.errors import CxrError, DataError
-from core.evaluation.predictions import join_predictions, read_predictions
+from core.evaluation.joining import join_predictions
+from core.evaluation.predictions import read_predictions
 from core.evaluation.score_table import PATIENT_COLUMN
 from core.findings import FINDINGS
 

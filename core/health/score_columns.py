@@ -1,0 +1,209 @@
+"""One finding's scores beside its labels: its AUROC, and how sure that is when patients count.
+
+Every test here counts patients: either by the influence of each patient on the AUROC (Obuchowski
+1997, Biometrics 53:567, DeLong's components summed over clusters), or exactly, by one image of
+each patient.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import mannwhitneyu, rankdata, t, wilcoxon
+
+from core.evaluation.intervals import patient_codes
+from core.evaluation.predictions import Predictions
+from core.evaluation.score_table import UNKNOWN_PATIENT
+from core.findings import PRESENT
+from core.health.words import listed
+
+FALSE_ALARMS = 0.002
+"""Share of healthy files in which one check may speak, whatever number of findings it looks at."""
+
+_CONFIDENCE = 0.95
+_EXACT_UP_TO = 20
+"""Positive patients up to which every order is counted; above, the normal one is on the safe side
+far out, where it matters."""
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One finding's K images of known label: whether it is present, its scores, whose image it is.
+
+    ``patients_K`` numbers all patients of the file from 0; ``num_patients`` is how many they are.
+    """
+
+    finding: str
+    place: int
+    present_K: NDArray[np.bool_]
+    scores_K: NDArray[np.float64]
+    patients_K: NDArray[np.intp]
+    num_patients: int
+
+    @property
+    def has_both(self) -> bool:
+        """Whether there are positive images and negative ones."""
+        return bool(self.present_K.any()) and not self.present_K.all()
+
+    @cached_property
+    def positive_patients(self) -> int:
+        """Patients with a positive image."""
+        return len(np.unique(self.patients_K[self.present_K]))
+
+    @cached_property
+    def distinct(self) -> int:
+        """How many different scores there are."""
+        return len(np.unique(self.scores_K))
+
+    @cached_property
+    def area(self) -> float:
+        """AUROC as the Mann-Whitney statistic, by ranks; ties count one half."""
+        return float(self._shares_below[0].mean())
+
+    @cached_property
+    def influence(self) -> NDArray[np.float64]:
+        """By how much each of the P patients moves the AUROC."""
+        below_of_positives, above_of_negatives = self._shares_below
+        weights_K = np.empty(len(self.scores_K))
+        weights_K[self.present_K] = (below_of_positives - self.area) / len(below_of_positives)
+        weights_K[~self.present_K] = (above_of_negatives - self.area) / len(above_of_negatives)
+        return np.bincount(self.patients_K, weights_K, minlength=self.num_patients)
+
+    @cached_property
+    def standard_error(self) -> float:
+        """Of the AUROC, over patients."""
+        return standard_error(self.influence)
+
+    @cached_property
+    def effective_positive_patients(self) -> float:
+        """Positive patients, as many as count alike for as much (Kish 1965)."""
+        images_P = np.bincount(self.patients_K[self.present_K])
+        return float(images_P.sum() ** 2 / np.square(images_P).sum())
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % around an AUROC near one half; (0, 1) where there are too few patients for one."""
+        freedom = self.effective_positive_patients - 1
+        return interval_around(self.area, self.standard_error, freedom)
+
+    @cached_property
+    def tie_share(self) -> float:
+        """Share of pairs of a positive and a negative image whose scores are equal."""
+        _, value_K = np.unique(self.scores_K, return_inverse=True)
+        positives_V = np.bincount(value_K, weights=self.present_K)
+        negatives_V = np.bincount(value_K, weights=~self.present_K)
+        pairs = float(positives_V.sum() * negatives_V.sum())
+        return float((positives_V * negatives_V).sum()) / pairs if pairs else 0.0
+
+    def probability_below_chance(self) -> float:
+        """Of positives ranked so low, or lower, by scores that know nothing (Mann and Whitney).
+
+        One image of each patient is ranked, so that the images are independent: a positive one of
+        those who have any.
+        """
+        order_K = np.random.default_rng(0).permutation(len(self.scores_K))
+        order_K = order_K[np.argsort(~self.present_K[order_K], kind="stable")]
+        _, first_P = np.unique(self.patients_K[order_K], return_index=True)
+        chosen_P = order_K[first_P]
+        positives = self.scores_K[chosen_P[self.present_K[chosen_P]]]
+        negatives = self.scores_K[chosen_P[~self.present_K[chosen_P]]]
+        if not len(positives) or not len(negatives):
+            return 1.0
+        method = "exact" if len(positives) <= _EXACT_UP_TO else "asymptotic"
+        return float(mannwhitneyu(positives, negatives, alternative="less", method=method).pvalue)
+
+    def probability_no_better(self, other_K: NDArray[np.float64]) -> float:
+        """Of other scores that rank the positives so much higher, were neither the better.
+
+        The exact signed-rank test of Wilcoxon, over positive patients.
+        """
+        gain_K = _shares_below(other_K, self.present_K)[0] - self._shares_below[0]
+        _, code_K = np.unique(self.patients_K[self.present_K], return_inverse=True)
+        gain_P = np.bincount(code_K, gain_K) / np.bincount(code_K)
+        if not gain_P.any():
+            return 1.0
+        return float(wilcoxon(gain_P, alternative="greater").pvalue)
+
+    @cached_property
+    def _shares_below(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return _shares_below(self.scores_K, self.present_K)
+
+
+def columns_of(predictions: Predictions) -> list[Column]:
+    """Every finding's column."""
+    codes_N, num_patients = codes_of_patients(predictions.patients)
+    columns = []
+    for place, finding in enumerate(predictions.findings):
+        labels_N = predictions.labels_NF[:, place]
+        known_N = ~np.isnan(labels_N)
+        columns.append(
+            Column(
+                finding=finding,
+                place=place,
+                present_K=labels_N[known_N] == PRESENT,
+                scores_K=predictions.scores_NF[known_N, place].astype(np.float64),
+                patients_K=codes_N[known_N],
+                num_patients=num_patients,
+            )
+        )
+    return columns
+
+
+def codes_of_patients(patients_N: NDArray[np.int64]) -> tuple[NDArray[np.intp], int]:
+    """Patients numbered from 0; an image whose patient is unknown is a patient of its own."""
+    unknown_N = patients_N == UNKNOWN_PATIENT
+    return patient_codes(np.where(unknown_N, -1 - np.arange(len(patients_N)), patients_N))
+
+
+def standard_error(influence_P: NDArray[np.float64]) -> float:
+    """Of a figure, from by how much each patient moves it."""
+    counted = int(np.count_nonzero(influence_P))
+    if counted < 2:
+        return math.inf
+    return math.sqrt(float(np.square(influence_P).sum()) * counted / (counted - 1))
+
+
+def interval_around(figure: float, error: float, freedom: float) -> tuple[float, float]:
+    """A 95 % interval by Student's t."""
+    if freedom < 1 or not math.isfinite(error):
+        return 0.0, 1.0
+    half = float(t.ppf(0.5 + _CONFIDENCE / 2, freedom)) * error
+    return max(0.0, figure - half), min(1.0, figure + half)
+
+
+def mean_area(columns: Sequence[Column]) -> tuple[float, tuple[float, float]]:
+    """The mean AUROC and its 95 % interval; findings of one patient move together."""
+    error = standard_error(np.sum([column.influence for column in columns], axis=0))
+    error /= len(columns)
+    variances = np.array([column.standard_error**2 for column in columns])
+    freedoms = np.array([max(1.0, column.effective_positive_patients - 1) for column in columns])
+    if not np.isfinite(variances).all() or not variances.sum():
+        freedom = 0.0
+    else:  # Satterthwaite's approximation
+        freedom = float(variances.sum() ** 2 / (variances**2 / freedoms).sum())
+    figure = float(np.mean([column.area for column in columns]))
+    return figure, interval_around(figure, error, freedom)
+
+
+def names_of(columns: Sequence[Column]) -> str:
+    """``A, B and C``."""
+    return listed([column.finding for column in columns])
+
+
+def _shares_below(
+    scores_K: NDArray[np.float64], present_K: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of each positive image the share of negatives below; of negatives, of positives above.
+
+    Ties count one half.
+    """
+    ranks_K = rankdata(scores_K)
+    positives, negatives = scores_K[present_K], scores_K[~present_K]
+    below = (ranks_K[present_K] - rankdata(positives)) / len(negatives)
+    above = 1 - (ranks_K[~present_K] - rankdata(negatives)) / len(positives)
+    return below, above

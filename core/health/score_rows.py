@@ -1,0 +1,250 @@
+"""Rows that lost their images: scores that fit other images of the file than those beside them.
+
+A list of names and an array of scores that were made in different orders are put side by side, one
+row is dropped, a loader shuffles: the network is fine and the AUROC is not. Where a shift, a
+reversal or another usual order undoes it, the labels say so. Where none does, the scores say it by
+themselves: the images of a patient look alike, so that whatever looks at them gives them like
+scores, and if scores are not alike within patients, yet one column still follows another as
+findings do, then a network made them, and of other images.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from core.evaluation.joining import FiledRows
+from core.evaluation.score_table import UNKNOWN_PATIENT
+from core.findings import PRESENT
+from core.health.diagnosis import Diagnosis, Severity
+from core.health.score_columns import codes_of_patients, standard_error
+
+_SHIFTS = (1, 2, 3)
+_WORTH_MOVING, _GOOD_ONCE_MOVED, _BEYOND_CHANCE = 0.02, 0.6, 5.0
+"""The last in standard errors: enough for 40 orders tried, and for the tails of few patients."""
+
+_ENOUGH_PAIRS = 50
+_UNLIKE, _RELATED = 0.25, 6.0
+_STRANGERS, _OWN_SHARE = 0.03, 0.5
+_REMEDY = (
+    "Write each image's name beside its scores where they are made: names from one list and scores "
+    "from another (a loader that shuffles or drops rows, a sorted folder) go out of step."
+)
+
+
+@dataclass(frozen=True)
+class _Order:
+    """Another reading of the file: row i has the scores of the image of row ``owners_M[i]``."""
+
+    owners_M: NDArray[np.intp]
+    words: str
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What scores say of the rows that they stand in, without any label.
+
+    Attributes:
+        within_patients: rank correlation of two images of a patient, mean over columns.
+        between_patients: the same of one patient's image and the next patient's, by name.
+        pairs: patients who have two images.
+        between_columns: the largest rank correlation of two columns, in its own standard errors
+            under independence, patients counted; None with one column.
+    """
+
+    within_patients: float
+    between_patients: float
+    pairs: int
+    between_columns: float | None
+
+    @property
+    def is_of_other_images(self) -> bool:
+        """A network's scores, of any other images than those beside them."""
+        if self.pairs < _ENOUGH_PAIRS or self.between_columns is None:
+            return False
+        surely = self.within_patients + 2 / math.sqrt(self.pairs)
+        return surely < _UNLIKE and self.between_columns > _RELATED
+
+    @property
+    def is_of_images_nearby(self) -> bool:
+        """A network's scores, mixed with those of rows nearby: patients look like their neighbours.
+
+        No file of its own order looks so: neighbours by name are strangers.
+        """
+        if self.pairs < _ENOUGH_PAIRS:
+            return False
+        surely = self.between_patients - 2 / math.sqrt(self.pairs)
+        own = self.within_patients - self.between_patients
+        return surely > _STRANGERS and own < _OWN_SHARE * self.within_patients
+
+
+def check_order(rows: FiledRows) -> Iterator[Diagnosis]:
+    """A usual order in which the same scores rank the images far better than as given."""
+    shares_MF, weights_MF, patients_M = _ranked(rows)
+    if not weights_MF.any():
+        return
+    given = _mean_area(shares_MF, weights_MF)
+    found: tuple[float, _Order] | None = None
+    for order in _orders(rows):
+        area = _mean_area(shares_MF, weights_MF[order.owners_M])
+        if found is None or area > found[0]:
+            found = area, order
+    if found is None:
+        return
+    best, order = found
+    if best - given < _WORTH_MOVING or best < _GOOD_ONCE_MOVED:
+        return
+    gain_M = (shares_MF * (weights_MF[order.owners_M] - weights_MF)).sum(axis=1)
+    # A row's gain hangs on the patient beside it and on the one it is moved to.
+    error = math.hypot(
+        standard_error(np.bincount(patients_M, gain_M)),
+        standard_error(np.bincount(patients_M[order.owners_M], gain_M)),
+    )
+    if best - given < _BEYOND_CHANCE * error * math.sqrt(2):
+        return
+    yield Diagnosis(
+        check="rows-misaligned",
+        severity=Severity.WARNING,
+        text=f"The network is fine, its rows lost their images: {order.words}, and read so, the "
+        "mean AUROC is far better.",
+        evidence={"mean_auroc": round(given, 4), "mean_auroc_if_moved": round(best, 4)},
+        remedy=_REMEDY,
+    )
+
+
+def signature(rows: FiledRows) -> Signature:
+    """See ``Signature``."""
+    predictions = rows.predictions
+    ranks_MF = rankdata(predictions.scores_NF, axis=0)
+    ranks_MF = ranks_MF - ranks_MF.mean(axis=0)
+    spread_F = ranks_MF.std(axis=0)
+    ranks_MF = ranks_MF[:, spread_F > 0] / spread_F[spread_F > 0]
+    by_name_M = np.argsort(predictions.images.astype(str), kind="stable")
+    patients_M = predictions.patients[by_name_M]
+    is_known = patients_M != UNKNOWN_PATIENT
+    by_name_M, patients_M = by_name_M[is_known], patients_M[is_known]
+    order = np.argsort(patients_M, kind="stable")
+    patients_P, first_P, images_P = np.unique(
+        patients_M[order], return_index=True, return_counts=True
+    )
+    several_P = images_P > 1
+    rows_M = by_name_M[order]
+    last_P = first_P + images_P - 1
+    columns = combinations(range(ranks_MF.shape[1]), 2)
+    between = [abs(float((ranks_MF[:, one] * ranks_MF[:, other]).mean())) for one, other in columns]
+    return Signature(
+        within_patients=_correlation(
+            ranks_MF[rows_M[first_P[several_P]]], ranks_MF[rows_M[first_P[several_P] + 1]]
+        ),
+        between_patients=_correlation(ranks_MF[rows_M[last_P[:-1]]], ranks_MF[rows_M[first_P[1:]]]),
+        pairs=int(several_P.sum()),
+        between_columns=max(between) * math.sqrt(len(patients_P)) if between else None,
+    )
+
+
+def check_signature(rows: FiledRows, mean_auroc: float, *, at_chance: bool) -> Iterator[Diagnosis]:
+    """Scores that a network made, of other images than those beside them."""
+    found = signature(rows)
+    if found.is_of_images_nearby:
+        text = (
+            "The network is fine, its rows lost their images to rows nearby, as a loader that "
+            "shuffles within batches does: a patient's scores are hardly more like each other "
+            "than like the next patient's."
+        )
+    elif at_chance and found.is_of_other_images:
+        text = (
+            "The scores are at chance, and they are a network's: its columns go together, but "
+            "a patient's images are not alike in them. The network is fine, its rows lost their "
+            "images, and no shift or reversal undoes it."
+        )
+    else:
+        return
+    yield Diagnosis(
+        check="rows-misaligned",
+        severity=Severity.WARNING,
+        text=text,
+        evidence={
+            "mean_auroc": round(mean_auroc, 4),
+            "correlation_within_patients": round(found.within_patients, 4),
+            "correlation_with_the_next_patient": round(found.between_patients, 4),
+            "patients_with_two_images": found.pairs,
+        },
+        remedy=_REMEDY,
+    )
+
+
+def _ranked(
+    rows: FiledRows,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.intp]]:
+    """Scores as shares of rows below; by how much a row's label counts them; and its patient.
+
+    The sum of their products is the mean AUROC less one half, exactly where every label is known,
+    and nearly where some are not.
+    """
+    predictions = rows.predictions
+    labels_MF = predictions.labels_NF
+    present_MF, absent_MF = labels_MF == PRESENT, labels_MF == 1 - PRESENT
+    positives_F, negatives_F = present_MF.sum(axis=0), absent_MF.sum(axis=0)
+    judged_F = (positives_F > 0) & (negatives_F > 0)
+    shares_MF = (rankdata(predictions.scores_NF[:, judged_F], axis=0) - 0.5) / max(
+        1, len(labels_MF)
+    ) - 0.5
+    weights_MF = present_MF[:, judged_F] / positives_F[judged_F]
+    weights_MF = weights_MF - absent_MF[:, judged_F] / negatives_F[judged_F]
+    patients_M, _ = codes_of_patients(predictions.patients)
+    return shares_MF, weights_MF / max(1, int(judged_F.sum())), patients_M
+
+
+def _mean_area(shares_MF: NDArray[np.float64], weights_MF: NDArray[np.float64]) -> float:
+    return 0.5 + float(np.vdot(shares_MF, weights_MF))
+
+
+def _orders(rows: FiledRows) -> Iterator[_Order]:
+    """Every reading that is tried, but the file's own."""
+    names_M = rows.predictions.images.astype(str)
+    own = np.arange(len(names_M))
+    lists = {
+        "the file's order": own,
+        "the order of sorted names": np.argsort(names_M, kind="stable"),
+    }
+    if (rows.table_rows >= 0).all():
+        lists["the label table's order"] = np.argsort(rows.table_rows, kind="stable")
+    seen: list[NDArray[np.intp]] = []
+    for name, listed_M in lists.items():
+        if any(np.array_equal(listed_M, known) for known in seen):
+            continue
+        seen.append(listed_M)
+        is_own = np.array_equal(listed_M, own)
+        if not is_own:
+            yield _Order(listed_M, f"the scores are in {name}, the names in another")
+        for turned_M, how in _turns(len(names_M)):
+            # Names from this list beside scores from the loader.
+            yield _Order(listed_M[turned_M], f"{how} in {name}")
+            if not is_own:  # rows that were put into another order since
+                owners_M = np.empty_like(own)
+                owners_M[listed_M] = listed_M[turned_M]
+                yield _Order(owners_M, f"{how} in {name}")
+
+
+def _turns(num_rows: int) -> Iterator[tuple[NDArray[np.intp], str]]:
+    own = np.arange(num_rows)
+    yield own[::-1], "the scores stand last first"
+    for shift in _SHIFTS:
+        rows = "row" if shift == 1 else "rows"
+        yield np.roll(own, shift), f"the scores stand {shift} {rows} too low"
+        yield np.roll(own, -shift), f"the scores stand {shift} {rows} too high"
+
+
+def _correlation(one_PF: NDArray[np.float64], other_PF: NDArray[np.float64]) -> float:
+    """Pearson's, of the columns' ranks, mean over columns."""
+    if len(one_PF) < 2 or not one_PF.shape[1]:
+        return 0.0
+    one_PF, other_PF = one_PF - one_PF.mean(axis=0), other_PF - other_PF.mean(axis=0)
+    scale_F = np.sqrt((one_PF**2).sum(axis=0) * (other_PF**2).sum(axis=0))
+    return float(((one_PF * other_PF).sum(axis=0)[scale_F > 0] / scale_F[scale_F > 0]).mean())

@@ -1,0 +1,286 @@
+"""What the values of scores give away: hard, constant, rounded, cut off, squashed, a softmax's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.health.diagnosis import Diagnosis, Severity
+from core.health.score_columns import Column, names_of
+
+_ENOUGH_IMAGES = 20
+_FEW_ONES = 0.001
+_SIGMOID_OF_0, _SIGMOID_OF_1 = 0.5, 1 / (1 + math.exp(-1))
+_MANY_SATURATED = 0.05
+_MANY_TIES, _TIES_OF_FEW_DIGITS, _TIES_OF_MANY_DIGITS = 0.01, 0.002, 0.05
+_FEW_DIGITS, _MOST_DIGITS = 3, 6
+_MANY_AT_THE_END, _TIMES_THE_NEIGHBOURS, _NEIGHBOURS = 0.01, 10, 10
+_NO_SPREAD = 1e-4
+_SUM_IS_ONE = 0.01
+
+
+def is_constant(column: Column) -> bool:
+    """Whether every image has the same score."""
+    return column.distinct == 1
+
+
+def is_hard(column: Column) -> bool:
+    """Whether the scores are constant, or two integers."""
+    if column.distinct > 2:
+        return False
+    values = np.unique(column.scores_K)
+    of_integers = bool((values == np.round(values)).all())
+    return len(values) == 1 or (of_integers and len(column.scores_K) >= _ENOUGH_IMAGES)
+
+
+def is_noise(column: Column) -> bool:
+    """Whether the scores differ by so little that it is noise, which ranks nothing.
+
+    Half of them lie within a ten-thousandth of their own size; scores that are squeezed as much
+    but still rank the images are none.
+    """
+    low, middle, high = np.quantile(column.scores_K, (0.25, 0.5, 0.75))
+    size = max(abs(low), abs(middle), abs(high))
+    return bool(high - low <= _NO_SPREAD * size) and column.interval[0] < 0.5 + _MANY_SATURATED
+
+
+def is_rounded(column: Column) -> bool:
+    """Whether ties that cost AUROC come from few digits, or of few bits.
+
+    Ties at the lowest and highest score alone are something else, unless all scores are decimal
+    fractions of few digits: rounding makes zeros of small probabilities.
+    """
+    if column.tie_share <= _TIES_OF_FEW_DIGITS:
+        return False
+    digits = _digits(column.scores_K)
+    if digits is not None:
+        return column.tie_share > _ties_allowed(digits)
+    if column.tie_share <= _MANY_TIES:
+        return False
+    inner_K = (column.scores_K > column.scores_K.min()) & (column.scores_K < column.scores_K.max())
+    kept = column.scores_K[inner_K]
+    return len(np.unique(kept)) <= len(kept) / 2 and not is_clipped(column)
+
+
+def is_clipped(column: Column) -> bool:
+    """Whether many scores are the lowest or the highest, and far fewer the next ones."""
+    return any(_piled(column.scores_K))
+
+
+def check_hard(columns: Sequence[Column]) -> Iterator[Diagnosis]:
+    """Scores that are constant, thresholded or cut to integers."""
+    if not columns:
+        return
+    values = np.unique(np.concatenate([np.unique(column.scores_K) for column in columns]))
+    of_integers = bool((values == np.round(values)).all())
+    ones = float(np.mean([(column.scores_K >= 1).mean() for column in columns]))
+    how = "constant, or of two values"
+    if of_integers and ones < _FEW_ONES:
+        how = "cut to integers (.astype(int) makes 0 of every probability below 1)"
+    elif of_integers:
+        how = "thresholded (such as > 0.5) or rounded to 0 and 1"
+    yield Diagnosis(
+        check="scores-hard",
+        severity=Severity.WARNING,
+        text=f"The scores of {names_of(columns)} are {how}, and an AUROC of these is not the "
+        "network's: it needs the probabilities.",
+        evidence={
+            "findings": len(columns),
+            "distinct_scores": max(column.distinct for column in columns),
+            "tied_pairs": round(float(np.mean([column.tie_share for column in columns])), 4),
+            "mean_auroc": round(float(np.mean([column.area for column in columns])), 4),
+        },
+        remedy="Score the probabilities as they come out of the sigmoid: leave out .astype(int), "
+        ".round() and any threshold before the AUROC.",
+    )
+
+
+def check_constant(columns: Sequence[Column]) -> Iterator[Diagnosis]:
+    """The same probability for every image, by our own network."""
+    if columns:
+        yield Diagnosis(
+            check="scores-constant",
+            severity=Severity.WARNING,
+            text=f"The network gives the same probability of {names_of(columns)} to every image.",
+            evidence={"findings": len(columns), "score": float(columns[0].scores_K[0])},
+            remedy="Look for outputs without bounds (a lower train.learning_rate), or for images "
+            "that are all the same.",
+        )
+
+
+def check_noise(columns: Sequence[Column]) -> Iterator[Diagnosis]:
+    """Columns of ``is_noise``."""
+    if columns:
+        first = columns[0]
+        low, high = np.quantile(first.scores_K, (0.25, 0.75))
+        yield Diagnosis(
+            check="scores-constant",
+            severity=Severity.WARNING,
+            text=f"The scores of {names_of(columns)} are one number and a little noise: their "
+            "order says nothing of the images.",
+            evidence={
+                "findings": len(columns),
+                "score": float(np.median(first.scores_K)),
+                "half_within": float(high - low),
+                "auroc": round(first.area, 4),
+            },
+            remedy="Look whether that output was trained and loaded, and whether its column was "
+            "filled from another array.",
+        )
+
+
+def check_rounded(columns: Sequence[Column]) -> Iterator[Diagnosis]:
+    """Columns of ``is_rounded``."""
+    if columns:
+        worst = max(columns, key=lambda column: column.tie_share)
+        digits = _digits(worst.scores_K)
+        how = "few distinct values, as if they were rounded or kept in half precision"
+        if digits is not None:
+            how = f"{digits or 'no'} digit{'' if digits == 1 else 's'} after the point"
+        yield Diagnosis(
+            check="scores-rounded",
+            severity=Severity.WARNING,
+            text=f"The scores of {names_of(columns)} have {how}: ties cost AUROC.",
+            evidence={
+                "tied_pairs": round(worst.tie_share, 4),
+                "distinct_scores": worst.distinct,
+            },
+            remedy="Keep scores in float32 from the head on, and write them with all their digits.",
+        )
+
+
+def check_saturated(columns: Sequence[Column]) -> Iterator[Diagnosis]:
+    """Probabilities of exactly 0 or 1."""
+    full = [column for column in columns if _share_saturated(column) > _MANY_SATURATED]
+    if full:
+        yield Diagnosis(
+            check="scores-saturated",
+            severity=Severity.WARNING,
+            text=f"Many probabilities of {names_of(full)} are exactly 0 or 1: the order among "
+            "these images is lost.",
+            evidence={"share": round(max(map(_share_saturated, full)), 4)},
+            remedy="Take the sigmoid in float64 of logits in float32; where logits are huge, lower "
+            "the learning rate.",
+        )
+
+
+def check_clipped(columns: Sequence[Column]) -> Iterator[Diagnosis]:
+    """Scores cut off at a bound other than the sigmoid's own."""
+    cut = [
+        column
+        for column in columns
+        if _share_saturated(column) <= _MANY_SATURATED and is_clipped(column)
+    ]
+    if cut:
+        worst = max(cut, key=lambda column: max(_shares_at_the_ends(column.scores_K)))
+        at_low, at_high = _shares_at_the_ends(worst.scores_K)
+        is_high = at_high >= at_low
+        bound = float(worst.scores_K.max() if is_high else worst.scores_K.min())
+        yield Diagnosis(
+            check="scores-clipped",
+            severity=Severity.WARNING,
+            text=f"Scores of {names_of(cut)} are cut off: of {worst.finding} many are exactly "
+            f"{bound:.6g}, the {'highest' if is_high else 'lowest'}, and the order among these "
+            "images is lost.",
+            evidence={
+                "findings": len(cut),
+                "bound": bound,
+                "share": round(max(at_low, at_high), 4),
+                "tied_pairs": round(worst.tie_share, 4),
+            },
+            remedy="Leave out .clip(), .clamp() and any bound before the AUROC.",
+        )
+
+
+def check_sigmoid_twice(columns: Sequence[Column]) -> Iterator[Diagnosis]:
+    """Scores in the range of a sigmoid of probabilities."""
+    if not columns or sum(len(column.scores_K) for column in columns) < _ENOUGH_IMAGES:
+        return
+    low = min(float(column.scores_K.min()) for column in columns)
+    high = max(float(column.scores_K.max()) for column in columns)
+    prevalence = float(np.mean([column.present_K.mean() for column in columns]))
+    if low >= _SIGMOID_OF_0 and high <= _SIGMOID_OF_1 and prevalence < _SIGMOID_OF_0:
+        yield Diagnosis(
+            check="sigmoid-twice",
+            severity=Severity.WARNING,
+            text="Every score lies between 0.50 and 0.73, which is what a sigmoid makes of "
+            "probabilities: it was applied twice.",
+            evidence={
+                "lowest": round(low, 4),
+                "highest": round(high, 4),
+                "prevalence": round(prevalence, 4),
+            },
+            remedy="Apply the sigmoid once: a loss with logits wants none before it, and scores "
+            "want one after it.",
+        )
+
+
+def check_softmax(scores_NF: NDArray[np.floating]) -> Iterator[Diagnosis]:
+    """Rows that sum to one: findings that shut each other out, which these do not."""
+    images, findings = scores_NF.shape
+    if findings < 2 or images < _ENOUGH_IMAGES:
+        return
+    logs = bool((scores_NF <= 0).all())
+    sums_N = (np.exp(scores_NF) if logs else scores_NF).sum(axis=1, dtype=np.float64)
+    if not logs and bool((scores_NF < 0).any()):
+        return
+    if float(np.abs(sums_N - 1).max()) <= _SUM_IS_ONE and bool(np.ptp(scores_NF, axis=0).any()):
+        yield Diagnosis(
+            check="scores-softmax",
+            severity=Severity.WARNING,
+            text=f"The {findings} scores of each image sum to one, as a softmax makes them: it "
+            "lets one finding lower another, though an image can show several, and AUROC falls.",
+            evidence={
+                "lowest_sum": round(float(sums_N.min()), 4),
+                "highest_sum": round(float(sums_N.max()), 4),
+                "findings": findings,
+            },
+            remedy="Take a sigmoid of each output in place of the softmax over all, in training "
+            "too: binary cross entropy with logits, not cross entropy.",
+        )
+
+
+def _share_saturated(column: Column) -> float:
+    return float(np.mean((column.scores_K == 0) | (column.scores_K == 1)))
+
+
+def _digits(scores_K: NDArray[np.float64]) -> int | None:
+    """Digits after the point that every score makes do with; None where they are many."""
+    for digits in range(_MOST_DIGITS + 1):
+        scaled_K = scores_K * 10**digits
+        # What was rounded, and then kept in float32, is off by this much.
+        allowed_K = np.minimum(0.1, 1e-9 + 1e-7 * np.abs(scaled_K))
+        if bool((np.abs(scaled_K - np.round(scaled_K)) <= allowed_K).all()):
+            return digits
+    return None
+
+
+def _ties_allowed(digits: int) -> float:
+    """Few digits are a mistake as such; many are what people write, and a rare finding's tie."""
+    if digits <= _FEW_DIGITS:
+        return _TIES_OF_FEW_DIGITS
+    return _MANY_TIES if digits == _FEW_DIGITS + 1 else _TIES_OF_MANY_DIGITS
+
+
+def _shares_at_the_ends(scores_K: NDArray[np.float64]) -> tuple[float, float]:
+    low, high = scores_K.min(), scores_K.max()
+    return float(np.mean(scores_K == low)), float(np.mean(scores_K == high))
+
+
+def _piled(scores_K: NDArray[np.float64]) -> tuple[bool, bool]:
+    """Whether the lowest, and the highest, score is the score of far too many images."""
+    _, images_V = np.unique(scores_K, return_counts=True)
+    if len(images_V) <= 2 * _NEIGHBOURS:
+        return False, False
+    least = max(_ENOUGH_IMAGES / 2, _MANY_AT_THE_END * len(scores_K))
+
+    def is_pile(at_end: int, next_ones: NDArray[np.intp]) -> bool:
+        return at_end >= least and at_end > _TIMES_THE_NEIGHBOURS * next_ones.mean()
+
+    return (
+        is_pile(int(images_V[0]), images_V[1 : _NEIGHBOURS + 1]),
+        is_pile(int(images_V[-1]), images_V[-_NEIGHBOURS - 1 : -1]),
+    )
