@@ -33,7 +33,9 @@ def nih_like(patients=NIH_PATIENTS, seed=0, lowest=0.75, highest=0.9, findings=F
     prevalence_F = np.array([PREVALENCE[finding] for finding in findings])
     loads_FF = _loads(rng, len(findings))
     ill_NF = _standing(rng, owner_N, len(findings), loads_FF)
-    cuts_F = np.quantile(ill_NF, 1 - prevalence_F, axis=0).diagonal()
+    cuts_F = [
+        np.quantile(ill_N, 1 - share) for ill_N, share in zip(ill_NF.T, prevalence_F, strict=True)
+    ]
     labels_NF = (ill_NF > cuts_F).astype(np.float32)
     areas_F = rng.permutation(np.linspace(lowest, highest, len(findings)))
     apart_F = np.sqrt(2) * _normal_quantile(areas_F)

@@ -84,9 +84,14 @@ class Signature:
         return surely > _STRANGERS and own < _OWN_SHARE * self.within_patients
 
 
-def check_order(rows: FiledRows) -> Iterator[Diagnosis]:
+def ranks_of(rows: FiledRows) -> NDArray[np.float64]:
+    """M rows × F columns: each score's rank in its column, which the checks of rows share."""
+    return np.asarray(rankdata(rows.predictions.scores_NF, axis=0), dtype=np.float64)
+
+
+def check_order(rows: FiledRows, ranks_MF: NDArray[np.float64]) -> Iterator[Diagnosis]:
     """A usual order in which the same scores rank the images far better than as given."""
-    shares_MF, weights_MF, patients_M = _ranked(rows)
+    shares_MF, weights_MF, patients_M = _weighed(rows, ranks_MF)
     if not weights_MF.any():
         return
     given = _mean_area(shares_MF, weights_MF)
@@ -100,13 +105,14 @@ def check_order(rows: FiledRows) -> Iterator[Diagnosis]:
     best, order = found
     if best - given < _WORTH_MOVING or best < _GOOD_ONCE_MOVED:
         return
-    gain_M = (shares_MF * (weights_MF[order.owners_M] - weights_MF)).sum(axis=1)
-    # A row's gain hangs on the patient beside it and on the one it is moved to.
+    influence_M = _influence(shares_MF, weights_MF[order.owners_M])
+    influence_M = influence_M - _influence(shares_MF, weights_MF)
+    # What a row adds hangs on the patient beside it and on the one it is moved to.
     error = math.hypot(
-        standard_error(np.bincount(patients_M, gain_M)),
-        standard_error(np.bincount(patients_M[order.owners_M], gain_M)),
+        standard_error(np.bincount(patients_M, influence_M)),
+        standard_error(np.bincount(patients_M[order.owners_M], influence_M)),
     )
-    if best - given < _BEYOND_CHANCE * error * math.sqrt(2):
+    if best - given < _BEYOND_CHANCE * error:
         return
     yield Diagnosis(
         check="rows-misaligned",
@@ -118,10 +124,9 @@ def check_order(rows: FiledRows) -> Iterator[Diagnosis]:
     )
 
 
-def signature(rows: FiledRows) -> Signature:
+def signature(rows: FiledRows, ranks_MF: NDArray[np.float64]) -> Signature:
     """See ``Signature``."""
     predictions = rows.predictions
-    ranks_MF = rankdata(predictions.scores_NF, axis=0)
     ranks_MF = ranks_MF - ranks_MF.mean(axis=0)
     spread_F = ranks_MF.std(axis=0)
     ranks_MF = ranks_MF[:, spread_F > 0] / spread_F[spread_F > 0]
@@ -148,9 +153,11 @@ def signature(rows: FiledRows) -> Signature:
     )
 
 
-def check_signature(rows: FiledRows, mean_auroc: float, *, at_chance: bool) -> Iterator[Diagnosis]:
+def check_signature(
+    rows: FiledRows, ranks_MF: NDArray[np.float64], mean_auroc: float, *, at_chance: bool
+) -> Iterator[Diagnosis]:
     """Scores that a network made, of other images than those beside them."""
-    found = signature(rows)
+    found = signature(rows, ranks_MF)
     if found.is_of_images_nearby:
         text = (
             "The network is fine, its rows lost their images to rows nearby, as a loader that "
@@ -179,8 +186,8 @@ def check_signature(rows: FiledRows, mean_auroc: float, *, at_chance: bool) -> I
     )
 
 
-def _ranked(
-    rows: FiledRows,
+def _weighed(
+    rows: FiledRows, ranks_MF: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.intp]]:
     """Scores as shares of rows below; by how much a row's label counts them; and its patient.
 
@@ -192,9 +199,7 @@ def _ranked(
     present_MF, absent_MF = labels_MF == PRESENT, labels_MF == 1 - PRESENT
     positives_F, negatives_F = present_MF.sum(axis=0), absent_MF.sum(axis=0)
     judged_F = (positives_F > 0) & (negatives_F > 0)
-    shares_MF = (rankdata(predictions.scores_NF[:, judged_F], axis=0) - 0.5) / max(
-        1, len(labels_MF)
-    ) - 0.5
+    shares_MF = (ranks_MF[:, judged_F] - 0.5) / max(1, len(labels_MF)) - 0.5
     weights_MF = present_MF[:, judged_F] / positives_F[judged_F]
     weights_MF = weights_MF - absent_MF[:, judged_F] / negatives_F[judged_F]
     patients_M, _ = codes_of_patients(predictions.patients)
@@ -203,6 +208,17 @@ def _ranked(
 
 def _mean_area(shares_MF: NDArray[np.float64], weights_MF: NDArray[np.float64]) -> float:
     return 0.5 + float(np.vdot(shares_MF, weights_MF))
+
+
+def _influence(
+    shares_MF: NDArray[np.float64], weights_MF: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """By how much each row moves the mean AUROC: its share, less the mean of its own class."""
+    means_MF = np.zeros_like(shares_MF)
+    for of_class_MF in (weights_MF > 0, weights_MF < 0):
+        rows_F = np.maximum(1, of_class_MF.sum(axis=0))
+        means_MF += of_class_MF * ((shares_MF * of_class_MF).sum(axis=0) / rows_F)
+    return np.asarray((weights_MF * (shares_MF - means_MF)).sum(axis=1))
 
 
 def _orders(rows: FiledRows) -> Iterator[_Order]:

@@ -21,7 +21,7 @@ from core.health.score_ranking import (
     check_too_good,
     inverted,
 )
-from core.health.score_rows import check_order, check_signature
+from core.health.score_rows import check_order, check_signature, ranks_of
 from core.health.score_values import (
     check_clipped,
     check_constant,
@@ -115,8 +115,9 @@ def _of_order(predictions: Predictions, soft: list[Column], filed: FiledRows) ->
         return []
     at_chance = list(check_chance(_without(soft, inverted(soft)), Severity.WARNING))
     of_mean = bool(at_chance) and "mean_auroc" in at_chance[0].evidence
-    lost = list(check_order(filed)) or list(
-        check_signature(filed, mean_area(soft)[0], at_chance=of_mean)
+    ranks_MF = ranks_of(filed)
+    lost = list(check_order(filed, ranks_MF)) or list(
+        check_signature(filed, ranks_MF, mean_area(soft)[0], at_chance=of_mean)
     )
     if lost:
         return lost
