@@ -72,7 +72,7 @@ class Column:
         weights_K = np.empty(len(self.scores_K))
         weights_K[self.present_K] = (below_of_positives - self.area) / len(below_of_positives)
         weights_K[~self.present_K] = (above_of_negatives - self.area) / len(above_of_negatives)
-        return np.bincount(self.patients_K, weights_K, minlength=self.num_patients)
+        return summed_by_patient(self.patients_K, weights_K, self.num_patients)
 
     @cached_property
     def standard_error(self) -> float:
@@ -114,8 +114,11 @@ class Column:
         negatives = self.scores_K[chosen_P[~self.present_K[chosen_P]]]
         if not len(positives) or not len(negatives):
             return 1.0
-        method = "exact" if len(positives) <= _EXACT_UP_TO else "asymptotic"
-        return float(mannwhitneyu(positives, negatives, alternative="less", method=method).pvalue)
+        is_few = len(positives) <= _EXACT_UP_TO
+        found = mannwhitneyu(
+            positives, negatives, alternative="less", method="exact" if is_few else "asymptotic"
+        )
+        return float(found.pvalue)
 
     def probability_no_better(self, other_K: NDArray[np.float64]) -> float:
         """Of other scores that rank the positives so much higher, were neither the better.
@@ -158,6 +161,13 @@ def codes_of_patients(patients_N: NDArray[np.int64]) -> tuple[NDArray[np.intp], 
     """Patients numbered from 0; an image whose patient is unknown is a patient of its own."""
     unknown_N = patients_N == UNKNOWN_PATIENT
     return patient_codes(np.where(unknown_N, -1 - np.arange(len(patients_N)), patients_N))
+
+
+def summed_by_patient(
+    patients_K: NDArray[np.intp], values_K: NDArray[np.float64], num_patients: int = 0
+) -> NDArray[np.float64]:
+    """The sum of each patient's values."""
+    return np.bincount(patients_K, values_K, minlength=num_patients).astype(np.float64)
 
 
 def standard_error(influence_P: NDArray[np.float64]) -> float:

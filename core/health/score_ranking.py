@@ -188,7 +188,7 @@ def _is_beyond_chance(probabilities: Sequence[float], num_columns: int) -> bool:
 def _scores_of(predictions: Predictions, label: Column, column: Column) -> NDArray[np.float64]:
     """The other column's scores, of the images whose label of this finding is known."""
     known_N = ~np.isnan(predictions.labels_NF[:, label.place])
-    return predictions.scores_NF[known_N, column.place].astype(np.float64)
+    return np.asarray(predictions.scores_NF[known_N, column.place], dtype=np.float64)
 
 
 def _areas(predictions: Predictions, columns: Sequence[Column]) -> NDArray[np.float64]:
@@ -208,7 +208,7 @@ def _areas_of_ranks(
 ) -> NDArray[np.float64]:
     """The same; images whose label is unknown are left out, which several labels must share."""
     known_N = ~np.isnan(labels_NL).any(axis=1)
-    ranks_KS = rankdata(scores_NS[known_N], axis=0)
+    ranks_KS = np.asarray(rankdata(scores_NS[known_N], axis=0), dtype=np.float64)
     present_KL = (labels_NL[known_N] == PRESENT).astype(np.float64)
     positives_L = present_KL.sum(axis=0)
     negatives_L = (labels_NL[known_N] == ABSENT).sum(axis=0)

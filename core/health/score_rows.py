@@ -23,7 +23,7 @@ from core.evaluation.joining import FiledRows
 from core.evaluation.score_table import UNKNOWN_PATIENT
 from core.findings import PRESENT
 from core.health.diagnosis import Diagnosis, Severity
-from core.health.score_columns import codes_of_patients, standard_error
+from core.health.score_columns import codes_of_patients, standard_error, summed_by_patient
 
 _SHIFTS = (1, 2, 3)
 _WORTH_MOVING, _GOOD_ONCE_MOVED, _BEYOND_CHANCE = 0.02, 0.6, 5.0
@@ -31,7 +31,7 @@ _WORTH_MOVING, _GOOD_ONCE_MOVED, _BEYOND_CHANCE = 0.02, 0.6, 5.0
 
 _ENOUGH_PAIRS = 50
 _UNLIKE, _RELATED = 0.25, 6.0
-_STRANGERS, _OWN_SHARE = 0.03, 0.5
+_STRANGERS, _OWN_SHARE = 0.03, 0.65
 _REMEDY = (
     "Write each image's name beside its scores where they are made: names from one list and scores "
     "from another (a loader that shuffles or drops rows, a sorted folder) go out of step."
@@ -109,8 +109,8 @@ def check_order(rows: FiledRows, ranks_MF: NDArray[np.float64]) -> Iterator[Diag
     influence_M = influence_M - _influence(shares_MF, weights_MF)
     # What a row adds hangs on the patient beside it and on the one it is moved to.
     error = math.hypot(
-        standard_error(np.bincount(patients_M, influence_M)),
-        standard_error(np.bincount(patients_M[order.owners_M], influence_M)),
+        standard_error(summed_by_patient(patients_M, influence_M)),
+        standard_error(summed_by_patient(patients_M[order.owners_M], influence_M)),
     )
     if best - given < _BEYOND_CHANCE * error:
         return
