@@ -100,6 +100,15 @@ class Column:
         pairs = float(positives_V.sum() * negatives_V.sum())
         return float((positives_V * negatives_V).sum()) / pairs if pairs else 0.0
 
+    @property
+    def lowest_shares_below(self) -> NDArray[np.float64]:
+        """Of each positive patient's lowest positive image, the share of negatives below it."""
+        below = self._shares_below[0]
+        _, code_K = np.unique(self.patients_K[self.present_K], return_inverse=True)
+        lowest_P = np.ones(self.positive_patients)
+        np.minimum.at(lowest_P, code_K, below)
+        return lowest_P
+
     def probability_below_chance(self) -> float:
         """Of positives ranked so low, or lower, by scores that know nothing (Mann and Whitney).
 
