@@ -97,6 +97,17 @@ def test_scores_without_a_prefix_beside_some_with_it_are_scored(small, tmp_path)
     assert both.predictions.findings == FINDINGS
 
 
+def test_a_softmax_over_no_finding_too_is_told(small, tmp_path):
+    odds_NF = small.scores_NF / (1 - small.scores_NF)
+    whole_N = 1 + odds_NF.sum(axis=1)
+    columns = scores_by_name(replace(small, scores_NF=odds_NF / whole_N[:, None]))
+    columns["prob_No Finding"] = 1 / whole_N
+    both, _ = joined(tmp_path, small, columns, table_of(tmp_path / "t.csv", small))
+    (found,) = check_scores(both.predictions, filed=both.filed, no_finding=both.no_finding)
+    assert found.check == "scores-softmax"
+    assert "and that of No Finding" in found.text
+
+
 def test_rows_out_of_step_are_told_in_the_files_order_and_in_the_tables(small, tmp_path):
     table = table_of(tmp_path / "t.csv", small)
     mixed = rng().permutation(len(small.images))

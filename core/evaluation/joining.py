@@ -50,6 +50,7 @@ class JoinedPredictions:
         filed: the same rows, and those without labels, in the file's order.
         file_labels: the labels that the file has itself, in the order of ``predictions``; NaN where
             it has none.
+        no_finding: the file's scores of No Finding, in the same order, where it has any.
         ignored_columns: columns of the file that are no finding's score.
         warnings: what a reader of the figures should know.
     """
@@ -58,6 +59,7 @@ class JoinedPredictions:
     table_rows: NDArray[np.int64]
     filed: FiledRows
     file_labels: Mapping[str, NDArray[np.float32]]
+    no_finding: NDArray[np.float64] | None
     ignored_columns: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -107,6 +109,7 @@ def join_predictions(
         scores_NF=every.scores_NF[order],
     )
     _refuse_labels(path, joined, columns)
+    no_finding = found.scores_of_no_finding()
     warnings = [
         *_join_warnings(found, every.images[~known_M]),
         *_column_warnings(findings, scored, columns),
@@ -117,6 +120,7 @@ def join_predictions(
         table_rows=filed.table_rows[order],
         filed=filed,
         file_labels={finding: found.labels_of(finding)[order] for finding in columns.labels},
+        no_finding=None if no_finding is None else no_finding[order],
         ignored_columns=columns.ignored,
         warnings=tuple(warnings),
     )

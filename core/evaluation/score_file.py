@@ -19,7 +19,7 @@ from core.evaluation.score_table import (
     csv_lines,
     score_cell,
 )
-from core.findings import ABSENT, PRESENT, canonical_finding, did_you_mean
+from core.findings import ABSENT, NO_FINDING, PRESENT, canonical_finding, did_you_mean
 from core.store.harmless_cells import original
 
 _LABEL_CELLS = {"0": ABSENT, "0.0": ABSENT, "false": ABSENT, "": math.nan}
@@ -41,6 +41,7 @@ class FileColumns:
         labels: the columns of labels: beside the finding's own score, or of 0 and 1 beside any
             column whose name says that it is a score.
         ignored: names of the columns that are nothing to us.
+        no_finding: the column of No Finding, which is among the ignored; None where there is none.
     """
 
     header: list[str]
@@ -48,6 +49,7 @@ class FileColumns:
     scores: Mapping[str, int]
     labels: Mapping[str, int]
     ignored: tuple[str, ...]
+    no_finding: int | None
 
     def name_of(self, finding: str) -> str:
         """The name of the column that is scored, as the file has it."""
@@ -62,6 +64,7 @@ class FileScores:
         images: file names.
         scores: M rows of scores, in the order of ``columns.scores``.
         labels: M rows of cells, in the order of ``columns.labels``.
+        no_finding: M cells of No Finding, or none.
         repeated: equal rows that repeat an image.
     """
 
@@ -69,6 +72,7 @@ class FileScores:
     images: list[str]
     scores: list[list[float]]
     labels: list[list[str]]
+    no_finding: list[str]
     repeated: int
 
     def scores_of(self, findings: Sequence[str]) -> NDArray[np.float64]:
@@ -76,6 +80,13 @@ class FileScores:
         places = [list(self.columns.scores).index(finding) for finding in findings]
         shape = (len(self.images), len(self.columns.scores))
         return np.array(self.scores, dtype=np.float64).reshape(shape)[:, places]
+
+    def scores_of_no_finding(self) -> NDArray[np.float64] | None:
+        """M scores of No Finding; None where the file has none, or other things than numbers."""
+        try:
+            return np.array(self.no_finding, dtype=np.float64) if self.no_finding else None
+        except ValueError:
+            return None
 
     def labels_of(self, finding: str) -> NDArray[np.float32]:
         """M labels; NaN where the cell is none of ours."""
@@ -99,7 +110,18 @@ def file_columns(path: Path, findings: Sequence[str]) -> FileColumns:
     if with_prefix and undecided:
         of_labels = _columns_of_labels(path, undecided)
         labels |= {finding: undecided.pop(finding) for finding in of_labels}
-    return FileColumns(header, image, undecided | with_prefix, labels, tuple(ignored))
+    return FileColumns(
+        header=header,
+        image=image,
+        scores=undecided | with_prefix,
+        labels=labels,
+        ignored=tuple(ignored),
+        no_finding=next((header.index(name) for name in ignored if _is_no_finding(name)), None),
+    )
+
+
+def _is_no_finding(name: str) -> bool:
+    return _without_prefix(name).casefold().replace("_", " ") == NO_FINDING.casefold()
 
 
 def looks_like_scores_of(name: str, findings: Sequence[str]) -> bool:
@@ -189,6 +211,7 @@ def read_scores(path: Path, columns: FileColumns) -> FileScores:
     places, of_labels = list(columns.scores.values()), list(columns.labels.values())
     scores_of: dict[str, list[float]] = {}
     labels: list[list[str]] = []
+    no_finding: list[str] = []
     line_of: dict[str, int] = {}
     repeated = 0
     lines = csv_lines(path)
@@ -202,6 +225,8 @@ def read_scores(path: Path, columns: FileColumns) -> FileScores:
         if name not in scores_of:
             scores_of[name], line_of[name] = scores, line
             labels.append([row[place] for place in of_labels])
+            if columns.no_finding is not None:
+                no_finding.append(row[columns.no_finding])
         elif scores_of[name] == scores:
             repeated += 1
         else:
@@ -211,4 +236,6 @@ def read_scores(path: Path, columns: FileColumns) -> FileScores:
                 why="It can't be told which of them is meant",
                 remedy="Keep one row an image (the mean, where these are several crops).",
             )
-    return FileScores(columns, list(scores_of), list(scores_of.values()), labels, repeated)
+    return FileScores(
+        columns, list(scores_of), list(scores_of.values()), labels, no_finding, repeated
+    )

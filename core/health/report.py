@@ -43,7 +43,12 @@ def health_report_of_file(
     """
     report, joined, table = report_of_file(predictions, labels, settings, test_list=test_list)
     found = [
-        *check_scores(joined.predictions, filed=joined.filed, labels_were_mined=were_mined(table)),
+        *check_scores(
+            joined.predictions,
+            filed=joined.filed,
+            no_finding=joined.no_finding,
+            labels_were_mined=were_mined(table),
+        ),
         *check_scored_labels(joined, table),
     ]
     return _with_health(report, found), joined.ignored_columns

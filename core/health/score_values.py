@@ -218,29 +218,45 @@ def check_sigmoid_twice(columns: Sequence[Column]) -> Iterator[Diagnosis]:
         )
 
 
-def check_softmax(scores_NF: NDArray[np.floating]) -> Iterator[Diagnosis]:
-    """Rows that sum to one: findings that shut each other out, which these do not."""
+def check_softmax(
+    scores_NF: NDArray[np.floating], no_finding_N: NDArray[np.float64] | None = None
+) -> Iterator[Diagnosis]:
+    """Rows that sum to one: findings that shut each other out, which these do not.
+
+    ``no_finding_N`` are scores of No Finding, which a softmax may have been taken over too.
+    """
     images, findings = scores_NF.shape
-    if findings < 2 or images < _ENOUGH_IMAGES:
+    if images < _ENOUGH_IMAGES or not np.ptp(scores_NF, axis=0).any():
         return
-    logs = bool((scores_NF <= 0).all())
-    sums_N = (np.exp(scores_NF) if logs else scores_NF).sum(axis=1, dtype=np.float64)
-    if not logs and bool((scores_NF < 0).any()):
+    beside = ""
+    sums_N = None if findings < 2 else _sums_of_one(scores_NF)
+    if sums_N is None and no_finding_N is not None:
+        beside = " and that of No Finding"
+        sums_N = _sums_of_one(np.column_stack([scores_NF, no_finding_N]))
+    if sums_N is None:
         return
-    if float(np.abs(sums_N - 1).max()) <= _SUM_IS_ONE and bool(np.ptp(scores_NF, axis=0).any()):
-        yield Diagnosis(
-            check="scores-softmax",
-            severity=Severity.WARNING,
-            text=f"The {findings} scores of each image sum to one, as a softmax makes them: it "
-            "lets one finding lower another, though an image can show several, and AUROC falls.",
-            evidence={
-                "lowest_sum": round(float(sums_N.min()), 4),
-                "highest_sum": round(float(sums_N.max()), 4),
-                "findings": findings,
-            },
-            remedy="Take a sigmoid of each output in place of the softmax over all, in training "
-            "too: binary cross entropy with logits, not cross entropy.",
-        )
+    yield Diagnosis(
+        check="scores-softmax",
+        severity=Severity.WARNING,
+        text=f"The {findings} scores{beside} of each image sum to one, as a softmax makes them: it "
+        "lets one finding lower another, though an image can show several, and AUROC falls.",
+        evidence={
+            "lowest_sum": round(float(sums_N.min()), 4),
+            "highest_sum": round(float(sums_N.max()), 4),
+            "findings": findings,
+        },
+        remedy="Take a sigmoid of each output in place of the softmax over all, in training "
+        "too: binary cross entropy with logits, not cross entropy.",
+    )
+
+
+def _sums_of_one(scores_NC: NDArray[np.floating]) -> NDArray[np.float64] | None:
+    """Each row's sum, of probabilities or of their logarithms; None where these are not one."""
+    if bool((scores_NC <= 0).all()):
+        scores_NC = np.exp(scores_NC)
+    sums_N = scores_NC.sum(axis=1, dtype=np.float64)
+    is_one = bool((scores_NC >= 0).all()) and float(np.abs(sums_N - 1).max()) <= _SUM_IS_ONE
+    return np.asarray(sums_N, dtype=np.float64) if is_one else None
 
 
 def _share_saturated(column: Column) -> float:

@@ -9,6 +9,7 @@ while the loss, the network and the labels are all in order. ``score_values`` lo
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.evaluation.joining import FiledRows
 from core.evaluation.predictions import Predictions
@@ -61,6 +62,7 @@ def check_scores(
     predictions: Predictions,
     *,
     filed: FiledRows | None = None,
+    no_finding: NDArray[np.float64] | None = None,
     labels_were_mined: bool = False,
 ) -> list[Diagnosis]:
     """Everything that anybody's scores beside labels give away, the gravest first.
@@ -68,6 +70,7 @@ def check_scores(
     Args:
         predictions: the images scored.
         filed: the rows as the file has them, where that is known; else as ``predictions`` has them.
+        no_finding: the file's scores of No Finding, of the same images, where it has any.
         labels_were_mined: the labels are NIH's, of which some are wrong, so that an AUROC of 1
             can't be.
     """
@@ -82,7 +85,7 @@ def check_scores(
         *check_hard(hard),
         *check_noise(noise),
         *check_sigmoid_twice(soft),
-        *check_softmax(predictions.scores_NF),
+        *check_softmax(predictions.scores_NF, no_finding),
         *(check_too_good(judged) if labels_were_mined else ()),
         *_of_order(predictions, soft, filed),
         *check_rounded(rounded),
