@@ -151,6 +151,7 @@ def _measure(predictions: Predictions, context: EvaluationContext) -> _Measured:
         context.split_kind,
         part=context.split,
         num_images=len(predictions.images),
+        label_table=context.label_table,
     )
     labels_NF, scores_NF = predictions.labels_NF, predictions.scores_NF
     patients_N = patients_or_images(predictions)

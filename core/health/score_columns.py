@@ -1,8 +1,7 @@
 """One finding's scores beside its labels: its AUROC, and how sure that is when patients count.
 
-Every test here counts patients: either by the influence of each patient on the AUROC (Obuchowski
-1997, Biometrics 53:567, DeLong's components summed over clusters), or exactly, by one image of
-each patient.
+Every test here counts patients: either by how much of the AUROC hangs on each of them
+(``core.evaluation.placements``), or exactly, by one image of each patient.
 """
 
 from __future__ import annotations
@@ -14,9 +13,10 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import mannwhitneyu, rankdata, t, wilcoxon
+from scipy.stats import mannwhitneyu, rankdata, wilcoxon
 
-from core.evaluation.intervals import patient_codes
+from core.evaluation.confidence import Interval, effective_patients, patient_codes
+from core.evaluation.placements import PlacedFinding, auroc_interval, mean_interval, place
 from core.evaluation.predictions import Predictions
 from core.evaluation.score_table import UNKNOWN_PATIENT
 from core.findings import PRESENT
@@ -25,7 +25,7 @@ from core.health.words import listed
 FALSE_ALARMS = 0.002
 """Share of healthy files in which one check may speak, whatever number of findings it looks at."""
 
-_CONFIDENCE = 0.95
+_ANYTHING = (0.0, 1.0)
 _EXACT_UP_TO = 20
 """Positive patients up to which every order is counted; above, the normal one is on the safe side
 far out, where it matters."""
@@ -61,35 +61,32 @@ class Column:
         return len(np.unique(self.scores_K))
 
     @cached_property
-    def area(self) -> float:
-        """AUROC as the Mann-Whitney statistic, by ranks; ties count one half."""
-        return float(self._shares_below[0].mean())
-
-    @cached_property
-    def influence(self) -> NDArray[np.float64]:
-        """By how much each of the P patients moves the AUROC."""
-        below_of_positives, above_of_negatives = self._shares_below
-        weights_K = np.empty(len(self.scores_K))
-        weights_K[self.present_K] = (below_of_positives - self.area) / len(below_of_positives)
-        weights_K[~self.present_K] = (above_of_negatives - self.area) / len(above_of_negatives)
-        return summed_by_patient(self.patients_K, weights_K, self.num_patients)
-
-    @cached_property
-    def standard_error(self) -> float:
-        """Of the AUROC, over patients."""
-        return standard_error(self.influence)
-
-    @cached_property
-    def effective_positive_patients(self) -> float:
-        """Positive patients, as many as count alike for as much (Kish 1965)."""
-        images_P = np.bincount(self.patients_K[self.present_K])
-        return float(images_P.sum() ** 2 / np.square(images_P).sum())
+    def placed(self) -> PlacedFinding:
+        """Its AUROC and how much of it hangs on each patient."""
+        labels_K = self.present_K.astype(np.float64)
+        placed = place(labels_K, self.scores_K, self.patients_K, self.num_patients)
+        assert placed is not None  # it has both classes
+        return placed
 
     @property
-    def interval(self) -> tuple[float, float]:
-        """95 % around an AUROC near one half; (0, 1) where there are too few patients for one."""
-        freedom = self.effective_positive_patients - 1
-        return interval_around(self.area, self.standard_error, freedom)
+    def area(self) -> float:
+        """AUROC; ties count one half."""
+        return self.placed.value
+
+    @property
+    def standard_error(self) -> float:
+        """Of the AUROC, over patients."""
+        return self.placed.spread.error
+
+    @property
+    def effective_positive_patients(self) -> float:
+        """Positive patients, as so many with equally many positive images."""
+        return effective_patients(self.placed.images_P2[:, 0])
+
+    @property
+    def interval(self) -> Interval:
+        """95 % of the AUROC; (0, 1) where there are too few patients for one."""
+        return auroc_interval(self.placed) or _ANYTHING
 
     @cached_property
     def tie_share(self) -> float:
@@ -150,15 +147,15 @@ def columns_of(predictions: Predictions) -> list[Column]:
     """Every finding's column."""
     codes_N, num_patients = codes_of_patients(predictions.patients)
     columns = []
-    for place, finding in enumerate(predictions.findings):
-        labels_N = predictions.labels_NF[:, place]
+    for column, finding in enumerate(predictions.findings):
+        labels_N = predictions.labels_NF[:, column]
         known_N = ~np.isnan(labels_N)
         columns.append(
             Column(
                 finding=finding,
-                place=place,
+                place=column,
                 present_K=labels_N[known_N] == PRESENT,
-                scores_K=predictions.scores_NF[known_N, place].astype(np.float64),
+                scores_K=predictions.scores_NF[known_N, column].astype(np.float64),
                 patients_K=codes_N[known_N],
                 num_patients=num_patients,
             )
@@ -187,26 +184,13 @@ def standard_error(influence_P: NDArray[np.float64]) -> float:
     return math.sqrt(float(np.square(influence_P).sum()) * counted / (counted - 1))
 
 
-def interval_around(figure: float, error: float, freedom: float) -> tuple[float, float]:
-    """A 95 % interval by Student's t."""
-    if freedom < 1 or not math.isfinite(error):
-        return 0.0, 1.0
-    half = float(t.ppf(0.5 + _CONFIDENCE / 2, freedom)) * error
-    return max(0.0, figure - half), min(1.0, figure + half)
-
-
-def mean_area(columns: Sequence[Column]) -> tuple[float, tuple[float, float]]:
-    """The mean AUROC and its 95 % interval; findings of one patient move together."""
-    error = standard_error(np.sum([column.influence for column in columns], axis=0))
-    error /= len(columns)
-    variances = np.array([column.standard_error**2 for column in columns])
-    freedoms = np.array([max(1.0, column.effective_positive_patients - 1) for column in columns])
-    if not np.isfinite(variances).all() or not variances.sum():
-        freedom = 0.0
-    else:  # Satterthwaite's approximation
-        freedom = float(variances.sum() ** 2 / (variances**2 / freedoms).sum())
-    figure = float(np.mean([column.area for column in columns]))
-    return figure, interval_around(figure, error, freedom)
+def mean_area(columns: Sequence[Column]) -> tuple[float, Interval]:
+    """The mean AUROC and its 95 % interval, over the columns with enough patients for one."""
+    enough = [column.placed for column in columns if column.placed.why_no_interval is None]
+    if not enough:
+        return float(np.mean([column.area for column in columns])), _ANYTHING
+    mean = float(np.mean([placed.value for placed in enough]))
+    return mean, mean_interval(enough) or _ANYTHING
 
 
 def names_of(columns: Sequence[Column]) -> str:

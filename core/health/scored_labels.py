@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.label_table import NIH_2017, NIH_V2020, LabelTable, is_of_phantom, read_label_table
+from core.data.label_table import LabelTable, is_of_phantom, read_label_table
+from core.data.label_version import NIH_2017, NIH_V2020
 from core.errors import DataError
 from core.evaluation.joining import JoinedPredictions
 from core.findings import PRESENT
@@ -38,7 +39,7 @@ _OF_OTHER_ROWS = 0.02
 
 def were_mined(table: LabelTable) -> bool:
     """Whether the labels are NIH's, mined from reports; a synthetic set's are the truth."""
-    return table.version in _TABLE_NAMES and not is_of_phantom(table.path)
+    return _version(table) in _TABLE_NAMES and not is_of_phantom(table.path)
 
 
 def check_scored_labels(joined: JoinedPredictions, table: LabelTable) -> list[Diagnosis]:
@@ -79,9 +80,11 @@ def _against_the_files_own(joined: JoinedPredictions, table: LabelTable) -> Iter
     differing = _Differing(joined.file_labels, ours)
     if not differing.num_images:
         return
-    other = _other_version(table) if differing.is_of_versions(table.version) else None
+    other = _other_version(table) if differing.is_of_versions(_version(table)) else None
     if other is not None:
-        text = f"The labels in the file are those of {other}, the label table is {table.version}: "
+        text = (
+            f"The labels in the file are those of {other}, the label table is {_version(table)}: "
+        )
     elif differing.share > _OF_OTHER_ROWS:
         text = "The labels in the file are not these images' in the label table, as if its rows "
         text += "had lost their images: "
@@ -109,7 +112,7 @@ def _against_the_other_table(joined: JoinedPredictions, table: LabelTable) -> It
         beside = read_label_table(path)
     except DataError:
         return  # nobody asked for it
-    if beside.version != other:
+    if _version(beside) != other:
         return
     row_of = {name: row for row, name in enumerate(beside.images_N)}
     rows = np.array([row_of.get(name, -1) for name in joined.predictions.images], dtype=np.int64)
@@ -124,16 +127,21 @@ def _against_the_other_table(joined: JoinedPredictions, table: LabelTable) -> It
         yield Diagnosis(
             check="labels-version",
             severity=Severity.NOTE,
-            text=f"The labels are {table.version}'s. {other}, beside it, has others: "
+            text=f"The labels are {_version(table)}'s. {other}, beside it, has others: "
             f"{differing.words}.",
             evidence=differing.evidence,
-            remedy=f"Name {table.version} beside these figures, and compare them with none of "
+            remedy=f"Name {_version(table)} beside these figures, and compare them with none of "
             f"{other}.",
         )
 
 
+def _version(table: LabelTable) -> str:
+    """Whose labels it holds, or, where none of those that differ is there, how it is written."""
+    return table.label_version if table.label_version in _TABLE_NAMES else table.version
+
+
 def _other_version(table: LabelTable) -> str | None:
-    return {NIH_2017: NIH_V2020, NIH_V2020: NIH_2017}.get(table.version)
+    return {NIH_2017: NIH_V2020, NIH_V2020: NIH_2017}.get(_version(table))
 
 
 class _Differing:
