@@ -69,6 +69,7 @@ from core.training.preparation import (
 )
 from core.training.ranks import BUILT, Build, End, Prepare, RankLostError
 from core.training.room import Keep, RoomWait
+from core.training.same_images import require_same_content, tell_mended
 from core.training.scoring import score
 from core.training.trainer import Trainer
 
@@ -121,6 +122,7 @@ def run(
         resize, is_miniature = loaded.model.input_spec.resize, machine.miniature_images is not None
         ranks.tell(Prepare(study, resize, is_miniature))
         parts = ready_parts(study, loaded, machine, control, record, room.keep)
+        require_same_content(session, parts, record, room.keep)
         trainer = Trainer(loaded.model, parts["train"], recipe, placement, ranks)
         _build_on_other_ranks(trainer, parts, control)
         ready = _model_ready(trainer, loaded, device_name, parts["val"])
@@ -147,6 +149,7 @@ def run(
         ):
             record(_stopped(control, record, trainer.progress.step))
             return False
+        tell_mended(parts["test"].cache, record)
         progress = trainer.progress
         record(
             Finished(

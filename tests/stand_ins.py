@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from core.data.batches import Part
 from core.data.cache import open_cache
+from core.data.file_signature import file_signature
 from core.data.image_files import ImageFile
 from core.recipe import Recipe
 from core.recipe_toml import load_recipe
@@ -92,7 +93,7 @@ def _drawn(folder: Path, num_images: int) -> list[ImageFile]:
         path = folder / f"{number:08d}_000.png"
         path.write_bytes(content.getvalue())
         status = path.stat()
-        drawn.append(ImageFile(path.name, path, None, status.st_size, status.st_mtime_ns))
+        drawn.append(ImageFile(path.name, path, None, status.st_size, file_signature(status)))
     return drawn
 
 

@@ -100,17 +100,6 @@ def mapped_bytes() -> int:
     return 1024 * int(status.partition("RssFile:")[2].split()[0])
 
 
-def test_a_cache_that_was_cut_short_is_an_error_that_names_it(tmp_path: Path) -> None:
-    write_images(tmp_path / "nih", 5)
-    cache = opened(tmp_path / "cache", tmp_path / "nih")
-    (pixels_file,) = (path for path in cache.folder.iterdir() if path.stat().st_size == 5 * 16**2)
-    os.truncate(pixels_file, 3 * 16**2 + 1)
-    assert cache.pixels(np.array([0, 2])).shape == (2, SIZE_PX, SIZE_PX)
-    with pytest.raises(OSError, match="shorter than it was") as raised:
-        cache.pixels(np.array([1, 3]))
-    assert raised.value.filename == str(pixels_file)
-
-
 def test_only_wanted_rows_are_filled_and_the_rest_later(tmp_path: Path) -> None:
     names = write_images(tmp_path / "nih", 12)
     some = opened(tmp_path / "cache", tmp_path / "nih", wanted=names[3:6])
@@ -347,13 +336,13 @@ def test_a_data_set_that_grew_takes_over_the_rows_of_the_one_before(tmp_path: Pa
     names = write_images(tmp_path / "nih", 6)
     opened(tmp_path / "cache", tmp_path / "nih")
     expected_NSS = decoded(tmp_path / "nih", names)
-    for name in names:  # could not be decoded any more, and need not be
-        path = tmp_path / "nih" / name
-        status = path.stat()
-        path.write_bytes(b"\0" * status.st_size)
-        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     more = write_images(tmp_path / "nih", 2, first=100)
-    cache = opened(tmp_path / "cache", tmp_path / "nih")
+    files = found(tmp_path / "nih")
+    for name in names:  # could not be read any more, and need not be
+        (tmp_path / "nih" / name).unlink()
+    cache = open_cache(
+        tmp_path / "cache", files, list(files), size_px=SIZE_PX, resize="squash", threads=2
+    )
     assert np.array_equal(cache.pixels(cache.rows_of(names)), expected_NSS)
     assert np.array_equal(cache.pixels(cache.rows_of(more)), decoded(tmp_path / "nih", more))
     assert cache.original_sizes_px(np.arange(6)).tolist() == [[24, 20]] * 6
@@ -413,7 +402,7 @@ def test_no_single_damaged_byte_of_a_record_is_trusted(tmp_path: Path) -> None:
         content[position] ^= 4
         (cache.folder / "rows.bin").write_bytes(content)
         assert ready(tmp_path / "cache", tmp_path / "nih") == 1
-    (cache.folder / "rows.bin").write_bytes(whole[64:] + whole[:64])  # each the other's
+    (cache.folder / "rows.bin").write_bytes(whole[64:] + whole[:64])  # each in the other's place
     assert ready(tmp_path / "cache", tmp_path / "nih") == 0
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.bench.decoding import contents_of, decoded_a_second
+from core.data.file_signature import file_signature
 from core.data.image_files import ImageFile
 from core.data.phantom import write_phantom
 
@@ -33,7 +34,7 @@ def decode_rate(folder: Path, *, size_px: int, resize: str) -> float:
     """
     write_phantom(folder, patients=_PATIENTS, size_px=_SIZE_PX, seed=0)
     drawn = [
-        ImageFile(path.name, path, None, path.stat().st_size, 0)
+        ImageFile(path.name, path, None, path.stat().st_size, file_signature(path.stat()))
         for path in sorted(folder.rglob("*.png"))
     ]
     return decoded_a_second(contents_of(drawn), size_px, resize)

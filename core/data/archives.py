@@ -19,9 +19,11 @@ from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple, cast
 
 from core.data.decode import MAX_ENCODED_BYTES
+from core.data.file_signature import UNKNOWN, file_signature
 from core.errors import DataError
 from core.regular_file import open_regular, read_regular
 from core.store.files import write_whole
+from core.store.own_folder import drop_unfinished, opened_own, require_own
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".dcm", ".gif", ".webp")
 """Endings by which a file counts as an image, whether or not it can be decoded."""
@@ -29,7 +31,8 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".dcm", ".gi
 _ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 _ARCHIVE_ERRORS = (tarfile.TarError, OSError, EOFError, zlib.error)
 _BUFFER_BYTES = 2**20
-_LISTING_VERSION = 1
+_LISTING_VERSION = 2
+_LEFTOVER_SECONDS = 3600.0
 _MAX_LISTING_BYTES = 256 * 2**20
 
 
@@ -46,10 +49,10 @@ class ArchiveMember(NamedTuple):
 
 
 class ArchiveListing(NamedTuple):
-    """The image files of an archive, in its own order, as of its time of change."""
+    """The image files of an archive, in its own order, and what it was when they were listed."""
 
     members: tuple[ArchiveMember, ...]
-    mtime_ns: int
+    status: os.stat_result
 
 
 def is_image_archive(file_name: str) -> bool:
@@ -71,8 +74,8 @@ def list_archive(
 
     Args:
         archive: a tar file, plain or gzip.
-        listings: a folder where listings are remembered, by the archive's path, size and
-            time of change; where it can't be written, the listing is simply not kept.
+        listings: a folder where listings are remembered, by the archive's path and signature;
+            where it can't be written, the listing is simply not kept.
         progress: told the number of images seen so far.
 
     Raises:
@@ -82,18 +85,19 @@ def list_archive(
         status = archive.stat()
     except OSError as error:
         raise _unreadable(archive, error) from error
+    signature = file_signature(status)
     written = {
         "version": _LISTING_VERSION,
         "archive": os.fsencode(archive.resolve()).hex(),
-        "num_bytes": status.st_size,
-        "mtime_ns": status.st_mtime_ns,
+        "signature": signature,
     }
-    members = _remembered_members(listings, written)
+    keep = listings if signature != UNKNOWN and _is_own(listings) else None
+    members = _remembered_members(keep, written)
     if members is None:
         members = tuple(_pass_over(archive, progress))
-        if listings is not None:
-            _remember_members(listings, written, members)
-    return ArchiveListing(members, status.st_mtime_ns)
+        if keep is not None:
+            _remember_members(keep, written, members)
+    return ArchiveListing(members, status)
 
 
 def stream_archive(
@@ -216,6 +220,16 @@ def _unreadable(archive: Path, error: Exception) -> DataError:
     )
 
 
+def _is_own(listings: Path | None) -> bool:
+    """Whether what stands there can be ours; else the archive itself is asked."""
+    try:
+        if listings is not None:
+            require_own(listings)
+    except (DataError, OSError):
+        return False
+    return listings is not None
+
+
 def _listing_file(listings: Path, written: Mapping[str, object]) -> Path:
     key = str(written["archive"]).encode()
     return listings / f"{hashlib.blake2b(key, digest_size=16).hexdigest()}.json"
@@ -244,8 +258,10 @@ def _remember_members(
     target = _listing_file(listings, written)
     try:
         listings.mkdir(parents=True, exist_ok=True)
+        with opened_own(listings) as folder:
+            drop_unfinished(folder, {target.name}, older_than_seconds=_LEFTOVER_SECONDS)
         write_whole(target, json.dumps(kept).encode("utf-8"))
-    except OSError:
+    except (DataError, OSError):
         return  # a listing that isn't kept costs time, nothing else
 
 

@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from core.data.cache import ImageCache
 from core.data.resident import ResidentImages
+from core.errors import CxrError
 from core.recipe import AugmentSettings
 
 _ORDER, _AUGMENT = 1, 2  # streams of random numbers that must not overlap
@@ -205,7 +206,7 @@ def read_ahead(
                     return
                 put(batch.pinned() if for_cuda else batch)
             last = None
-        except (OSError, ValueError, IndexError, RuntimeError, MemoryError) as error:
+        except (CxrError, OSError, ValueError, IndexError, RuntimeError, MemoryError) as error:
             last = error
         finally:
             put(last)

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.cache_rows import ABSENT, DIGEST_BYTES, DONE, ROW, CachePlace, Rows, place_for
+from core.data.cache_mending import mended_rows
+from core.data.cache_rows import (
+    ABSENT,
+    DIGEST_BYTES,
+    DONE,
+    ROW,
+    CachePlace,
+    Rows,
+    place_for,
+    read_log,
+)
 from core.data.decode import PLAIN_MODE
 from core.data.image_files import ImageFile
 from core.data.ingest import IngestProgress, Settled, ingest, settled_on_disk
@@ -22,6 +34,7 @@ __all__ = ["ImageCache", "IngestProgress", "cache_size_bytes", "count_ready", "o
 
 _PLAIN = PLAIN_MODE.encode()
 MAX_QUARANTINED_SHARE = 0.001
+CONTENT_DIGEST_BYTES = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +44,7 @@ class ImageCache:
     ``names`` is the row order: every image of the data set, sorted, whether or not its row
     is filled. ``quarantined`` holds the wanted images that give no pixels, with the reason;
     ``converted`` counts the wanted images that were not stored as 8-bit grey, by Pillow's
-    mode (``{"RGBA": 4}``).
+    mode (``{"RGBA": 4}``). ``notices`` says what a person should know of how it came to be.
     """
 
     folder: Path
@@ -39,9 +52,13 @@ class ImageCache:
     names: tuple[str, ...] = field(repr=False)
     quarantined: Mapping[str, str]
     converted: Mapping[str, int]
+    notices: tuple[str, ...]
     _place: CachePlace = field(repr=False)
+    _files: Mapping[str, ImageFile] = field(repr=False)
     _rows: Rows = field(repr=False)
     _pixels: PixelFile = field(repr=False)
+    _mended: list[str] = field(default_factory=list, repr=False)
+    _mending: Lock = field(default_factory=Lock, repr=False)
 
     def rows_of(self, names: Sequence[str]) -> NDArray[np.int64]:
         """The row of each name, int64 [len(names)].
@@ -65,10 +82,55 @@ class ImageCache:
     def pixels(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """The images in these rows, uint8 [len(rows), size_px, size_px], as a copy.
 
+        Damaged ones are decoded anew from their files, see ``take_mended``.
+
         Raises:
-            OSError: the disk fails, or the file is shorter than it was.
+            OSError: the disk fails.
+            DataError: an image is damaged, and its file is not the one that was decoded any more.
         """
-        return self._pixels.read(rows)
+        records = self._rows[rows]
+        pixels_RSS, damaged = self._pixels.read(records["slot"], records["checksum"])
+        if damaged:
+            self._mend(rows[damaged], pixels_RSS, damaged)
+        return pixels_RSS
+
+    def _mend(
+        self, rows: NDArray[np.int64], pixels_RSS: NDArray[np.uint8], damaged: list[int]
+    ) -> None:
+        with self._mending:
+            distinct_rows = np.unique(rows)
+            mended = mended_rows(self._place, self._files, self._rows[distinct_rows], self._pixels)
+            for row, number in zip(rows.tolist(), damaged, strict=True):
+                pixels_RSS[number] = mended[row].pixels_SS
+            for row, image in mended.items():
+                if image.record is not None:  # it has a slot of its own from now on
+                    self._rows[row] = image.record
+                self._mended.append(self.names[row])
+
+    def take_mended(self) -> list[str]:
+        """The images that were damaged in the cache and decoded anew since this was asked last."""
+        with self._mending:
+            mended = sorted(set(self._mended))
+            self._mended.clear()
+        return mended
+
+    def content_digest(self, names: Collection[str]) -> str:
+        """One digest of the files behind these images: of their names and their bytes."""
+        names = sorted(names)
+        digest = hashlib.blake2b(digest_size=CONTENT_DIGEST_BYTES)
+        for name, of_file in zip(names, self.digests(self.rows_of(names)), strict=True):
+            digest.update(name.encode("utf-8", "surrogateescape") + b"\0" + of_file.tobytes())
+        return digest.hexdigest()
+
+    def met_with_other_bytes(self, names: Collection[str]) -> list[str]:
+        """Those of the images that this cache has met with other bytes than they have now."""
+        log = read_log(self._place)
+        if log is None:
+            return []
+        log = log[(log["state"] != ABSENT) & (self._rows["state"][log["row"]] != ABSENT)]
+        others = (log["digest"] != self._rows["digest"][log["row"]]).any(axis=1)
+        met = {self.names[row] for row in log["row"][others].tolist()}
+        return sorted(met.intersection(names))
 
     def digests(self, rows: NDArray[np.int64]) -> NDArray[np.void]:
         """Of the files behind these rows, [len(rows)]: equal where their bytes are."""
@@ -95,7 +157,8 @@ def open_cache(
 ) -> ImageCache:
     """The wanted images as bytes; those that aren't there yet, or have changed, are decoded now.
 
-    A cache that has them all is opened without a lock and without writing anything.
+    A cache that has them all is opened without a lock and without writing anything. A file whose
+    signature isn't the one it was decoded with is read again, and decoded where its bytes are new.
 
     Args:
         folder: the user's cache folder; each data set and size has its own in it.
@@ -127,11 +190,12 @@ def open_cache(
     refuse_above_share(
         quarantined, len(wanted_rows_W), max_quarantined_share, place.quarantine_file
     )
-    return _readable(place, settled, wanted_rows_W, quarantined)
+    return _readable(place, files, settled, wanted_rows_W, quarantined)
 
 
 def _readable(
     place: CachePlace,
+    files: Mapping[str, ImageFile],
     settled: Settled,
     wanted_rows_W: NDArray[np.int64],
     quarantined: Mapping[str, str],
@@ -152,7 +216,9 @@ def _readable(
         names=place.names,
         quarantined=quarantined,
         converted={mode.decode(): count for mode, count in sorted(modes.items()) if mode != _PLAIN},
+        notices=settled.notices,
         _place=place,
+        _files=files,
         _rows=settled.rows,
         _pixels=pixels,
     )

@@ -8,19 +8,25 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+
+from core.store.own_folder import open_own_file
 
 _HELD_BY_ANOTHER = {errno.EAGAIN, errno.EACCES}
-# File systems without locks. Two writers are then possible: they write the same bytes to the
-# same places, and a writer whose files were replaced at the start notices before it marks any.
+# File systems without locks. Two writers are then possible: readers notice by the checksums where
+# one wrote over the other's slots, and a writer whose files were replaced at the start notices
+# before it records any.
 _NO_LOCKS_HERE = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 
 
 class WriterLock:
-    """An open lock file; made by :func:`opened_lock`."""
+    """An open lock file; made by :func:`opened_lock`.
+
+    ``is_kept_by_the_kernel`` tells, once it is taken, that nobody else writes.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self.is_kept_by_the_kernel = False
 
     def try_take(self) -> bool:
         """Take the lock if nobody has it, and leave word of who has.
@@ -35,6 +41,8 @@ class WriterLock:
                 return False
             if error.errno not in _NO_LOCKS_HERE:
                 raise
+        else:
+            self.is_kept_by_the_kernel = True
         word = f"process {os.getpid()} on {socket.gethostname()}\n".encode()
         # Only a courtesy to those who wait, so a full disk is no reason to fail here.
         try:
@@ -54,13 +62,14 @@ class WriterLock:
 
 
 @contextmanager
-def opened_lock(path: Path) -> Iterator[WriterLock]:
-    """The lock file, opened; what was taken is let go at the end.
+def opened_lock(folder: int, name: str) -> Iterator[WriterLock]:
+    """The lock file in an opened folder, opened; what was taken is let go at the end.
 
     Raises:
+        DataError: it is a link, through which the word of who holds it would reach another file.
         OSError: the folder can't be written.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = open_own_file(folder, name, os.O_RDWR | os.O_CREAT)
     try:
         yield WriterLock(descriptor)
     finally:

@@ -1,84 +1,114 @@
-"""Rows that an earlier cache of the same size already has.
+"""Rows that other caches of the same size already have.
 
 A data set is a new one, with a cache of its own, as soon as one image is added, or a broken
 one fetched again. Its other images need no second decoding.
+
+What is taken over is read like every row, by reads and with its checksum: another run may make that
+cache anew meanwhile, or somebody delete it, and a row that isn't whole is simply decoded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.cache_rows import DONE, CachePlace, Rows, read_rows
+from core.data.cache_rows import (
+    DONE,
+    CachePlace,
+    Rows,
+    by_digest,
+    held_records,
+    read_log,
+)
+from core.data.file_signature import UNKNOWN
 from core.data.image_files import ImageFile
+from core.data.pixel_file import PixelFile
 from core.data.row_writer import Outcome
 from core.data.text_file import MAX_TABLE_BYTES
+from core.errors import DataError
 from core.regular_file import read_regular
+from core.store.own_folder import require_own
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbour:
+    """Another cache of this size."""
+
+    place: CachePlace
+    log: Rows
+    pixels: PixelFile
+
+    @cached_property
+    def record_by_digest(self) -> Mapping[bytes, Rows]:
+        """Its records by the digest of the file that was decoded."""
+        return by_digest(self.log)
+
+    def outcome(self, row: int, record: Rows, signature: int) -> Outcome | None:
+        """That record's image as the outcome of a row of ours; None where it isn't whole."""
+        try:
+            pixels_1SS, damaged = self.pixels.read(record["slot"][None], record["checksum"][None])
+        except OSError:
+            return None
+        if damaged:
+            return None
+        ours = record.copy()
+        ours["signature"] = signature
+        return Outcome(row, ours, pixels_1SS[0], None)
+
+
+def neighbours_of(place: CachePlace) -> list[Neighbour]:
+    """The caches of this size beside it, in the order of their names."""
+    folders = sorted(place.folder.parent.glob(f"{place.family}*"))
+    each = (_neighbour(place, folder) for folder in folders if folder != place.folder)
+    return [neighbour for neighbour in each if neighbour is not None]
 
 
 def reusable_rows(
-    place: CachePlace, files: Mapping[str, ImageFile], missing_rows: NDArray[np.int64]
+    place: CachePlace,
+    files: Mapping[str, ImageFile],
+    missing_rows: NDArray[np.int64],
+    neighbours: list[Neighbour],
 ) -> Iterator[Outcome]:
-    """Outcomes for those missing rows that stand in another cache of this size beside it.
-
-    An image is taken to be the same where its name, size in bytes and time of change are,
-    as within one cache.
-    """
-    left = set(missing_rows.tolist())
-    for folder in sorted(place.folder.parent.glob(f"{place.family}*")):
+    """Outcomes for those missing rows whose file a neighbour has met, by name and signature."""
+    left = {place.names[row]: row for row in missing_rows.tolist()}
+    for neighbour in neighbours:
         if not left:
             return
-        other = _neighbour(place, folder)
-        rows = None if other is None else read_rows(other)
-        if other is None or rows is None:
-            continue
-        pairs = _same_images(place, files, left, other, rows)
-        if not pairs:
-            continue
-        shape = (len(rows), place.size_px, place.size_px)
-        pixels_NSS = np.memmap(other.pixels_file, np.uint8, mode="r", shape=shape)
-        for row, other_row in pairs:
-            left.discard(row)
-            yield Outcome(row, rows[other_row].copy(), np.array(pixels_NSS[other_row]), None)
+        signatures_N = np.array(
+            [files[name].signature if name in left else UNKNOWN for name in neighbour.place.names],
+            dtype=np.uint64,
+        )
+        held = held_records(neighbour.log, signatures_N)
+        for record in held[held["state"] == DONE]:
+            name = neighbour.place.names[record["row"]]
+            if name not in left:
+                continue
+            outcome = neighbour.outcome(left[name], record, files[name].signature)
+            if outcome is not None:
+                del left[name]
+                yield outcome
 
 
-def _neighbour(place: CachePlace, folder: Path) -> CachePlace | None:
-    if folder == place.folder:
-        return None
+def _neighbour(place: CachePlace, folder: Path) -> Neighbour | None:
     try:
+        require_own(folder)
         names = read_regular(folder / "names.txt", MAX_TABLE_BYTES).decode(
             "utf-8", "surrogateescape"
         )
-    except OSError:
+        fingerprint = folder.name.removeprefix(place.family)
+        other = CachePlace(
+            folder, fingerprint, tuple(names.split("\n")[:-1]), place.size_px, place.resize
+        )
+        log = read_log(other)
+        return (
+            None
+            if log is None
+            else Neighbour(other, log, PixelFile(other.pixels_file, other.size_px))
+        )
+    except (OSError, DataError):
         return None
-    fingerprint = folder.name.removeprefix(place.family)
-    return CachePlace(
-        folder, fingerprint, tuple(names.split("\n")[:-1]), place.size_px, place.resize
-    )
-
-
-def _same_images(
-    place: CachePlace,
-    files: Mapping[str, ImageFile],
-    missing: set[int],
-    other: CachePlace,
-    rows: Rows,
-) -> list[tuple[int, int]]:
-    """(row here, row there) of each missing image that is done there."""
-    pairs = []
-    for row in sorted(missing):
-        file = files[place.names[row]]
-        other_row = other.row_by_name.get(file.name)
-        if other_row is None:
-            continue
-        record = rows[other_row]
-        if (
-            record["state"] == DONE
-            and record["num_bytes"] == file.num_bytes
-            and record["mtime_ns"] == file.mtime_ns
-        ):
-            pairs.append((row, other_row))
-    return pairs

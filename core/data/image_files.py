@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.data.archives import IMAGE_SUFFIXES, is_image_archive, list_archive
+from core.data.file_signature import file_signature
 from core.errors import DataError
 
 _EXAMPLES = 5
@@ -25,15 +26,15 @@ _NOT_OURS = "lost+found"  # every ext4 disk's root has one, readable by root alo
 class ImageFile:
     """One image: a file of its own, or a member of an archive.
 
-    ``path`` is the file or the archive; ``num_bytes`` is the image's own encoded size,
-    ``mtime_ns`` the time of change of ``path``.
+    ``path`` is the file or the archive; ``num_bytes`` is the image's own encoded size;
+    ``signature`` is ``path``'s, see :mod:`core.data.file_signature`.
     """
 
     name: str
     path: Path
     member: str | None
     num_bytes: int
-    mtime_ns: int
+    signature: int
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,7 @@ def _see_file(entry: os.DirEntry[str], relative: str, folder: Path, walk: _Walk)
     except OSError:
         return  # gone or unreachable since the listing: it is missing
     if status is not None:
-        found = ImageFile(name, folder / name, None, status.st_size, status.st_mtime_ns)
+        found = ImageFile(name, folder / name, None, status.st_size, file_signature(status))
         walk.take(found, relative.rstrip("/") or ".")
     elif is_image_archive(name):
         walk.archives.append((f"{relative}{name}", folder / name))
@@ -196,9 +197,8 @@ def _look_into_archives(walk: _Walk, listings: Path | None) -> None:
             if member.name not in walk.names:
                 walk.extra_names.append(f"{relative}/{member.path}")
             else:
-                image = ImageFile(
-                    member.name, path, member.path, member.num_bytes, listing.mtime_ns
-                )
+                signature = file_signature(listing.status, member.path)
+                image = ImageFile(member.name, path, member.path, member.num_bytes, signature)
                 walk.take(image, relative)
 
 

@@ -13,10 +13,20 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.cache_rows import ABSENT, ROW, CachePlace, Rows, sealed
+from core.data.cache_rows import (
+    ABSENT,
+    DONE,
+    NO_SLOT,
+    ROW,
+    CachePlace,
+    Rows,
+    pixels_checksum,
+    sealed,
+)
 from core.data.quarantine import write_quarantine
 from core.errors import DataError
 from core.store.disk import require_free_bytes, size_in_words
+from core.store.own_folder import open_own_file
 
 _ROWS_PER_GROUP = 256
 _SECONDS_PER_GROUP = 2.0
@@ -29,7 +39,7 @@ class Outcome(NamedTuple):
     """What became of one image.
 
     ``record`` is its row's new record, None where the file could not be read now and should
-    be tried again next time. ``pixels_SS`` is None where the row's bytes stay as they are.
+    be tried again next time. ``pixels_SS`` is None where the record's slot has its bytes.
     ``reason`` says why there are no pixels.
     """
 
@@ -40,31 +50,37 @@ class Outcome(NamedTuple):
 
 
 class RowWriter:
-    """Writes outcomes in groups: pixels, fsync, quarantine list, marks, fsync.
+    """Appends outcomes in groups: pixels, fsync, quarantine list, records, fsync.
 
-    It writes to the files and not through the memory map, where a full disk would be a
-    signal that kills the program instead of an error. Leaving the ``with`` block commits
-    what was put, also on the way out of an error.
+    A slot that has a record is never written again: others may be reading it. Leaving the ``with``
+    block commits what was put, also on the way out of an error.
 
     Args:
+        folder: a descriptor of the cache's folder, in which links are refused.
         place: the cache.
-        rows: the records on disk; brought up to date with each commit.
+        log: the records on disk.
         reasons: name -> reason of the quarantined images; brought up to date at once.
     """
 
-    def __init__(self, place: CachePlace, rows: Rows, reasons: dict[str, str]) -> None:
+    def __init__(self, folder: int, place: CachePlace, log: Rows, reasons: dict[str, str]) -> None:
+        self._folder = folder
         self._place = place
-        self._rows = rows
         self._reasons = reasons
         self._reasons_written = dict(reasons)
-        self._pending: dict[int, Rows] = {}
+        self._pending: list[Rows] = []
+        filled = np.flatnonzero(log["state"] != ABSENT)
+        self._end = int(filled[-1]) + 1 if len(filled) else 0
+        slots = log["slot"][log["state"] == DONE]
+        self._used = np.zeros(len(place.names), bool)
+        self._used[slots[slots < len(place.names)]] = True
+        self._next_slot = max(len(place.names), int(slots.max(initial=0)) + 1)
         self._group_started = time.monotonic()
 
     def __enter__(self) -> Self:
-        self._pixels = os.open(self._place.pixels_file, os.O_WRONLY)
+        self._pixels = open_own_file(self._folder, self._place.pixels_file.name, os.O_WRONLY)
         try:
-            self._marks = os.open(self._place.rows_file, os.O_WRONLY)
-        except OSError:
+            self._log = open_own_file(self._folder, self._place.rows_file.name, os.O_WRONLY)
+        except (OSError, DataError):
             os.close(self._pixels)
             raise
         return self
@@ -79,15 +95,15 @@ class RowWriter:
             self.commit()
         except OSError:
             # Already on the way out of an error, that one is the cause. What could not be
-            # committed now is unmarked, and is decoded again next time.
+            # committed now has no record, and is decoded again next time.
             if error is None:
                 raise
         finally:
             os.close(self._pixels)
-            os.close(self._marks)
+            os.close(self._log)
 
-    def put(self, outcome: Outcome) -> None:
-        """Write an outcome; it counts from the next commit on.
+    def put(self, outcome: Outcome) -> Rows | None:
+        """Write an outcome; it counts from the next commit on. Its record, with its slot.
 
         Raises:
             OSError: the disk is full or fails.
@@ -97,15 +113,20 @@ class RowWriter:
             self._reasons.pop(name, None)
         else:
             self._reasons[name] = outcome.reason
-        if outcome.pixels_SS is not None:
-            self._forget(outcome.row)
-            start = outcome.row * self._place.row_bytes
-            _write_all(self._pixels, outcome.pixels_SS.tobytes(), start)
-        if outcome.record is not None:
-            self._pending[outcome.row] = outcome.record
+        record = outcome.record
+        if record is not None:
+            record = record.copy()
+            record["row"] = outcome.row
+            if outcome.pixels_SS is not None:
+                record["slot"] = self._write(outcome.row, outcome.pixels_SS)
+                record["checksum"] = pixels_checksum(outcome.pixels_SS)
+            elif record["state"] != DONE:
+                record["slot"] = NO_SLOT
+            self._pending.append(record)
         overdue = time.monotonic() - self._group_started > _SECONDS_PER_GROUP
         if overdue or len(self._pending) >= _ROWS_PER_GROUP:
             self.commit()
+        return record
 
     def commit(self) -> None:
         """Make what was put so far count.
@@ -119,10 +140,12 @@ class RowWriter:
             write_quarantine(self._place.quarantine_file, self._reasons)
             self._reasons_written = dict(self._reasons)
         if self._pending:
-            row_numbers = np.array(sorted(self._pending), dtype=np.int64)
-            records = np.array([self._pending[int(row)] for row in row_numbers], dtype=ROW)
             self._require_same_files()
-            self._mark(row_numbers, records)
+            places = self._end + np.arange(len(self._pending))
+            records = sealed(np.array(self._pending, dtype=ROW), places)
+            _write_all(self._log, records.tobytes(), self._end * ROW.itemsize)
+            os.fsync(self._log)
+            self._end += len(self._pending)
             self._pending.clear()
         self._group_started = time.monotonic()
 
@@ -130,22 +153,20 @@ class RowWriter:
         """What was written must be what readers will find under these names."""
         for descriptor, path in (
             (self._pixels, self._place.pixels_file),
-            (self._marks, self._place.rows_file),
+            (self._log, self._place.rows_file),
         ):
-            if not os.path.samestat(os.fstat(descriptor), path.stat()):
+            if not os.path.samestat(os.fstat(descriptor), path.lstat()):
                 raise OSError(errno.ESTALE, "its files were replaced meanwhile", str(path))
 
-    def _forget(self, row: int) -> None:
-        """Before other bytes take a row's place, its mark must be gone from the disk."""
-        if self._rows["state"][row] != ABSENT:
-            self._mark(np.array([row], dtype=np.int64), np.zeros(1, ROW))
-
-    def _mark(self, row_numbers: NDArray[np.int64], records: Rows) -> None:
-        marks = sealed(records, row_numbers)
-        for row, mark in zip(row_numbers.tolist(), marks, strict=True):
-            _write_all(self._marks, mark.tobytes(), row * ROW.itemsize)
-        os.fsync(self._marks)
-        self._rows[row_numbers] = marks
+    def _write(self, row: int, pixels_SS: NDArray[np.uint8]) -> int:
+        """Into the slot of the row's own number where no record has it, else into a new one."""
+        slot = row
+        if self._used[row]:
+            slot, self._next_slot = self._next_slot, self._next_slot + 1
+        else:
+            self._used[row] = True
+        _write_all(self._pixels, pixels_SS.tobytes(), slot * self._place.row_bytes)
+        return slot
 
 
 def require_free_space(place: CachePlace, num_rows: int) -> None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import re
+import secrets
 import shutil
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import DataError, RecipeError
 from core.recipe import PhantomSettings, Recipe
 from core.store.files import is_file, is_folder
+from core.store.own_folder import require_own
 
 LABEL_TABLE_NAMES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
 BOX_TABLE_NAME = "BBox_List_2017.csv"
@@ -112,27 +118,61 @@ def phantom_folder(settings: PhantomSettings, cache: Path) -> Path:
 def _made(settings: PhantomSettings, cache: Path, make: MakePhantom) -> Path:
     """Makes the phantom where it is not there; a folder of that name is always a whole one."""
     folder = phantom_folder(settings, cache)
-    if folder.is_dir():
-        return folder
-    unfinished = cache / f".{folder.name}.{os.getpid()}"
     try:
+        require_own(folder)
+        if folder.is_dir():
+            return folder
         cache.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(unfinished, ignore_errors=True)
-        made = make(settings, unfinished)
-        try:
-            made.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # another run has not been faster: a real failure
-                raise
+        with _drawing_in(cache):
+            # Not by the process's number, which another container may have given out as well.
+            unfinished = cache / f".{folder.name}.{secrets.token_hex(4)}"
+            try:
+                made = make(settings, unfinished)
+                try:
+                    made.rename(folder)
+                except OSError:
+                    if not folder.is_dir():  # another run has not been faster: a real failure
+                        raise
+            finally:
+                shutil.rmtree(unfinished, ignore_errors=True)
     except OSError as error:
         raise DataError(
             f"the phantom can't be written ({error.strerror})",
             where=folder,
             remedy="Free some space there, or name another cache folder with --cache.",
         ) from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return folder
+
+
+_LOCK_TRIES, _LOCK_PAUSE_SECONDS = 100, 0.02
+_UNFINISHED = re.compile(r"\.?\.phantom-\d+-\d+-\d+\.[0-9a-f]{8}(\.unfinished-[0-9a-f]{8})?")
+
+
+@contextmanager
+def _drawing_in(cache: Path) -> Iterator[None]:
+    """While phantoms are drawn in there; what killed ones left goes once nobody draws.
+
+    Whoever draws holds the folder's lock together with the others. Where the file system has no
+    such lock, nothing is removed.
+    """
+    descriptor = os.open(cache, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for left in cache.iterdir():
+                if _UNFINISHED.fullmatch(left.name):
+                    shutil.rmtree(left, ignore_errors=True)
+        for _ in range(_LOCK_TRIES):  # another may be clearing up just now
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(_LOCK_PAUSE_SECONDS)
+            except OSError:
+                break
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _write_phantom(settings: PhantomSettings, folder: Path) -> Path:

@@ -37,6 +37,7 @@ from core.training.keeping import keep_best, keep_last, restore_last
 from core.training.ranks import RankLostError
 from core.training.results import Recorded, StepResult
 from core.training.room import Keep
+from core.training.same_images import tell_mended
 from core.training.scoring import score
 from core.training.selection import findings_with_enough_patients, score_epoch
 from core.training.trainer import NotFiniteError, Trainer
@@ -218,6 +219,7 @@ class Fit:
             self.keep(lambda: write_predictions(self.session.predictions / "val.csv", predictions))
             self.keep(lambda: keep_best(self.session, trainer, self.metadata))
         self.record(done)
+        tell_mended(self.val.cache, self.record)
         self.watch.after_epoch(trainer, done, predictions)
         before = trainer.schedule.rate(progress.step)
         if trainer.schedule.after_epoch(done.val_loss):

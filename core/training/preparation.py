@@ -34,6 +34,7 @@ from core.training.control import Control
 from core.training.keeping import has_checkpoint, run_size_bytes
 from core.training.ranks import ALONE, CACHED, Ranks
 from core.training.room import Keep
+from core.training.same_images import CONTENT
 
 Record = Callable[[Event], None]
 
@@ -155,7 +156,9 @@ def patients_seen(loaded: LoadedModel, study: Study, recipe: Recipe, record: Rec
 def keep_description(session: Session, study: Study, seen: SeenReport) -> None:
     """dataset.json, with what every later reader of the test figures must be told."""
     warnings = [seen.message] if seen.level != "none" else []
-    session.write_json("dataset.json", {**study.description(), "test_warnings": warnings})
+    known = session.read_json("dataset.json") or {}
+    content = {CONTENT: known[CONTENT]} if CONTENT in known else {}
+    session.write_json("dataset.json", {**study.description(), "test_warnings": warnings} | content)
 
 
 def require_room(session: Session, study: Study, loaded: LoadedModel, machine: Machine) -> None:
@@ -213,6 +216,8 @@ def ready_parts(
             should_stop=lambda: not control.may_go_on(),
         )
     )
+    for notice in cache.notices:
+        record(Warned(message=notice, where=str(cache.folder)))
     machine.ranks.wait_for(CACHED, control.may_go_on)
     used = set(study.images_used())
     quarantined = {name: why for name, why in cache.quarantined.items() if name in used}

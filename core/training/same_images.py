@@ -1,0 +1,78 @@
+"""Whether a run goes on with the images that it began with, and the cache kept them whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from core.data.batches import Part
+from core.data.cache import ImageCache
+from core.errors import DataError
+from core.events import Event, Warned
+from core.store.session import Session
+from core.training.keeping import has_checkpoint
+from core.training.room import Keep
+
+Record = Callable[[Event], None]
+
+CONTENT = "content"
+"""In dataset.json: one digest of all images' bytes, and of how many."""
+
+_UNKNOWN = (
+    "this session was begun before image files were known by their bytes: that they are those of "
+    "then is taken from their names and sizes. From now on their digest is kept."
+)
+
+
+def require_same_content(
+    session: Session, parts: Mapping[str, Part], record: Record, keep: Keep
+) -> None:
+    """Hold the images' bytes against those that the session began with, or keep their digest.
+
+    Raises:
+        DataError: they are others, though of the same names and sizes.
+    """
+    cache = parts["train"].cache
+    names = sorted({str(name) for part in parts.values() for name in part.images_N})
+    now = {"digest": cache.content_digest(names), "images": len(names)}
+    described = session.read_json("dataset.json") or {}
+    known = described.get(CONTENT)
+    if known is None:
+        if has_checkpoint(session):
+            record(Warned(message=_UNKNOWN))
+        keep(lambda: session.write_json("dataset.json", described | {CONTENT: now}))
+    elif known != now:
+        raise DataError(
+            "the image files are not those that this session began with: "
+            + _which_content(cache, names, known),
+            where=session.path / "dataset.json",
+            why="Figures of a run that changed its data in the middle mean nothing.",
+            remedy="Bring the old images back, or start a new session.",
+        )
+
+
+def _which_content(cache: ImageCache, names: Sequence[str], known: object) -> str:
+    """Which images differ from then, as far as the cache remembers."""
+    then = known.get("images") if isinstance(known, dict) else None
+    if isinstance(then, int) and then != len(names):
+        refused = next(iter(sorted(cache.quarantined.items())), None)
+        example = f"; {refused[0]}: {refused[1]}" if refused else ""
+        return f"{len(names):,} can be decoded now, and {then:,} could then{example}"
+    met = cache.met_with_other_bytes(names)
+    if not met:
+        return "their bytes differ; which ones can't be told, since this cache has not met the old"
+    more = f" and {len(met) - 1:,} more" if len(met) > 1 else ""
+    return f"{met[0]}{more} had other bytes"
+
+
+def tell_mended(cache: ImageCache, record: Record) -> None:
+    """Say which images were damaged in the cache since this was called last."""
+    mended = cache.take_mended()
+    if mended:
+        more = f" and {len(mended) - 1:,} more" if len(mended) > 1 else ""
+        record(
+            Warned(
+                message=f"{mended[0]}{more} didn't match their checksum in the cache and were "
+                "decoded anew: its disk may be failing, or something else writes there",
+                where=str(cache.folder),
+            )
+        )
