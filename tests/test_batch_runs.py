@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import os
 import re
 import shutil
 import signal
@@ -374,6 +375,12 @@ def test_a_data_set_that_has_moved_is_the_same_and_one_that_changed_is_not(
     assert again.returncode == 0, again.stderr
     assert "train.epochs was 1, is 2: safe to change" in again.stderr
     victim = sorted(there.rglob("*.png"))[0]
+    content, status = victim.read_bytes(), victim.stat()
+    victim.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))  # as long, and decoded alike
+    os.utime(victim, ns=(status.st_atime_ns, status.st_mtime_ns))
+    changed = run_in(tmp_path, "--resume", "moved", *more, "--set", "train.epochs=3")
+    assert changed.returncode == 3
+    assert f"not those that this session began with: {victim.name} had other" in changed.stderr
     Image.new("L", (64, 64), 7).save(victim)
     changed = run_in(tmp_path, "--resume", "moved", *more, "--set", "train.epochs=3")
     assert changed.returncode == 3

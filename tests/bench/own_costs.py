@@ -20,6 +20,7 @@ import numpy as np
 from core.bench.blocks import Blocks
 from core.bench.decoding import Decoding, measure_decoding
 from core.bench.rounds import Rounds
+from core.data.cache_rows import pixels_checksum
 from core.data.image_files import find_images
 from core.data.phantom.writing import LABELS_HEADER
 
@@ -65,6 +66,18 @@ def ingest(images: Path, folder: Path, size_px: int) -> Decoding:
         block_seconds=3.0,
         rounds=Rounds("decoding", 3, lambda *_: None),
     )
+
+
+def checksum_seconds(size_px: int, images: int = 4_000) -> float:
+    """For one image of a cache, whose bytes are in memory and not in the processor's caches."""
+    pixels_NSS = np.random.default_rng(0).integers(0, 256, (images, size_px, size_px), np.uint8)
+    each = []
+    for _ in range(_TURNS):
+        began = time.perf_counter()
+        for pixels_SS in pixels_NSS:
+            pixels_checksum(pixels_SS)
+        each.append((time.perf_counter() - began) / images)
+    return statistics.median(each)
 
 
 def audit_seconds(folder: Path) -> Blocks:

@@ -90,6 +90,10 @@ def in_bf16(place: Place) -> Iterator[Line]:
         "second epoch's time for data", 2.0, found.data_share.times(100), at_least=False, unit=" %"
     )
     yield Line("validation over training", 2.5, found.validation.over(found.ours), unit=" ×")
+    seconds = own_costs.checksum_seconds(_SIZE_PX)
+    _say(f"checksum of an image of {_SIZE_PX} px: {1e6 * seconds:.1f} µs")
+    share = found.ours.times(100 * seconds)
+    yield Line("checksum of the rows over an epoch's time", 2.0, share, at_least=False, unit=" %")
 
 
 def in_fp32(place: Place) -> Iterator[Line]:
