@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -198,15 +197,11 @@ def test_a_neighbour_that_is_cut_short_is_no_bus_error(tmp_path: Path) -> None:
     first = opened(tmp_path / "cache", tmp_path / "nih")
     write_images(tmp_path / "nih", 1, first=100)
 
-    def cut_short() -> Iterator[None]:
+    def cut_short() -> bool:  # asked after the first row that was taken over
         os.truncate(first.folder / "pixels.u8", 0)
-        yield from ()
+        return False
 
-    def once(_: IngestProgress) -> None:
-        next(cutting, None)
-
-    cutting = cut_short()
-    cache = opened(tmp_path / "cache", tmp_path / "nih", progress=once)
+    cache = opened(tmp_path / "cache", tmp_path / "nih", should_stop=cut_short)
     assert cache.folder != first.folder
     assert holds_what_the_files_hold(cache, tmp_path / "nih")
 
