@@ -30,7 +30,7 @@ class PixelFile:
             OSError: it can't be.
         """
         self._size_px = size_px
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         weakref.finalize(self, os.close, self._descriptor)
 
     def read(
