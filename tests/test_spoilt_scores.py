@@ -4,6 +4,7 @@ The predictions are simulated, so that nothing of NIH is needed. Each fault has 
 nobody is to be told of.
 """
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -97,6 +98,10 @@ SPOILT = {
     "shuffled in batches of 8": (shuffled_in_batches(8), "rows-misaligned"),
     "one row down": (lambda scores, _: np.roll(scores, 1, axis=0), "rows-misaligned"),
     "three rows up": (lambda scores, _: np.roll(scores, -3, axis=0), "rows-misaligned"),
+    "one row missing halfway": (
+        lambda scores, _: np.delete(np.vstack([scores, scores[-1:]]), len(scores) // 2, axis=0),
+        "rows-misaligned",
+    ),
     "last first": (lambda scores, _: scores[::-1], "rows-misaligned"),
     "labels added": (lambda scores, good: scores + good.labels_NF, "scores-too-good"),
     "labels of a rare finding added": (
@@ -201,6 +206,12 @@ def test_the_order_that_brings_the_rows_back_is_named(small, spoil, words):
         [auroc(*both) for both in zip(small.labels_NF.T, small.scores_NF.T, strict=True)]
     )
     assert found.evidence["mean_auroc_if_moved"] == pytest.approx(right, abs=1e-4)
+
+
+def test_the_row_is_named_from_which_scores_stand_beside_other_images(good):
+    (found,) = check_scores(spoilt(good, lambda s, _: np.vstack([s[:9000], s[8999:-1]])))
+    told = re.search(r"from row ([\d,]+) on, the scores stand 1 row too low", found.text)
+    assert abs(int(told[1].replace(",", "")) - 9001) < 100
 
 
 def test_auroc_and_its_error_are_those_of_whole_patients_drawn_again(small):

@@ -11,7 +11,7 @@ findings do, then a network made them, and of other images.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -26,10 +26,10 @@ from core.health.diagnosis import Diagnosis, Severity
 from core.health.score_columns import codes_of_patients, standard_error, summed_by_patient
 
 _SHIFTS = (1, 2, 3)
-_WORTH_MOVING, _GOOD_ONCE_MOVED, _BEYOND_CHANCE = 0.02, 0.6, 5.0
+_WORTH_MOVING, _WORTH_BREAKING, _GOOD_ONCE_MOVED, _BEYOND_CHANCE = 0.02, 0.005, 0.6, 5.0
 """The last in standard errors: enough for 40 orders tried, and for the tails of few patients."""
 
-_ENOUGH_PAIRS = 50
+_ENOUGH_PATIENTS, _ENOUGH_PAIRS = 60, 50
 _UNLIKE, _RELATED = 0.25, 6.0
 _STRANGERS, _OWN_SHARE = 0.03, 0.65
 _REMEDY = (
@@ -92,17 +92,13 @@ def ranks_of(rows: FiledRows) -> NDArray[np.float64]:
 def check_order(rows: FiledRows, ranks_MF: NDArray[np.float64]) -> Iterator[Diagnosis]:
     """A usual order in which the same scores rank the images far better than as given."""
     shares_MF, weights_MF, patients_M = _weighed(rows, ranks_MF)
-    if not weights_MF.any():
+    if not weights_MF.any() or len(np.unique(patients_M)) < _ENOUGH_PATIENTS:
         return
     given = _mean_area(shares_MF, weights_MF)
-    found: tuple[float, _Order] | None = None
-    for order in _orders(rows):
-        area = _mean_area(shares_MF, weights_MF[order.owners_M])
-        if found is None or area > found[0]:
-            found = area, order
-    if found is None:
-        return
-    best, order = found
+    best, order = _best(shares_MF, weights_MF, _orders(rows))
+    broken, break_ = _best(shares_MF, weights_MF, _broken_orders(shares_MF, weights_MF))
+    if broken > best + _WORTH_BREAKING:
+        best, order = broken, break_
     if best - given < _WORTH_MOVING or best < _GOOD_ONCE_MOVED:
         return
     influence_M = _influence(shares_MF, weights_MF[order.owners_M])
@@ -210,6 +206,14 @@ def _mean_area(shares_MF: NDArray[np.float64], weights_MF: NDArray[np.float64]) 
     return 0.5 + float(np.vdot(shares_MF, weights_MF))
 
 
+def _best(
+    shares_MF: NDArray[np.float64], weights_MF: NDArray[np.float64], orders: Iterable[_Order]
+) -> tuple[float, _Order]:
+    """The highest mean AUROC, and the order that gives it."""
+    areas = ((_mean_area(shares_MF, weights_MF[order.owners_M]), order) for order in orders)
+    return max(areas, key=lambda found: found[0])
+
+
 def _influence(
     shares_MF: NDArray[np.float64], weights_MF: NDArray[np.float64]
 ) -> NDArray[np.float64]:
@@ -248,9 +252,30 @@ def _orders(rows: FiledRows) -> Iterator[_Order]:
                 yield _Order(owners_M, f"{how} in {name}")
 
 
+def _broken_orders(
+    shares_MF: NDArray[np.float64], weights_MF: NDArray[np.float64]
+) -> Iterator[_Order]:
+    """Shifts from a row on, as one row that is missing or stands twice leaves them behind it."""
+    own = np.arange(len(shares_MF))
+    as_given_M = (shares_MF * weights_MF).sum(axis=1)
+    for owners_M, how in _shifts(len(own)):
+        gain_M = (shares_MF * weights_MF[owners_M]).sum(axis=1) - as_given_M
+        gain_from_M = np.cumsum(gain_M[::-1])[::-1]
+        first = int(np.argmax(gain_from_M))
+        yield _Order(
+            np.where(own < first, own, owners_M),
+            f"from row {first + 1:,} on, {how} in the file's order",
+        )
+
+
 def _turns(num_rows: int) -> Iterator[tuple[NDArray[np.intp], str]]:
     own = np.arange(num_rows)
     yield own[::-1], "the scores stand last first"
+    yield from _shifts(num_rows)
+
+
+def _shifts(num_rows: int) -> Iterator[tuple[NDArray[np.intp], str]]:
+    own = np.arange(num_rows)
     for shift in _SHIFTS:
         rows = "row" if shift == 1 else "rows"
         yield np.roll(own, shift), f"the scores stand {shift} {rows} too low"
