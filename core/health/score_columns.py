@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import mannwhitneyu, rankdata, wilcoxon
+from scipy.stats import mannwhitneyu, rankdata, t, wilcoxon
 
-from core.evaluation.confidence import Interval, effective_patients, patient_codes
-from core.evaluation.placements import PlacedFinding, auroc_interval, mean_interval, place
+from core.evaluation.confidence import (
+    CONFIDENCE,
+    Interval,
+    effective_patients,
+    patient_codes,
+    share_interval,
+)
+from core.evaluation.placements import PlacedFinding, mean_interval, place
 from core.evaluation.predictions import Predictions
 from core.evaluation.score_table import UNKNOWN_PATIENT
 from core.findings import PRESENT
@@ -83,10 +89,17 @@ class Column:
         """Positive patients, as so many with equally many positive images."""
         return effective_patients(self.placed.images_P2[:, 0])
 
-    @property
-    def interval(self) -> Interval:
-        """95 % of the AUROC; (0, 1) where there are too few patients for one."""
-        return auroc_interval(self.placed) or _ANYTHING
+    def interval(self, of_findings: int = 1) -> Interval:
+        """95 % of the AUROC; (0, 1) where there are too few patients for one.
+
+        ``of_findings``: so many are looked at, and all of their intervals are to hold (Bonferroni).
+        """
+        if self.placed.why_no_interval is not None:
+            return _ANYTHING
+        spread = self.placed.spread
+        missed, degrees = (1 - CONFIDENCE) / 2, spread.effective - 1
+        wider = float(t.isf(missed / of_findings, degrees) / t.isf(missed, degrees))
+        return share_interval(self.area, replace(spread, error=wider * spread.error)) or _ANYTHING
 
     @cached_property
     def tie_share(self) -> float:

@@ -40,7 +40,7 @@ def check_chance(columns: Sequence[Column], severity: Severity) -> Iterator[Diag
         column
         for column in columns
         if column.effective_positive_patients >= _ENOUGH_PATIENTS
-        and is_at_chance(column.area, column.interval)
+        and is_at_chance(column.area, column.interval(len(columns)))
     ]
     if of_mean:
         text = f"The scores of all {len(columns)} findings are at chance: they know nothing of the "
@@ -51,8 +51,8 @@ def check_chance(columns: Sequence[Column], severity: Severity) -> Iterator[Diag
         first = max(at_chance, key=lambda column: column.effective_positive_patients)
         evidence = {
             "auroc": first.area,
-            "interval_low": first.interval[0],
-            "interval_high": first.interval[1],
+            "interval_low": first.interval(len(columns))[0],
+            "interval_high": first.interval(len(columns))[1],
             "positive_patients": first.positive_patients,
         }
     else:

@@ -44,7 +44,7 @@ def is_noise(column: Column) -> bool:
     """
     low, middle, high = np.quantile(column.scores_K, (0.25, 0.5, 0.75))
     size = max(abs(low), abs(middle), abs(high))
-    return bool(high - low <= _NO_SPREAD * size) and column.interval[0] < 0.5 + _MANY_SATURATED
+    return bool(high - low <= _NO_SPREAD * size) and column.interval()[0] < 0.5 + _MANY_SATURATED
 
 
 def is_rounded(column: Column) -> bool:
