@@ -1,5 +1,7 @@
 """Maps: the right place, by every method, on networks whose answer is known."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -78,6 +80,67 @@ def test_grad_cam_equals_cam_up_to_a_positive_factor(trained_like, memory_format
     np.testing.assert_allclose(grad * cells, plain, rtol=1e-3, atol=1e-4)
 
 
+def by_the_papers(model, pixels_11SS, finding, method):
+    """The map from autograd's gradients, element by element, in float64.
+
+    Grad-CAM: Selvaraju et al. 2017, equations 1 and 2. LayerCAM: Jiang et al. 2021 (doi
+    10.1109/TIP.2021.3089943). Grad-CAM++: Chattopadhyay et al. 2018, alpha by equation 19.
+    """
+    exact = copy.deepcopy(model).double()
+    maps_CMM = exact.feature_maps(pixels_11SS.double()).detach()[0].requires_grad_()
+    logit = exact.classify(maps_CMM[None])[0, model.findings.index(finding)]
+    (g_CMM,) = torch.autograd.grad(logit, maps_CMM)
+    a_CMM = maps_CMM.detach()
+    if method == "grad-cam":
+        return (g_CMM.mean((1, 2), keepdim=True) * a_CMM).sum(0).clamp(min=0).numpy()
+    if method == "layer-cam":
+        return (g_CMM.clamp(min=0) * a_CMM).sum(0).clamp(min=0).numpy()
+    under_CMM = 2 * g_CMM**2 + a_CMM.sum((1, 2), keepdim=True) * g_CMM**3
+    alpha_CMM = torch.where(under_CMM != 0, g_CMM**2 / under_CMM, 0.0)
+    weight_C11 = (alpha_CMM * g_CMM.clamp(min=0)).sum((1, 2), keepdim=True)
+    return (weight_C11 * a_CMM).sum(0).clamp(min=0).numpy()
+
+
+@pytest.mark.parametrize("method", ["grad-cam", "grad-cam++", "layer-cam"])
+def test_a_map_is_what_the_papers_equations_give_in_float64(trained_like, method):
+    pixels, findings = noise(3, 96, seed=4), ["Mass", "Effusion", "Nodule"]
+    found = finding_maps(trained_like, pixels, findings, method).maps_BMM
+    for place, finding in enumerate(findings):
+        exact_MM = by_the_papers(trained_like, pixels[place : place + 1], finding, method)
+        assert exact_MM.max() > 0
+        np.testing.assert_allclose(found[place], exact_MM, rtol=0, atol=1e-4 * exact_MM.max())
+        assert found[place].argmax() == exact_MM.argmax()
+
+
+def test_grad_cam_plus_plus_is_what_the_derivatives_of_the_exponential_give():
+    """As Chattopadhyay et al. 2018 define it: alpha is of Y's derivatives, with Y = exp(logit)."""
+    model = sees_one_quadrant(0)
+    with torch.no_grad():
+        model.classifier.weight[0, :4] = torch.tensor([4.0, 0.5, 2.0, -1.0])
+    pixels = 0.6 + 0.4 * torch.rand(1, 1, 2, 2, generator=torch.Generator().manual_seed(2))
+    pixels = pixels.repeat_interleave(32, 2).repeat_interleave(32, 3)  # cells of unlike brightness
+    maps_CMM = model.feature_maps(pixels)[0].double().detach().requires_grad_()
+    score = copy.deepcopy(model).double().classify(maps_CMM[None])[0, 0].exp()
+
+    def slope(of, at):
+        return torch.autograd.grad(of, maps_CMM, create_graph=True)[0][at]
+
+    expected = torch.zeros(2, 2, dtype=torch.float64)
+    for channel in range(4):
+        weight = 0.0
+        for cell in np.ndindex(2, 2):
+            at = (channel, *cell)
+            first = slope(score, at)
+            second = slope(first, at)
+            third = slope(second, at)
+            alpha = second / (2 * second + maps_CMM[channel].sum() * third)
+            weight += alpha * first.clamp(min=0) / score  # a factor that all cells share
+        expected += (weight * maps_CMM[channel]).detach()
+    found = finding_maps(model, pixels, ["Mass"], "grad-cam++").maps_BMM[0]
+    assert (expected > 0).sum() == 3
+    np.testing.assert_allclose(found, expected.numpy(), rtol=1e-5)
+
+
 def test_a_batch_gives_the_maps_and_logits_of_its_images_one_by_one(trained_like):
     pixels, findings = noise(3, 64), ["Mass", "Effusion", "Nodule"]
     together = finding_maps(trained_like, pixels, findings, "grad-cam")
@@ -107,9 +170,20 @@ def test_a_map_that_nothing_speaks_for_is_zero_and_has_no_peak(method):
     model = sees_one_quadrant(0)
     with torch.no_grad():
         model.classifier.weight[0] = -model.classifier.weight[0].abs()
-    found = finding_maps(model, torch.full((1, 1, 128, 128), 0.5), ["Mass"], method)
+    found = finding_maps(model, torch.full((1, 1, 128, 128), 0.9), ["Mass"], method)
     assert found.maps_BMM.max() == 0
     assert peak_of(found.maps_BMM[0], 128) is None
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_a_billionth_of_what_speaks_against_it_is_no_evidence(method):
+    model = sees_one_quadrant(0)
+    pixels = torch.full((1, 1, 128, 128), 0.9)
+    for weight, is_evidence in ((4e-9, False), (4e-3, True)):
+        with torch.no_grad():
+            model.classifier.weight[0, :2] = torch.tensor([weight, -4.0])
+        found = finding_maps(model, pixels, ["Mass"], method)
+        assert (found.maps_BMM.max() > 0) == is_evidence
 
 
 def test_a_finding_that_the_network_does_not_know_is_refused():

@@ -3,7 +3,8 @@
 All methods look at ``ChestDenseNet.cam_layer``, the very tensor that is pooled into the logit.
 There Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391) is CAM (Zhou et al. 2016, arXiv
 1512.04150) up to a positive factor, rectified: the gradient of a finding's logit with respect to
-each value of channel k is w_k / (cells), the same everywhere.
+each value of channel k is w_k / (cells), the same everywhere. For the same reason Grad-CAM++
+(Chattopadhyay et al. 2018, arXiv 1710.11063) has a closed form there: see ``_multipliers``.
 """
 
 from __future__ import annotations
@@ -63,14 +64,8 @@ def finding_maps(
         raise ValueError(f"{len(pixels_B1SS)} images, but {len(findings)} findings")
     columns = [_column(model, finding) for finding in findings]
     with _scoring(model):
-        if method == "cam":
-            with torch.no_grad():
-                maps_BCMM = model.feature_maps(pixels_B1SS)
-                logits_BF = model.classify(maps_BCMM)
-                signed_BMM = _weighted(model, maps_BCMM, columns)
-            found_BMM = signed_BMM.clamp(min=0)
-        else:
-            found_BMM, logits_BF, maps_BCMM = _by_torchcam(model, pixels_B1SS, columns, method)
+        by = _in_closed_form if method in ("cam", "grad-cam++") else _by_torchcam
+        found_BMM, logits_BF, maps_BCMM = by(model, pixels_B1SS, columns, method)
         found_BMM = found_BMM * _has_evidence(model, maps_BCMM, columns, found_BMM, method)
     rows = torch.arange(len(columns), device=logits_BF.device)
     chosen_B = logits_BF[rows, torch.tensor(columns, device=logits_BF.device)]
@@ -96,17 +91,28 @@ def _column(model: ChestDenseNet, finding: str) -> int:
     return model.findings.index(finding)
 
 
+def _in_closed_form(
+    model: ChestDenseNet, pixels_B1SS: Tensor, columns: list[int], method: Method
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Maps [B, M, M], logits [B, F] and the layer's maps, from the head's weights alone."""
+    with torch.no_grad():
+        maps_BCMM = model.feature_maps(pixels_B1SS)
+        multipliers_BC = _multipliers(model.classifier.weight[columns], maps_BCMM, method)
+        found_BMM = _added_up(multipliers_BC, maps_BCMM).clamp(min=0)
+        return found_BMM, model.classify(maps_BCMM), maps_BCMM
+
+
 def _by_torchcam(
     model: ChestDenseNet, pixels_B1SS: Tensor, columns: list[int], method: Method
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Maps [B, M, M], logits [B, F] and the layer's maps; torchcam's hooks are gone afterwards."""
-    from torchcam.methods import GradCAM, GradCAMpp, LayerCAM  # brings matplotlib: when wanted
+    """The same by gradients; torchcam's hooks are gone afterwards.
 
-    extractors: dict[str, Any] = {
-        "grad-cam": GradCAM,
-        "grad-cam++": GradCAMpp,
-        "layer-cam": LayerCAM,
-    }
+    Not its Grad-CAM++: ``GradCAMpp`` of torchcam 0.5.0 divides ``alpha[mask]``, which is a copy, so
+    that its alphas stay squared gradients and what it draws is the sum of relu(g)³·A.
+    """
+    from torchcam.methods import GradCAM, LayerCAM  # brings matplotlib: when wanted
+
+    extractors: dict[str, Any] = {"grad-cam": GradCAM, "layer-cam": LayerCAM}
     with extractors[method](model, target_layer=model.cam_layer) as extractor:
         # No gradient is needed below the layer: without its graph a batch takes a forward pass.
         with torch.no_grad():
@@ -118,10 +124,28 @@ def _by_torchcam(
     return found_BMM, logits_BF.detach(), maps_BCMM.detach()
 
 
-def _weighted(model: ChestDenseNet, maps_BCMM: Tensor, columns: list[int]) -> Tensor:
-    """CAM: the head's weights of each image's finding times the maps; their mean is the logit."""
-    weights_BC = model.classifier.weight[columns]
-    return torch.einsum("bc,bcij->bij", weights_BC, maps_BCMM.float())
+def _multipliers(weights_BC: Tensor, maps_BCMM: Tensor, method: Method) -> Tensor:
+    """What each channel's map is multiplied by, before cells are rectified; B × C.
+
+    Grad-CAM++ weights channel k by the sum over cells of alpha·relu(g), with (its equation 19, for
+    the exponential of the logit) alpha = g² / (2g² + g³·ΣA). Here g = w_k / (cells) in each cell,
+    so that g·ΣA is w_k times the mean of A, and the sum is w_k / (2 + w_k·mean A), or 0 where w_k
+    is negative.
+
+    Args:
+        weights_BC: the head's weights w of each image's finding.
+        maps_BCMM: the layer's maps A, 0 and above.
+    """
+    if method == "cam":
+        return weights_BC
+    if method == "grad-cam++":
+        positive_BC = weights_BC.clamp(min=0)
+        return positive_BC / (2 + positive_BC * maps_BCMM.float().mean(dim=(2, 3)))
+    return weights_BC / maps_BCMM[0, 0].numel()  # a gradient of a mean
+
+
+def _added_up(multipliers_BC: Tensor, maps_BCMM: Tensor) -> Tensor:
+    return torch.einsum("bc,bcij->bij", multipliers_BC, maps_BCMM.float())
 
 
 def _has_evidence(
@@ -133,12 +157,10 @@ def _has_evidence(
 ) -> Tensor:
     """1 or 0 for each image [B, 1, 1]: whether the peak is more than rounding."""
     with torch.no_grad():
+        # What the channels would add up to if all of them spoke for the finding.
         weights_BC = model.classifier.weight[columns].abs()
-        whole_B = torch.einsum("bc,bcij->bij", weights_BC, maps_BCMM.float()).amax(dim=(1, 2))
-        if method != "cam":  # gradients of a mean: each cell has its share of the weight
-            whole_B = whole_B / maps_BCMM[0, 0].numel()
-        if method == "grad-cam++":  # its coefficients are gradients squared: another scale
-            whole_B = torch.zeros_like(whole_B)
+        whole_BMM = _added_up(_multipliers(weights_BC, maps_BCMM, method), maps_BCMM)
+        whole_B = whole_BMM.amax(dim=(1, 2))
         peak_B = found_BMM.amax(dim=(1, 2))
         return (peak_B > _NO_EVIDENCE * whole_B).float()[:, None, None]
 
