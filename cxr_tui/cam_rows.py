@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from core.evaluation.localization_words import CONTROL_WORDS
+from core.evaluation.localization_words import CONTROL_LABELS
 from cxr_tui.plain import visible
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def standing_lines(standing: dict[str, float] | None) -> Text:
         ("in the box", f"{standing['map']:.0f} of {of}"),
         ("within half a cell", f"{standing['near']:.0f}"),
     ]
-    for name, words in CONTROL_WORDS.items():
+    for name, words in CONTROL_LABELS.items():
         count = standing[name]
         lines.append((words, "–" if math.isnan(count) else f"{count:.1f}"))
     width = max(len(words) for words, _ in lines)

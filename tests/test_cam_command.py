@@ -72,7 +72,7 @@ def test_overlays_a_sheet_a_table_and_the_localisation_are_saved(session, cache_
     assert Image.open(session.path / "cams" / "contact-sheet.png").size[0] > 0
     kept = json.loads((session.path / "evaluation" / "localization.json").read_text())
     assert kept == told["localization"]
-    assert set(kept["findings"]["Mass"]["controls"]) == {"random", "mean_box", "other_image"}
+    assert set(kept["findings"]["Mass"]["controls"]) == {"random", "usual_place", "other_image"}
     assert kept["findings"]["Mass"]["published"]["figures"] is None
 
 
@@ -83,7 +83,8 @@ def test_the_words_say_how_many_had_boxes_and_what_a_map_beats(session, cache_di
     flat = " ".join(told.split())
     assert "boxes were scaled" in flat
     assert "None of the" not in flat, "the healthy twin of maps without a box"
-    assert "the mean box" in flat or "It beats all three" in flat
+    assert "the place with most boxes of other patients" in flat
+    assert "that place" in flat or "It beats all three" in flat
 
 
 def test_boxed_images_come_first_then_true_positives_the_same_for_the_same_seed(session, cache_dir):

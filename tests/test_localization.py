@@ -8,17 +8,20 @@ import torch
 
 from core.evaluation.cover import covered, elsewhere
 from core.evaluation.localization import (
+    BEST_PLACE,
+    CONTROLS,
     ENERGY,
-    MEAN_BOX,
     MEASURES,
     NEAR,
     OTHER_IMAGE,
     POINTING,
     RANDOM,
+    USUAL_PLACE,
     BoxedMap,
     measured,
 )
 from core.evaluation.localization_report import published_beside, published_localization
+from core.evaluation.localization_summary import summary_of
 from core.evaluation.map_geometry import (
     apart,
     boxes_on_input,
@@ -29,6 +32,7 @@ from core.evaluation.map_geometry import (
     share_of_area,
     upsampled,
 )
+from core.evaluation.usual_place import usual_places
 
 SIZE = 224
 
@@ -120,17 +124,97 @@ def test_a_map_on_its_lesion_beats_every_control():
     for place in range(4):
         assert value(values["map"], POINTING, place) == 1
         assert value(values[OTHER_IMAGE], POINTING, place) == 0
-        assert value(values[MEAN_BOX], POINTING, place) == 0
+        assert value(values[USUAL_PLACE], POINTING, place) == 0
         assert value(values[RANDOM], POINTING, place) == pytest.approx((32 / SIZE) ** 2)
     assert value(values["map"], "iou_0.1") == 1
     assert value(values["map"], ENERGY) > value(values[RANDOM], ENERGY)
 
 
-def test_where_the_lesion_is_always_in_one_place_the_mean_box_and_other_maps_do_as_well():
+def test_where_the_lesion_is_always_in_one_place_that_place_and_other_maps_do_as_well():
     maps = [boxed(a_map((4, 3, 1.0)), box(90, 120, 80, 60), patient) for patient in range(5)]
     values = measured(maps, SIZE)
-    for name in ("map", MEAN_BOX, OTHER_IMAGE):
+    for name in ("map", USUAL_PLACE, OTHER_IMAGE):
         assert values[name][:, MEASURES.index(POINTING)].tolist() == [1.0] * 5
+
+
+def places_of(boxes, patients=None, size_px=SIZE):
+    """Where each patient's finding usually is, from boxes of one image each."""
+    patients = np.arange(len(boxes)) if patients is None else np.array(patients)
+    return usual_places(patients, boxes, size_px)
+
+
+def covering(x, y, boxes):
+    """How many of the boxes hold the point, or each of many."""
+    sides = np.concatenate(boxes)
+    return sum((bx <= x) & (x < bx + w) & (by <= y) & (y < by + h) for bx, by, w, h in sides)
+
+
+def random_boxes(count, seed=0):
+    sides = np.random.default_rng(seed).uniform((0, 0, 20, 20), (150, 150, 70, 70), (count, 4))
+    return [side[None] for side in sides]
+
+
+def test_where_lesions_are_left_or_right_the_usual_place_is_a_lung_and_not_between_them():
+    left, right = box(30, 90, 50, 60), box(144, 90, 50, 60)
+    maps = [boxed(a_map(), left, patient) for patient in range(12)]
+    maps += [boxed(a_map(), right, patient) for patient in range(12, 19)]
+    values = measured(maps, SIZE)[USUAL_PLACE]
+    assert values[:, MEASURES.index(POINTING)].tolist() == [1.0] * 12 + [0.0] * 7
+    # Of the other boxes' area 11 of 18 lie in a left one's, 6 of 18 in a right one's.
+    assert value(values, ENERGY) == pytest.approx(11 / 18)
+    assert value(values, ENERGY, 18) == pytest.approx(6 / 18)
+    # 6 of 12 are above 60/255 of the peak and below 180/255: both lungs, then the left one alone.
+    assert [value(values, "iou_0.5", place) for place in (0, 18)] == [1.0, 1.0]
+    assert [value(values, "false_iou_0.5", place) for place in (0, 18)] == [1.0, 2.0]
+
+
+def test_the_usual_place_is_the_one_that_most_boxes_of_other_patients_cover():
+    boxes = random_boxes(40)
+    patients = np.arange(40) // 3  # up to three images each
+    for patient, place in places_of(boxes, patients).items():
+        others = [one for one, whose in zip(boxes, patients, strict=True) if whose != patient]
+        np.testing.assert_array_equal(place.boxes_K4, np.concatenate(others))
+        x, y = np.meshgrid(*[(np.arange(256) + 0.5) * SIZE / 256] * 2)
+        assert covering(*place.peak, others) == covering(x, y, others).max()
+
+
+def test_the_usual_place_of_a_patient_does_not_know_the_patients_own_boxes():
+    mine, yours = box(20, 20, 40, 40), box(150, 150, 40, 40)
+    places = places_of([mine, mine, mine, yours], [1, 1, 1, 2])
+    for patient, theirs in ((1, yours), (2, mine)):
+        np.testing.assert_allclose(places[patient].peak, theirs[0, :2] + 20, atol=1)
+    assert places_of([mine, mine], [1, 1]) == {}
+
+
+def test_of_several_highest_places_the_middle_of_the_largest_counts():
+    ring = [box(*sides) for sides in ((20, 20, 90, 20), (20, 20, 20, 90), (20, 90, 90, 20))]
+    small, own = box(180, 180, 10, 10), box(0, 0, 5, 5)
+    # The arms meet in two corners of 20 px a side, and two small boxes in 10 px: the first corner.
+    (x, y) = places_of([*ring, small, small, own])[5].peak
+    assert (x, y) == (pytest.approx(30, abs=1), pytest.approx(30, abs=1))
+    # A C that is one region: its centroid is outside of it, the point is not.
+    arms = np.concatenate([box(20, 20, 160, 20), box(20, 40, 20, 120), box(20, 160, 160, 20)])
+    (x, y) = places_of([arms, own])[1].peak
+    assert covering(x, y, [arms]) == 1
+
+
+def test_the_share_of_the_frequency_map_in_boxes_is_what_a_sum_over_pixels_gives():
+    boxes = [one.round() for one in random_boxes(20, seed=1)]
+    given = np.array([[30, 40, 60, 50], [70, 60, 50, 90]], dtype=np.float64)
+    counts, inside = np.zeros((SIZE, SIZE)), np.zeros((SIZE, SIZE), dtype=bool)
+    for x, y, w, h in np.concatenate(boxes[1:]).astype(int):
+        counts[y : y + h, x : x + w] += 1
+    inside[40:90, 30:90] = inside[60:150, 70:120] = True
+    place = places_of(boxes)[0]
+    assert place.energy_inside(given) == pytest.approx(counts[inside].sum() / counts.sum())
+
+
+@pytest.mark.parametrize("size_px", [64, 224, 1000])
+def test_the_usual_place_is_the_same_at_every_input_size_and_sees_the_tiniest_box(size_px):
+    tiny = box(100.1, 50.2, 0.3, 0.3)
+    (x, y) = places_of([tiny * size_px / SIZE, box(0, 0, 1, 1)], size_px=size_px)[1].peak
+    assert x * SIZE / size_px == pytest.approx(100.25, abs=0.5)
+    assert y * SIZE / size_px == pytest.approx(50.35, abs=0.5)
 
 
 def test_another_image_is_of_another_patient():
@@ -142,7 +226,7 @@ def test_another_image_is_of_another_patient():
     assert value(values[OTHER_IMAGE], POINTING, 0) == 0
     alone = measured([boxed(mine, lesion, 1), boxed(mine, lesion, 1)], SIZE)
     assert np.isnan(alone[OTHER_IMAGE]).all()
-    assert np.isnan(alone[MEAN_BOX]).all()
+    assert np.isnan(alone[USUAL_PLACE]).all()
 
 
 def test_half_a_cell_beside_the_box_is_near():
@@ -194,6 +278,59 @@ def test_elsewhere_is_the_mirrored_place_or_another_clear_one_and_the_same_every
     assert overlaps(blocked, np.concatenate([lesion, box(80, 30, 40, 40)]))[0].max() == 0
     np.testing.assert_array_equal(blocked, elsewhere(lesion, box(80, 30, 40, 40), 128, seed=0))
     assert elsewhere(box(0, 0, 128, 128), np.zeros((0, 4)), 128, seed=0) is None
+
+
+def test_a_finding_as_often_left_as_right_is_hit_less_than_chance_by_others_and_not_by_the_best():
+    left, right = box(30, 90, 50, 60), box(144, 90, 50, 60)
+    maps = [boxed(a_map(), (left, right)[patient % 2], patient) for patient in range(10)]
+    values = measured(maps, SIZE)
+    assert values[USUAL_PLACE][:, MEASURES.index(POINTING)].mean() == 0
+    assert values[BEST_PLACE][:, MEASURES.index(POINTING)].mean() == 0.5
+
+
+def summed_up(above, smaller=0.0):
+    """What is said of maps that are above these controls by either measure."""
+    differences = {
+        name: {"difference": 0.1, "ci": [0.05 if name in above else -0.05, 0.2]}
+        for name in (*CONTROLS, BEST_PLACE)
+    }
+    at = {"pointing": 0.3, "pointing_near": 0.8, "energy": 0.1}
+    at |= {"iou": {"0.1": 0.5, "0.5": 0.1}, "iobb": {"0.25": 0.5}}
+    at |= {"false_boxes_per_image": {"iobb": {"0.25": 1.0}}}
+    others = {"pointing": 0.1, "pointing_near": 0.4}
+    figures = {
+        "maps": 20,
+        "median_box_px": [20.0, 20.0],
+        "smaller_than_a_cell": smaller,
+        "map": at,
+        "controls": dict.fromkeys(CONTROLS, others),
+        BEST_PLACE: {"pointing": 0.5, "pointing_near": 0.6},
+        "pointing_above": differences,
+        "pointing_near_above": differences,
+        "published": {"figures": None},
+        "cover": None,
+    }
+    return summary_of({"input_px": 224, "map_cells": 7, "findings": {"Mass": figures}})
+
+
+def test_a_map_is_said_to_beat_what_it_beats_and_no_more():
+    assert "It does not beat that place" in summed_up([RANDOM, OTHER_IMAGE])[0]
+    assert "that place, but not another image's map." in summed_up([RANDOM, USUAL_PLACE])[0]
+    all_three = summed_up(CONTROLS)[0]
+    assert "It beats all three, but not the one place that most of these very boxes" in all_three
+    assert "(50 %)" in all_three
+    assert summed_up([*CONTROLS, BEST_PLACE])[0].endswith("It beats all three.")
+
+
+def test_where_boxes_are_smaller_than_a_cell_map_and_controls_are_compared_within_half_of_one():
+    (inside, *_), (near, _, why) = summed_up(CONTROLS), summed_up(CONTROLS, smaller=0.9)
+    assert (
+        "in the box in 30 % of 20 maps (within half a cell in 80 %); a random point 10 %" in inside
+    )
+    assert "within half a cell of the box in 80 % of 20 maps (in the box in 30 %)" in near
+    assert "the place with most boxes of other patients 40 %" in near
+    assert "(60 %)" in near
+    assert "compared within half a cell" in why
 
 
 def test_the_published_row_is_wangs_and_has_nih_findings_only():

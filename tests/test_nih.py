@@ -9,9 +9,12 @@ import pytest
 from conftest import json_lines
 from PIL import Image
 
+from core.data.boxes import read_boxes
 from core.evaluation.cams import draw_cams
 from core.evaluation.candidates import Candidate
+from core.evaluation.map_geometry import is_inside
 from core.evaluation.map_source import open_map_source
+from core.evaluation.usual_place import usual_places
 from core.store.session import Session
 
 
@@ -67,6 +70,30 @@ def test_the_epoch_is_chosen_by_val_loss_where_patients_are_few_and_it_says_so(t
     done = [event for event in events if event["event"] == "EpochDone"]
     assert all(event["selected_on"] == ["val loss"] for event in done)
     assert any("min_positive_patients" in e.get("message", "") for e in events)
+
+
+@pytest.mark.parametrize(
+    ("finding", "share"),
+    [
+        ("Effusion", 0.353),
+        ("Pneumothorax", 0.286),
+        ("Mass", 0.318),
+        ("Pneumonia", 0.408),
+        ("Cardiomegaly", 0.986),
+    ],
+)
+def test_the_usual_place_hits_nihs_boxes_as_often_as_known(nih_dir, finding, share):
+    """The shares take the first of several highest points; others of them move a share by 0.04."""
+    table = read_boxes(nih_dir / "BBox_List_2017.csv")
+    table = table.take(table.finding == finding)
+    boxes_B4 = np.column_stack([table.x, table.y, table.w, table.h])
+    patients_B = np.array([int(image.split("_")[0]) for image in table.image])
+    places = usual_places(patients_B, [box[None] for box in boxes_B4], table.size_px)
+    hits = [
+        is_inside(*places[patient].peak, box[None])
+        for patient, box in zip(patients_B.tolist(), boxes_B4, strict=True)
+    ]
+    assert np.mean(hits) == pytest.approx(share, abs=0.04)
 
 
 def test_maps_of_real_images_meet_their_boxes_and_are_saved(trained, nih_dir):

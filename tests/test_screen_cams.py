@@ -12,6 +12,7 @@ from PIL import Image
 
 from core.evaluation import found_maps
 from core.evaluation.overlay import BOX_COLOUR
+from core.findings import FINDINGS
 from core.recipe_toml import load_recipe
 from core.store.session import create_session
 from cxr_tui.app import ConsoleApp
@@ -32,7 +33,7 @@ async def opened(pilot, finding="Cardiomegaly"):
     pilot.app.open_session("trained", "cams")
     await until(pilot, lambda: pilot.app.current_mode == "cams", "the viewer")
     await shows(pilot, finding)
-    await shows(pilot, "other patients' mean box")
+    await shows(pilot, "where most boxes are")
     await shows(pilot, "probability 0.")
     await until(pilot, lambda: "reading the image" not in plain(pilot.app), "the image")
 
@@ -78,7 +79,7 @@ async def test_the_list_the_picture_and_the_standing_are_there_at_every_size(des
         await opened(pilot)
         screen = plain(app)
         assert "with a box · Grad-CAM" in screen
-        assert "other patients' mean box" in screen
+        assert "where most boxes are" in screen
         assert "▀" in screen
         assert BOX_COLOUR in colours(pilot)
 
@@ -201,7 +202,24 @@ async def test_covering_the_lesion_and_measuring_all_boxes_are_on_keys(desk):
         await until(pilot, lambda: "Maps against boxes" not in plain(app), "the viewer")
         app.action_mode("results")
         await press(pilot, "v")
-        await shows(pilot, "the peak is in the box")
+        await shows(pilot, "the peak is ")
+
+
+async def test_what_an_older_version_measured_is_told_with_the_control_it_had(desk):
+    old = {"pointing": 0.5, "pointing_ci": [0.2, 0.8]}
+    finding = {"maps": 14, "map": old, "controls": {"random": old, "mean_box": old}}
+    report = {
+        "findings": dict.fromkeys(FINDINGS, finding),
+        "summary": [f"{name}: It does not beat the mean box." for name in FINDINGS],
+    }
+    folder = desk.sessions / "trained" / "evaluation"
+    (folder / "localization.json").write_text(json.dumps(report))
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.open_session("trained", "results")
+        await shows(pilot, "95 %")
+        await press(pilot, "v")
+        await shows(pilot, "It does not beat the mean box.")
 
 
 async def test_with_nothing_shown_or_nothing_trained_the_next_step_is_named(desk):

@@ -1,9 +1,9 @@
 """Maps against boxes: does the network look where the lesion is, and more than by chance?
 
 Each measure stands beside three controls: a uniformly random point (for regions, maps of random
-cells), the finding's mean box over other patients, and other images' maps of the same finding. A
-map that does not beat the mean box has shown nothing: it may only know where the finding usually
-is.
+cells), the place that most boxes of other patients cover, and other images' maps of the same
+finding. A map that does not beat that place has shown nothing: it may only know where the finding
+usually is.
 """
 
 from __future__ import annotations
@@ -14,16 +14,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.evaluation.localization_words import CONTROLS, MEAN_BOX, OTHER_IMAGE, RANDOM
+from core.evaluation.localization_words import (
+    BEST_PLACE,
+    CONTROLS,
+    OTHER_IMAGE,
+    RANDOM,
+    USUAL_PLACE,
+)
 from core.evaluation.map_geometry import (
     Floats,
-    apart,
     energy_inside,
     overlaps,
     peak_of,
     regions_of,
     share_of_area,
 )
+from core.evaluation.usual_place import UsualPlace, best_place, usual_places
 
 SUCCESS_THRESHOLDS = (0.1, 0.25, 0.3, 0.5)
 """IoU or IoBB above which a lesion counts as found."""
@@ -88,13 +94,15 @@ def measured(boxed: Sequence[BoxedMap], size_px: int, *, seed: int = 0) -> dict[
         seed: of the random maps.
 
     Returns:
-        ``map`` and each of ``CONTROLS`` -> P × ``MEASURES``; NaN where a control can't be had
-        (no other patient has a box of the finding).
+        ``map``, each of ``CONTROLS`` and ``BEST_PLACE`` -> P × ``MEASURES``; NaN where a control
+        can't be had (no other patient has a box of the finding).
     """
     patients_P = np.array([one.patient for one in boxed])
+    boxes = [one.boxes_K4 for one in boxed]
+    places, best = usual_places(patients_P, boxes, size_px), best_place(boxes, size_px)
     shown = _shown(np.stack([one.map_MM for one in boxed]), size_px)
     chance = _shown(_random_maps(len(boxed[0].map_MM), seed), size_px)
-    rows: dict[str, list[Floats]] = {name: [] for name in ("map", *CONTROLS)}
+    rows: dict[str, list[Floats]] = {name: [] for name in ("map", *CONTROLS, BEST_PLACE)}
     for place, one in enumerate(boxed):
         margin_px = size_px / len(one.map_MM) / 2
         everybody_PV = _against(shown, one.boxes_K4, size_px, margin_px)
@@ -102,8 +110,9 @@ def measured(boxed: Sequence[BoxedMap], size_px: int, *, seed: int = 0) -> dict[
         rows["map"].append(everybody_PV[place])
         rows[OTHER_IMAGE].append(_mean(everybody_PV[others_P]))
         rows[RANDOM].append(_at_random(chance, one.boxes_K4, size_px, margin_px))
-        elsewhere = [other for other in boxed if other.patient != one.patient]
-        rows[MEAN_BOX].append(_mean_box(elsewhere, one.boxes_K4, margin_px))
+        usual = places.get(one.patient)
+        rows[USUAL_PLACE].append(_at_usual_place(usual, one.boxes_K4, margin_px))
+        rows[BEST_PLACE].append(_at_usual_place(best, one.boxes_K4, margin_px))
     return {name: np.stack(values) for name, values in rows.items()}
 
 
@@ -171,17 +180,14 @@ def _at_random(chance: _Shown, boxes_K4: Floats, size_px: int, margin_px: float)
     return mean_V
 
 
-def _mean_box(elsewhere: Sequence[BoxedMap], boxes_K4: Floats, margin_px: float) -> Floats:
-    """The mean of other patients' boxes, as a region of even evidence that points at its centre."""
-    if not elsewhere:
+def _at_usual_place(usual: UsualPlace | None, boxes_K4: Floats, margin_px: float) -> Floats:
+    """Its point, its map's share in the boxes, and its map's regions, as of any other map."""
+    if usual is None:
         return np.full(len(MEASURES), np.nan)
-    given_B4 = np.concatenate([other.boxes_K4 for other in elsewhere])
-    centre = (given_B4[:, :2] + given_B4[:, 2:] / 2).mean(axis=0)
-    sides = given_B4[:, 2:].mean(axis=0)
-    box_14 = np.concatenate([centre - sides / 2, sides])[None]
-    inside = overlaps(box_14, apart(boxes_K4))[1].sum(keepdims=True)[0]
-    owner = np.zeros(1, dtype=np.int64)
-    values: Floats = _values(centre[None], inside, box_14, owner, boxes_K4, margin_px)[0]
+    energy_1 = np.array([usual.energy_inside(boxes_K4)])
+    owner_D = np.zeros(len(usual.regions_D4), dtype=np.int64)
+    peak_12 = np.array([usual.peak])
+    values: Floats = _values(peak_12, energy_1, usual.regions_D4, owner_D, boxes_K4, margin_px)[0]
     return values
 
 

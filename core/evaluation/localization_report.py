@@ -23,7 +23,8 @@ from core.evaluation.localization import (
     SUCCESS_THRESHOLDS,
     measured,
 )
-from core.evaluation.localization_words import CONTROL_WORDS, CONTROLS, MEAN_BOX
+from core.evaluation.localization_summary import summary_of
+from core.evaluation.localization_words import BEST_PLACE, CONTROLS
 from core.evaluation.map_geometry import Floats
 from core.evaluation.map_source import MapSource
 from core.evaluation.references import is_official_test
@@ -84,7 +85,7 @@ def localization_report(
         "unreadable": len(unreadable),
         "published_source": _SOURCE,
     }
-    report["summary"] = _summary(report)
+    report["summary"] = summary_of(report)
     report["warnings"] = _warnings(source, shown, report)
     return report
 
@@ -98,8 +99,13 @@ def _finding(
     values = measured([one.boxed() for one in found], source.size_px)
     patients = np.array([one.candidate.patient for one in found])
     intervals = {name: mean_intervals(values_PV, patients) for name, values_PV in values.items()}
-    pointing = MEASURES.index(POINTING)
-    better = {name: values["map"][:, pointing] - values[name][:, pointing] for name in CONTROLS}
+    above: dict[str, dict[str, Any]] = {}
+    for measure in (POINTING, NEAR):
+        column = MEASURES.index(measure)
+        above[measure] = {
+            name: _mean_and_interval(values["map"][:, column] - values[name][:, column], patients)
+            for name in (*CONTROLS, BEST_PLACE)
+        }
     boxes_px = np.concatenate([one.boxes_K4 for one in found])[:, 2:]
     cell_px = found[0].cell_px
     return {
@@ -111,9 +117,8 @@ def _finding(
         "without_evidence": sum(not one.has_evidence for one in found),
         "map": _measures(values["map"], intervals["map"]),
         "controls": {name: _measures(values[name], intervals[name]) for name in CONTROLS},
-        "pointing_above": {
-            name: _mean_and_interval(column_P, patients) for name, column_P in better.items()
-        },
+        BEST_PLACE: _measures(values[BEST_PLACE], intervals[BEST_PLACE]),
+        **{f"{measure}_above": above[measure] for measure in above},
         "published": published_beside(source, finding, len(boxes_px)),
         "cover": _cover(drops),
     }
@@ -197,95 +202,6 @@ def published_beside(source: MapSource, finding: str, num_boxes: int) -> dict[st
     return {"figures": row, "note": None}
 
 
-def _summary(report: dict[str, Any]) -> list[str]:
-    """One sentence a finding: what the map shows, and what it does not."""
-    sentences = []
-    for finding, figures in report["findings"].items():
-        at = figures["map"]
-        sentence = (
-            f"{finding}: the peak is in the box in {_percent(at[POINTING])} of {figures['maps']} "
-            f"maps (within half a cell in {_percent(at[NEAR])}); "
-            + ", ".join(
-                f"{words} {_percent(figures['controls'][name][POINTING])}"
-                for name, words in CONTROL_WORDS.items()
-            )
-        )
-        sentences.append(f"{sentence}. {_verdict(figures)}")
-        sentences.append(_region_sentence(finding, at))
-        if figures["published"]["figures"] is not None:
-            sentences.append(_published_sentence(finding, figures["published"]["figures"]))
-        if figures["cover"] is not None:
-            sentences.append(_cover_sentence(finding, figures["cover"]))
-        if figures["smaller_than_a_cell"] and figures["smaller_than_a_cell"] > 0.5:
-            width, height = figures["median_box_px"]
-            cell_px = report["input_px"] / report["map_cells"]
-            sentences.append(
-                f"{finding}: one cell of the map covers {cell_px:.0f} px and its"
-                f" median box {width:.0f}×{height:.0f} px, so the map can't point into "
-                "most boxes but by luck: read «within half a cell»."
-            )
-    return sentences
-
-
-def _region_sentence(finding: str, at: dict[str, Any]) -> str:
-    false = at["false_boxes_per_image"]["iobb"]["0.25"]
-    return (
-        f"{finding}: {_percent(at[ENERGY])} of the map lies in the box; its regions reach IoU 0.1 "
-        f"in {_percent(at['iou']['0.1'])} and 0.5 in {_percent(at['iou']['0.5'])}, IoBB 0.25 in "
-        f"{_percent(at['iobb']['0.25'])} with {false:.1f} false boxes an image."
-    )
-
-
-def _published_sentence(finding: str, published: dict[str, float]) -> str:
-    return (
-        f"{finding}: on these boxes Wang et al. 2017 reach IoU 0.1 in "
-        f"{_percent(published['iou_0.1'])} and 0.5 in {_percent(published['iou_0.5'])}, IoBB 0.25 "
-        f"in {_percent(published['iobb_0.25'])}."
-    )
-
-
-def _verdict(figures: dict[str, Any]) -> str:
-    above = figures["pointing_above"]
-    beaten = [name for name in CONTROLS if _is_above(above[name])]
-    unbeaten = [name for name in CONTROLS if name not in beaten and above[name]["ci"] is not None]
-    if above[MEAN_BOX]["difference"] is None:
-        return "No other patient has a box, so there is nothing to compare with."
-    if MEAN_BOX not in beaten:
-        return (
-            "It does not beat the mean box: it has shown nothing but, at most, where the finding "
-            "usually is."
-        )
-    if unbeaten:
-        others = " and ".join(CONTROL_WORDS[name] for name in unbeaten)
-        return f"It beats the mean box, but not {others}."
-    return "It beats all three."
-
-
-def _is_above(above: dict[str, Any]) -> bool:
-    return above["ci"] is not None and above["ci"][0] > 0
-
-
-def _cover_sentence(finding: str, cover: dict[str, Any]) -> str:
-    drop, other = cover["logit_drop"], cover["logit_drop_elsewhere"]
-    if other is None:
-        return f"{finding}: covering the box costs {drop:.2f} of logit; nowhere else was room."
-    if cover["difference_ci"] is None:
-        return (
-            f"{finding}: covering the box costs {drop:.2f} of logit, an equal box elsewhere "
-            f"{other:.2f}; too few patients for an interval."
-        )
-    low, high = cover["difference_ci"]
-    shown = (
-        "the network relies on what is in the box"
-        if low > 0
-        else "no sign that the network relies on what is in the box"
-    )
-    return (
-        f"{finding}: covering the box costs {drop:.2f} of logit, an equal box elsewhere "
-        f"{other:.2f} (difference {low:.2f} to {high:.2f}): {shown}."
-    )
-
-
 def _warnings(source: MapSource, shown: Sequence[FoundMap], report: dict[str, Any]) -> list[str]:
     warnings = list(source.warnings)
     sizes = {(one.width_px, one.height_px) for one in shown}
@@ -309,10 +225,6 @@ def _warnings(source: MapSource, shown: Sequence[FoundMap], report: dict[str, An
     if source.boxes is not None and not shown:
         warnings.append("no image of the test part has a box: there is nothing to measure")
     return warnings
-
-
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.0f} %"
 
 
 def _rounded(value: float) -> float:

@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 WANG_THRESHOLDS = (60 / 255, 180 / 255)
 """Wang et al. 2017 scale a map to 0 … 255 and cut it at 60 and at 180, each on its own."""
 
-_MOST_RASTER_PX = 256
+RASTER_PX = 256
 """Regions are outlined on a raster this fine at most: finer ones cost more and move no box by
 more than half a raster pixel."""
 
@@ -149,13 +149,18 @@ def regions_of(
     own peak, cut at each threshold, and each connected region gets a box. A map without
     evidence has none.
     """
-    from scipy import ndimage  # comes with scikit-learn; slow at the door
-
     peak = float(map_MM.max())
     if not peak > 0:
         return np.zeros((0, 4))
-    raster_px = min(size_px, _MOST_RASTER_PX)
-    drawn_RR = upsampled(map_MM, raster_px) / peak
+    return outlined(upsampled(map_MM, min(size_px, RASTER_PX)) / peak, size_px, thresholds)
+
+
+def outlined(
+    drawn_RR: Floats, size_px: int, thresholds: tuple[float, ...] = WANG_THRESHOLDS
+) -> Floats:
+    """The same of a map that is drawn on a raster over the input, its peak 1."""
+    from scipy import ndimage  # comes with scikit-learn; slow at the door
+
     found = []
     for threshold in thresholds:
         labelled_RR, _ = ndimage.label(drawn_RR >= threshold)
@@ -163,7 +168,7 @@ def regions_of(
             found.append(
                 (across.start, down.start, across.stop - across.start, down.stop - down.start)
             )
-    return np.array(found, dtype=np.float64).reshape(-1, 4) * (size_px / raster_px)
+    return np.array(found, dtype=np.float64).reshape(-1, 4) * (size_px / len(drawn_RR))
 
 
 def overlaps(found_D4: Floats, boxes_K4: Floats) -> tuple[Floats, Floats]:

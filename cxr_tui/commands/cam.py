@@ -12,7 +12,7 @@ from rich.progress import Progress as Bar
 from core.evaluation.cams import DrawnCams, chosen_candidates, draw_cams, localize, method_named
 from core.evaluation.gradcam import METHODS
 from core.evaluation.localization import NEAR, POINTING
-from core.evaluation.localization_words import CONTROLS, MEAN_BOX, OTHER_IMAGE, RANDOM
+from core.evaluation.localization_words import CONTROLS, OTHER_IMAGE, RANDOM, USUAL_PLACE
 from core.evaluation.map_source import open_map_source
 from core.health.diagnosis import Diagnosis
 from core.health.maps import check_maps
@@ -21,7 +21,7 @@ from cxr_tui.arguments import add_places, cache_folder, common_parser
 from cxr_tui.health_words import answers_of, health_pairs
 from cxr_tui.output import print_json, print_pairs, print_table, stderr_console
 
-_CONTROL_HEADS = {RANDOM: "random", MEAN_BOX: "mean box", OTHER_IMAGE: "other map"}
+_CONTROL_HEADS = {RANDOM: "random", USUAL_PLACE: "usual place", OTHER_IMAGE: "other map"}
 
 
 def main(argv: Sequence[str]) -> int:
