@@ -24,7 +24,7 @@ def add_places(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sessions",
         metavar="DIR",
-        type=Path,
+        type=folder,
         default=Path("sessions"),
         help="where sessions are kept (default ./sessions)",
     )
@@ -36,7 +36,7 @@ def add_cache(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cache",
         metavar="DIR",
-        type=Path,
+        type=folder,
         default=None,
         help="where decoded images are kept (default: the user's cache folder)",
     )
@@ -45,3 +45,10 @@ def add_cache(parser: argparse.ArgumentParser) -> None:
 def cache_folder(given: Path | None) -> Path:
     """The folder of --cache, or the user's cache folder."""
     return (given or platformdirs.user_cache_path("cxr-tui")).absolute()
+
+
+def folder(text: str) -> Path:
+    """A folder that was named; an empty name would be the one that the shell stands in."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty: is the variable set that was to name it?")
+    return Path(text)

@@ -17,7 +17,7 @@ from core.training.ranks import launch_of
 from cxr_tui.arguments import cache_folder
 from cxr_tui.narration import Narrator
 from cxr_tui.on_ranks import Others, follow, lead
-from cxr_tui.output import outlive_readers
+from cxr_tui.streams import outlive_readers
 from cxr_tui.unattended import Output, Place, go_on_with, run_session, start_or_go_on
 
 _CHECK_IMAGES_PER_BATCH = 2
@@ -37,7 +37,7 @@ def resume_batch(arguments: argparse.Namespace) -> int:
 
 def _on_ranks(arguments: argparse.Namespace, run: _Run) -> int:
     """Run alone, or as one of several processes of which the first does all that is seen."""
-    outlive_readers()
+    outlive_readers(json_on_stdout=arguments.json)
     launch = launch_of(os.environ)
     if launch is None:
         return run(arguments, None)
@@ -51,13 +51,13 @@ def _start(arguments: argparse.Namespace, others: Others | None) -> int:
     place = _place(arguments, others)
     if arguments.check:
         return _check(recipe, arguments.sessions, place)
-    if arguments.session:
+    if arguments.session is not None:
         return start_or_go_on(arguments.sessions, arguments.session, recipe, place)
     return run_session(create_session(arguments.sessions, recipe), place)
 
 
 def _resume(arguments: argparse.Namespace, others: Others | None) -> int:
-    if arguments.check or arguments.session:
+    if arguments.check or arguments.session is not None:
         raise UsageError("--check and --session go with --batch, not with --resume")
     session = open_session(arguments.resume, arguments.sessions)
     recipe = changed_recipe(session.recipe, arguments.set)

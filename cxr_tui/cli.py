@@ -9,12 +9,14 @@ import sys
 import traceback
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 
 import platformdirs
 
-from core.errors import CxrError, UsageError
+from core.errors import CxrError, DataError, UsageError
 from cxr_tui.arguments import add_places, cache_folder
 from cxr_tui.plain import visible
+from cxr_tui.streams import Outliving, flush_stdout, hush_stdout, ready_streams
 
 COMMANDS = {
     "audit": "what to know before training",
@@ -46,13 +48,14 @@ exit codes:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; the exit code is part of the contract with scripts."""
+    ready_streams()
     try:
-        return _dispatch(list(sys.argv[1:] if argv is None else argv))
+        return _flushed(list(sys.argv[1:] if argv is None else argv))
     except CxrError as error:
         return _say(f"cxr-tui: {error}", error.exit_code)
     except BrokenPipeError:
         # Whoever read our output has left (`| head`). Python would complain once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        hush_stdout()
         return 0
     except KeyboardInterrupt:
         return _say("cxr-tui: interrupted", 130)
@@ -60,7 +63,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say(_defect_message(error), 1)
 
 
+def _flushed(argv: list[str]) -> int:
+    """The exit code, once what was printed is out: at the process's end it is too late to tell."""
+    try:
+        code = _dispatch(argv)
+    except SystemExit:  # argparse's, after --help or a wrong option
+        flush_stdout()
+        raise
+    flush_stdout()
+    return code
+
+
 def _dispatch(argv: list[str]) -> int:
+    _refuse_a_folder_that_is_gone()
     if argv and argv[0] in COMMANDS:
         command = importlib.import_module(f"cxr_tui.commands.{argv[0]}")
         code: int = command.main(argv[1:])
@@ -70,7 +85,7 @@ def _dispatch(argv: list[str]) -> int:
         known = ", ".join(COMMANDS)
         raise UsageError(f"unknown command {arguments.command!r}", remedy=f"There are: {known}.")
     if arguments.batch is None and arguments.resume is None:
-        if arguments.session or arguments.check or arguments.json or arguments.set:
+        if arguments.session is not None or arguments.check or arguments.json or arguments.set:
             raise UsageError("--set, --session, --check and --json go with --batch RECIPE")
         return _console(arguments)
     from cxr_tui.batch import resume_batch, start_batch  # slow to import: not for --help
@@ -78,8 +93,20 @@ def _dispatch(argv: list[str]) -> int:
     return start_batch(arguments) if arguments.batch is not None else resume_batch(arguments)
 
 
+def _refuse_a_folder_that_is_gone() -> None:
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise DataError(
+            f"the folder that the shell stands in is gone, or closed to us ({error.strerror})",
+            where=os.environ.get("PWD"),
+            why="Paths and libraries are looked for from there.",
+            remedy="Change to another (cd), then start it again.",
+        ) from error
+
+
 def _console(arguments: argparse.Namespace) -> int:
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)):
         raise UsageError(
             "the console needs a terminal",
             remedy="Without one, train by cxr-tui --batch RECIPE; see cxr-tui --help.",
@@ -132,7 +159,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _say(message: str, exit_code: int) -> int:
-    print(visible(message), file=sys.stderr)  # noqa: T201 - this is where messages are printed
+    Outliving(sys.stderr).write(visible(message) + "\n")
     return exit_code
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import os
 import signal
-import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 from core.errors import CxrError
 from core.training.ranks import End, Launch, RankLostError
 from cxr_tui.stop_signals import STOP_SIGNALS, StopSignals
+from cxr_tui.streams import let_out
 
 if TYPE_CHECKING:
     from core.training.team import Team
@@ -109,6 +109,5 @@ def _leave(team: Team, code: int) -> None:
 
 def _exit_at_once(code: int) -> None:
     # Torch would wait for connections to a rank that is gone.
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+    let_out()
     os._exit(code)

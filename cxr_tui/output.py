@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import io
 import json
-import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO, cast
 
 from rich.box import SIMPLE_HEAD
@@ -18,18 +14,27 @@ from rich.table import Table
 from rich.text import Text
 
 from cxr_tui.plain import visible
+from cxr_tui.streams import Outliving, stdout_is_unicode, written
 
 _WIDTH_WITHOUT_TERMINAL = 100
 _UNBOUNDED = 10_000
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def print_json(value: Mapping[str, Any]) -> None:
     """One JSON object, readable."""
-    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(value, indent=1, ensure_ascii=not stdout_is_unicode(), allow_nan=False)
     # A folder's name may be no text in any encoding; JSON is always UTF-8.
     text = text.encode(errors="replace").decode()
-    sys.stdout.write(text + "\n")
+    with written():
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+
+def print_json_line(line: str) -> None:
+    """A line of JSON as it is, or by escapes where stdout's encoding lacks a character."""
+    if not (line.isascii() or stdout_is_unicode()):
+        line = json.dumps(json.loads(line), allow_nan=False)
+    sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
@@ -93,72 +98,27 @@ def _hanging(pairs: Iterable[tuple[str, str]]) -> Table:
     return grid
 
 
-class Outliving(io.TextIOBase):
-    """A stream whose reader may leave: what can't be written then is dropped.
-
-    ``error`` is why, from the first time on. On a full disk later writes are tried again.
-    """
-
-    def __init__(self, stream: TextIO | None) -> None:
-        self._stream = stream
-        self.error: OSError | None = None
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]  # a plain attribute there
-        """As of the stream below."""
-        return "utf-8" if self._stream is None else self._stream.encoding
-
-    def write(self, text: str) -> int:
-        """Write, or drop it."""
-        self._try(lambda stream: stream.write(text))
-        return len(text)
-
-    def flush(self) -> None:
-        """Flush, or let it be."""
-        self._try(lambda stream: stream.flush())
-
-    def isatty(self) -> bool:
-        """Whether it is a terminal that is still there."""
-        return self._stream is not None and not self._stream.closed and self._stream.isatty()
-
-    def fileno(self) -> int:
-        """As of the stream below."""
-        if self._stream is None:
-            raise io.UnsupportedOperation("fileno")
-        return self._stream.fileno()
-
-    def _try(self, act: Callable[[TextIO], object]) -> None:
-        if self._stream is None or self._stream.closed:
-            return
-        try:
-            act(self._stream)
-        except OSError as error:
-            self.error = self.error or error
-            if error.errno not in _FULL:
-                _silence(self._stream)
-
-
-def outlive_readers() -> None:
-    """From here to the process's end neither stdout nor stderr can end it."""
-    sys.stdout, sys.stderr = Outliving(sys.stdout), Outliving(sys.stderr)
-
-
-def _silence(stream: TextIO) -> None:
-    """What is still written to a stream that nobody reads any more goes nowhere."""
-    with contextlib.suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
-
-
 def stderr_console() -> Console:
     """Rich on stderr, for as long as somebody reads it; its own ends the program then."""
     return Console(file=cast("TextIO", Outliving(sys.stderr)), highlight=False)
 
 
+class _DataConsole(Console):
+    """Rich on stdout; its own ends the program where the reader leaves, with exit code 1."""
+
+    def print(self, *objects: Any, **settings: Any) -> None:
+        """As Rich does, with errors that say whose they are."""
+        with written():
+            super().print(*objects, **settings)
+
+    def on_broken_pipe(self) -> None:
+        """Let the program's door answer."""
+        raise BrokenPipeError
+
+
 def stdout_console() -> Console:
     """Rich on stdout; plain and of a fixed width where it is no terminal."""
     is_terminal = sys.stdout.isatty()
-    return Console(
+    return _DataConsole(
         file=sys.stdout, width=None if is_terminal else _WIDTH_WITHOUT_TERMINAL, soft_wrap=False
     )

@@ -18,13 +18,15 @@ from core.events import (
 )
 from core.recipe import PATH_KEYS, Recipe
 from core.recipe_toml import differences
-from core.store.session import Session, create_session, open_session
+from core.store.files import is_file
+from core.store.session import Session, check_name, create_session, open_session
 from cxr_tui.arguments import cache_folder
 from cxr_tui.auroc_report import print_report
 from cxr_tui.narration import Narrator
 from cxr_tui.on_ranks import Others
-from cxr_tui.output import Outliving
+from cxr_tui.output import print_json_line
 from cxr_tui.stop_signals import StopSignals
+from cxr_tui.streams import Outliving, Unawaited, lost_lines
 
 STOPPED = 75
 """EX_TEMPFAIL: run it again, it goes on."""
@@ -79,9 +81,11 @@ def start_or_go_on(sessions: Path, name: str, recipe: Recipe, place: Place) -> i
 
     Raises:
         RecipeError: it is there, with other settings.
+        SessionError: no session can have that name.
         CxrError: see ``run_session``.
     """
-    if (sessions / name / "recipe.toml").is_file():
+    check_name(name)
+    if is_file(sessions / name / "recipe.toml"):
         return go_on_with(open_session(name, sessions), recipe, place)
     return run_session(create_session(sessions, recipe, name), place)
 
@@ -164,15 +168,19 @@ def _show_finished(
     """A requeued job may come back to a session that is done: show what it reached."""
     Narrator().tell(f"{session.path} is finished already")
     if place.output is Output.EVENTS:
-        ending = [event_line(event) for event in (figures, last) if event is not None]
-        sys.stdout.write("\n".join(ending) + "\n")
+        for event in (figures, last):
+            if event is not None:
+                print_json_line(event_line(event))
     elif place.output is Output.FIGURES and figures is not None:
         print_report(figures.report)
     return 0
 
 
 def _emit(narrator: Narrator, place: Place, session: Session) -> Callable[[Event], None]:
-    """Tells and prints each event; that the output's reader has left is told once."""
+    """Tells and prints each event; that the output's reader has left is told once.
+
+    So is what a reader has missed, each time that it reads again.
+    """
     is_told = False
 
     def tell(event: Event) -> None:
@@ -180,8 +188,9 @@ def _emit(narrator: Narrator, place: Place, session: Session) -> Callable[[Event
         narrator(event)
         if place.output is not Output.EVENTS:
             return
-        sys.stdout.write(event_line(event) + "\n")
-        sys.stdout.flush()
+        print_json_line(event_line(event))
+        if isinstance(sys.stdout, Unawaited) and (lost := sys.stdout.outlet.passed_lines()):
+            narrator.warn(f"stdout: {lost_lines(lost)}; every event is in {session.events_path}")
         if not is_told and isinstance(sys.stdout, Outliving) and sys.stdout.error is not None:
             is_told = True
             why = sys.stdout.error.strerror

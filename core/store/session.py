@@ -243,7 +243,7 @@ def create_session(sessions: Path, recipe: Recipe, name: str | None = None) -> S
         SessionError: the name is taken or can't be a directory's, or the folder can't be made.
     """
     if name is not None:
-        _check_name(name)
+        check_name(name)
     dated = f"{datetime.now():%Y%m%d-%H%M%S}-{recipe.name}"
     names = [name] if name else (dated if i == 1 else f"{dated}-{i}" for i in itertools.count(1))
     try:
@@ -292,6 +292,11 @@ def open_session(name_or_path: str | Path, sessions: Path) -> Session:
     Raises:
         SessionError: there is none, or the folder is no session.
     """
+    if not str(name_or_path):
+        raise SessionError(
+            "no session is named",
+            remedy="Is the variable set that was to give its name? See cxr-tui sessions.",
+        )
     for path in (sessions / name_or_path, Path(name_or_path)):
         if is_file(path / "recipe.toml"):
             return Session(path.resolve())
@@ -325,7 +330,19 @@ def list_sessions(sessions: Path) -> list[Session]:
     return sorted(sessions_found, key=lambda found: (found.made_at, found.name), reverse=True)
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Refuse what can be no session's name.
+
+    Raises:
+        SessionError: it is empty, too long, or holds what a directory's name shouldn't.
+    """
+    if not name:
+        raise SessionError(
+            "the name is empty",
+            where="--session",
+            why="A job that is queued again would begin anew each time.",
+            remedy="Is the variable set that was to give it? Without a name, leave --session out.",
+        )
     if not _NAME.fullmatch(name):
         raise SessionError(
             "can't be a session's name",

@@ -15,6 +15,7 @@ from core.store.session import open_session
 from cxr_tui.arguments import add_places, cache_folder, common_parser
 from cxr_tui.auroc_report import print_report
 from cxr_tui.output import print_json
+from cxr_tui.streams import Outliving
 
 
 def main(argv: Sequence[str]) -> int:
@@ -48,7 +49,7 @@ def _of_file(arguments: argparse.Namespace) -> dict[str, object]:
         arguments.predictions, arguments.labels, settings, test_list=arguments.test_list
     )
     if ignored and not arguments.json:
-        sys.stderr.write(f"columns ignored: {', '.join(ignored)}\n")
+        Outliving(sys.stderr).write(f"columns ignored: {', '.join(ignored)}\n")
     return report
 
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from rich.console import Console
 from rich.progress import Progress
 
 from core.data.phantom import write_phantom
 from core.recipe import PhantomSettings
 from core.recipe_toml import checked_recipe
-from cxr_tui.arguments import common_parser
-from cxr_tui.output import print_table
+from cxr_tui.arguments import common_parser, folder
+from cxr_tui.output import print_table, stderr_console
 
 
 def main(argv: Sequence[str]) -> int:
@@ -25,13 +23,13 @@ def main(argv: Sequence[str]) -> int:
         "cxr-tui phantom /tmp/phantom --patients 100",
     )
     defaults = PhantomSettings()
-    parser.add_argument("folder", metavar="DIR", type=Path, help="a new or empty folder")
+    parser.add_argument("folder", metavar="DIR", type=folder, help="a new or empty folder")
     parser.add_argument("--patients", type=int, default=defaults.patients)
     parser.add_argument("--size", metavar="PX", type=int, default=defaults.size_px)
     parser.add_argument("--seed", type=int, default=defaults.seed)
     arguments = parser.parse_args(argv)
     settings = _checked(arguments.patients, arguments.size, arguments.seed)
-    console = Console(stderr=True)
+    console = stderr_console()
     with Progress(console=console, transient=True, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("drawing", total=None)
         counts = write_phantom(

@@ -14,9 +14,10 @@ from core.recipe_toml import differences, load_recipe
 from core.store.session import open_session
 from cxr_tui.arguments import add_places, cache_folder, common_parser
 from cxr_tui.narration import Narrator
-from cxr_tui.output import outlive_readers, print_json
+from cxr_tui.output import print_json
 from cxr_tui.resolution_table import print_comparison
 from cxr_tui.stop_signals import StopSignals
+from cxr_tui.streams import outlive_readers
 from cxr_tui.unattended import STOPPED, Output, Place, start_or_go_on
 
 _SIZES = "64,96,128,224"
@@ -38,7 +39,7 @@ What stands under ``evaluate`` may change too, since each session is scored by i
 def main(argv: Sequence[str]) -> int:
     """Run the command."""
     arguments = _parser().parse_args(argv)
-    outlive_readers()
+    outlive_readers(json_on_stdout=arguments.json)
     recipes = _recipe_of_size(arguments)
     _refuse_other_settings(arguments.sessions, recipes)
     place = Place(

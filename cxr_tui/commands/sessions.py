@@ -10,7 +10,7 @@ from pathlib import Path
 
 from core.store.session import list_sessions
 from core.store.summary import SessionSummary
-from cxr_tui.arguments import common_parser
+from cxr_tui.arguments import common_parser, folder
 from cxr_tui.output import print_json, print_table
 from cxr_tui.plain import duration
 
@@ -46,6 +46,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = common_parser(
         "sessions", "The sessions here, newest first.", "cxr-tui sessions --sessions /scratch/runs"
     )
-    parser.add_argument("--sessions", metavar="DIR", type=Path, default=Path("sessions"))
+    parser.add_argument("--sessions", metavar="DIR", type=folder, default=Path("sessions"))
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     return parser
