@@ -97,7 +97,10 @@ def check_order(rows: FiledRows, ranks_MF: NDArray[np.float64]) -> Iterator[Diag
     given = _mean_area(shares_MF, weights_MF)
     best, order = _best(shares_MF, weights_MF, _orders(rows))
     broken, break_ = _best(shares_MF, weights_MF, _broken_orders(shares_MF, weights_MF))
-    if broken > best + _WORTH_BREAKING:
+    moved_M = break_.owners_M != np.arange(len(patients_M))
+    # Of many places to break at, one is best by chance where few patients come after it.
+    enough = len(np.unique(patients_M[moved_M])) >= _ENOUGH_PATIENTS
+    if enough and broken > best + _WORTH_BREAKING:
         best, order = broken, break_
     if best - given < _WORTH_MOVING or best < _GOOD_ONCE_MOVED:
         return
