@@ -315,7 +315,7 @@ def test_constant_scores_have_no_interval():
     found = patient_bootstrap(labels, np.full_like(scores, 0.5), patients, draws=100)
     assert found.auroc_F == (None, None, None)
     assert found.mean_auroc is None
-    assert all("don't vary" in reason for reason in found.reasons_F)
+    assert all("the same AUROC" in reason for reason in found.reasons_F)
 
 
 def test_no_draws_give_no_intervals():

@@ -27,7 +27,7 @@ from core.evaluation.confidence import (
 from core.evaluation.patient_draws import areas_of_draws, areas_under_weights, rank_finding
 from core.findings import ABSENT, PRESENT
 
-_NO_SPREAD = "its draws of patients don't vary"
+_NO_SPREAD = "every draw of patients has the same AUROC, so there is no interval"
 
 
 @dataclass(frozen=True)

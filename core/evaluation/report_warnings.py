@@ -96,7 +96,10 @@ def _mean_warnings(
     ]
     if not without:
         return []  # no finding has an AUROC, which is said already
-    said = f"the mean AUROC has no interval, since {', '.join(without)} has none"
+    if not intervals.bounded:
+        return ["the mean AUROC has no interval, since none of its findings has one"]
+    verb = "has" if len(without) == 1 else "have"
+    said = f"the mean AUROC has no interval, since {', '.join(without)} {verb} none"
     bounded = bounded_mean(findings, figures, intervals)
     if bounded["ci"] is not None:
         low, high = bounded["ci"]
