@@ -174,6 +174,101 @@ def test_what_the_table_alone_reaches_stands_beside_each_finding():
     assert left_out["table_alone"]["note"] == "the label table has no age column"
 
 
+def test_figures_of_views_the_table_and_the_threshold_have_intervals_that_count_patients():
+    predictions = predictions_of(patients=300)
+    labels, scores = predictions.labels_NF, predictions.scores_NF
+    rng = np.random.default_rng(1)
+    table = (labels + 3 * rng.normal(size=labels.shape)).astype(np.float64)
+    alone = TableAlone(
+        {name: auroc(labels[:, f], table[:, f]) for f, name in enumerate(predictions.findings)},
+        0.6,
+        None,
+        table,
+    )
+    views = np.where(np.arange(900) % 2, "PA", "AP").astype(object)
+    report = evaluated(predictions, views=views, table_alone=alone, val=predictions_of(1))
+    mass = report["findings"]["Mass"]
+    point = mass["operating_point"]
+    pairs = [(mass["auroc_by_view"][view], mass["auroc_by_view_ci"][view]) for view in ("PA", "AP")]
+    pairs += [(mass["table_alone_auroc"], mass["table_alone_auroc_ci"])]
+    pairs += [(mass["auroc_above_table"], mass["auroc_above_table_ci"])]
+    pairs += [
+        (point[share], point[f"{share}_ci"])
+        for share in ("sensitivity", "specificity", "ppv", "npv")
+    ]
+    for value, (low, high) in pairs:
+        assert low < value < high
+        assert high - low < 0.25
+    assert mass["auroc_above_table"] == pytest.approx(mass["auroc"] - mass["table_alone_auroc"])
+    assert report["table_alone"]["mean_auroc_above_ci"][0] > 0
+    assert report["table_alone"]["mean_auroc_ci"][0] < 0.6
+    assert mass["effective_positive_patients"] <= mass["positive_patients"]
+    # Copies of each image make no figure surer.
+    twice = np.repeat(np.arange(900), 2)
+    copied = Predictions(
+        np.array([f"{row}.png" for row in range(1800)], dtype=object),
+        predictions.patients[twice],
+        predictions.findings,
+        labels[twice],
+        scores[twice],
+    )
+    again = evaluated(copied, views=views[twice], val=predictions_of(1))["findings"]["Mass"]
+    assert again["auroc_by_view_ci"]["PA"] == pytest.approx(mass["auroc_by_view_ci"]["PA"])
+    assert again["operating_point"]["ppv_ci"] == pytest.approx(point["ppv_ci"])
+
+
+def test_no_draws_mean_no_interval_of_any_figure():
+    views = np.where(np.arange(600) % 2, "PA", "AP").astype(object)
+    report = evaluated(bootstrap=0, views=views, val=predictions_of(1))
+    mass = report["findings"]["Mass"]
+    assert mass["auroc_by_view_ci"] == {"PA": None, "AP": None}
+    assert mass["operating_point"]["sensitivity_ci"] is None
+    assert report["warnings"] == []
+
+
+def test_a_drawn_part_stands_beside_what_it_would_be_in_the_whole_part():
+    whole = predictions_of(patients=4000, prevalence=0.1)
+    rng = np.random.default_rng(2)
+    is_negative = whole.labels_NF[:, 0] == 0
+    kept = ~is_negative | (rng.random(len(is_negative)) < 0.25)
+    drawn = Predictions(
+        whole.images[kept],
+        whole.patients[kept],
+        whole.findings,
+        whole.labels_NF[kept],
+        whole.scores_NF[kept],
+    )
+    share = (is_negative & kept).sum() / is_negative.sum()
+    val = predictions_of(1)
+    report = evaluated(
+        drawn,
+        val=val,
+        label_table="NIH v2020 (labels.csv)",
+        natural_prevalence={"Mass": 0.1, "Hernia": 0.1},
+        weights=np.where(drawn.labels_NF[:, 0] == 1, 1.0, 1 / share),
+    )
+    mass, natural = report["findings"]["Mass"], evaluated(whole, val=val)["findings"]["Mass"]
+    assert report["label_table"] == "NIH v2020 (labels.csv)"
+    assert mass["natural_prevalence"] == 0.1
+    assert mass["auprc"] > mass["auprc_natural"] + 0.1
+    assert mass["auprc_natural"] == pytest.approx(natural["auprc"], abs=0.03)
+    point, beside = mass["operating_point"], natural["operating_point"]
+    assert point["ppv"] > point["ppv_natural"] + 0.1
+    assert point["ppv_natural"] == pytest.approx(beside["ppv"], abs=0.02)
+    assert point["npv_natural"] == pytest.approx(beside["npv"], abs=0.01)
+    assert natural["natural_prevalence"] is natural["auprc_natural"] is None
+
+
+def test_a_mean_without_an_interval_names_why_and_what_the_others_reach():
+    predictions = predictions_of(findings=("Mass", "Effusion", "Hernia"))
+    report = evaluated(with_labels(predictions, 2, predictions.patients < 2))
+    assert report["mean_auroc_ci"] is None
+    others = report["mean_auroc_with_interval"]
+    assert others["over"] == ["Mass", "Effusion"]
+    assert others["ci"][0] < others["auroc"] < others["ci"][1]
+    assert any("since Hernia has none; over the other 2 it is" in w for w in report["warnings"])
+
+
 def test_a_part_of_the_data_set_is_said_to_be_one():
     report = evaluated(dataset_share=0.0021, extra_warnings=("first of all",))
     assert report["warnings"] == [
