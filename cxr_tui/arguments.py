@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import NoReturn
 
 import platformdirs
+
+from cxr_tui.plain import visible
+
+
+class PlainParser(argparse.ArgumentParser):
+    """Whose errors say what was typed without a character that steers a terminal."""
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """End, with what was wrong."""
+        super().exit(status, message and visible(message))
 
 
 def common_parser(name: str, description: str, example: str) -> argparse.ArgumentParser:
     """A command's parser, with its example at the end of --help."""
-    return argparse.ArgumentParser(
+    return PlainParser(
         prog=f"cxr-tui {name}",
         description=description,
         epilog=f"example:\n  {example}",

@@ -14,7 +14,7 @@ from pathlib import Path
 import platformdirs
 
 from core.errors import CxrError, DataError, UsageError
-from cxr_tui.arguments import add_places, cache_folder
+from cxr_tui.arguments import PlainParser, add_places, cache_folder
 from cxr_tui.plain import visible
 from cxr_tui.streams import Outliving, flush_stdout, hush_stdout, ready_streams
 
@@ -49,6 +49,9 @@ exit codes:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; the exit code is part of the contract with scripts."""
     ready_streams()
+    if argv is None:  # the program itself, not a caller in another
+        # Compilers start Pythons of their own; none is to import from the folder we are in.
+        os.environ["PYTHONSAFEPATH"] = "1"
     try:
         return _flushed(list(sys.argv[1:] if argv is None else argv))
     except CxrError as error:
@@ -124,7 +127,7 @@ def _console(arguments: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     commands = "\n".join(f"  {name:<10} {what}" for name, what in COMMANDS.items())
-    parser = argparse.ArgumentParser(
+    parser = PlainParser(
         prog="cxr-tui",
         description="Train chest X-ray classifiers, and know why when they don't learn.",
         epilog=_EPILOG.format(commands=commands),

@@ -13,7 +13,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from cxr_tui.plain import visible
+from cxr_tui.plain import visible, visible_json
 from cxr_tui.streams import Outliving, stdout_is_unicode, written
 
 _WIDTH_WITHOUT_TERMINAL = 100
@@ -23,19 +23,22 @@ _UNBOUNDED = 10_000
 def print_json(value: Mapping[str, Any]) -> None:
     """One JSON object, readable."""
     text = json.dumps(value, indent=1, ensure_ascii=not stdout_is_unicode(), allow_nan=False)
-    # A folder's name may be no text in any encoding; JSON is always UTF-8.
-    text = text.encode(errors="replace").decode()
     with written():
-        sys.stdout.write(text + "\n")
+        sys.stdout.write(visible_json(text) + "\n")
         sys.stdout.flush()
 
 
 def print_json_line(line: str) -> None:
-    """A line of JSON as it is, or by escapes where stdout's encoding lacks a character."""
+    """JSON that is text already; nothing in it can steer a terminal, and every stdout takes it."""
     if not (line.isascii() or stdout_is_unicode()):
         line = json.dumps(json.loads(line), allow_nan=False)
-    sys.stdout.write(line + "\n")
+    sys.stdout.write(visible_json(line) + "\n")
     sys.stdout.flush()
+
+
+def say(text: str) -> None:
+    """A line on stderr, for a person."""
+    Outliving(sys.stderr).write(visible(text) + "\n")
 
 
 def print_table(
@@ -78,7 +81,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> Tab
     table = Table(box=SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False)
     for position, name in enumerate(head):
         justify: JustifyMethod = "left" if position < left else "right"
-        table.add_column(Text(name), justify=justify, no_wrap=True)
+        table.add_column(Text(visible(name)), justify=justify, no_wrap=True)
     for row in rows:
         table.add_row(*(Text(visible(cell)) for cell in row))
     return table
@@ -94,7 +97,7 @@ def _hanging(pairs: Iterable[tuple[str, str]]) -> Table:
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
     for head, text in pairs:
-        grid.add_row(Text(head), Text(visible(text)))
+        grid.add_row(Text(visible(head)), Text(visible(text)))
     return grid
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import codecs
+import json
 import math
 import unicodedata
 
 CLOSEST = "cxr-tui-closest"
 """For ``errors=``: what an encoding lacks becomes the closest ASCII, one sign for one."""
+
+_NOT_SEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Categories: controls, formats such as direction marks, halves of characters, separators."""
 
 _ASCII = {
     "–": "-", "−": "-", "—": "-", "·": ".", "•": "*", "✓": "+", "✗": "x", "■": "#", "●": "*",
@@ -23,6 +27,18 @@ def visible(text: str) -> str:
     direction marks (which could reorder what is read) their code points.
     """
     return "".join(_shown(character) for character in text)
+
+
+def visible_json(text: str) -> str:
+    """JSON of the same meaning in which no character can steer a terminal or reorder what is read.
+
+    ``json.dumps`` escapes C0 controls alone. DEL, C1 controls, direction marks and line separators
+    become escapes too; half a character, which no encoding has, becomes ``?``.
+    """
+    if text.isascii() and "\x7f" not in text:
+        return text  # nearly every line of a run
+    whole = text.encode(errors="replace").decode()
+    return "".join(_escaped(character) for character in whole)
 
 
 def closest_ascii(text: str) -> str:
@@ -46,6 +62,12 @@ def _closest(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error(CLOSEST, _closest)
 
 
+def _escaped(character: str) -> str:
+    if character == "\n" or unicodedata.category(character) not in _NOT_SEEN:
+        return character
+    return json.dumps(character)[1:-1]
+
+
 def _shown(character: str) -> str:
     code = ord(character)
     if character == "\n":
@@ -54,7 +76,7 @@ def _shown(character: str) -> str:
         return chr(0x2400 + code)
     if code == 0x7F:
         return "␡"
-    if unicodedata.category(character) in ("Cc", "Cf", "Cs"):
+    if unicodedata.category(character) in _NOT_SEEN:
         return f"\\u{code:04x}"
     return character
 

@@ -107,7 +107,7 @@ def remember(data_set: DataSet) -> None:
     kept = [data_set, *others][:MOST_REMEMBERED]
     path = recent_file()
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"data_sets": [dict(entry.paths) for entry in kept]})
+    write_json(path, {"data_sets": [dict(entry.paths) for entry in kept]}, follow=True)
 
 
 def _entry(value: object) -> DataSet | None:

@@ -22,6 +22,7 @@ from typing import Self
 
 import platformdirs
 
+from core.store.files import open_own
 from cxr_tui import plain
 from cxr_tui.plain import visible
 
@@ -167,7 +168,7 @@ def _append(path: Path, text: str) -> None:
     if path == console_log():
         path.parent.mkdir(parents=True, exist_ok=True)
     # One write to the end of the file: the engine appends its own lines to a session's log.
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    descriptor = open_own(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
         os.write(descriptor, text.encode(errors="backslashreplace"))
     finally:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import DataError, RunFailedError, SessionError
 from core.regular_file import MOST_JSON_BYTES, read_regular
-from core.store.files import write_whole
+from core.store.files import open_folder, write_whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -301,9 +302,10 @@ def _drop_old(folder: Path, name: str, *, newest: int) -> None:
 
 def _drop(folder: Path, is_unwanted: Callable[[str], bool]) -> None:
     """Remove every file, finished or not, of the generations that are not wanted."""
-    with contextlib.suppress(OSError):  # another reader may hold one; the next write tries again
-        for path in folder.iterdir():
-            match = _PART.fullmatch(path.name)
+    # Another reader may hold one; the next write tries again.
+    with contextlib.suppress(OSError), open_folder(folder) as opened:
+        for name in os.listdir(opened):  # noqa: PTH208 - a descriptor
+            match = _PART.fullmatch(name)
             # There is one writer, and it has just finished: what is unfinished is nobody's.
-            if match and (path.name.startswith(".") or is_unwanted(match[1])):
-                path.unlink()
+            if match and (name.startswith(".") or is_unwanted(match[1])):
+                os.unlink(name, dir_fd=opened)

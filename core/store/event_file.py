@@ -6,7 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from core.store.files import sync_folder
+from core.store.files import open_own, sync_folder
 
 _MOST_UNSYNCED_BYTES = 2**20
 
@@ -21,9 +21,9 @@ class EventFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        _drop_torn_line(path)
         # Not O_APPEND: what did not fit is written again where it belongs.
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
+        self._descriptor = open_own(path, os.O_RDWR | os.O_CREAT)
+        _drop_torn_line(self._descriptor)
         self._is_named = False
         self._synced = os.fstat(self._descriptor).st_size
         self._unsynced = bytearray()
@@ -69,9 +69,9 @@ class EventFile:
         self._written = 0
 
 
-def _drop_torn_line(path: Path) -> None:
+def _drop_torn_line(descriptor: int) -> None:
     """Cut off a last line without an end: its event was never acknowledged."""
-    with contextlib.suppress(FileNotFoundError), path.open("r+b") as stream:
+    with os.fdopen(descriptor, "r+b", closefd=False) as stream:
         end = stream.seek(0, os.SEEK_END)
         while end > 0:
             start = max(0, end - 65536)

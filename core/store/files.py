@@ -1,4 +1,10 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and never through a link.
+
+A session or a cache may come from somebody else. Were its ``cams/`` a link to a folder of ours,
+what is written there would replace our own files. So a folder is opened first, as what it is,
+and files are made, renamed and removed in what was opened: nothing that is put in its place
+meanwhile counts. A folder that the user names may be a link; what stands inside it may not.
+"""
 
 from __future__ import annotations
 
@@ -7,34 +13,54 @@ import errno
 import json
 import os
 import re
-import tempfile
+import secrets
+import stat
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-_LEFTOVER = re.compile(r"\..+\.[a-z0-9_]{8}")  # what mkstemp makes of a name below
+_LEFTOVER = re.compile(r"\..+\.[a-z0-9_]{8}")  # what a name becomes below
 _LEFTOVER_SECONDS = 3600.0
 _NO_FSYNC_OF_FOLDERS = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EBADF})
+_NO_FOLDER = (errno.ELOOP, errno.ENOTDIR)  # of a link, by the system's mood
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_A_LINK = "it is a link, and what it leads to is not ours to write"
 
 
-def write_whole(path: Path, content: bytes | Callable[[BinaryIO], None]) -> None:
+def write_whole(
+    path: Path,
+    content: bytes | Callable[[BinaryIO], None],
+    *,
+    follow: bool = False,
+    mode: int = 0o666,
+) -> None:
     """Put ``content`` at ``path``: a reader sees the old file or the new one, never a part.
 
     The bytes are on disk (fsync) before they get their name, and the name is on disk when
     this returns. What was there before stays where anything goes wrong (OSError).
+
+    Args:
+        path: the file; a link in its place is replaced, not followed.
+        content: its bytes, or what writes them.
+        follow: whether its folder may be a link: one that the user named may.
+        mode: permissions, of which the umask takes its share.
     """
     try:
-        _write_beside(path, content)
-        sync_folder(path.parent)
+        with open_folder(path.parent, follow=follow) as folder:
+            _write_beside(folder, path.name, content, mode)
+            _sync_descriptor(folder)
     except OSError as error:
-        if error.errno is not None:
+        if error.errno is not None and error.errno != errno.ELOOP:
             error.filename = str(path)  # a write says no name, and a temporary one helps nobody
         raise
 
 
-def _write_beside(path: Path, content: bytes | Callable[[BinaryIO], None]) -> None:
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+def _write_beside(
+    folder: int, name: str, content: bytes | Callable[[BinaryIO], None], mode: int
+) -> None:
+    temporary = f".{name}.{secrets.token_hex(4)}"
+    descriptor = os.open(temporary, _NEW_FILE, mode, dir_fd=folder)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             if callable(content):
@@ -43,32 +69,78 @@ def _write_beside(path: Path, content: bytes | Callable[[BinaryIO], None]) -> No
                 stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        # mkstemp makes files that only their owner can read; sessions are shared in a group.
-        os.chmod(temporary, 0o666 & ~_umask())  # noqa: PTH101 - the name is a str from mkstemp
-        os.replace(temporary, path)  # noqa: PTH105 - likewise
+        os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(temporary)  # noqa: PTH108 - likewise
+            os.unlink(temporary, dir_fd=folder)
         raise
+
+
+@contextlib.contextmanager
+def open_folder(folder: Path, *, follow: bool = False) -> Iterator[int]:
+    """A folder's descriptor, to make and remove files in by ``dir_fd``.
+
+    Raises:
+        OSError: it can't be opened; ELOOP where it is a link and ``follow`` isn't set.
+    """
+    no_link = 0 if follow else os.O_NOFOLLOW
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | no_link)
+    except OSError as error:
+        if not follow and error.errno in _NO_FOLDER and folder.is_symlink():
+            raise OSError(errno.ELOOP, _A_LINK, str(folder)) from None
+        raise
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def open_own(path: Path, flags: int) -> int:
+    """A descriptor of a file that is written in place; it is made where ``flags`` say O_CREAT.
+
+    Raises:
+        OSError: it can't be opened; ELOOP where it is a link, EINVAL for a pipe or a device.
+    """
+    # A pipe without a reader would be waited for.
+    always = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags | always, 0o666)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError(errno.ELOOP, _A_LINK, str(path)) from None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return descriptor
 
 
 def drop_leftovers(folder: Path) -> None:
     """Remove what killed writers left of half-written files here and one folder below.
 
-    Only what is old: another process may be in the middle of one now.
+    Only what is old: another process may be in the middle of one now. Links aren't followed.
     """
-    youngest = time.time() - _LEFTOVER_SECONDS
     with contextlib.suppress(OSError):
-        for path in (*folder.glob(".*"), *folder.glob("*/.*")):
-            with contextlib.suppress(OSError):
-                if _LEFTOVER.fullmatch(path.name) and path.stat().st_mtime < youngest:
-                    path.unlink()
+        below = [path for path in folder.iterdir() if is_folder(path) and not path.is_symlink()]
+        for place in (folder, *below):
+            with contextlib.suppress(OSError), open_folder(place, follow=place is folder) as opened:
+                _drop_old_leftovers(opened)
 
 
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """The value as readable JSON, written whole."""
+def _drop_old_leftovers(folder: int) -> None:
+    youngest = time.time() - _LEFTOVER_SECONDS
+    for name in filter(_LEFTOVER.fullmatch, os.listdir(folder)):
+        with contextlib.suppress(OSError):
+            status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            if stat.S_ISREG(status.st_mode) and status.st_mtime < youngest:
+                os.unlink(name, dir_fd=folder)
+
+
+def write_json(path: Path, value: Mapping[str, Any], *, follow: bool = False) -> None:
+    """The value as readable JSON, written whole; ``follow`` as for ``write_whole``."""
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
-    write_whole(path, (text + "\n").encode())
+    write_whole(path, (text + "\n").encode(), follow=follow)
 
 
 def sync_folder(folder: Path) -> None:
@@ -77,21 +149,17 @@ def sync_folder(folder: Path) -> None:
     Raises:
         OSError: the disk is full or fails.
     """
-    descriptor = os.open(folder, os.O_RDONLY)
+    with open_folder(folder, follow=True) as descriptor:  # nothing is written there
+        _sync_descriptor(descriptor)
+
+
+def _sync_descriptor(folder: int) -> None:
     try:
-        os.fsync(descriptor)
+        os.fsync(folder)
     except OSError as error:
         # Some network file systems refuse to fsync a directory; the file itself is safe.
         if error.errno not in _NO_FSYNC_OF_FOLDERS:
             raise
-    finally:
-        os.close(descriptor)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def is_file(path: Path) -> bool:

@@ -25,6 +25,7 @@ from typing import BinaryIO
 
 from core.errors import SessionError
 from core.regular_file import open_regular
+from core.store.files import open_own
 from core.store.heartbeat import (
     BEAT_SECONDS,
     SILENT_AFTER_SECONDS,
@@ -96,7 +97,7 @@ class Lock:
         self._session = session
         self.taken_over: str | None = None
         try:
-            descriptor = os.open(session / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            descriptor = open_own(session / "lock", os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise SessionError(
                 f"can't be taken ({error.strerror})",

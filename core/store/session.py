@@ -12,6 +12,7 @@ import itertools
 import json
 import os
 import re
+import secrets
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -36,7 +37,15 @@ from core.regular_file import MOST_JSON_BYTES, read_regular
 from core.requests import ONCE, Request
 from core.store.event_file import EventFile
 from core.store.event_log import EventReader
-from core.store.files import drop_leftovers, is_file, is_folder, write_json, write_whole
+from core.store.files import (
+    drop_leftovers,
+    is_file,
+    is_folder,
+    open_folder,
+    open_own,
+    write_json,
+    write_whole,
+)
 from core.store.heartbeat import Heartbeat, seconds_since_beat
 from core.store.lock import Lock, is_held
 from core.store.plain_files import refuse_links
@@ -86,7 +95,7 @@ class Session:
 
     def change_recipe(self, recipe: Recipe) -> None:
         """Put another recipe in its place; for who holds the lock."""
-        write_whole(self.path / "recipe.toml", recipe_toml(recipe).encode())
+        write_whole(self.path / "recipe.toml", recipe_toml(recipe).encode(), follow=True)
 
     def events(self) -> Iterator[Event]:
         """Every event so far; a torn last line and kinds from newer versions are passed over."""
@@ -101,7 +110,7 @@ class Session:
         """Keep a value as ``name`` (such as ``evaluation/test.json``), written whole."""
         path = self.path / name
         path.parent.mkdir(exist_ok=True)
-        write_json(path, value)
+        write_json(path, value, follow=path.parent == self.path)
 
     def read_json(self, name: str) -> dict[str, Any] | None:
         """The value kept as ``name``, or None where it was not written yet.
@@ -121,11 +130,16 @@ class Session:
         return value
 
     def ask(self, request: Request) -> None:
-        """Ask the run to pause, go on, stop or checkpoint, from any process that can write here."""
+        """Ask the run to pause, go on, stop or checkpoint, from any process that can write here.
+
+        Raises:
+            OSError: nothing can be written there, or ``requests/`` is a link.
+        """
         folder = self.path / "requests"
         folder.mkdir(exist_ok=True)
         if request is Request.CONTINUE:
-            (folder / Request.PAUSE.value).unlink(missing_ok=True)
+            with open_folder(folder) as asked, contextlib.suppress(FileNotFoundError):
+                os.unlink(Request.PAUSE.value, dir_fd=asked)
         else:
             write_whole(folder / request.value, b"")
 
@@ -211,21 +225,30 @@ class SessionWriter:
         """
         folder = self.session.path / "requests"
         for request in (Request.STOP, *ONCE):
-            with contextlib.suppress(OSError):  # none is there, or the disk fails: asked again
-                (folder / request.value).unlink()
+            if _withdrawn(folder, request):
                 return request
         return Request.PAUSE if is_file(folder / Request.PAUSE.value) else Request.CONTINUE
 
     def _withdraw_requests(self) -> None:
         """What was asked of an earlier run, a pause too, is not for this one."""
         for request in (Request.STOP, *ONCE, Request.PAUSE):
-            with contextlib.suppress(OSError):
-                (self.session.path / "requests" / request.value).unlink()
+            _withdrawn(self.session.path / "requests", request)
 
     def note(self, text: str) -> None:
         """A line for log.txt."""
-        with self.session.log.open("a", encoding="utf-8") as log:
+        log_file = open_own(self.session.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        with os.fdopen(log_file, "a", encoding="utf-8") as log:
             log.write(f"{datetime.now().astimezone().isoformat(timespec='seconds')}  {text}\n")
+
+
+def _withdrawn(folder: Path, request: Request) -> bool:
+    """Whether it was asked, and is taken away; the folder may be gone, or the disk fail."""
+    try:
+        with open_folder(folder) as asked:
+            os.unlink(request.value, dir_fd=asked)
+    except OSError:
+        return False
+    return True
 
 
 def _acknowledges(event: Event) -> bool:
@@ -268,8 +291,8 @@ def _made(path: Path, recipe: Recipe) -> bool:
     """Make the directory, whole or not at all; False where the name is taken."""
     if path.exists():
         return False
-    unfinished = path.parent / f".{path.name}.{os.getpid()}"
-    shutil.rmtree(unfinished, ignore_errors=True)
+    # Not by the process's number: two containers on one disk may both have it.
+    unfinished = path.parent / f".{path.name}.{secrets.token_hex(4)}"
     try:
         for folder in ("checkpoints", "predictions", "evaluation", "cams", "requests"):
             (unfinished / folder).mkdir(parents=True)

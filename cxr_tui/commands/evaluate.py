@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,8 +13,7 @@ from core.recipe_toml import checked_recipe
 from core.store.session import open_session
 from cxr_tui.arguments import add_places, cache_folder, common_parser
 from cxr_tui.auroc_report import print_report
-from cxr_tui.output import print_json
-from cxr_tui.streams import Outliving
+from cxr_tui.output import print_json, say
 
 
 def main(argv: Sequence[str]) -> int:
@@ -49,7 +47,7 @@ def _of_file(arguments: argparse.Namespace) -> dict[str, object]:
         arguments.predictions, arguments.labels, settings, test_list=arguments.test_list
     )
     if ignored and not arguments.json:
-        Outliving(sys.stderr).write(f"columns ignored: {', '.join(ignored)}\n")
+        say(f"columns ignored: {', '.join(ignored)}")
     return report
 
 

@@ -249,7 +249,7 @@ class RecipeScreen(LookingAheadScreen):
 
     def _save(self, path: Path) -> None:
         try:
-            write_whole(path, recipe_toml(self.desk.draft).encode())
+            write_whole(path, recipe_toml(self.desk.draft).encode(), follow=True)
         except OSError as error:
             self.console.say(f"{path} can't be written ({error.strerror})")
         else:

@@ -101,6 +101,11 @@ int rename(const char *from, const char *to) {
     return REAL(int, rename, const char *, const char *)(from, to);
 }
 
+int renameat(int from_folder, const char *from, int to_folder, const char *to) {
+    if ((*to == '/' ? is_below(to) : is_file_below(to_folder)) && fails()) return -1;
+    return REAL(int, renameat, int, const char *, int, const char *)(from_folder, from, to_folder, to);
+}
+
 int mkdir(const char *path, mode_t mode) {
     if (is_below(path) && fails()) return -1;
     return REAL(int, mkdir, const char *, mode_t)(path, mode);
@@ -118,3 +123,17 @@ int mkdir(const char *path, mode_t mode) {
     }
 OPEN(open)
 OPEN(open64)
+
+#define OPENAT(name)                                                                     \
+    int name(int at, const char *path, int flags, ...) {                                 \
+        va_list rest;                                                                    \
+        va_start(rest, flags);                                                           \
+        mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(rest, mode_t) : 0;          \
+        va_end(rest);                                                                    \
+        if (flags & O_CREAT && (*path == '/' ? is_below(path) : is_file_below(at)) &&    \
+            faccessat(at, path, F_OK, 0) && fails())                                     \
+            return -1;                                                                   \
+        return REAL(int, name, int, const char *, int, ...)(at, path, flags, mode);      \
+    }
+OPENAT(openat)
+OPENAT(openat64)

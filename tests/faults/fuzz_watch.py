@@ -68,7 +68,7 @@ class Watch:
             self._breach(event, arguments)
         elif event == "open":
             path, mode, flags = arguments
-            is_writing = isinstance(flags, int) and flags & _WRITING
+            is_writing = isinstance(flags, int) and flags & (_WRITING | os.O_DIRECTORY)
             if is_writing or (isinstance(mode, str) and set(mode) & set("wax+")):
                 self._must_be_inside(event, path)
         elif event in _CHANGES:
@@ -78,6 +78,8 @@ class Watch:
     def _must_be_inside(self, event: str, path: object) -> None:
         if isinstance(path, int) or path is None:
             return
+        if os.sep not in os.fsdecode(path):  # type: ignore[arg-type]
+            return  # in a folder that is open: it was looked at when it was opened
         whole = os.path.realpath(os.fsdecode(path))  # type: ignore[arg-type]
         if not whole.startswith(self._allowed):
             self._breach(event, (whole,))

@@ -150,7 +150,10 @@ def _started(order: BinaryIO, marks: int, errors: BinaryIO) -> subprocess.Popen[
     """A process that draws; None where the system has none for us: threads will do."""
     if not sys.executable:
         return None
-    command = [sys.executable, "-c", _CHILD, json.dumps(sys.path)]
+    # Isolated: the folder we are in, a data set from elsewhere perhaps, may hold a json.py. Its
+    # names are spelt as ours are, whatever variables say: those are not read then.
+    spelling = f"utf8={sys.flags.utf8_mode}"
+    command = [sys.executable, "-I", "-X", spelling, "-c", _CHILD, json.dumps(sys.path)]
     try:
         return subprocess.Popen(
             command, stdin=order, stdout=marks, stderr=errors, env=os.environ | _KEEPS_MEMORY
