@@ -133,7 +133,7 @@ def run(
         free = free_bytes(placement.device)
         parts = hold_parts(trainer, parts, free, control.may_go_on, record)
 
-        metadata = checkpoint_metadata(session, study, loaded)
+        metadata = room.keep(lambda: checkpoint_metadata(session, study, loaded))
         health = HealthRecord(record, StandingAnswers.after(session.events()))
         found = before_training(study, parts, recipe, seen, loaded, is_miniature)
         health.take(found, step=trainer.progress.step)

@@ -168,7 +168,11 @@ def test_copies_within_a_part_are_not_leakage(phantom_dir, tmp_path, cache_dir):
 
 def test_test_patients_that_the_weights_have_seen_are_told():
     own = own_provenance(
-        [1, 2, 3], dataset="nih", session="one", started_from=Provenance(FRESH, "fresh")
+        [1, 2, 3],
+        dataset="nih",
+        session="one",
+        started_from=Provenance(FRESH, "fresh"),
+        key=bytes(32),
     )
     (found,) = check_seen(seen_in_test(own, [3, 4], dataset="nih"), "sessions/one")
     assert (found.check, found.severity) == ("test-patients-seen", Severity.WARNING)

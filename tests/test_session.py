@@ -2,13 +2,16 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import core
 from core.errors import SessionError
 from core.events import CheckpointWritten, EarlyStopped, Finished, RunStarted, StepRecorded
 from core.recipe import Recipe
 from core.requests import Request
+from core.store.files import write_whole
 from core.store.recorder import Recorder
 from core.store.session import create_session, list_sessions, open_session
 from core.store.summary import SessionSummary
@@ -172,8 +175,6 @@ def test_a_damaged_recipe_does_not_hide_the_other_sessions(tmp_path):
 
 
 def test_a_file_is_replaced_whole_or_left_as_it_was(tmp_path):
-    from core.store.files import write_whole
-
     file = tmp_path / "kept.txt"
     write_whole(file, b"old")
 
@@ -185,3 +186,21 @@ def test_a_file_is_replaced_whole_or_left_as_it_was(tmp_path):
         write_whole(file, fail)
     assert file.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o077, 0o600), (0o022, 0o644), (0o002, 0o664)])
+def test_a_file_has_the_mode_that_the_umask_leaves(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        write_whole(tmp_path / "state.json", b"{}")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "state.json").stat().st_mode & 0o777 == mode
+
+
+def test_the_umask_is_never_changed_not_even_for_a_moment():
+    # It is the whole process's: a file that another thread makes meanwhile is open to all.
+    root = Path(core.__file__).parent.parent
+    sources = [*root.glob("core/**/*.py"), *root.glob("cxr_tui/**/*.py")]
+    assert len(sources) > 200
+    assert [path.name for path in sources if "umask(" in path.read_text()] == []

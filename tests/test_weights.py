@@ -23,11 +23,13 @@ from core.model.densenet import ChestDenseNet, build_model
 from core.model.foreign import read_tensors
 from core.model.input_spec import CHEXNET, GREY, IMAGENET, TORCHXRAYVISION
 from core.model.own_metadata import write_metadata
+from core.model.patient_digests import KEY_FILE, keys_beside, own_key
 from core.model.provenance import (
     NIH_RANDOM_SPLIT,
     XRV_NIH,
     XRV_OTHER,
     Provenance,
+    SeenReport,
     own_provenance,
     seen_in_test,
 )
@@ -493,6 +495,9 @@ def test_a_wrong_shape_is_refused_by_name(tmp_path: Path, rgb_state: State) -> N
 # Our own
 
 
+KEY = bytes(32)
+
+
 def own_checkpoint(folder: Path, provenance: Provenance) -> tuple[Path, ChestDenseNet]:
     findings = ("Nodule", "Mass")
     model = build_model(findings, seed=11, input_spec=IMAGENET)
@@ -504,7 +509,9 @@ def own_checkpoint(folder: Path, provenance: Provenance) -> tuple[Path, ChestDen
 
 def test_an_own_checkpoint_comes_back_whole(tmp_path: Path) -> None:
     fresh = Provenance("none", "fresh weights")
-    provenance = own_provenance([3, 1, 2], dataset="nih", session="first", started_from=fresh)
+    provenance = own_provenance(
+        [3, 1, 2], dataset="nih", session="first", started_from=fresh, key=KEY
+    )
     path, model = own_checkpoint(tmp_path / "session" / "checkpoints", provenance)
     for choice in (path, tmp_path / "session", path.parent):
         loaded = load_weights(str(choice), ("Mass", "Nodule"), seed=0)
@@ -537,7 +544,7 @@ def test_an_own_checkpoint_with_a_broken_description_is_refused(tmp_path: Path) 
 
 def test_test_patients_of_an_earlier_session_are_named() -> None:
     fresh = Provenance("none", "fresh weights")
-    first = own_provenance(range(100), dataset="nih", session="first", started_from=fresh)
+    first = own_provenance(range(100), dataset="nih", session="first", started_from=fresh, key=KEY)
     seen = seen_in_test(first, [98, 99, 100, 101], dataset="nih")
     assert (seen.level, seen.patients) == ("named", (98, 99))
     assert "98, 99" in seen.message
@@ -547,10 +554,11 @@ def test_test_patients_of_an_earlier_session_are_named() -> None:
 
 def test_what_weights_started_from_is_not_forgotten() -> None:
     chexnet = Provenance(NIH_RANDOM_SPLIT, "a CheXNet reproduction")
-    second = own_provenance([1], dataset="nih", session="second", started_from=chexnet)
-    third = own_provenance([2], dataset="nih", session="third", started_from=second)
+    second = own_provenance([1], dataset="nih", session="second", started_from=chexnet, key=KEY)
+    third = own_provenance([2], dataset="nih", session="third", started_from=second, key=KEY)
     restored = Provenance.from_json(third.to_json(), where="here")
     assert restored == third
+    restored = restored.with_keys(third.keys())
     clean = seen_in_test(restored, [50], dataset="nih")
     assert clean.level == "possible"
     assert "17,920 of the 25,596" in clean.message
@@ -573,8 +581,88 @@ def test_weights_that_may_have_seen_nih_patients_say_so(kind: str) -> None:
 
 def test_the_same_numbers_in_another_data_set_are_not_taken_for_the_same_people() -> None:
     fresh = Provenance("none", "fresh weights")
-    demo = own_provenance([1, 2], dataset="phantom", session="demo", started_from=fresh)
+    demo = own_provenance([1, 2], dataset="phantom", session="demo", started_from=fresh, key=KEY)
     assert seen_in_test(demo, [1, 2], dataset="nih").level == "none"
-    clinic = own_provenance([1, 2], dataset="f00d", session="clinic", started_from=fresh)
+    clinic = own_provenance([1, 2], dataset="f00d", session="clinic", started_from=fresh, key=KEY)
     assert seen_in_test(clinic, [1, 2], dataset="nih").level == "possible"
     assert seen_in_test(clinic, [1, 2]).level == "named"
+
+
+# Who the patients are stays in the session
+
+
+def test_weights_name_no_patient_and_the_key_is_its_owners_alone(tmp_path: Path) -> None:
+    key = own_key(tmp_path, {})
+    fresh = Provenance("none", "fresh weights")
+    numbers = [99887761, 99887762]
+    provenance = own_provenance(numbers, dataset="nih", session="s", started_from=fresh, key=key)
+    path, _ = own_checkpoint(tmp_path / "checkpoints", provenance)
+    for file in (tmp_path / "checkpoints").iterdir():
+        assert b"9988776" not in file.read_bytes()
+        assert key.hex().encode() not in file.read_bytes()
+    assert (tmp_path / KEY_FILE).stat().st_mode & 0o777 == 0o600
+    assert own_key(tmp_path, {}) == key
+    for folder in (path, tmp_path):
+        loaded = load_weights(str(folder), ("Mass",), seed=0)
+        seen = seen_in_test(loaded.provenance, [99887762, 5], dataset="nih")
+        assert (seen.level, seen.patients) == ("named", (99887762,))
+
+
+def test_of_weights_without_their_key_nobody_can_tell(tmp_path: Path) -> None:
+    key = own_key(tmp_path, {})
+    fresh = Provenance("none", "fresh weights")
+    provenance = own_provenance([1, 2], dataset="nih", session="s", started_from=fresh, key=key)
+    path, _ = own_checkpoint(tmp_path / "checkpoints", provenance)
+    alone = tmp_path / "elsewhere" / "handed on" / path.name
+    alone.parent.mkdir(parents=True)
+    alone.write_bytes(path.read_bytes())
+
+    loaded = load_weights(str(alone), ("Mass",), seed=0).provenance
+
+    def seen(dataset: str) -> SeenReport:
+        return seen_in_test(loaded.with_keys(keys_beside(alone)), [1, 50], dataset=dataset)
+
+    assert (seen("nih").level, seen("nih").patients) == ("possible", ())
+    assert KEY_FILE in seen("nih").message
+    assert seen("phantom").level == "none"
+    other = tmp_path / "other"
+    other.mkdir()
+    own_key(other, {})
+    (alone.parent / KEY_FILE).write_bytes((other / KEY_FILE).read_bytes())
+    assert seen("nih").level == "possible"
+    (alone.parent / KEY_FILE).write_bytes(b'{"own": "", "keys": 7}')
+    assert seen("nih").level == "possible"
+    (alone.parent / KEY_FILE).write_bytes((tmp_path / KEY_FILE).read_bytes())
+    assert seen("nih").patients == (1,)
+
+
+def test_a_session_keeps_the_keys_of_those_whose_weights_it_started_from(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.mkdir()
+    two.mkdir()
+    old = Provenance("own", "session old", frozenset([7]), "nih")  # of before there were keys
+    first = own_provenance(
+        [1], dataset="nih", session="one", started_from=old, key=own_key(one, {})
+    )
+    own_checkpoint(one / "checkpoints", first)
+    began_with = load_weights(str(one), ("Mass",), seed=0).provenance
+    key = own_key(two, began_with.keys())
+    second = own_provenance([2], dataset="nih", session="two", started_from=began_with, key=key)
+    own_checkpoint(two / "checkpoints", second)
+    loaded = load_weights(str(two), ("Mass",), seed=0).provenance
+    assert seen_in_test(loaded, [1, 2, 3, 7], dataset="nih").patients == (1, 2, 7)
+
+
+def test_weights_that_still_name_their_patients_are_understood() -> None:
+    told = {"kind": "own", "text": "session old", "trained_patients": [1, 2], "dataset": "nih"}
+    old = Provenance.from_json(told | {"started_from": None}, where="old.safetensors")
+    assert seen_in_test(old, [2, 3], dataset="nih").patients == (2,)
+
+
+@pytest.mark.parametrize(
+    "patients", [{}, {"key": "a", "hmac_sha256": "?"}, {"hmac_sha256": "AA=="}]
+)
+def test_digests_that_are_none_are_refused_by_their_file(patients: dict[str, str]) -> None:
+    told = {"kind": "own", "text": "s", "trained_patients": patients, "dataset": "nih"}
+    with pytest.raises(DataError, match=r"mine\.safetensors"):
+        Provenance.from_json(told | {"started_from": None}, where="mine.safetensors")

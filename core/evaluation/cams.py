@@ -33,6 +33,7 @@ from core.evaluation.localization_report import localization_report
 from core.evaluation.map_source import MapSource
 from core.evaluation.overlay import Colours
 from core.store.disk import passing_trouble, trouble_in_words
+from core.store.plain_files import refuse_links
 
 Progress = Callable[[str, int, int], None]
 SHEET_NAME, TABLE_NAME = "contact-sheet.png", "cams.csv"
@@ -139,6 +140,7 @@ def _written(where: Path) -> Iterator[None]:
 def _draw(
     source: MapSource, candidates: Sequence[Candidate], method: Method, progress: Progress
 ) -> DrawnCams:
+    refuse_links(source.session.path)
     cache = source.cache([candidate.image for candidate in candidates])
     kept, unreadable = readable(candidates, cache)
     warnings = [f"{image} can't be read: {reason}" for image, reason in unreadable.items()]

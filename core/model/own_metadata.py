@@ -1,7 +1,7 @@
 """What our own checkpoints say of themselves, in the metadata of their safetensors file.
 
 One file is enough to use the weights rightly: the findings in the order of the head,
-what the weights expect of an image, and the patients they were trained on.
+what the weights expect of an image, and digests of the patients they were trained on.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from core.errors import DataError
+from core.model.patient_digests import KEY_FILE, Keys, PatientDigests
 
 FRESH, ON_IMAGENET, OWN = "none", "imagenet", "own"
 NIH_RANDOM_SPLIT, XRV_NIH, XRV_OTHER, UNKNOWN = (
@@ -48,20 +49,25 @@ class Provenance:
         kind: one of ``KINDS``.
         text: the source, for a person.
         trained_patients: of an own session: its train and val patients (val chose the best
-            epoch); None where they aren't known one by one.
+            epoch), as digests; by their numbers in weights of before there were digests; None
+            where they aren't known one by one.
         dataset: "nih", "phantom", or a data set's fingerprint; None where it isn't known.
         started_from: the weights these were fine-tuned from.
     """
 
     kind: str
     text: str
-    trained_patients: frozenset[int] | None = None
+    trained_patients: PatientDigests | frozenset[int] | None = None
     dataset: str | None = None
     started_from: Provenance | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object that :meth:`from_json` reads."""
-        patients = None if self.trained_patients is None else sorted(self.trained_patients)
+        """A JSON object that :meth:`from_json` reads; no key is in it."""
+        patients: Any = None
+        if isinstance(self.trained_patients, PatientDigests):
+            patients = self.trained_patients.to_json()
+        elif self.trained_patients is not None:
+            patients = sorted(self.trained_patients)
         earlier = None if self.started_from is None else self.started_from.to_json()
         return {
             "kind": self.kind,
@@ -83,7 +89,7 @@ class Provenance:
             provenance = Provenance(
                 kind=str(value["kind"]),
                 text=str(value["text"]),
-                trained_patients=None if patients is None else frozenset(map(int, patients)),
+                trained_patients=_patients_from_json(patients),
                 dataset=None if value["dataset"] is None else str(value["dataset"]),
             )
             if provenance.kind not in KINDS:
@@ -98,6 +104,36 @@ class Provenance:
                 why="Without that, no test figure of theirs can be trusted",
                 remedy="Use another checkpoint of the session",
             ) from error
+
+    def with_keys(self, keys: Keys) -> Provenance:
+        """The same, able to recognise patients at each stage whose key is among these."""
+        patients, earlier = self.trained_patients, self.started_from
+        if isinstance(patients, PatientDigests) and patients.key is None:
+            patients = replace(patients, key=keys.get(patients.key_name))
+        earlier = None if earlier is None else earlier.with_keys(keys)
+        return replace(self, trained_patients=patients, started_from=earlier)
+
+    def keys(self) -> dict[str, bytes]:
+        """The keys that are at hand, of every stage."""
+        found = {} if self.started_from is None else self.started_from.keys()
+        patients = self.trained_patients
+        if isinstance(patients, PatientDigests) and patients.key is not None:
+            found[patients.key_name] = patients.key
+        return found
+
+    def without_numbers(self, key: bytes) -> Provenance:
+        """The same, with digests where patients stood by their numbers."""
+        patients, earlier = self.trained_patients, self.started_from
+        if isinstance(patients, frozenset):
+            patients = PatientDigests.of(patients, key)
+        earlier = None if earlier is None else earlier.without_numbers(key)
+        return replace(self, trained_patients=patients, started_from=earlier)
+
+
+def _patients_from_json(value: Any) -> PatientDigests | frozenset[int] | None:
+    if isinstance(value, Mapping):
+        return PatientDigests.from_json(value)
+    return None if value is None else frozenset(map(int, value))
 
 
 @dataclass(frozen=True)
@@ -116,14 +152,20 @@ class SeenReport:
 
 
 def own_provenance(
-    trained_patients: Iterable[int], *, dataset: str, session: str, started_from: Provenance
+    trained_patients: Iterable[int],
+    *,
+    dataset: str,
+    session: str,
+    started_from: Provenance,
+    key: bytes,
 ) -> Provenance:
     """The provenance of a session's checkpoints; what it started from stays known.
 
-    Weights that saw nobody (fresh, ImageNet) are not carried along.
+    Weights that saw nobody (fresh, ImageNet) are not carried along. Patients stand in it as
+    digests under ``key``, the session's own.
     """
-    earlier = None if started_from.kind in _SEEN_NOBODY else started_from
-    patients = frozenset(int(patient) for patient in trained_patients)
+    earlier = None if started_from.kind in _SEEN_NOBODY else started_from.without_numbers(key)
+    patients = PatientDigests.of((int(patient) for patient in trained_patients), key)
     return Provenance(OWN, f"session {session}", patients, dataset, earlier)
 
 
@@ -156,7 +198,7 @@ def _seen_by(provenance: Provenance, tested: frozenset[int], dataset: str | None
     if not tested or provenance.kind in _SEEN_NOBODY:
         return SeenReport("none")
     if provenance.kind == OWN and provenance.trained_patients is not None:
-        return _seen_by_session(provenance, provenance.trained_patients & tested, tested, dataset)
+        return _seen_by_session(provenance, provenance.trained_patients, tested, dataset)
     if dataset == PHANTOM:  # synthetic patients can't have been anybody's training set
         return SeenReport("none")
     why = _MAY_HAVE_SEEN.get(provenance.kind, _MAY_HAVE_SEEN[UNKNOWN])
@@ -166,10 +208,23 @@ def _seen_by(provenance: Provenance, tested: frozenset[int], dataset: str | None
 
 
 def _seen_by_session(
-    provenance: Provenance, shared: frozenset[int], tested: frozenset[int], dataset: str | None
+    provenance: Provenance,
+    trained: PatientDigests | frozenset[int],
+    tested: frozenset[int],
+    dataset: str | None,
 ) -> SeenReport:
     other_set = None not in (dataset, provenance.dataset) and dataset != provenance.dataset
-    if not shared or (other_set and PHANTOM in (dataset, provenance.dataset)):
+    if other_set and PHANTOM in (dataset, provenance.dataset):
+        return SeenReport("none")
+    shared = trained & tested if isinstance(trained, frozenset) else trained.among(tested)
+    if shared is None:
+        return SeenReport(
+            "possible",
+            message=f"The patients that {provenance.text} was trained on can't be told from these"
+            f" weights: the key to them, {KEY_FILE} of that session, is not beside them or may not"
+            " be read. Test patients may be among them: test figures may be too high.",
+        )
+    if not shared:
         return SeenReport("none")
     count = f"{len(shared):,} of {len(tested):,} test patients"
     if other_set:

@@ -20,6 +20,7 @@ from core.findings import canonical_finding
 from core.model.densenet import NUM_FEATURES, ChestDenseNet, build_model
 from core.model.foreign import read_tensors
 from core.model.input_spec import GREY
+from core.model.patient_digests import keys_beside
 from core.model.provenance import FRESH, ON_IMAGENET, Provenance
 from core.model.sources import Source, plain_names, recognise
 from core.regular_file import read_regular
@@ -124,7 +125,7 @@ def load_weights(
         )
     model = build_model(findings, seed=seed, input_spec=source.input_spec, prevalence=prevalence)
     report = _fill(model, tensors, source, path, allow_partial=allow_partial)
-    return LoadedModel(model, report, source.provenance)
+    return LoadedModel(model, report, source.provenance.with_keys(keys_beside(path)))
 
 
 def imagenet_folders() -> tuple[Path, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import re
@@ -22,6 +23,7 @@ from typing import Any, BinaryIO
 
 _LEFTOVER = re.compile(r"\..+\.[a-z0-9_]{8}")  # what a name becomes below
 _LEFTOVER_SECONDS = 3600.0
+_LONGEST_WAIT_SECONDS, _LOCK_PAUSE_SECONDS = 30.0, 0.01
 _NO_FSYNC_OF_FOLDERS = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EBADF})
 _NO_FOLDER = (errno.ELOOP, errno.ENOTDIR)  # of a link, by the system's mood
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -114,6 +116,60 @@ def open_own(path: Path, flags: int) -> int:
         os.close(descriptor)
         raise OSError(errno.EINVAL, "it is no regular file", str(path))
     return descriptor
+
+
+@contextlib.contextmanager
+def alone_with(path: Path) -> Iterator[None]:
+    """Hold the lock of a file while it is read and written whole anew; others wait for it.
+
+    It is the file's own (flock), so nothing is left of one whose holder was killed. Who waited
+    may hold that of a file which was replaced meanwhile, and takes that of the new one. The file
+    is made, empty, where there is none. Where a file system has no such lock nobody waits.
+
+    Raises:
+        OSError: it can't be opened, its folder is a link, or another has held it for too long.
+    """
+    end = time.monotonic() + _LONGEST_WAIT_SECONDS
+    with open_folder(path.parent) as folder:
+        while True:
+            descriptor = _opened_to_lock(path.name, folder)
+            try:
+                _take(descriptor, path, end)
+                if _is_still_there(descriptor, path.name, folder):
+                    yield
+                    return
+            finally:
+                os.close(descriptor)
+
+
+def _opened_to_lock(name: str, folder: int) -> int:
+    flags = os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        return os.open(name, flags | os.O_RDWR, 0o666, dir_fd=folder)
+    except PermissionError:  # another's, in a folder of the group: to lock it, reading will do
+        return os.open(name, flags | os.O_RDONLY, 0o666, dir_fd=folder)
+
+
+def _take(descriptor: int, path: Path, end: float) -> None:
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                return  # a file system without locks
+        else:
+            return
+        if time.monotonic() > end:
+            raise OSError(errno.ETIMEDOUT, "another process keeps it locked", str(path))
+        time.sleep(_LOCK_PAUSE_SECONDS)
+
+
+def _is_still_there(descriptor: int, name: str, folder: int) -> bool:
+    try:
+        there = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(there, os.fstat(descriptor))
 
 
 def drop_leftovers(folder: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from core.errors import SessionError
 
-_FILES = ("lock", "events.jsonl", "heartbeat", "log.txt")
+_FILES = ("lock", "events.jsonl", "heartbeat", "log.txt", "patients.key")
 _FOLDERS = ("checkpoints", "predictions", "evaluation", "cams", "requests")
 
 

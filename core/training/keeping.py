@@ -8,6 +8,7 @@ from core.data.study import Study
 from core.errors import SessionError
 from core.model.densenet import build_model
 from core.model.own_metadata import read_metadata, write_metadata
+from core.model.patient_digests import keys_beside, own_key
 from core.model.provenance import FRESH, Provenance, own_provenance
 from core.model.weights import LoadedModel, WeightsReport, backbone_names
 from core.recipe import Recipe
@@ -29,7 +30,11 @@ class Restored:
 
 
 def checkpoint_metadata(session: Session, study: Study, loaded: LoadedModel) -> dict[str, str]:
-    """What the run's weights say of themselves, wherever their file is taken."""
+    """What the run's weights say of themselves, wherever their file is taken.
+
+    Raises:
+        SessionError, OSError: the key to their patients can't be read or kept in the session.
+    """
     # Val patients chose the best epoch: weights have seen them too, in that sense.
     patients = {*study.patients("train").tolist(), *study.patients("val").tolist()}
     provenance = own_provenance(
@@ -37,6 +42,7 @@ def checkpoint_metadata(session: Session, study: Study, loaded: LoadedModel) -> 
         dataset=study.patients_known_as,
         session=session.name,
         started_from=loaded.provenance,
+        key=own_key(session.path, loaded.provenance.keys()),
     )
     return write_metadata(loaded.model.findings, loaded.model.input_spec, provenance)
 
@@ -112,7 +118,8 @@ def model_to_go_on_with(session: Session, recipe: Recipe) -> LoadedModel | None:
         text="this session's own last checkpoint",
     )
     began_with = own.provenance.started_from or Provenance(FRESH, "weights that saw no patient")
-    return LoadedModel(model, report, began_with)
+    keys = keys_beside(checkpoint.file.model_path)
+    return LoadedModel(model, report, began_with.with_keys(keys))
 
 
 def has_checkpoint(session: Session) -> bool:

@@ -175,6 +175,9 @@ class CamMakingScreen(ConsoleScreen):
         except OSError as error:
             self._fail(f"{kept.session.path / 'cams'} can't be written ({error.strerror})")
             return
+        except CxrError as error:
+            self._fail(str(error))
+            return
         if files:
             where = str(files[0])
             if len(files) > 1:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from tables import index_of, row_v2020
 from core.data.quarantine import read_quarantine, write_quarantine
 from core.data.split import make_split
 from core.data.study import Study, read_split, write_split
+from core.errors import DataError
 from core.evaluation.cam_files import COLUMNS, add_to_table, read_table, write_table
 from core.evaluation.joining import join_predictions
 from core.evaluation.predictions import (
@@ -141,3 +144,75 @@ def test_a_name_may_be_a_file_in_no_folder_that_the_table_of_maps_names(tmp_path
     write_table(path, rows)
     add_to_table(path, [])
     assert read_table(path) == []
+
+
+def map_row(name: str) -> dict[str, object]:
+    return dict.fromkeys(COLUMNS, "1") | {"file": name}
+
+
+def test_a_column_that_somebody_added_to_the_table_of_maps_stays(tmp_path: Path) -> None:
+    path = tmp_path / "cams.csv"
+    for name in ("a.png", "b.png", "c.png"):
+        (tmp_path / name).write_bytes(b"a map")
+    write_table(path, [map_row("a.png"), map_row("b.png")])
+    head, first, second = path.read_text().splitlines()
+    # As a spreadsheet saves it: a mark before all, a column in front.
+    lines = f"my note,{head}", f"=clear,{first}", f"doubtful,{second}", ""
+    path.write_text("\r\n".join(lines), encoding="utf-8-sig", newline="")
+    add_to_table(path, [map_row("b.png") | {"finding": "Mass"}, map_row("c.png")])
+    rows = list(csv.DictReader(path.open(encoding="utf-8", newline="")))
+    assert [row["my note"] for row in rows] == ["=clear", "doubtful", ""]
+    assert [row["file"] for row in rows] == ["a.png", "b.png", "c.png"]
+    assert rows[1]["finding"] == "Mass"
+    assert len(read_table(path)) == 3
+
+
+@pytest.mark.parametrize(
+    "content", [b"my own list\n1\n", b"file,\xff\xfe\n", b'"' + b"x" * 200_000]
+)
+def test_a_file_that_is_no_table_of_maps_is_not_replaced_by_one(
+    tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "cams.csv"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"cams\.csv: is no table of maps"):
+        add_to_table(path, [map_row("a.png")])
+    assert path.read_bytes() == content
+
+
+_ADD = """
+import sys
+from pathlib import Path
+from core.evaluation.cam_files import COLUMNS, add_to_table
+folder, who = Path(sys.argv[1]), sys.argv[2]
+print(flush=True)
+sys.stdin.readline()
+for number in range(12):
+    name = f"{who}{number}.png"
+    (folder / name).touch()
+    add_to_table(folder / "cams.csv", [dict.fromkeys(COLUMNS, "") | {"file": name}])
+"""
+
+
+def test_two_processes_that_add_maps_at_once_lose_no_row(tmp_path: Path) -> None:
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", _ADD, tmp_path, who],
+            cwd=Path(__file__).parents[2],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        for who in "ab"
+    ]
+    for process in both:
+        assert process.stdout is not None
+        process.stdout.readline()
+    for process in both:
+        assert process.stdin is not None
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+    for process in both:
+        process.communicate(timeout=120)
+    assert [process.returncode for process in both] == [0, 0]
+    names = {str(row["file"]) for row in read_table(tmp_path / "cams.csv")}
+    assert names == {f"{who}{number}.png" for who in "ab" for number in range(12)}

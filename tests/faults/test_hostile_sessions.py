@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from core.errors import CxrError, DataError, SessionError
+from core.errors import CxrError, DataError, RunFailedError, SessionError
+from core.evaluation.cam_files import add_to_table
 from core.evaluation.part_report import report_of_session
 from core.recipe import Recipe
 from core.requests import Request
 from core.store.checkpoint import read_checkpoint
+from core.store.files import write_whole
 from core.store.session import Session, create_session, list_sessions
 from core.store.summary import SessionSummary
 
@@ -101,6 +105,95 @@ def test_a_folder_of_a_session_that_leads_elsewhere_is_not_written_into(
     with pytest.raises(SessionError, match=f"{name}: is a link"):
         session.writing()
     assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: Session(path).write_json("cams/cams.csv", {}),
+        lambda path: write_whole(path / "cams" / "cams.csv", b"a map"),
+        lambda path: add_to_table(path / "cams" / "cams.csv", []),
+        lambda path: Session(path).ask(Request.STOP),
+        lambda path: Session(path).ask(Request.CONTINUE),
+    ],
+    ids=["json", "file", "table", "stop", "go on"],
+)
+def test_nobody_writes_or_deletes_through_a_folder_of_a_session_that_is_a_link(
+    session: Session, write: Callable[[Path], None]
+) -> None:
+    mine = our_folder(session)
+    for name in ("cams", "requests"):
+        shutil.rmtree(session.path / name)
+        (session.path / name).symlink_to(mine)
+    with pytest.raises(OSError, match="it is a link"):
+        write(session.path)
+    assert contents(mine) == PRECIOUS
+
+
+def test_what_becomes_a_link_while_a_run_writes_is_not_written_through(session: Session) -> None:
+    mine = our_folder(session)
+    with session.writing() as writer:
+        (session.path / "requests").rename(session.path / "before")
+        (session.path / "requests").symlink_to(mine)
+        assert writer.take_request() is not Request.STOP
+        (session.path / "log.txt").symlink_to(mine / "stop")
+        with pytest.raises(OSError, match="it is a link"):
+            writer.note("a line")
+    assert contents(mine) == PRECIOUS
+
+
+def test_leftovers_are_not_looked_for_behind_links(session: Session) -> None:
+    mine = our_folder(session)
+    (session.path / "charts").symlink_to(mine)
+    with session.writing():
+        pass
+    assert contents(mine) == PRECIOUS
+
+
+def test_checkpoints_are_not_cleared_away_behind_a_link(tmp_path: Path) -> None:
+    import torch
+
+    from core.store.checkpoint import write_checkpoint
+
+    mine, link = tmp_path / "mine", tmp_path / "checkpoints"
+    for step in (1, 2):
+        write_checkpoint(mine, "last", {"w": torch.zeros(1)}, {"step": step}, {})
+    link.symlink_to(mine)
+    before = contents(mine)
+    with pytest.raises(RunFailedError, match="it is a link"):
+        write_checkpoint(link, "last", {"w": torch.ones(1)}, {"step": 3}, {})
+    assert contents(mine) == before
+
+
+def test_sessions_may_be_kept_behind_a_link(tmp_path: Path) -> None:
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "sessions").symlink_to(tmp_path / "scratch")
+    session = create_session(tmp_path / "sessions", Recipe(), "s")
+    with session.writing():
+        session.write_json("dataset.json", {})
+        session.ask(Request.STOP)
+
+
+def test_two_that_begin_on_one_disk_with_the_same_process_number_leave_each_other_alone(
+    tmp_path: Path,
+) -> None:
+    other = tmp_path / f".s.{os.getpid()}"  # a container's, half made
+    other.mkdir()
+    (other / "recipe.toml").write_text("theirs")
+    create_session(tmp_path, Recipe(), "s")
+    assert (other / "recipe.toml").read_text() == "theirs"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_no_file_is_made_in_somebody_elses_session_to_read_a_clock(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with session.writing():
+        pass
+    monkeypatch.setattr(time, "time", lambda: 5e9)
+    assert (session.seconds_since_heartbeat() or 0) < 60  # the file system's clock
+    os.chown(session.path, 54321, 54321)
+    assert (session.seconds_since_heartbeat() or 0) > 1e9  # our own
 
 
 def test_a_whole_session_may_be_a_link(session: Session) -> None:
@@ -222,3 +315,25 @@ def copied(trained_dir: Path, tmp_path: Path) -> Session:
     path = tmp_path / "sessions" / "copy"
     shutil.copytree(trained_dir, path)
     return Session(path)
+
+
+PRECIOUS = {
+    "cams.csv": b"years of work",
+    "stop": b"a file of ours",
+    "pause": b"and another",
+    ".notes.abcdefgh": b"an old draft",
+}
+
+
+def our_folder(session: Session) -> Path:
+    """A folder of ours, outside of the session, with files that a run's could be taken for."""
+    folder = session.path.parent.parent / "mine"
+    folder.mkdir()
+    for name, content in PRECIOUS.items():
+        (folder / name).write_bytes(content)
+        os.utime(folder / name, (1, 1))
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
