@@ -238,7 +238,25 @@ def test_where_nothing_can_be_written_it_says_so(session, cache_dir, capsys):
     shutil.rmtree(session.path / "cams")
     (session.path / "cams").write_text("a file in its place")
     assert cam(session, cache_dir, "--count", "1") == 2
-    assert "can't be written" in capsys.readouterr().err
+    assert "cams: is something else, where a session has a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["cams", "evaluation"])
+def test_a_session_whose_folders_lead_elsewhere_is_refused_before_any_map_is_made(
+    session, cache_dir, tmp_path, capsys, name
+):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    for file in ("cams.csv", "localization.json"):
+        (mine / file).write_text("years of work")
+    shutil.rmtree(session.path / name)
+    (session.path / name).symlink_to(mine)
+    assert cam(session, cache_dir, "--count", "1") == 2
+    assert f"{name}: is a link" in capsys.readouterr().err
+    assert {path.name: path.read_text() for path in mine.iterdir()} == {
+        "cams.csv": "years of work",
+        "localization.json": "years of work",
+    }
 
 
 def test_drawing_again_keeps_the_rows_of_before(session, cache_dir):
