@@ -8,6 +8,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -40,6 +41,7 @@ from core.health.few_images import (
 from core.health.report import health_report_of_session
 from core.health.training_watch import TrainingWatch
 from core.health.watch import HealthRecord
+from core.in_slices import in_slices
 from core.model.device import choose_device
 from core.model.memory import free_bytes
 from core.model.precision import choose_precision
@@ -50,7 +52,7 @@ from core.store.answers import StandingAnswers
 from core.store.environment import describe_environment
 from core.store.recorder import Recorder
 from core.store.session import Session
-from core.training.control import Control
+from core.training.control import Control, stop_if_asked
 from core.training.device_use import hold_parts, take_best_step
 from core.training.fit import Fit, validation_progress
 from core.training.keeping import (
@@ -96,7 +98,8 @@ def run(
             was asked to stop before there was anything to keep.
     """
     started = time.monotonic()
-    with _disk_errors_named(session), Recorder(session, emit) as record, _lost_ranks(record):
+    claimed = Recorder(session, emit, lambda: stop_if_asked(next_request))
+    with _disk_errors_named(session), claimed as record, _lost_ranks(record):
         ranks = machine.ranks
         control = Control(ranks.watched(next_request), record.writer.take_request, record)
         room = RoomWait(session, control, record, _disk_patience(session, machine, changed_recipe))
@@ -110,12 +113,7 @@ def run(
         reference_for(recipe.evaluate.reference, recipe.split.by)  # a typo costs no day
         placement, device_name = _placement(recipe, machine, record)
         study = ready_study(session, recipe, machine, control, record, room.keep)
-        loaded = model_to_go_on_with(session, recipe) or load_weights(
-            recipe.model.weights,
-            recipe.dataset.findings,
-            seed=recipe.train.seed,
-            allow_partial=recipe.model.allow_partial_weights,
-        )
+        loaded = in_slices(lambda: _loaded(session, recipe), control.stop_if_asked)
         seen = patients_seen(loaded, study, recipe, record)
         room.keep(lambda: keep_description(session, study, seen))
         require_room(session, study, loaded, machine)
@@ -254,6 +252,15 @@ def _model_ready(trainer: Trainer, loaded: LoadedModel, device_name: str, val: P
     )
 
 
+def _loaded(session: Session, recipe: Recipe) -> LoadedModel:
+    return model_to_go_on_with(session, recipe) or load_weights(
+        recipe.model.weights,
+        recipe.dataset.findings,
+        seed=recipe.train.seed,
+        allow_partial=recipe.model.allow_partial_weights,
+    )
+
+
 def _keep_environment(session: Session, device_name: str, placement: Placement) -> None:
     session.write_json(
         "environment.json",
@@ -321,7 +328,11 @@ def _score_test(
     trainer.ranks.tell(End(0))  # the rest is rank 0's
     keep(lambda: write_predictions(folder / "test.csv", test))
     # Read back from the file, so that these are the figures of `evaluate`, to the digit.
-    report = keep(lambda: health_report_of_session(session, "test", cache, study=study))
+    figures = partial(health_report_of_session, session, "test", cache, study=study)
+    try:
+        report = keep(lambda: in_slices(figures, control.stop_if_asked))
+    except StoppedError:
+        return False
     keep(lambda: session.write_json("evaluation/test.json", report))
     record(Evaluated(report=report))
     return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import importlib
 import os
 import sys
@@ -16,7 +17,7 @@ import platformdirs
 from core.errors import CxrError, DataError, UsageError
 from cxr_tui.arguments import PlainParser, add_places, cache_folder
 from cxr_tui.plain import visible
-from cxr_tui.streams import Outliving, flush_stdout, hush_stdout, ready_streams
+from cxr_tui.streams import Outliving, flush_stdout, hush_stdout, leave_at_once, ready_streams
 
 COMMANDS = {
     "audit": "what to know before training",
@@ -52,8 +53,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:  # the program itself, not a caller in another
         # Compilers start Pythons of their own; none is to import from the folder we are in.
         os.environ["PYTHONSAFEPATH"] = "1"
+    code = _answered(list(sys.argv[1:] if argv is None else argv))
+    from core.in_slices import is_somebody_left_behind  # not for --help
+
+    if is_somebody_left_behind():
+        # Work that nobody waits for any more could bring down the interpreter as it ends.
+        atexit.register(leave_at_once, code)
+    return code
+
+
+def _answered(argv: list[str]) -> int:
+    """The exit code; what went wrong is said."""
     try:
-        return _flushed(list(sys.argv[1:] if argv is None else argv))
+        return _flushed(argv)
     except CxrError as error:
         return _say(f"cxr-tui: {error}", error.exit_code)
     except BrokenPipeError:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from core.errors import CxrError
 from core.training.ranks import End, Launch, RankLostError
 from cxr_tui.stop_signals import STOP_SIGNALS, StopSignals
-from cxr_tui.streams import let_out
+from cxr_tui.streams import leave_at_once
 
 if TYPE_CHECKING:
     from core.training.team import Team
@@ -104,10 +104,5 @@ def _leave(team: Team, code: int) -> None:
     for kind in (*STOP_SIGNALS, signal.SIGHUP):
         signal.signal(kind, signal.SIG_IGN)
     if team.is_broken:
-        atexit.register(_exit_at_once, code)
-
-
-def _exit_at_once(code: int) -> None:
-    # Torch would wait for connections to a rank that is gone.
-    let_out()
-    os._exit(code)
+        # Torch would wait for connections to a rank that is gone.
+        atexit.register(leave_at_once, code)

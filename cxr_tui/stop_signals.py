@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -21,6 +22,7 @@ class StopSignals:
 
     ``is_one_of_many``: torchrun started us. It hands each signal on, more than once, and kills us
     30 seconds after the first, a dropped line's too: all ask for a stop, none leaves at once.
+    ``leaving``: what the first signal raises, wherever the program is, in place of asking.
     """
 
     def __init__(
@@ -28,10 +30,12 @@ class StopSignals:
         said: str = "stopping after this step, with a checkpoint",
         *,
         is_one_of_many: bool = False,
+        leaving: Callable[[], Exception] | None = None,
     ) -> None:
         self.stop_requested = False
         self._said = said
         self._is_one_of_many = is_one_of_many
+        self._leaving = leaving
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -64,4 +68,7 @@ class StopSignals:
         if self._is_one_of_many:
             return  # whichever ranks it reached, the session tells of the stop once
         with contextlib.suppress(OSError, AttributeError, RuntimeError):
-            sys.stderr.write(f"\n{self._said} (Ctrl-C: at once)\n")
+            at_once = "" if self._leaving else " (Ctrl-C: at once)"
+            sys.stderr.write(f"\n{self._said}{at_once}\n")
+        if self._leaving is not None:
+            raise self._leaving()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import random
+import re
 import struct
 import subprocess
 import sys
@@ -255,3 +256,25 @@ def test_every_real_image_decodes_and_four_are_rgba() -> None:
     paths = sorted(Path(os.environ["CXR_NIH_DIR"]).glob("images_*/images/*.png"))
     modes = Counter(decode_square(path, path.name, 224, "squash").mode for path in paths)
     assert modes == {"L": 236, "RGBA": 4}
+
+
+def progressive(*, scans: int, comment: bytes = b"") -> bytes:
+    """A JPEG whose last pass over its pixels comes again and again, with a comment in it."""
+    stored = io.BytesIO()
+    ramp().save(stored, "JPEG", progressive=True)
+    content = stored.getvalue()
+    starts = [at.start() for at in re.finditer(b"\xff\xda", content)]
+    last = content[starts[-1] : -2]
+    length = (len(comment) + 2).to_bytes(2, "big")
+    head = content[:2] + b"\xff\xfe" + length + comment + content[2:-2]
+    return head + last * (scans - len(starts)) + b"\xff\xd9"
+
+
+def test_a_jpeg_of_very_many_scans_is_refused_undecoded() -> None:
+    with pytest.raises(UndecodableImage, match="1,500 scans: refused undecoded"):
+        decode_grey(progressive(scans=1500), "a.jpg")
+
+
+def test_only_the_images_own_scans_count() -> None:
+    content = progressive(scans=60, comment=b"\xff\xda" * 500)
+    assert decode_grey(content, "a.jpg").pixels_HW.shape == RAMP_HW.shape

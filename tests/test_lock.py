@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from core.errors import SessionError
+from core.errors import SessionError, StoppedError
 from core.events import RunStarted
 from core.recipe import Recipe
 from core.requests import Request
@@ -51,6 +51,17 @@ def test_another_host_that_beats_holds_the_lock_and_is_named(session):
         session.writing()
     assert "sign of life" in str(refused.value)
     assert json.loads((session.path / "lock").read_text())["pid"] == 4242
+
+
+def test_a_stop_is_heard_while_a_silent_owner_is_watched(session):
+    held_elsewhere(session, beat_age_seconds=300)
+
+    def stop():
+        raise StoppedError("asked to stop")
+
+    with pytest.raises(StoppedError):
+        session.writing(stop)
+    assert json.loads((session.path / "lock").read_text())["host"] == "node-17"
 
 
 def test_a_silent_owner_on_another_host_is_taken_over_and_that_is_said(session, watched_briefly):

@@ -30,7 +30,7 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".dcm", ".gi
 
 _ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 _ARCHIVE_ERRORS = (tarfile.TarError, OSError, EOFError, zlib.error)
-_BUFFER_BYTES = 2**20
+_BUFFER_BYTES, _STEP_BYTES = 2**20, 2**24
 _LISTING_VERSION = 2
 _LEFTOVER_SECONDS = 3600.0
 _MAX_LISTING_BYTES = 256 * 2**20
@@ -76,7 +76,7 @@ def list_archive(
         archive: a tar file, plain or gzip.
         listings: a folder where listings are remembered, by the archive's path and signature;
             where it can't be written, the listing is simply not kept.
-        progress: told the number of images seen so far.
+        progress: told the number of images seen so far, many times a second; it may raise.
 
     Raises:
         DataError: the archive is cut off, damaged or unreadable.
@@ -105,8 +105,8 @@ def stream_archive(
 ) -> Iterator[tuple[str, bytes | int]]:
     """Each wanted member's bytes, in the archive's order, in one pass that ends at the last.
 
-    ``at_each`` is called at every member, wanted or not: a pass over those that aren't takes
-    a while, and whoever waits may want to stop.
+    ``at_each`` is called at every member, wanted or not, and within long ones: a pass over those
+    that aren't takes a while, and whoever waits may want to stop.
 
     Yields:
         (member, its content), or (member, its size) where it is too large to be an image.
@@ -115,7 +115,7 @@ def stream_archive(
         DataError: the archive is cut off, damaged or unreadable.
     """
     left = set(wanted)
-    members = _regular_files(archive)
+    members = _regular_files(archive, at_each)
     while left:
         # The archive's errors are named as such; whatever happens to the consumer of this
         # generator while it holds a member is its own.
@@ -123,8 +123,6 @@ def stream_archive(
             tar, entry = next(members, (None, None))
             if tar is None or entry is None:
                 return
-            if at_each is not None:
-                at_each()
             if entry.name not in left:
                 continue
             content = _content(tar, entry)
@@ -144,48 +142,64 @@ def _content(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes | int:
 
 def _pass_over(archive: Path, progress: Callable[[int], None] | None) -> list[ArchiveMember]:
     images: list[ArchiveMember] = []
+
+    def tell() -> None:
+        if progress is not None:
+            progress(len(images))
+
     with _named_errors(archive):
-        for _, entry in _regular_files(archive):
+        for _, entry in _regular_files(archive, tell):
             name = PurePosixPath(entry.name).name
             # Archives made on a Mac hold a "._" companion beside every file.
             if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith("."):
                 images.append(ArchiveMember(entry.name, entry.size))
-                if progress is not None and len(images) % 200 == 0:
-                    progress(len(images))
     return images
 
 
-def _regular_files(archive: Path) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+def _regular_files(
+    archive: Path, at_each: Callable[[], None] | None
+) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
     with open_regular(archive) as file:
         is_gzip = file.read(2) == b"\x1f\x8b"
         file.seek(0)
         stream: IO[bytes] = cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if is_gzip else file
-        with stream, tarfile.open(fileobj=cast("IO[bytes]", _Bounded(stream)), mode="r:") as tar:
+        bounded = _Bounded(stream, at_each or (lambda: None))
+        with stream, tarfile.open(fileobj=cast("IO[bytes]", bounded), mode="r:") as tar:
             for entry in tar:
                 tar.members.clear()  # type: ignore[attr-defined]  # it would keep all it has passed
                 if entry.isreg():
                     yield tar, entry
-            _require_end_mark(tar, stream)
+            _require_end_mark(tar, bounded)
 
 
 class _Bounded:
     """A stream that is read in pieces no larger than an image.
 
-    The name of an entry may claim any length, and gzip folds a gigabyte of zeros into one.
+    The name of an entry may claim any length, and gzip folds a gigabyte of zeros into one. It
+    also has to read whatever it skips; ``at_each`` is called many times a second meanwhile.
     """
 
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self.tell, self.seek = stream.tell, stream.seek
+    def __init__(self, stream: IO[bytes], at_each: Callable[[], None]) -> None:
+        self._stream, self._at_each = stream, at_each
+        self.tell = stream.tell
+
+    def seek(self, place: int) -> int:
+        """To that byte, in steps."""
+        while (here := self.tell()) + _STEP_BYTES < place:
+            self._at_each()
+            if self._stream.seek(here + _STEP_BYTES) <= here:
+                break  # the end
+        return self._stream.seek(place)
 
     def read(self, num_bytes: int = -1) -> bytes:
         """So many bytes; refuses to read more than an image can have."""
+        self._at_each()
         if not 0 <= num_bytes <= MAX_ENCODED_BYTES:
             raise tarfile.ReadError(f"an entry claims {num_bytes:,} bytes")
         return self._stream.read(num_bytes)
 
 
-def _require_end_mark(tar: tarfile.TarFile, stream: IO[bytes]) -> None:
+def _require_end_mark(tar: tarfile.TarFile, stream: _Bounded) -> None:
     """A tar ends with a block of zeros; one that is cut off between two files has none."""
     stream.seek(tar.offset)
     block = stream.read(tarfile.BLOCKSIZE)

@@ -8,6 +8,7 @@ of 8 bits; what was converted is named, so that it can be counted as repaired.
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zlib
 from collections.abc import Callable
@@ -28,6 +29,12 @@ MAX_PIXELS = 100_000_000
 
 MAX_ENCODED_BYTES = 256 * 2**20
 """A larger file is refused unread; NIH's largest image has less than a megabyte."""
+
+MAX_SCANS = 64
+"""A JPEG with more passes over its pixels is refused undecoded: each takes time, and few bytes.
+
+Encoders make about ten; 1,500 of a file of two megabytes took a minute.
+"""
 
 PLAIN_MODE = "L"
 """Pillow's name for 8-bit grey, the one mode that needs no conversion."""
@@ -192,10 +199,39 @@ def _open_grey(encoded: bytes | Path, name: str) -> tuple[Image.Image, str]:
         if image.width * image.height > MAX_PIXELS:
             size = f"{image.width:,}×{image.height:,}"
             raise UndecodableImage(name, f"{size} pixels: refused by its header")
+        if content.startswith(_JPEG):
+            _refuse_many_scans(content, name)
         image.load()
         return _as_grey(image, name), image.mode
     except _DECODE_ERRORS as error:
         raise UndecodableImage(name, _decode_reason(content, error)) from error
+
+
+_SCAN = b"\xff\xda"
+# Not a marker: stuffed zeros, restarts and fill bytes of the coded pixels.
+_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
+_WITHOUT_LENGTH = b"\x01\xd8"
+
+
+def _refuse_many_scans(content: bytes, name: str) -> None:
+    if content.count(_SCAN) <= MAX_SCANS:
+        return  # the bytes of two megabytes are counted in a fraction of a millisecond
+    scans = _num_scans(content)
+    if scans > MAX_SCANS:
+        raise UndecodableImage(name, f"{scans:,} scans: refused undecoded")
+
+
+def _num_scans(content: bytes) -> int:
+    """How many scans the file itself has: a thumbnail or a comment may hold the same bytes."""
+    scans, place = 0, 2
+    while found := _MARKER.search(content, place):
+        place, marker = found.end(), found[1]
+        if marker == b"\xd9":
+            break
+        scans += marker == _SCAN[1:]
+        if marker not in _WITHOUT_LENGTH:
+            place += int.from_bytes(content[place : place + 2], "big")
+    return scans
 
 
 def _read(path: Path, name: str) -> bytes:

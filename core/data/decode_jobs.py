@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +31,7 @@ from core.data.decode import MAX_ENCODED_BYTES, UndecodableImage, decode_square,
 from core.data.file_signature import UNKNOWN, file_signature
 from core.data.image_files import ImageFile
 from core.data.row_writer import Outcome
+from core.in_slices import LooseThreads, waited
 from core.regular_file import open_regular
 
 _IN_FLIGHT_PER_THREAD = 4
@@ -108,12 +109,19 @@ def jobs_for(
 
 
 def decoded(
-    jobs: Iterable[Job], place: CachePlace, threads: int, known: KnownBytes
+    jobs: Iterable[Job],
+    place: CachePlace,
+    threads: int,
+    known: KnownBytes,
+    at_each: Callable[[], None] = lambda: None,
 ) -> Generator[Outcome, None, None]:
-    """The jobs' outcomes in their order, a bounded number of images and bytes in flight."""
+    """The jobs' outcomes in their order, a bounded number of images and bytes in flight.
+
+    ``at_each`` is called several times a second while one is waited for; it may raise.
+    """
     in_flight: deque[tuple[Future[Outcome], int]] = deque()
     num_bytes = 0
-    with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
+    with LooseThreads(threads, "decode") as pool:
         try:
             for job in jobs:
                 num_bytes += job.num_bytes
@@ -122,12 +130,13 @@ def decoded(
                     or len(in_flight) >= threads * _IN_FLIGHT_PER_THREAD
                 ):
                     future, freed = in_flight.popleft()
-                    yield future.result()
+                    yield waited(future, at_each)
                     num_bytes -= freed
                 future = pool.submit(_decode, job, place.size_px, place.resize, known)
                 in_flight.append((future, job.num_bytes))
+                del job  # what a thread is done with is nobody's any more
             while in_flight:
-                yield in_flight.popleft()[0].result()
+                yield waited(in_flight.popleft()[0], at_each)
         finally:
             for future, _ in in_flight:
                 future.cancel()

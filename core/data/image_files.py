@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from core.data.file_signature import file_signature
 from core.errors import DataError
 
 _EXAMPLES = 5
-_PROGRESS_EVERY = 1_000
+_SECONDS_BETWEEN_REPORTS = 0.1
+_Entry = os.DirEntry[str]
 _NOT_OURS = "lost+found"  # every ext4 disk's root has one, readable by root alone
 
 
@@ -66,6 +68,7 @@ class _Walk:
     archives: list[tuple[str, Path]] = field(default_factory=list)
     unreadable: list[tuple[Path, OSError]] = field(default_factory=list)
     other_files: Counter[str] = field(default_factory=Counter)
+    told: float = field(default_factory=time.monotonic)
 
     def take(self, file: ImageFile, folder: str) -> None:
         if file.name in self.files:
@@ -73,15 +76,12 @@ class _Walk:
             return
         self.files[file.name] = file
         self.folders[folder] += 1
-        if self.progress is not None and len(self.files) % _PROGRESS_EVERY == 0:
-            self.progress(len(self.files))
 
-    def told_by_archive(self) -> Callable[[int], None] | None:
-        """The caller's progress, for the images of an archive on top of those found so far."""
-        if (progress := self.progress) is None:
-            return None
-        before = len(self.files)
-        return lambda seen: progress(before + seen)
+    def tell(self, seen_in_archive: int = 0) -> None:
+        """The caller's progress, a few times a second: also where nothing is found it may raise."""
+        if self.progress is not None and time.monotonic() - self.told > _SECONDS_BETWEEN_REPORTS:
+            self.told = time.monotonic()
+            self.progress(len(self.files) + seen_in_archive)
 
 
 def find_images(
@@ -102,7 +102,7 @@ def find_images(
         root: the folder to search.
         names: file names as the table gives them; compared exactly.
         listings: where archives' listings are remembered; None: they aren't.
-        progress: told the number of images found so far, now and then.
+        progress: told the number of images found so far, a few times a second; it may raise.
 
     Raises:
         DataError: ``root`` is not a folder; it has no image of the table; an archive is
@@ -151,12 +151,12 @@ def _walk_folders(root: Path, walk: _Walk) -> None:
         relative, folder = waiting.pop()
         try:
             with os.scandir(folder) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
+                entries = sorted(_told_of(listing, walk), key=lambda entry: entry.name)
         except OSError as error:
             walk.unreadable.append((folder, error))
             continue
         below: list[tuple[str, Path]] = []
-        for entry in entries:
+        for entry in _told_of(entries, walk):
             if entry.name.startswith(".") or entry.name == _NOT_OURS:
                 continue
             identity = _folder_identity(entry)
@@ -166,6 +166,14 @@ def _walk_folders(root: Path, walk: _Walk) -> None:
                 seen.add(identity)
                 below.append((f"{relative}{entry.name}/", folder / entry.name))
         waiting.extend(reversed(below))
+
+
+def _told_of(entries: Iterable[_Entry], walk: _Walk) -> Iterator[_Entry]:
+    """The same; on a slow file server each may take a while, and so may a folder without any."""
+    walk.tell()
+    for entry in entries:
+        walk.tell()
+        yield entry
 
 
 def _see_file(entry: os.DirEntry[str], relative: str, folder: Path, walk: _Walk) -> None:
@@ -192,7 +200,7 @@ def _see_file(entry: os.DirEntry[str], relative: str, folder: Path, walk: _Walk)
 def _look_into_archives(walk: _Walk, listings: Path | None) -> None:
     """After the loose files, which therefore win over an archived one of the same name."""
     for relative, path in walk.archives:
-        listing = list_archive(path, listings, walk.told_by_archive())
+        listing = list_archive(path, listings, walk.tell)
         for member in listing.members:
             if member.name not in walk.names:
                 walk.extra_names.append(f"{relative}/{member.path}")

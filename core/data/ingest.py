@@ -199,7 +199,8 @@ def _fill(
         missing_rows = missing_rows[rows["state"][missing_rows] == ABSENT]
         report.start_clock()
         jobs = jobs_for(place, files, missing_rows, report.stop_if_asked)
-        with closing(decoded(jobs, place, threads, KnownBytes(log, neighbours))) as outcomes:
+        known = KnownBytes(log, neighbours)
+        with closing(decoded(jobs, place, threads, known, report.stop_if_asked)) as outcomes:
             take(outcomes)
     report.tell(now=True)
     return Settled(rows, reasons, notices)

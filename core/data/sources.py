@@ -120,7 +120,7 @@ def _made(settings: PhantomSettings, cache: Path, make: MakePhantom) -> Path:
     folder = phantom_folder(settings, cache)
     try:
         require_own(folder)
-        if folder.is_dir():
+        if is_folder(folder):
             return folder
         cache.mkdir(parents=True, exist_ok=True)
         with _drawing_in(cache):
@@ -131,7 +131,7 @@ def _made(settings: PhantomSettings, cache: Path, make: MakePhantom) -> Path:
                 try:
                     made.rename(folder)
                 except OSError:
-                    if not folder.is_dir():  # another run has not been faster: a real failure
+                    if not is_folder(folder):  # another run has not been faster: a real failure
                         raise
             finally:
                 shutil.rmtree(unfinished, ignore_errors=True)

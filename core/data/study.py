@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from core.data.audit import audit
 from core.data.boxes import read_boxes
-from core.data.index import StudyIndex, build_index
+from core.data.index import StudyIndex, build_index, with_images
 from core.data.label_table import is_of_phantom
 from core.data.label_version import label_table_name
 from core.data.part_draw import RECORDED_AS, PartDraw, as_json, read_draws
@@ -24,6 +24,7 @@ from core.data.split import Split, make_split, refuse_shared_patients
 from core.data.subset import draw_subset, prevalence_of
 from core.data.text_file import count_of, table_bytes
 from core.errors import DataError
+from core.in_slices import in_slices
 from core.recipe import PhantomSettings, Recipe
 from core.store.files import write_whole
 from core.store.harmless_cells import harmless, original
@@ -176,20 +177,30 @@ def prepare_study(
     sources = locate_sources(
         recipe, cache=cache, labels_only=labels_only, make_phantom=make_phantom
     )
-    index = build_index(
-        recipe,
-        sources,
-        listings=cache / "listings",
-        labels_only=labels_only,
-        progress=lambda done: told("looking for images", done, None),
+    index = in_slices(
+        lambda: build_index(recipe, sources, labels_only=True),
+        lambda: told("reading the tables", 0, None),
     )
-    if recorded_split is not None:
-        drawn = read_split(recorded_split, index, recipe, without_gone=without_gone)
-        drawn = _with_recorded_draws(drawn, recorded_split.with_name("dataset.json"), index, recipe)
-        return Study(recipe, sources, index, drawn, drawn)
-    split = make_split(index, recipe.split, sources)
-    refuse_shared_patients(index, split)
-    return Study(recipe, sources, index, split, draw_subset(index, split, recipe.subset))
+    if not labels_only:
+        index = with_images(
+            index,
+            sources,
+            partial=recipe.dataset.partial,
+            listings=cache / "listings",
+            progress=lambda done: told("looking for images", done, None),
+        )
+
+    def drawn() -> Study:
+        if recorded_split is not None:
+            kept = read_split(recorded_split, index, recipe, without_gone=without_gone)
+            described = recorded_split.with_name("dataset.json")
+            kept = _with_recorded_draws(kept, described, index, recipe)
+            return Study(recipe, sources, index, kept, kept)
+        split = make_split(index, recipe.split, sources)
+        refuse_shared_patients(index, split)
+        return Study(recipe, sources, index, split, draw_subset(index, split, recipe.subset))
+
+    return in_slices(drawn, lambda: told("drawing the parts", 0, None))
 
 
 def audit_study(recipe: Recipe, cache: Path, *, labels_only: bool = False) -> dict[str, Any]:

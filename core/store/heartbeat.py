@@ -13,6 +13,7 @@ import os
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from core.regular_file import open_regular
@@ -74,10 +75,13 @@ def seconds_since_beat(session: Path) -> float | None:
     return None if beat is None else _time_of_file_system(session) - beat
 
 
-def beats_within(session: Path, seconds: float) -> bool:
+def beats_within(
+    session: Path, seconds: float, while_waiting: Callable[[], None] = lambda: None
+) -> bool:
     """Watch for so long; True as soon as it beats. No clock is compared with another."""
     before, end = last_beat(session), time.monotonic() + seconds
     while time.monotonic() < end:
+        while_waiting()
         time.sleep(min(0.25, seconds))
         if last_beat(session) != before:
             return True

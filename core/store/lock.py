@@ -18,6 +18,7 @@ import json
 import os
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -87,14 +88,15 @@ class Owner:
 class Lock:
     """The lock, held; ``release()`` leaves a file that says it is free.
 
-    ``taken_over`` tells of a silent owner on another host, whose lock it was.
+    ``taken_over`` tells of a silent owner on another host, whose lock it was; ``while_waiting`` is
+    called several times a second while that one is watched, and may raise.
 
     Raises:
         SessionError: another process holds it, the message says which; or it can't be opened.
     """
 
-    def __init__(self, session: Path) -> None:
-        self._session = session
+    def __init__(self, session: Path, while_waiting: Callable[[], None] = lambda: None) -> None:
+        self._session, self._while_waiting = session, while_waiting
         self.taken_over: str | None = None
         try:
             descriptor = open_own(session / "lock", os.O_RDWR | os.O_CREAT)
@@ -146,7 +148,7 @@ class Lock:
         age = seconds_since_beat(self._session)
         if age is not None and abs(age) < SILENT_AFTER_SECONDS:
             raise self._refused(owner, age)
-        if age is not None and beats_within(self._session, WATCH_SECONDS):
+        if age is not None and beats_within(self._session, WATCH_SECONDS, self._while_waiting):
             raise self._refused(owner, 0.0)
         if _read_owner(self._file) != owner:  # another was faster
             raise self._refused(_read_owner(self._file))

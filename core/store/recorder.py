@@ -22,8 +22,13 @@ class Recorder:
     ``keep`` calls what writes; a run replaces it by one that waits for room on the disk.
     """
 
-    def __init__(self, session: Session, emit: Callable[[Event], None]) -> None:
-        self.writer = session.writing()
+    def __init__(
+        self,
+        session: Session,
+        emit: Callable[[Event], None],
+        while_waiting: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.writer = session.writing(while_waiting)
         self.keep: Callable[[Callable[[], None]], None] = _at_once
         self._emit = emit
         self._ended = False

@@ -15,7 +15,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -152,22 +152,25 @@ class Session:
         age = seconds_since_beat(self.path)
         return None if age is None else max(0.0, age)
 
-    def writing(self) -> SessionWriter:
+    def writing(self, while_waiting: Callable[[], None] = lambda: None) -> SessionWriter:
         """Take the lock and write.
+
+        ``while_waiting`` is called several times a second where a silent owner on another host
+        is watched; it may raise.
 
         Raises:
             SessionError: another process writes here; the message says which.
         """
-        return SessionWriter(self)
+        return SessionWriter(self, while_waiting)
 
 
 class SessionWriter:
     """The one process that writes into a session, for as long as it is open."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, while_waiting: Callable[[], None] = lambda: None) -> None:
         self.session = session
         refuse_links(session.path)
-        self._lock = Lock(session.path)
+        self._lock = Lock(session.path, while_waiting)
         self._events = EventFile(session.events_path)
         self._must_sync = False
         drop_leftovers(session.path)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from core.errors import StoppedError
 from core.events import Continued, Event, Paused
 from core.requests import ONCE, NextRequest, Request
 
@@ -50,6 +51,15 @@ class Control:
             self._owe(request)
         return request is not Request.STOP
 
+    def stop_if_asked(self) -> None:
+        """For what can only stop, by an exception.
+
+        Raises:
+            StoppedError: a stop was asked for.
+        """
+        if not self.may_go_on():
+            raise StoppedError("asked to stop")
+
     def wait(self, seconds: float) -> bool:
         """Let the time pass, or less where a stop is asked for; False then."""
         until = time.monotonic() + seconds
@@ -86,3 +96,13 @@ class Control:
     def _owe(self, request: Request) -> None:
         if request not in self._owed:
             self._owed.append(request)
+
+
+def stop_if_asked(next_request: NextRequest) -> None:
+    """For a run that has no files to look into yet.
+
+    Raises:
+        StoppedError: a stop was asked for.
+    """
+    if next_request() in (Request.STOP, Request.ABANDON):
+        raise StoppedError("asked to stop")

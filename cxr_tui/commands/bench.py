@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.bench.rounds import BLOCK_SECONDS
@@ -36,13 +36,14 @@ def main(argv: Sequence[str]) -> int:
     from core.bench.measure import run_bench  # torch: not for --help, nor to refuse a recipe
 
     narrator = Narrator()
-    with StopSignals("stopping") as signals:
+    # Nothing of it is kept, so a signal ends it wherever it is: a block may take ten minutes.
+    with StopSignals("stopping", leaving=_stopped):
         try:
             bench = run_bench(
                 recipe,
                 arguments.device,
                 cache_folder(arguments.cache),
-                _told_to(narrator, signals),
+                lambda stage, done, total: narrator.stage("bench", stage, done, total),
                 block_seconds=arguments.seconds,
             )
         finally:
@@ -55,15 +56,8 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _told_to(narrator: Narrator, signals: StopSignals) -> Callable[[str, int, int | None], None]:
-    """What is measured, told on stderr; a signal ends it there."""
-
-    def tell(stage: str, done: int, total: int | None) -> None:
-        if signals.stop_requested:
-            raise StoppedError("stopped before everything was measured; nothing is left of it")
-        narrator.stage("bench", stage, done, total)
-
-    return tell
+def _stopped() -> StoppedError:
+    return StoppedError("stopped before everything was measured; nothing is left of it")
 
 
 def _show(found: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ import io
 import json
 import os
 import pickle
+import select
 import signal
 import subprocess
 import sys
@@ -50,6 +51,7 @@ _KEEPS_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_":
 """To glibc: layers that come and go are not given back to the system each time (half the time)."""
 
 _DISK_FAILED = 74
+_SLICE_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ def _worthwhile_processes(num_images: int, size_px: int) -> int:
 
 def _by_threads(share: _Share) -> Iterator[int]:
     pool = ThreadPoolExecutor(min(usable_cores(), _MOST_THREADS), thread_name_prefix="phantom")
+    yield 0
     try:
         for done, _ in enumerate(pool.map(lambda job: _draw(share, job), share.jobs), start=1):
             yield done
@@ -170,9 +173,12 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 def _by_processes(
     marks: int, children: Sequence[subprocess.Popen[bytes]], errors: Sequence[BinaryIO]
 ) -> Iterator[int]:
-    done = 0
-    while given := os.read(marks, 65536):
-        done += len(given)
+    done, given = 0, b"."
+    while given:
+        # Several times a second also while they begin: whoever waits may want to stop.
+        if select.select([marks], [], [], _SLICE_SECONDS)[0]:
+            given = os.read(marks, 65536)
+            done += len(given)
         yield done
     for child, told in zip(children, errors, strict=True):
         if (code := child.wait()) == 0:

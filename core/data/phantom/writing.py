@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ BOXED_FINDINGS = {
 
 _FOLDERS, _IMAGES_PER_FOLDER = 12, 60
 _RGBA_EVERY = 60  # so that a small set has some of NIH's files with four channels
-_PROGRESS_EVERY = 20
+_SECONDS_BETWEEN_REPORTS = 0.1
 _SMALLEST_PX, _LARGEST_PX, _MOST_PATIENTS = 32, 1024, 99_999
 
 
@@ -75,7 +76,8 @@ def write_phantom(
         patients: 2 or more; about three images each.
         size_px: 32 to 1024.
         seed: 0 or more.
-        progress: called with (images done, images in all) from this thread, now and then.
+        progress: called with (images done, images in all) from this thread, several times a
+            second; it may raise.
 
     Raises:
         UsageError: a number is out of bounds.
@@ -150,11 +152,13 @@ def _write_all(
     jobs = _jobs(cohort)
     for name in sorted({job.folder for job in jobs}):
         (folder / name / "images").mkdir(parents=True)
-    told = 0
+    told = 0.0
     with closing(draw_images(folder, jobs, size_px=size_px, seed=seed)) as drawn:
         for done in drawn:
-            if progress is not None and (done - told >= _PROGRESS_EVERY or done == len(jobs)):
-                told = done
+            if progress is not None and (
+                time.monotonic() - told > _SECONDS_BETWEEN_REPORTS or done == len(jobs)
+            ):
+                told = time.monotonic()
                 progress(done, len(jobs))
     shown = [(job, chest_and_lesions(job, seed)[1]) for job in jobs]
     boxes = _box_rows(shown)
