@@ -60,6 +60,11 @@ def cache_folder(given: Path | None) -> Path:
 
 def folder(text: str) -> Path:
     """A folder that was named; an empty name would be the one that the shell stands in."""
+    return Path(named(text))
+
+
+def named(text: str) -> str:
+    """A name that is there."""
     if not text:
         raise argparse.ArgumentTypeError("is empty: is the variable set that was to name it?")
-    return Path(text)
+    return text

@@ -15,7 +15,7 @@ from pathlib import Path
 import platformdirs
 
 from core.errors import CxrError, DataError, UsageError
-from cxr_tui.arguments import PlainParser, add_places, cache_folder
+from cxr_tui.arguments import PlainParser, add_places, cache_folder, named
 from cxr_tui.plain import visible
 from cxr_tui.streams import Outliving, flush_stdout, hush_stdout, leave_at_once, ready_streams
 
@@ -148,7 +148,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("command", nargs="?", help=argparse.SUPPRESS)
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--batch", metavar="RECIPE", help="train without a screen: a path or a name")
+    what.add_argument(
+        "--batch", metavar="RECIPE", type=named, help="train without a screen: a path or a name"
+    )
     what.add_argument("--resume", metavar="SESSION", help="go on with a session, without a screen")
     what.add_argument("--attach", metavar="SESSION", help="the console on one session")
     parser.add_argument(

@@ -114,28 +114,29 @@ class Outlet:
             self._dropped_lines += oldest.count(b"\n")
 
     def _go_on(self) -> None:
-        while True:
+        while not self.is_gone:
             with self.changed:
                 while not self._waiting:
                     self.changed.wait()
+                block = self._next()
                 self._is_writing = True
-                block = self._waiting.popleft()
-                self._waiting_bytes -= len(block)
             if self._is_pipe and len(block) > select.PIPE_BUF:
                 self._wait_for_an_empty_pipe(len(block))
             self._write(block)
             with self.changed:
                 self._is_writing = False
                 self.changed.notify_all()
-                if self.is_gone:
-                    self._waiting.clear()
-                    return
-                dropped, self._dropped_lines = self._dropped_lines, 0
-                if self._tells and dropped:
-                    self._waiting.appendleft(self._notice(dropped))
-                    self._waiting_bytes += len(self._waiting[0])
-                else:
-                    self._passed_lines += dropped
+        self._waiting.clear()
+
+    def _next(self) -> bytes:
+        """The block that is written next, after what was dropped before it."""
+        block = self._waiting.popleft()
+        self._waiting_bytes -= len(block)
+        dropped, self._dropped_lines = self._dropped_lines, 0
+        if self._tells:
+            return self._notice(dropped) + block if dropped else block
+        self._passed_lines += dropped
+        return block
 
     def _notice(self, lines: int) -> bytes:
         which = "line was" if lines == 1 else "lines were"

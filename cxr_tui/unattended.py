@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from core.errors import RecipeError
+from core.errors import RecipeError, StoppedError
 from core.event_lines import event_line
 from core.events import (
     Evaluated,
     Event,
     Finished,
 )
+from core.in_slices import in_slices
 from core.recipe import PATH_KEYS, Recipe
 from core.recipe_toml import differences
 from core.store.files import is_file
@@ -101,6 +103,9 @@ def run_session(session: Session, place: Place, changed: Recipe | None = None) -
     with StopSignals(is_one_of_many=place.others is not None) as signals:
         narrator.starts(str(session.path), recipe.train.epochs)
         # torch is loaded here, after the session exists: a stop or a crash leaves its trace.
+        if not _engine_loaded(signals):
+            narrator.tell(f"stopped   before it began; go on with: {place.go_on_by(session)}")
+            return STOPPED
         from core.run import Machine, run
 
         machine = Machine(place.device, place.cache, place.miniature_images)
@@ -120,6 +125,20 @@ def run_session(session: Session, place: Place, changed: Recipe | None = None) -
     if place.output is Output.FIGURES and narrator.report is not None:
         print_report(narrator.report)
     return 0
+
+
+def _engine_loaded(signals: StopSignals) -> bool:
+    """Load it; False where a stop comes meanwhile: off a busy file server it takes minutes."""
+
+    def ask() -> None:
+        if signals.stop_requested:
+            raise StoppedError("asked to stop while torch was loaded")
+
+    try:
+        in_slices(lambda: importlib.import_module("core.run"), ask)
+    except StoppedError:
+        return False
+    return True
 
 
 def go_on_with(session: Session, recipe: Recipe, place: Place) -> int:

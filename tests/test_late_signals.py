@@ -12,14 +12,13 @@ import tracemalloc
 import numpy as np
 import pytest
 from PIL import Image
-from small_runs import NAME, events_of, kinds_of, made_session, program, until
+from small_runs import NAME, kinds_of, made_session, program, until
 from tables import image_name, row_v2020, write_lines, write_v2020
 
-from core.data import image_files, ingest
+from core.data import image_files, ingest, study
 from core.data.archives import list_archive, stream_archive
 from core.data.cache import open_cache
 from core.data.image_files import find_images
-from core.data.study import prepare_study
 from core.errors import StoppedError
 from core.in_slices import in_slices, is_somebody_left_behind
 from core.recipe import Recipe
@@ -96,7 +95,8 @@ def test_an_archive_asks_within_a_member_and_after_its_end(tmp_path, after_the_e
     assert after_the_end or len(asked) > 8
 
 
-def test_while_a_table_is_read_a_stop_is_heard(tmp_path):
+def test_while_a_table_is_read_a_stop_is_heard(tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "_PROGRESS_SECONDS", -1)
     patients = range(150_000)
     images = list(map(image_name, patients))
     write_v2020(tmp_path / "Data_Entry_2017_v2020.csv", map(row_v2020, patients))
@@ -110,7 +110,7 @@ def test_while_a_table_is_read_a_stop_is_heard(tmp_path):
         stop()
 
     with pytest.raises(StoppedError):
-        prepare_study(recipe, tmp_path / "cache", labels_only=True, progress=progress)
+        study.prepare_study(recipe, tmp_path / "cache", labels_only=True, progress=progress)
     assert told == ["reading the tables"]
     until(lambda: not is_somebody_left_behind(), "the reading's end", 60)
 
@@ -154,9 +154,28 @@ def test_a_run_stops_in_the_middle_of_an_image(tmp_path, phantom_dir):
     run = subprocess.Popen(
         program(tmp_path / "cache", "--resume", NAME), cwd=tmp_path, stderr=subprocess.DEVNULL
     )
-    until(lambda: "IngestProgress" in kinds_of(session), "decoding")
+    try:
+        until(lambda: "IngestProgress" in kinds_of(session), "decoding")
+        before = time.monotonic()
+        os.kill(run.pid, signal.SIGTERM)
+        assert run.wait(timeout=60) == 75
+        assert time.monotonic() - before < 5
+    finally:
+        run.kill()
+        run.wait()
+    assert kinds_of(session)[-1] == "Stopped"
+
+
+def test_a_signal_while_torch_is_loaded_leaves_a_session_that_can_go_on(tmp_path, phantom_dir):
+    session = made_session(tmp_path, phantom_dir, epochs=1)
+    run = subprocess.Popen(
+        program(tmp_path / "cache", "--resume", NAME), cwd=tmp_path, stderr=subprocess.PIPE
+    )
+    assert run.stderr is not None
+    assert run.stderr.readline().startswith(b"session")  # said before torch is loaded
     before = time.monotonic()
     os.kill(run.pid, signal.SIGTERM)
-    assert run.wait(timeout=60) == 75
+    _, told = run.communicate(timeout=60)
+    assert (run.returncode, kinds_of(session)) == (75, [])
     assert time.monotonic() - before < 5
-    assert events_of(session)[-1]["event"] == "Stopped"
+    assert b"before it began; go on with: cxr-tui --resume" in told
