@@ -15,7 +15,7 @@ from PIL import Image
 from small_runs import NAME, kinds_of, made_session, program, until
 from tables import image_name, row_v2020, write_lines, write_v2020
 
-from core.data import image_files, ingest, study
+from core.data import decode_jobs, image_files, study
 from core.data.archives import list_archive, stream_archive
 from core.data.cache import open_cache
 from core.data.image_files import find_images
@@ -127,7 +127,7 @@ def test_an_image_that_takes_long_to_decode_is_not_waited_for(tmp_path):
 
 
 def test_images_out_of_an_archive_wait_in_a_bounded_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(ingest, "_MOST_BYTES_IN_FLIGHT", 8 * 2**20)
+    monkeypatch.setattr(decode_jobs, "_BYTES_IN_FLIGHT", 8 * 2**20)
     packed = io.BytesIO()
     Image.fromarray((np.indices((2000, 2000)).sum(0) % 251).astype(np.uint8)).save(packed, "BMP")
     names = [f"{number}.bmp" for number in range(30)]
