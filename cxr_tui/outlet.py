@@ -38,7 +38,9 @@ _TERMINAL_AS_IT_WAS = b"\r\x1b[2K\x1b[?25h"
 class Outlet:
     """One descriptor, written by a thread of its own; whole blocks of text go in or are dropped.
 
-    ``error`` is why nothing more can be written, or why it can't for now (a full disk).
+    ``error`` is why nothing more can be written, or why it can't for now (a full disk). Once
+    ``is_closed`` nobody may take the lock: as the interpreter ends, a thread that holds it is
+    never woken again.
 
     Args:
         descriptor: where to.
@@ -48,6 +50,7 @@ class Outlet:
     def __init__(self, descriptor: int, *, tells: bool) -> None:
         self.error: OSError | None = None
         self.is_gone = False
+        self.is_closed = False
         self._descriptor, self._tells = descriptor, tells
         self._is_pipe = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
         # A signal's handler writes too, from inside any line of the thread that it interrupts.

@@ -142,6 +142,8 @@ class Unawaited(Outliving):
 
     def write(self, text: str) -> int:
         """Have it written."""
+        if self.outlet.is_closed:
+            return super().write(text)
         with self.outlet.changed:
             self._begun += text
             if "\n" in text:
@@ -150,9 +152,18 @@ class Unawaited(Outliving):
 
     def flush(self) -> None:
         """Have it written without a line's end; nothing is waited for."""
+        if self.outlet.is_closed:
+            super().flush()
+            return
         with self.outlet.changed:
             begun, self._begun = self._begun, ""
             self.outlet.put(begun.encode(self._encoding, CLOSEST))
+
+    def close_outlet(self, *, is_read: bool) -> None:
+        """From here on nothing waits for the thread that writes; it may never run again."""
+        self.outlet.is_closed = True
+        if not is_read and self._stream is not None:
+            _silence(self._stream)
 
 
 def outlive_readers(*, json_on_stdout: bool = False) -> None:
@@ -181,7 +192,10 @@ def outlive_readers(*, json_on_stdout: bool = False) -> None:
 
 
 def let_out() -> None:
-    """At the process's end: a moment for what was not read yet, and a word on what never was."""
+    """At the process's end: a moment for what was not read yet, and a word on what never was.
+
+    What the interpreter itself still says goes straight to the descriptor, where all was read.
+    """
     if threading.current_thread() is threading.main_thread():
         for kind in _LATE:
             signal.signal(kind, signal.SIG_IGN)
@@ -195,7 +209,10 @@ def let_out() -> None:
         if isinstance(sys.stderr, Unawaited):
             sys.stderr.flush()
             # Its own thread has had that moment already where stdout's took it.
-            sys.stderr.outlet.drain(*([_SECONDS_AFTER_STDOUT] if lost else []))
+            unread = sys.stderr.outlet.drain(*([_SECONDS_AFTER_STDOUT] if lost else []))
+            sys.stderr.close_outlet(is_read=not unread)
+        if isinstance(sys.stdout, Unawaited):
+            sys.stdout.close_outlet(is_read=not lost)
 
 
 def leave_at_once(code: int) -> None:

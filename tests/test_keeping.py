@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from parts import Pixels
 
 from core.data.batches import Part, micro_batches
 from core.errors import RunFailedError
@@ -21,17 +22,6 @@ from core.training.fit import Fit
 from core.training.keeping import keep_best, load_best, restore_last
 from core.training.ranks import RankLostError
 from core.training.trainer import MAX_SKIPPED_IN_A_ROW, Trainer
-
-
-class Pixels:
-    def __init__(self, images):
-        self.images = images
-
-    def pixels(self, rows):
-        return self.images[rows]
-
-    def take_mended(self):
-        return []
 
 
 @pytest.fixture

@@ -107,3 +107,37 @@ def test_names_that_no_file_has_are_refused(tmp_path, arguments, code, message):
     assert (done.returncode, b"defect" in done.stderr) == (code, False), done.stderr
     assert message in done.stderr.decode()
     assert not [path for path in tmp_path.rglob("recipe.toml") if "" in arguments]
+
+
+HELD_FOR_EVER = """
+import atexit, sys, threading
+from cxr_tui import streams
+
+def hold():
+    sys.stdout.outlet.changed.acquire()
+    held.set()
+    threading.Event().wait()
+
+def hold_as_it_ends():
+    threading.Thread(target=hold, daemon=True).start()
+    held.wait()
+
+held = threading.Event()
+atexit.register(hold_as_it_ends)  # what is registered first is called last
+streams.outlive_readers()
+print("all is said")
+"""
+
+
+def test_a_process_ends_though_its_writing_thread_is_caught_in_the_middle(tmp_path):
+    # The interpreter flushes stdout once its threads run no more: one of them may hold the lock.
+    done = subprocess.run(
+        [sys.executable, "-c", HELD_FOR_EVER],
+        env=os.environ | {"PYTHONPATH": REPOSITORY},
+        cwd=tmp_path,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        timeout=30,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "all is said\n", "")
