@@ -69,7 +69,7 @@ from core.training.preparation import (
     ready_study,
     require_room,
 )
-from core.training.ranks import BUILT, Build, End, Prepare, RankLostError
+from core.training.ranks import BUILT, Build, End, PartRows, Prepare, RankLostError
 from core.training.room import Keep, RoomWait
 from core.training.same_images import require_same_content, tell_mended
 from core.training.scoring import score
@@ -118,7 +118,8 @@ def run(
         room.keep(lambda: keep_description(session, study, seen))
         require_room(session, study, loaded, machine)
         resize, is_miniature = loaded.model.input_spec.resize, machine.miniature_images is not None
-        ranks.tell(Prepare(study, resize, is_miniature))
+        wanted = tuple(study.rows_used().tolist())
+        ranks.tell(Prepare(recipe, study.index.files, wanted, resize, is_miniature))
         parts = ready_parts(study, loaded, machine, control, record, room.keep)
         require_same_content(session, parts, record, room.keep)
         trainer = Trainer(loaded.model, parts["train"], recipe, placement, ranks)
@@ -161,7 +162,10 @@ def run(
 
 def _build_on_other_ranks(trainer: Trainer, parts: dict[str, Part], control: Control) -> None:
     """The same parts and network on every rank; what stands in the way there is known now."""
-    rows = {name: part.index_rows_N for name, part in parts.items()}
+    rows = {
+        name: PartRows(part.index_rows_N, part.patients_N, part.labels_NF, part.weights_N)
+        for name, part in parts.items()
+    }
     model, precision = trainer.model, trainer.placement.precision.name
     trainer.ranks.tell(Build(rows, model.findings, model.input_spec, precision))
     trainer.ranks.wait_for(BUILT, control.may_go_on)

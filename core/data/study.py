@@ -89,9 +89,13 @@ class Study:
             return "phantom"
         return "nih" if self.index.table_version.startswith("NIH") else self.index.fingerprint()
 
+    def rows_used(self) -> NDArray[np.int64]:
+        """Rows in the index of every part's images."""
+        return np.concatenate([self.rows(part) for part in PARTS])
+
     def images_used(self) -> list[str]:
         """File names of every part's images."""
-        return [str(name) for part in PARTS for name in self.index.images[self.rows(part)]]
+        return [str(name) for name in self.index.images[self.rows_used()]]
 
     def positives(self) -> dict[str, dict[str, int]]:
         """Part -> finding -> positive images."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from core.data.batches import Part
@@ -21,7 +22,13 @@ from core.model.densenet import build_model
 from core.model.memory import free_bytes
 from core.model.precision import Precision
 from core.training.device_use import agree_on_step, hold_parts, make_told_step
-from core.training.preparation import cache_of, part_of
+from core.training.expected import (
+    expect_nothing,
+    expect_parts,
+    expect_weights,
+    refuse_other_rows,
+)
+from core.training.preparation import cache_of
 from core.training.ranks import (
     BUILT,
     CACHED,
@@ -29,6 +36,7 @@ from core.training.ranks import (
     BeginEpoch,
     Build,
     End,
+    PartRows,
     Prepare,
     Restore,
     Score,
@@ -38,6 +46,7 @@ from core.training.ranks import (
 from core.training.scoring import score_share
 from core.training.team import LeaderEndedError, Team, device_for
 from core.training.trainer import NotFiniteError, Trainer
+from core.training.words import Heading
 
 
 def follow(team: Team, device: str, cache: Path, stop_requested: Callable[[], bool]) -> int:
@@ -50,7 +59,7 @@ def follow(team: Team, device: str, cache: Path, stop_requested: Callable[[], bo
     try:
         while True:
             follower.let_know()
-            word = team.hear(follower.let_know)
+            word = team.hear(follower.let_know, follower.expect)
             if isinstance(word, End):
                 return word.code
             follower.obey(word)
@@ -81,6 +90,20 @@ class _Follower:
         if self.stop_requested() and not self._told:
             self._told = True
             self.team.pulse.show(asked_to_stop=True)
+
+    def expect(self, heading: Heading) -> None:
+        """Refuse a word whose tensors can't be those of this run; none of them is there yet.
+
+        Raises:
+            WordError: they are others.
+        """
+        match heading.kind:
+            case "Restore" if self._trainer is not None:
+                expect_weights(heading, self._trainer)
+            case "Build" if self._prepared is not None:
+                expect_parts(heading, len(self._prepared.files))
+            case _:
+                expect_nothing(heading)
 
     def obey(self, word: Prepare | Build | Restore | TakeStep | BeginEpoch | Step | Score) -> None:
         """Do what the word says."""
@@ -113,23 +136,22 @@ class _Follower:
         own_host = self.team.pulse.signs[self.team.rank].host
         if not self.team.launch.leads_its_host or own_host == leader_host:
             return
-        if word.study.recipe.dataset.phantom is not None:
-            locate_sources(word.study.recipe, cache=self.cache)  # draws it where it isn't there yet
+        if word.recipe.dataset.phantom is not None:
+            locate_sources(word.recipe, cache=self.cache)  # draws it where it isn't there yet
         self._open_cache(word)
         self.team.pulse.show(stage=CACHED)
 
     def _build(self, word: Build) -> None:
         assert self._prepared is not None
-        study = self._prepared.study
+        recipe = self._prepared.recipe
         cache = self._open_cache(self._prepared)
-        for name, rows in word.rows.items():
-            self._parts[name] = part_of(study, cache, name, rows)
+        for name, rows in word.parts.items():
+            refuse_other_rows(rows.index_rows_N, len(self._prepared.files))
+            self._parts[name] = _part(self._prepared, cache, name, rows)
         model = build_model(word.findings, seed=0, input_spec=word.input_spec)
         device = torch.device(device_for(self.team.launch, self.device))
         placement = Placement(device, Precision(word.precision, "as on rank 0"))
-        self._trainer = Trainer(
-            model, self._parts["train"], study.recipe, placement, ranks=self.team
-        )
+        self._trainer = Trainer(model, self._parts["train"], recipe, placement, ranks=self.team)
         self._parts = hold_parts(
             self._trainer,
             self._parts,
@@ -140,8 +162,15 @@ class _Follower:
         self.team.pulse.show(stage=BUILT)
 
     def _open_cache(self, word: Prepare) -> ImageCache:
+        names = list(word.files)
         return cache_of(
-            word.study, word.resize, self.cache, word.is_miniature, should_stop=self._should_leave
+            word.recipe,
+            word.files,
+            [names[row] for row in word.wanted],
+            word.resize,
+            self.cache,
+            word.is_miniature,
+            should_stop=self._should_leave,
         )
 
     def _should_leave(self) -> bool:
@@ -156,3 +185,18 @@ class _Follower:
     def _close_epoch(self) -> None:
         if isinstance(self._steps, Iterator) and hasattr(self._steps, "close"):
             self._steps.close()
+
+
+def _part(prepared: Prepare, cache: ImageCache, name: str, rows: PartRows) -> Part:
+    """A part of these rows, whose images are in the cache; see ``preparation.part_of``."""
+    images_N = np.array(list(prepared.files), dtype=np.object_)[rows.index_rows_N]
+    return Part(
+        name=name,
+        cache=cache,
+        cache_rows_N=cache.rows_of(images_N.tolist()),
+        index_rows_N=rows.index_rows_N,
+        images_N=images_N,
+        patients_N=rows.patients_N,
+        labels_NF=rows.labels_NF,
+        weights_N=rows.weights_N,
+    )

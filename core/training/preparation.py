@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from core.data.batches import Part
 from core.data.cache import ImageCache, cache_size_bytes, count_ready, open_cache
 from core.data.cache import IngestProgress as CacheProgress
+from core.data.image_files import ImageFile
 from core.data.part_draw import draws_in_words
 from core.data.study import PARTS, Study, miniature, prepare_study, write_split
 from core.errors import DataError, StoppedError
@@ -208,7 +209,9 @@ def ready_parts(
 
     cache = keep(
         lambda: cache_of(
-            study,
+            study.recipe,
+            study.index.files,
+            study.images_used(),
             loaded.model.input_spec.resize,
             machine.cache,
             machine.miniature_images is not None,
@@ -245,7 +248,9 @@ def ready_parts(
 
 
 def cache_of(
-    study: Study,
+    recipe: Recipe,
+    files: Mapping[str, ImageFile],
+    wanted: Collection[str],
     resize: str,
     folder: Path,
     is_miniature: bool,
@@ -253,15 +258,15 @@ def cache_of(
     progress: Callable[[CacheProgress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> ImageCache:
-    """The study's images as bytes; see ``open_cache``."""
+    """A study's images as bytes; see ``open_cache``."""
     return open_cache(
         folder,
-        study.index.files,
-        study.images_used(),
-        size_px=study.recipe.image.size_px,
+        files,
+        wanted,
+        size_px=recipe.image.size_px,
         resize=resize,
         # Of a miniature's few images one is a large share; the run itself will judge.
-        max_quarantined_share=0.5 if is_miniature else study.recipe.dataset.max_quarantined_share,
+        max_quarantined_share=0.5 if is_miniature else recipe.dataset.max_quarantined_share,
         progress=progress,
         should_stop=should_stop,
     )

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from core.data.study import Study
+    from core.data.image_files import ImageFile
     from core.model.input_spec import InputSpec
+    from core.recipe import Recipe
 
 _NEEDED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
@@ -81,18 +82,34 @@ def launch_of(environment: Mapping[str, str]) -> Launch | None:
 
 @dataclass(frozen=True)
 class Prepare:
-    """The data set: the first process of every other host makes its cache."""
+    """The data set: the first process of every other host makes its cache.
 
-    study: Study
+    ``files`` holds every image that was found, in the order of the index; ``wanted`` are the rows
+    of those that are used.
+    """
+
+    recipe: Recipe
+    files: Mapping[str, ImageFile]
+    wanted: tuple[int, ...]
     resize: str
     is_miniature: bool
 
 
 @dataclass(frozen=True)
-class Build:
-    """Rows of each part, and the network; its weights come by ``Restore``."""
+class PartRows:
+    """A part: rows of the index, and what the label table says of each."""
 
-    rows: Mapping[str, NDArray[np.int64]]
+    index_rows_N: NDArray[np.int64]
+    patients_N: NDArray[np.int64]
+    labels_NF: NDArray[np.float32]
+    weights_N: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True)
+class Build:
+    """Each part, and the network; its weights come by ``Restore``."""
+
+    parts: Mapping[str, PartRows]
     findings: tuple[str, ...]
     input_spec: InputSpec
     precision: str

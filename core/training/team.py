@@ -7,7 +7,6 @@ and Python's signal handlers run.
 from __future__ import annotations
 
 import os
-import pickle
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -22,6 +21,17 @@ from core.errors import StoppedError, UsageError
 from core.requests import NextRequest, Request
 from core.training.pulse import Pulse
 from core.training.ranks import CACHED, End, Launch, RankFailedError, RankLostError, Word
+from core.training.words import (
+    MOST_TEXT_BYTES,
+    Heading,
+    heading_of,
+    packed,
+    refused,
+    room_for,
+    text_of,
+    unpacked,
+    word_of,
+)
 
 _SLICE = timedelta(seconds=1)
 _AN_EXCHANGE = timedelta(minutes=10)
@@ -32,7 +42,8 @@ _FOR_EVER = timedelta(days=365)
 
 _POLL_SECONDS = 0.1
 _DEVICE_POLL_SECONDS = 0.0002
-_SHORT_WORD_BYTES = 2048
+_SHORT_WORD_BYTES, _LENGTH_BYTES = 2048, 8
+_SHORT_TEXT_BYTES = _SHORT_WORD_BYTES - _LENGTH_BYTES
 _FIND_CULPRIT_SECONDS, _SUSPICIOUS_SECONDS = 12.0, 4.0
 _FAREWELL_SECONDS = 5.0
 
@@ -85,7 +96,7 @@ class Team:
         self._has_ended = False
 
     def tell(self, word: Word) -> None:
-        """See ``Ranks``; a long word, such as the data set or all weights, in a message of its own.
+        """See ``Ranks``; a long word, such as the data set or all weights, in messages of its own.
 
         Raises:
             RankLostError: a rank is gone.
@@ -93,30 +104,42 @@ class Team:
         if not self.launch.leads or self._has_ended:
             return
         self._has_ended = isinstance(word, End)
-        content = pickle.dumps(word)
+        text, tensors = text_of(word)
         message = torch.zeros(_SHORT_WORD_BYTES, dtype=torch.uint8)
-        head = len(content).to_bytes(8, "little")
-        short = head + (content if len(content) <= _SHORT_WORD_BYTES - 8 else b"")
+        head = len(text).to_bytes(_LENGTH_BYTES, "little")
+        short = head + (text if len(text) <= _SHORT_TEXT_BYTES else b"")
         message[: len(short)] = torch.frombuffer(bytearray(short), dtype=torch.uint8)
         self._broadcast(message)
-        if len(content) > _SHORT_WORD_BYTES - 8:
-            self._broadcast(torch.frombuffer(bytearray(content), dtype=torch.uint8))
+        if len(text) > _SHORT_TEXT_BYTES:
+            self._broadcast(torch.frombuffer(bytearray(text), dtype=torch.uint8))
+        if tensors:
+            self._broadcast(packed(tensors))
 
-    def hear(self, between: Callable[[], None]) -> Word:
-        """Rank 0's next word, whenever it comes; ``between`` is called each second until then.
+    def hear(self, between: Callable[[], None], expect: Callable[[Heading], None]) -> Word:
+        """Rank 0's next word, whenever it comes.
+
+        ``between`` is called each second until then; ``expect`` refuses a word whose tensors can't
+        be those that are due, before any memory is taken for them.
 
         Raises:
             RankLostError, LeaderEndedError: it won't come.
+            WordError: what came is none.
         """
         message = torch.zeros(_SHORT_WORD_BYTES, dtype=torch.uint8)
         self._broadcast(message, between)
-        length = int.from_bytes(message[:8].numpy().tobytes(), "little")
-        content = message[8 : 8 + length]
-        if length > _SHORT_WORD_BYTES - 8:
-            content = torch.zeros(length, dtype=torch.uint8)
-            self._broadcast(content)
-        # Of our own rank 0, over the connections that these processes opened for themselves.
-        return cast("Word", pickle.loads(content.numpy().tobytes()))
+        length = int.from_bytes(message[:_LENGTH_BYTES].numpy().tobytes(), "little")
+        if length > MOST_TEXT_BYTES:
+            raise refused(f"{length:,} bytes are announced, where at most {MOST_TEXT_BYTES:,} are")
+        text = message[_LENGTH_BYTES : _LENGTH_BYTES + length]
+        if length > _SHORT_TEXT_BYTES:
+            text = torch.zeros(length, dtype=torch.uint8)
+            self._broadcast(text)
+        heading = heading_of(text.numpy().tobytes())
+        expect(heading)
+        flat = room_for(heading.specs)
+        if heading.specs:
+            self._broadcast(flat)
+        return word_of(heading, unpacked(flat, heading.specs))
 
     def any(self, flag: bool) -> bool:
         """See ``Ranks``."""

@@ -12,7 +12,6 @@ import contextlib
 import io
 import json
 import os
-import pickle
 import select
 import signal
 import subprocess
@@ -20,13 +19,14 @@ import sys
 import tempfile
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from pydantic import TypeAdapter
 
 from core.data.ingest import usable_cores
 from core.data.phantom.anatomy import Chest
@@ -132,7 +132,7 @@ def _begun(share: _Share, processes: int, stack: contextlib.ExitStack) -> Iterat
         for number in range(processes):
             order = stack.enter_context(_nameless_file(share.folder))
             own = _Share(share.folder, share.jobs[number::processes], share.size_px, share.seed)
-            pickle.dump(own, order)
+            order.write(_as_json(own))
             order.seek(0)
             errors.append(stack.enter_context(_nameless_file(share.folder)))
             child = _started(order, given_marks, errors[-1])
@@ -200,7 +200,7 @@ def draw_share() -> int:
     # Who started us is told of these and ends us; a scheduler sends them to all.
     for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(kind, signal.SIG_IGN)
-    share: _Share = pickle.load(sys.stdin.buffer)
+    share = _of_json(sys.stdin.buffer.read())
     for job in share.jobs:
         try:
             _draw(share, job)
@@ -211,6 +211,17 @@ def draw_share() -> int:
             return _DISK_FAILED
         os.write(1, b".")  # who started us may be gone: then this is the end
     return 0
+
+
+def _as_json(share: _Share) -> bytes:
+    told = asdict(share) | {"folder": os.fspath(share.folder)}
+    return json.dumps(told).encode("ascii")
+
+
+def _of_json(text: bytes) -> _Share:
+    told = json.loads(text)
+    jobs = TypeAdapter(tuple[ImageJob, ...]).validate_python(told["jobs"])
+    return _Share(Path(told["folder"]), jobs, told["size_px"], told["seed"])
 
 
 def _draw(share: _Share, job: ImageJob) -> None:
