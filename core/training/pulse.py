@@ -12,6 +12,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,8 +24,8 @@ BEAT_SECONDS = 0.5
 SILENT_SECONDS = 25.0
 """A rank without a beat for so long is gone."""
 
-_OWN_DELAY_SECONDS = 5.0
-"""After a gap of our own as long (the whole job was suspended) everybody's silence counts anew."""
+_LONGEST_LOOK_AWAY_SECONDS = 5.0
+"""A longer gap between two looks of our own is a suspension, and counts as so much."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,26 @@ class Sign:
         return stat.rpartition(")")[2].split()[0] in "ZX"
 
 
+class AwakeClock:
+    """Seconds that this process saw pass; not those for which it, or the whole job, was suspended.
+
+    After a long suspension everybody's last beat is long ago, and nobody is gone.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._last, self._seen = monotonic(), 0.0
+
+    def __call__(self) -> float:
+        """Seconds since its making."""
+        with self._lock:
+            now = self._monotonic()
+            self._seen += min(now - self._last, _LONGEST_LOOK_AWAY_SECONDS)
+            self._last = now
+            return self._seen
+
+
 class Pulse:
     """Ours beats from its making to ``stop()``; ``signs`` are those of all ranks, as last seen."""
 
@@ -64,7 +85,7 @@ class Pulse:
         self._lock = threading.Lock()
         self._ours = Sign(socket.gethostname(), os.getpid())
         self._ended = threading.Event()
-        self._looked_at = time.monotonic()
+        self._clock = AwakeClock()
         self._changed: dict[int, tuple[int, float]] = {}
         self.signs: dict[int, Sign] = {}
         self.store_is_gone = False
@@ -89,19 +110,17 @@ class Pulse:
         except RuntimeError:
             self.store_is_gone = True
             return
-        now = time.monotonic()
-        was_away = now - self._looked_at > _OWN_DELAY_SECONDS
-        self._looked_at = now
+        now = self._clock()
         for key, value in zip(there, values, strict=True):
             rank, sign = int(key.rpartition("/")[2]), Sign(**json.loads(value))
             beat, _ = self._changed.get(rank, (-1, now))
-            if was_away or beat != sign.beat:
+            if beat != sign.beat:
                 self._changed[rank] = (sign.beat, now)
             self.signs[rank] = sign
 
     def silent_ranks(self, seconds: float = SILENT_SECONDS) -> list[int]:
         """Other ranks without a beat for so long that have not said that they leave."""
-        now = time.monotonic()
+        now = self._clock()
         changed = dict(self._changed)
         return [
             rank

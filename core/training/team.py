@@ -35,10 +35,13 @@ from core.training.words import (
 
 _SLICE = timedelta(seconds=1)
 _AN_EXCHANGE = timedelta(minutes=10)
-"""Ranks that live come to the same exchange within this time."""
+"""Ranks that live come to the same exchange within this time.
+
+It is counted in slices that we waited: time that the whole job was suspended for is none.
+"""
 
 _FOR_EVER = timedelta(days=365)
-"""A run may be paused for as long, with the other ranks waiting for the next word."""
+"""Torch's own limit, which counts on while a job is suspended; a run may be paused for as long."""
 
 _POLL_SECONDS = 0.1
 _DEVICE_POLL_SECONDS = 0.0002
@@ -144,7 +147,8 @@ class Team:
     def any(self, flag: bool) -> bool:
         """See ``Ranks``."""
         flags = torch.tensor([int(flag)])
-        self._finish(lambda: dist.all_reduce(flags, dist.ReduceOp.MAX, async_op=True))
+        group = self._words
+        self._finish(lambda: dist.all_reduce(flags, dist.ReduceOp.MAX, group=group, async_op=True))
         return bool(flags.item())
 
     def add_up(self, tensor: Tensor) -> None:
@@ -153,7 +157,7 @@ class Team:
             torch.cuda.set_device(tensor.device)
             group = dist.new_group(backend="nccl", timeout=_AN_EXCHANGE)
             self._on_devices = cast("dist.ProcessGroup", group)
-        group = self._on_devices if tensor.is_cuda else None
+        group = self._on_devices if tensor.is_cuda else self._words
         self._finish(
             lambda: dist.all_reduce(tensor, dist.ReduceOp.SUM, group=group, async_op=True),
             tensor.is_cuda,
@@ -245,13 +249,20 @@ class Team:
         is_on_device: bool = False,
         between: Callable[[], None] | None = None,
     ) -> None:
-        """Begin an exchange and wait for its end, a slice at a time."""
+        """Begin an exchange and wait for its end, a slice at a time.
+
+        With ``between`` without end: the others may have nothing to say for as long.
+        """
+        slices = 0
         try:
             work = cast("dist.Work", begin())
             while not (_polled(work) if is_on_device else _waited(work)):
                 self.check()
+                slices += 1
                 if between is not None:
                     between()
+                elif slices * _SLICE > _AN_EXCHANGE:
+                    raise self._lost(f"not all of {self.size} processes came to an exchange")
         except RuntimeError as error:
             raise self._named(error) from error
 
@@ -299,9 +310,12 @@ def _waited(work: dist.Work) -> bool:
     try:
         work.wait(_SLICE)
     except RuntimeError as error:
-        if "Operation timed out" in str(error) and not work.is_completed():
+        if "Operation timed out" not in str(error):
+            raise
+        if not work.is_completed():
             return False
-        raise
+        # Its end came between the slice's and our look; this tells whether it was a good one.
+        work.wait(_SLICE)
     return True
 
 
