@@ -64,6 +64,17 @@ def recorded_recipe(path: Path) -> Recipe:
     return checked_recipe(settings, where)
 
 
+def sealed_recipe(values: Mapping[str, Any], where: str) -> Recipe:
+    """The recipe whose values a run kept, as ``as_toml_values`` gave them.
+
+    Raises:
+        RecipeError: see ``checked_recipe``.
+    """
+    settings = dict(values)
+    _mean_as_before(settings)
+    return checked_recipe(settings, where)
+
+
 def as_recorded(recipe: Recipe, path: Path) -> Recipe:
     """A recipe to go on with: of keys that neither it nor the session's names, the session's sense.
 
@@ -100,7 +111,7 @@ def _settings_of(name_or_path: str | Path) -> tuple[dict[str, Any], str]:
 
 def changed_recipe(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
     """The recipe with ``KEY=VALUE`` overrides applied; paths relative to the working directory."""
-    return checked_recipe(_overridden(_as_toml_values(recipe), overrides), "--set")
+    return checked_recipe(_overridden(as_toml_values(recipe), overrides), "--set")
 
 
 def checked_recipe(settings: Mapping[str, Any], where: str) -> Recipe:
@@ -121,7 +132,7 @@ def checked_recipe(settings: Mapping[str, Any], where: str) -> Recipe:
 
 def recipe_toml(recipe: Recipe) -> str:
     """The complete recipe, defaults included, as TOML."""
-    return tomli_w.dumps(_as_toml_values(recipe))
+    return tomli_w.dumps(as_toml_values(recipe))
 
 
 def known_keys(model: type[BaseModel] = Recipe, prefix: str = "") -> Iterator[str]:
@@ -136,7 +147,7 @@ def known_keys(model: type[BaseModel] = Recipe, prefix: str = "") -> Iterator[st
 
 def differences(before: Recipe, after: Recipe) -> dict[str, tuple[Any, Any]]:
     """Key -> (value before, value after), for every key whose value differs."""
-    old, new = _flat(_as_toml_values(before)), _flat(_as_toml_values(after))
+    old, new = _flat(as_toml_values(before)), _flat(as_toml_values(after))
     return {
         key: (old.get(key), new.get(key))
         for key in dict.fromkeys([*old, *new])
@@ -342,7 +353,8 @@ def _nearest_choice(value: Any, limits: Mapping[str, Any]) -> str:
     return did_you_mean(value, choices) if isinstance(value, str) else ""
 
 
-def _as_toml_values(recipe: Recipe) -> dict[str, Any]:
+def as_toml_values(recipe: Recipe) -> dict[str, Any]:
+    """The complete recipe as nested tables, which JSON holds too."""
     # TOML has no null: a key that is not set is left out, and reads back as its default, None.
     return recipe.model_dump(mode="json", exclude_none=True)
 

@@ -15,6 +15,7 @@ import torch
 
 from core.data.batches import Part
 from core.data.study import Study
+from core.data.text_file import table_bytes
 from core.errors import RunFailedError, StoppedError
 from core.evaluation.predict import Placement, part_predictions
 from core.evaluation.predictions import Predictions, write_predictions
@@ -48,10 +49,12 @@ from core.model.precision import choose_precision
 from core.model.weights import LoadedModel, load_weights
 from core.recipe import Recipe
 from core.requests import NextRequest
-from core.store.answers import StandingAnswers
 from core.store.environment import describe_environment
+from core.store.past import Past
 from core.store.recorder import Recorder
+from core.store.seals import Seals
 from core.store.session import Session
+from core.training.as_left import require_as_left
 from core.training.control import Control, stop_if_asked
 from core.training.device_use import hold_parts, take_best_step
 from core.training.fit import Fit, validation_progress
@@ -107,15 +110,19 @@ def run(
         record(RunStarted(name=session.name, host=socket.gethostname(), pid=os.getpid()))
         if record.writer.taken_over is not None:
             record(Warned(message=record.writer.taken_over))
+        recipe, past = changed_recipe or session.recipe, Past.of(session)
+        notice = require_as_left(session, recipe, record.writer, past)
+        if notice is not None:
+            record(Warned(message=notice))
         if changed_recipe is not None:
             room.keep(lambda: session.change_recipe(changed_recipe))
-        recipe = session.recipe
         reference_for(recipe.evaluate.reference, recipe.split.by)  # a typo costs no day
         placement, device_name = _placement(recipe, machine, record)
         study = ready_study(session, recipe, machine, control, record, room.keep)
         loaded = in_slices(lambda: _loaded(session, recipe), control.stop_if_asked)
         seen = patients_seen(loaded, study, recipe, record)
-        room.keep(lambda: keep_description(session, study, seen))
+        seals = Seals.of(recipe, table_bytes(session.path / "split.csv"))
+        room.keep(lambda: keep_description(session, study, seen, seals))
         require_room(session, study, loaded, machine)
         resize, is_miniature = loaded.model.input_spec.resize, machine.miniature_images is not None
         wanted = tuple(study.rows_used().tolist())
@@ -127,19 +134,22 @@ def run(
         ready = _model_ready(trainer, loaded, device_name, parts["val"])
         record(ready)
         room.keep(lambda: _keep_environment(session, device_name, placement))
-        _go_on(session, trainer, record)
+        _go_on(session, trainer, record, past)
         trainer.share_weights()
         free = free_bytes(placement.device)
         parts = hold_parts(trainer, parts, free, control.may_go_on, record)
 
         metadata = room.keep(lambda: checkpoint_metadata(session, study, loaded))
-        health = HealthRecord(record, StandingAnswers.after(session.events()))
+        health = HealthRecord(record, past.answers)
         found = before_training(study, parts, recipe, seen, loaded, is_miniature)
         health.take(found, step=trainer.progress.step)
         _rehearse(trainer, control, record, health)
         take_best_step(trainer, record, may_go_on=control.may_go_on)
         watch = TrainingWatch(health, parts["val"], ready.base_rate_loss)
-        fit = Fit(trainer, parts["val"], session, control, record, room.keep, metadata, watch)
+        fit = Fit(
+            *(trainer, parts["val"], session, control, record, room.keep, metadata, watch),
+            seals=lambda: seals.with_events(record.writer.events_seal()),
+        )
         if not fit.run():
             record(_stopped(control, record, trainer.progress.step))
             return False
@@ -278,17 +288,19 @@ def _keep_environment(session: Session, device_name: str, placement: Placement) 
     )
 
 
-def _go_on(session: Session, trainer: Trainer, record: Record) -> None:
+def _go_on(session: Session, trainer: Trainer, record: Record, past: Past) -> None:
     """From the last checkpoint, where there is one; from step 0 otherwise."""
     restored = restore_last(session, trainer)
+    past.answers.drop_after(trainer.progress.step)
     if restored is None:
-        starts = sum(isinstance(event, RunStarted) for event in session.events())
-        if starts > 1:  # what an earlier start recorded after its beginning never was
+        if past.starts > 1:  # what an earlier start recorded after its beginning never was
             record(Resumed(step=0, epoch=1, position=0, checkpoint="none"))
         return
     for warning in restored.warnings:
         record(Warned(message=warning))
     progress = trainer.progress
+    if progress.step < past.acknowledged_step and not restored.warnings:
+        record(Warned(message=_went_missing(past.acknowledged_step, progress.step)))
     record(
         Resumed(
             step=progress.step,
@@ -296,6 +308,13 @@ def _go_on(session: Session, trainer: Trainer, record: Record) -> None:
             position=progress.step_in_epoch * trainer.settings.batch_size,
             checkpoint=restored.file,
         )
+    )
+
+
+def _went_missing(acknowledged_step: int, step: int) -> str:
+    return (
+        f"the checkpoint of step {acknowledged_step:,} is gone from the session, though that step "
+        f"was acknowledged: going on from the one of step {step:,}"
     )
 
 

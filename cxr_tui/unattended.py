@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from core.errors import RecipeError, StoppedError
+from core.errors import StoppedError
 from core.event_lines import event_line
 from core.events import (
     Evaluated,
     Event,
     Finished,
 )
+from core.going_on import SAFE_SECTIONS, safe_differences
 from core.in_slices import in_slices
-from core.recipe import PATH_KEYS, Recipe
-from core.recipe_toml import differences
+from core.recipe import Recipe
 from core.store.files import is_file
 from core.store.session import Session, check_name, create_session, open_session
 from cxr_tui.arguments import cache_folder
@@ -32,19 +32,6 @@ from cxr_tui.streams import Outliving, Unawaited, lost_lines
 
 STOPPED = 75
 """EX_TEMPFAIL: run it again, it goes on."""
-
-_SAFE_TO_CHANGE = (
-    "train.epochs",
-    "train.checkpoint_minutes",
-    "train.disk_wait_minutes",
-    "train.early_stopping",
-    "train.few_images_first",
-    "train.resident_share",
-    "train.step",
-    "note",
-)
-_SAFE_SECTIONS = ("evaluate.",)
-_SAFE_PATHS = PATH_KEYS
 
 
 class Output(Enum):
@@ -149,21 +136,7 @@ def go_on_with(session: Session, recipe: Recipe, place: Place) -> int:
         CxrError: see ``run_session``.
     """
     recipe = session.in_its_sense(recipe)
-    changed = differences(session.recipe, recipe)
-    unsafe = {
-        key: values
-        for key, values in changed.items()
-        if key not in (*_SAFE_TO_CHANGE, *_SAFE_PATHS, "name")
-        and not key.startswith(_SAFE_SECTIONS)
-    }
-    if unsafe:
-        raise RecipeError(
-            "; ".join(f"{key} was {old}, is {new}" for key, (old, new) in unsafe.items()),
-            where=f"session {session.name}",
-            why="A run that goes on under other settings is neither run.",
-            remedy=f"Start a new session for that. Safe to change: {', '.join(_SAFE_TO_CHANGE)}, "
-            "and where the same data set lies.",
-        )
+    changed = safe_differences(session.recipe, recipe, f"session {session.name}")
     for key, (old, new) in changed.items():
         Narrator().tell(f"changed   {key} was {old}, is {new}: safe to change")
     figures, last = _ending(session)
@@ -177,7 +150,7 @@ def _asks_for_more(before: Recipe, after: Recipe, changed: Collection[str]) -> b
     return (
         after.train.epochs > before.train.epochs
         or "train.early_stopping" in changed
-        or any(key.startswith(_SAFE_SECTIONS) for key in changed)
+        or any(key.startswith(SAFE_SECTIONS) for key in changed)
     )
 
 

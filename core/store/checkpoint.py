@@ -177,6 +177,14 @@ def read_checkpoint(
     )
 
 
+def newest_state(folder: Path, name: str) -> Mapping[str, Any] | None:
+    """The state of the newest generation whose state is whole; no tensor is read for it."""
+    for generation in sorted(_generations(folder, name), reverse=True):
+        with contextlib.suppress(_DamagedError):
+            return _read_manifest(folder, name, generation)[1]
+    return None
+
+
 def verified_checkpoints(folder: Path) -> tuple[CheckpointFile, ...]:
     """Every generation whose files agree with their digests, newest first within a name."""
     whole: list[CheckpointFile] = []

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+
+import xxhash
 
 from core.store.files import open_own, sync_folder
 
 _MOST_UNSYNCED_BYTES = 2**20
+_CHUNK_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """The first bytes of a file that is only appended to, and their XXH3 (128 bits)."""
+
+    size_bytes: int
+    digest: str
 
 
 class EventFile:
@@ -26,6 +39,9 @@ class EventFile:
         _drop_torn_line(self._descriptor)
         self._is_named = False
         self._synced = os.fstat(self._descriptor).st_size
+        self._of_synced = xxhash.xxh3_128()
+        for chunk in _chunks(self._descriptor, self._synced):
+            self._of_synced.update(chunk)
         self._unsynced = bytearray()
         self._written = 0  # of the unsynced ones
 
@@ -50,6 +66,18 @@ class EventFile:
             error.filename = error.filename or str(self.path)
             raise
 
+    def seal(self) -> Prefix:
+        """All of it that is on disk, come what may."""
+        return Prefix(self._synced, self._of_synced.hexdigest())
+
+    def begins_with(self, prefix: Prefix) -> bool:
+        """Whether its first bytes are still these."""
+        found, digest = 0, xxhash.xxh3_128()
+        for chunk in _chunks(self._descriptor, prefix.size_bytes):
+            found += len(chunk)
+            digest.update(chunk)
+        return found == prefix.size_bytes and digest.hexdigest() == prefix.digest
+
     def close(self) -> None:
         """Give the file back; what was flushed with ``sync`` stays."""
         with contextlib.suppress(OSError):
@@ -65,8 +93,17 @@ class EventFile:
             sync_folder(self.path.parent)
             self._is_named = True
         self._synced += len(self._unsynced)
+        self._of_synced.update(self._unsynced)
         self._unsynced.clear()
         self._written = 0
+
+
+def _chunks(descriptor: int, size_bytes: int) -> Iterator[bytes]:
+    """The first bytes of a file, or what there is of them."""
+    start = 0
+    while chunk := os.pread(descriptor, min(_CHUNK_BYTES, size_bytes - start), start):
+        yield chunk
+        start += len(chunk)
 
 
 def _drop_torn_line(descriptor: int) -> None:

@@ -42,7 +42,15 @@ class EventReader:
 
     def new_events(self) -> list[Event]:
         """Events written since; a line under way is left for the next time."""
-        return [event for chunk in self._chunks(None) for event in _parsed(chunk.split(b"\n"))]
+        return list(self.each())
+
+    def each(self) -> Iterator[Event]:
+        """The same one by one: however long the file is, a chunk of it is in memory at a time."""
+        for chunk in self._chunks(None):
+            yield from _parsed(self._lines(chunk))
+
+    def _lines(self, chunk: bytes) -> list[bytes]:
+        return chunk.split(b"\n")
 
     def thinned(self, max_steps: int = 20_000) -> Iterator[list[Event]]:
         """Everything up to now, chunk by chunk, with at most about ``max_steps`` steps.
@@ -101,15 +109,8 @@ class EventReader:
 class MilestoneReader(EventReader):
     """Reads every event but steps and progress, which are nearly all of a long file."""
 
-    def new_events(self) -> list[Event]:
-        """Milestones written since the last look."""
-        return [
-            event
-            for chunk in self._chunks(None)
-            for event in _parsed(
-                [line for line in chunk.split(b"\n") if not line.startswith(_FREQUENT)]
-            )
-        ]
+    def _lines(self, chunk: bytes) -> list[bytes]:
+        return [line for line in chunk.split(b"\n") if not line.startswith(_FREQUENT)]
 
 
 def _thin(chunk: bytes, keep_every: int) -> list[bytes]:

@@ -35,8 +35,8 @@ from core.recipe import Recipe
 from core.recipe_toml import as_recorded, recipe_toml, recorded_recipe
 from core.regular_file import MOST_JSON_BYTES, read_regular
 from core.requests import ONCE, Request
-from core.store.event_file import EventFile
-from core.store.event_log import EventReader
+from core.store.event_file import EventFile, Prefix
+from core.store.event_log import EventReader, MilestoneReader
 from core.store.files import (
     drop_leftovers,
     is_file,
@@ -99,7 +99,11 @@ class Session:
 
     def events(self) -> Iterator[Event]:
         """Every event so far; a torn last line and kinds from newer versions are passed over."""
-        return iter(EventReader(self.events_path).new_events())
+        return EventReader(self.events_path).each()
+
+    def milestones(self) -> Iterator[Event]:
+        """Every event so far but steps and progress, which are nearly all of a long run's."""
+        return MilestoneReader(self.events_path).each()
 
     @property
     def made_at(self) -> float:
@@ -220,6 +224,14 @@ class SessionWriter:
         """
         self._events.flush(sync=self._must_sync)
         self._must_sync = False
+
+    def events_seal(self) -> Prefix:
+        """What of events.jsonl is known to be on disk; it only ever grows."""
+        return self._events.seal()
+
+    def events_begin_with(self, prefix: Prefix) -> bool:
+        """Whether events.jsonl still begins with what an earlier run left there."""
+        return self._events.begins_with(prefix)
 
     def take_request(self) -> Request:
         """The most urgent request left in ``requests/``.

@@ -31,6 +31,7 @@ from core.events import (
 )
 from core.recipe import TrainSettings
 from core.requests import Request
+from core.store.seals import Seals
 from core.store.session import Session
 from core.training.control import Control
 from core.training.keeping import keep_best, keep_last, restore_last
@@ -61,6 +62,7 @@ class Fit:
     keep: Keep
     metadata: dict[str, str]
     watch: Watch = field(default_factory=NobodyWatches)
+    seals: Callable[[], Seals | None] = lambda: None
     last_checkpoint: float = field(default_factory=time.monotonic)
     recorded: Recorded = field(default_factory=Recorded)
 
@@ -276,7 +278,7 @@ class Fit:
 
     def _checkpoint(self, reason: str) -> None:
         self._look_at_steps()
-        self.keep(lambda: keep_last(self.session, self.trainer, self.metadata))
+        self.keep(lambda: keep_last(self.session, self.trainer, self.metadata, self.seals()))
         self.last_checkpoint = time.monotonic()
         progress = self.trainer.progress
         self.record(

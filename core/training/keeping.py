@@ -13,6 +13,7 @@ from core.model.provenance import FRESH, Provenance, own_provenance
 from core.model.weights import LoadedModel, WeightsReport, backbone_names
 from core.recipe import Recipe
 from core.store.checkpoint import BEST, LAST, read_checkpoint, write_checkpoint
+from core.store.seals import SEALS, Seals
 from core.store.session import Session
 from core.training.same_run import progress_of, refuse_another_run
 from core.training.trainer import Trainer
@@ -47,12 +48,13 @@ def checkpoint_metadata(session: Session, study: Study, loaded: LoadedModel) -> 
     return write_metadata(loaded.model.findings, loaded.model.input_spec, provenance)
 
 
-def keep_last(session: Session, trainer: Trainer, metadata: dict[str, str]) -> None:
+def keep_last(
+    session: Session, trainer: Trainer, metadata: dict[str, str], seals: Seals | None = None
+) -> None:
     """Everything that going on takes; on disk and verified on return."""
     model, optimizer = trainer.tensors()
-    write_checkpoint(
-        session.checkpoints, LAST, model, trainer.state(), metadata, training_tensors=optimizer
-    )
+    state = trainer.state() | ({} if seals is None else {SEALS: seals.to_json()})
+    write_checkpoint(session.checkpoints, LAST, model, state, metadata, training_tensors=optimizer)
 
 
 def keep_best(session: Session, trainer: Trainer, metadata: dict[str, str]) -> None:

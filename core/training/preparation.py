@@ -30,6 +30,7 @@ from core.model.provenance import SeenReport, seen_in_test
 from core.model.weights import LoadedModel
 from core.recipe import Recipe
 from core.store.disk import require_free_bytes
+from core.store.seals import SEALS, Seals
 from core.store.session import Session
 from core.training.control import Control
 from core.training.keeping import has_checkpoint, run_size_bytes
@@ -154,12 +155,13 @@ def patients_seen(loaded: LoadedModel, study: Study, recipe: Recipe, record: Rec
     return seen
 
 
-def keep_description(session: Session, study: Study, seen: SeenReport) -> None:
+def keep_description(session: Session, study: Study, seen: SeenReport, seals: Seals) -> None:
     """dataset.json, with what every later reader of the test figures must be told."""
     warnings = [seen.message] if seen.level != "none" else []
     known = session.read_json("dataset.json") or {}
     content = {CONTENT: known[CONTENT]} if CONTENT in known else {}
-    session.write_json("dataset.json", {**study.description(), "test_warnings": warnings} | content)
+    described = {**study.description(), "test_warnings": warnings, SEALS: seals.to_json()}
+    session.write_json("dataset.json", described | content)
 
 
 def require_room(session: Session, study: Study, loaded: LoadedModel, machine: Machine) -> None:

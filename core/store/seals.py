@@ -1,0 +1,70 @@
+"""What a run goes on from besides its weights, sealed: edited by hand, it would be another run.
+
+dataset.json and the state of each checkpoint hold the recipe's values and the digest of
+split.csv; a checkpoint also holds what events.jsonl began with when it was written. They tell an
+edit, a merge or a mixed-up copy. They are no signature: whoever means to can change both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from core.recipe import Recipe
+from core.recipe_toml import as_toml_values
+from core.store.event_file import Prefix
+
+SEALS = "seals"
+"""The key in dataset.json and in a checkpoint's state."""
+
+
+@dataclass(frozen=True)
+class Seals:
+    """Of what a run was made; None where it isn't known.
+
+    Attributes:
+        recipe: its values, as nested tables.
+        split: the SHA-256 of split.csv.
+        events: what events.jsonl began with.
+    """
+
+    recipe: Mapping[str, Any] | None
+    split: str | None
+    events: Prefix | None = None
+
+    @classmethod
+    def of(cls, recipe: Recipe, split: bytes) -> Seals:
+        """Those of a run under this recipe, with this split.csv."""
+        return cls(as_toml_values(recipe), hashlib.sha256(split).hexdigest())
+
+    def is_of_split(self, split: bytes) -> bool:
+        """Whether split.csv is still the same, as far as that is known."""
+        return self.split is None or hashlib.sha256(split).hexdigest() == self.split
+
+    def with_events(self, events: Prefix) -> Seals:
+        """The same, with what events.jsonl begins with by now."""
+        return replace(self, events=events)
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object that ``from_json`` reads."""
+        events = self.events
+        told = {} if events is None else {"events": [events.size_bytes, events.digest]}
+        return {"recipe": self.recipe, "split": self.split} | told
+
+    @classmethod
+    def from_json(cls, value: object) -> Seals | None:
+        """What was kept; None where nothing was, or it is nothing of ours."""
+        if not isinstance(value, Mapping):
+            return None
+        recipe, split, events = (value.get(key) for key in ("recipe", "split", "events"))
+        prefix: Prefix | None = None
+        match events:
+            case [int(size_bytes), str(digest)] if size_bytes >= 0:
+                prefix = Prefix(size_bytes, digest)
+        return cls(
+            recipe if isinstance(recipe, Mapping) else None,
+            split if isinstance(split, str) else None,
+            prefix,
+        )
