@@ -108,6 +108,47 @@ def test_a_container_of_another_name_on_this_kernel_leaves_no_lock_behind(sessio
         assert writer.taken_over is None
 
 
+OTHER_BOOT = "00000000-1111-2222-3333-444444444444"
+
+
+def test_another_machine_of_this_name_that_beats_holds_the_lock(session):
+    """Cloned machines and containers share a name; the kernel's boot id tells them apart."""
+    held_elsewhere(session, host=socket.gethostname(), boot=OTHER_BOOT)
+    assert session.is_being_written()
+    with pytest.raises(SessionError, match=r"another machine of this name.*process 4242"):
+        session.writing()
+    assert json.loads((session.path / "lock").read_text())["boot"] == OTHER_BOOT
+
+
+def test_this_machine_before_a_restart_is_taken_over_once_it_is_silent(session, watched_briefly):
+    held_elsewhere(session, beat_age_seconds=300, host=socket.gethostname(), boot=OTHER_BOOT)
+    assert not session.is_being_written()
+    with session.writing() as writer:
+        assert "before a restart" in writer.taken_over
+        owner = json.loads((session.path / "lock").read_text())
+        assert owner["boot"] == lock._boot() != OTHER_BOOT
+
+
+@pytest.mark.parametrize("boot", [None, OTHER_BOOT])
+def test_where_a_kernel_has_no_boot_id_the_hosts_name_decides(session, monkeypatch, boot):
+    monkeypatch.setattr(lock, "_boot", lambda: None)
+    held_elsewhere(session, host=socket.gethostname(), boot=boot)
+    assert not session.is_being_written()
+    with session.writing() as writer:
+        assert writer.taken_over is None
+
+
+def test_without_flock_a_number_counted_in_another_container_says_nothing(session, without_flock):
+    """Two containers on one kernel, both called localhost: each counts its own processes."""
+    ours = {"host": socket.gethostname(), "boot": lock._boot()}
+    held_elsewhere(session, pid=2**22 + 1, processes="pid:[1]", **ours)
+    assert session.is_being_written()
+    with pytest.raises(SessionError, match="sign of life"):
+        session.writing()
+    held_elsewhere(session, pid=2**22 + 1, processes=lock._processes(), **ours)
+    assert not session.is_being_written()
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'{"host": 3, "pid": "x"}', b"\xff" * 99])
 def test_a_lock_file_that_names_nobody_is_free(session, content):
     (session.path / "lock").write_bytes(content)

@@ -4,10 +4,13 @@ The kernel holds it (flock) and frees it when the owner dies, however that comes
 file system carries flock from host to host, and some know none at all, so the file also names its
 owner, and a clean end empties it:
 
-- an owner on this machine: the kernel's word counts; where the file system has no flock, whether
-  that very process (its number and its start) still lives;
+- an owner under this kernel, by its boot id: the kernel's word counts; where the file system has no
+  flock, whether that very process (its number and its start) still lives;
 - an owner on another host: it holds the lock while its heartbeat is fresh. Once that is old, and
   doesn't change while we watch for a moment, the lock is taken over, and that is said.
+
+Where a boot id is there, a host's name tells nothing: cloned machines and containers share names,
+and containers of other names share a kernel.
 """
 
 from __future__ import annotations
@@ -44,38 +47,45 @@ _OWNER_BYTES = 4096
 
 @dataclass(frozen=True)
 class Owner:
-    """The process that writes; ``process_start`` is in the kernel's ticks since its boot."""
+    """The process that writes; ``process_start`` is in the kernel's ticks since its boot.
+
+    ``boot`` is the kernel's own name of this run of it, ``processes`` that of those that ``pid`` is
+    counted among; None where it doesn't say, and in locks of versions before.
+    """
 
     host: str
     pid: int
     started: float
     process_start: int | None = None
     boot: str | None = None
+    processes: str | None = None
 
     @classmethod
     def us(cls) -> Owner:
         """This process, from now on."""
         pid = os.getpid()
-        return cls(socket.gethostname(), pid, time.time(), _process_start(pid), _boot())
+        start, boot, processes = _process_start(pid), _boot(), _processes()
+        return cls(socket.gethostname(), pid, time.time(), start, boot, processes)
 
     def __str__(self) -> str:
         since = datetime.fromtimestamp(self.started).astimezone().isoformat(" ", "seconds")
-        return f"host {self.host}, process {self.pid}, since {since}"
-
-    @property
-    def is_on_this_host(self) -> bool:
-        """Whether its process number is one of ours."""
-        return self.host == socket.gethostname()
+        namesake = self.host == socket.gethostname() and not self.has_our_kernel
+        which = " (another machine of this name, or before a restart)" if namesake else ""
+        return f"host {self.host}{which}, process {self.pid}, since {since}"
 
     @property
     def has_our_kernel(self) -> bool:
-        """Whether one kernel holds both our locks: containers have host names of their own."""
-        return self.is_on_this_host or (self.boot is not None and self.boot == _boot())
+        """Whether one kernel holds both our locks, as far as it can be told."""
+        return _alike(self.boot, _boot(), self.host == socket.gethostname())
+
+    @property
+    def is_counted_with_us(self) -> bool:
+        """Whether its process number means the same process here: containers count their own."""
+        by_name = self.host == socket.gethostname()
+        return self.has_our_kernel and _alike(self.processes, _processes(), by_name)
 
     def may_live_here(self) -> bool:
-        """Whether that very process may still live on this machine; a number alone comes again."""
-        if self.boot is not None and self.boot != _boot():
-            return False
+        """Whether that very process, counted with us, may still live; a number comes again."""
         try:
             os.kill(self.pid, 0)
         except ProcessLookupError:
@@ -192,7 +202,11 @@ def is_held(session: Path) -> bool:
 
 def _is_known_of(owner: Owner, flocked: bool | None) -> bool:
     """Whether the kernel or the process number tells; if not, the heartbeat has to."""
-    return owner.is_on_this_host if flocked is None else owner.has_our_kernel
+    return owner.is_counted_with_us if flocked is None else owner.has_our_kernel
+
+
+def _alike(theirs: str | None, ours: str | None, otherwise: bool) -> bool:
+    return otherwise if theirs is None or ours is None else theirs == ours
 
 
 def _beats(session: Path) -> bool:
@@ -243,6 +257,14 @@ def _process_start(pid: int) -> int | None:
 def _boot() -> str | None:
     """What tells this run of this kernel from every other."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip() or None
+    except OSError:
+        return None
+
+
+def _processes() -> str | None:
+    """What tells the processes that a number is counted among from those of other containers."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
     except OSError:
         return None
