@@ -35,7 +35,9 @@ def wheel(tmp_path_factory):
 def installed(wheel, tmp_path_factory):
     """A folder with it alone; what it depends on is shared."""
     site = tmp_path_factory.mktemp("site")
-    subprocess.run([*PIP, "install", "--no-deps", "--no-index", "--target", site, wheel], check=True)
+    subprocess.run(
+        [*PIP, "install", "--no-deps", "--no-index", "--target", site, wheel], check=True
+    )
     return site
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -124,12 +125,16 @@ class FileName(ModalScreen[Path | None]):
 
 
 def _place(typed: str) -> Path | None:
-    """The absolute path of what was typed; a recipe's name gets its ending."""
+    """The absolute path of what was typed; a recipe's name gets its ending.
+
+    None where that is no file's name, such as half of one: ``/``, ``..``, ``~somebody``.
+    """
     text = typed.strip()
-    if not text or "\0" in text:
+    if "\0" in text or text.rpartition("/")[2] in ("", ".", ".."):
         return None
     try:
+        os.fsencode(text)
         path = Path(text).expanduser().absolute()
-    except RuntimeError:  # ~somebody that nobody knows
+    except (RuntimeError, UnicodeEncodeError):  # ~somebody that nobody knows; half a character
         return None
-    return path if path.suffix else path.with_suffix(".toml")
+    return path if path.suffix else path.with_name(f"{path.name}.toml")
