@@ -94,6 +94,8 @@ class IngestDone(Event):
     images: int
     seconds: float
     quarantined: Mapping[str, str]
+    repaired: Mapping[str, int] = field(default_factory=dict)
+    """Images that were read otherwise than they are stored: how, and how many."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -115,6 +115,8 @@ class Narrator:
         self._line("ingest", text)
         for name, reason in list(event.quarantined.items())[:5]:
             self._line("", f"{name}: {reason}")
+        for how, images in event.repaired.items():
+            self._line("", f"{images:,} {how}")
 
     def _model(self, event: events.ModelReady) -> None:
         self._line("model", f"{event.weights}")

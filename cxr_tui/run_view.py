@@ -157,6 +157,8 @@ class RunView:
         self.note(event.time, f"{event.images:,} images ready")
         for name, reason in event.quarantined.items():
             self.note(event.time, f"quarantined {name}: {reason}")
+        for how, images in event.repaired.items():
+            self.note(event.time, f"{images:,} {how}")
 
     def _model_ready(self, event: events.ModelReady) -> None:
         self.model = event

@@ -24,6 +24,7 @@ from PIL import Image
 
 from core.data.cache import IngestProgress, cache_size_bytes, open_cache
 from core.data.image_files import find_images
+from core.data.repair import Repair
 from core.errors import DataError, StoppedError
 
 
@@ -315,6 +316,20 @@ def test_what_was_converted_is_counted(tmp_path: Path) -> None:
     for _ in range(2):
         cache = opened(tmp_path / "cache", tmp_path / "nih")
         assert cache.converted == {"RGB": 1, "RGBA": 1}
+
+
+def test_what_was_repaired_is_counted_now_and_when_it_comes_from_the_cache(tmp_path: Path) -> None:
+    first, second, _ = write_images(tmp_path / "nih", 3)
+    tag = Image.Exif()
+    tag[0x0112] = 6
+    Image.open(tmp_path / "nih" / first).save(tmp_path / "nih" / first, exif=tag)
+    deep = np.asarray(Image.open(tmp_path / "nih" / second)).astype(np.uint16) * 16
+    deep[0, 0] = 65_535
+    Image.fromarray(deep).save(tmp_path / "nih" / second)
+    for _ in range(2):
+        cache = opened(tmp_path / "cache", tmp_path / "nih")
+        assert cache.repaired == {Repair.TURNED: 1, Repair.MARKER_CUT: 1}
+        assert list(cache.read_otherwise().values()) == [1, 1, 1]  # and 16 bits made grey
 
 
 @pytest.mark.parametrize("stop_at", [1, 17])

@@ -24,6 +24,8 @@ from core.data.decode import (
     square_region,
     to_square,
 )
+from core.data.deep_pixels import MARKER_SHARE
+from core.data.repair import AS_STORED, Repair
 
 RAMP_HW = np.tile(np.arange(0, 256, 4, dtype=np.uint8), (48, 1))  # 48 high, 64 wide
 
@@ -77,6 +79,98 @@ def test_deep_pixels_are_scaled_by_the_depth_that_holds_them(
     image = decode_grey(encoded(Image.fromarray(deep_HW)), "a.png")
     assert image.converted
     assert np.abs(image.pixels_HW - deep_HW * (255 / full_scale)).max() <= 0.501
+
+
+@pytest.mark.parametrize(("depth", "of_file"), [(255, 4_095), (255, 65_535), (4_095, 65_535)])
+def test_a_marker_in_the_files_white_leaves_the_chest_its_grey_levels(
+    depth: int, of_file: int
+) -> None:
+    deep_HW = np.linspace(0, depth, 64 * 48).reshape(48, 64).astype(np.uint16)
+    deep_HW[:4, :12] = of_file
+    image = decode_grey(encoded(Image.fromarray(deep_HW)), "a.png")
+    assert image.repairs == Repair.MARKER_CUT
+    assert set(image.pixels_HW[:4, :12].flat) == {255}
+    assert np.abs(image.pixels_HW[4:] - deep_HW[4:] * (255 / depth)).max() <= 0.501
+
+
+def test_bright_pixels_that_are_more_than_a_marker_are_the_image() -> None:
+    deep_HW = np.full((50, 50), 3_000, np.uint16)
+    deep_HW.flat[: int(MARKER_SHARE * deep_HW.size) + 1] = 60_000
+    image = decode_grey(encoded(Image.fromarray(deep_HW)), "a.png")
+    assert image.repairs == AS_STORED
+    assert np.abs(image.pixels_HW - deep_HW / 257).max() <= 0.501
+
+
+# What a camera held in each way stores, so that EXIF's number sets it upright.
+STORED_AS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG"])
+@pytest.mark.parametrize("orientation", range(10))
+def test_an_image_is_read_as_its_exif_orientation_says(file_format: str, orientation: int) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (3, 4), np.uint8)
+    upright = Image.fromarray(noise).resize((64, 48), Image.Resampling.NEAREST)
+    stored = upright.transpose(STORED_AS[orientation]) if orientation in STORED_AS else upright
+    tag = Image.Exif()
+    tag[0x0112] = orientation
+    stream = io.BytesIO()
+    stored.save(stream, file_format, exif=tag, **({"quality": 95} if file_format == "JPEG" else {}))
+    image = decode_grey(stream.getvalue(), "a.png")
+    assert image.repairs == (Repair.TURNED if orientation in STORED_AS else AS_STORED)
+    assert image.pixels_HW.shape == (48, 64)
+    assert np.abs(image.pixels_HW.astype(int) - np.asarray(upright)).mean() < 3
+    square = decode_square(stream.getvalue(), "a.png", 16, "squash")
+    assert (square.width_px, square.height_px) == (64, 48)
+
+
+def png_chunk(kind: bytes, body: bytes, *, wrong_by: int = 0) -> bytes:
+    check = zlib.crc32(kind + body) ^ wrong_by
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", check)
+
+
+PNG_METADATA = {
+    "resolution of a wrong checksum": png_chunk(b"pHYs", bytes(9), wrong_by=1),
+    "two megabytes of text": png_chunk(b"zTXt", b"DICOM\0\0" + zlib.compress(bytes(2 * 2**20))),
+    "colour profile that is none": png_chunk(b"iCCP", b"icc\0\5of no such method"),
+    "a chunk of nothing": png_chunk(b"gAMA", b"", wrong_by=7) + png_chunk(b"sRGB", b""),
+}
+
+
+@pytest.mark.parametrize("metadata", PNG_METADATA.values(), ids=PNG_METADATA)
+def test_damaged_metadata_of_a_png_costs_a_count_and_not_the_image(metadata: bytes) -> None:
+    tag = Image.Exif()
+    tag[0x0112] = 3
+    stream = io.BytesIO()
+    ramp().transpose(Image.Transpose.ROTATE_180).save(stream, "PNG", exif=tag)
+    content = stream.getvalue()
+    image = decode_grey(content[:33] + metadata + content[33:], "a.png")
+    assert np.array_equal(image.pixels_HW, RAMP_HW)
+    assert image.repairs == Repair.WITHOUT_METADATA | Repair.TURNED
+
+
+def test_damaged_metadata_of_a_jpeg_costs_a_count_and_not_the_image() -> None:
+    content = encoded(ramp(), "JPEG")
+    profile = b"ICC_PROFILE\0"  # without its number, which a reader looks for
+    damaged = b"\xff\xe2" + (len(profile) + 2).to_bytes(2, "big") + profile
+    image = decode_grey(content[:2] + damaged + content[2:], "a.jpg")
+    assert np.array_equal(image.pixels_HW, decode_grey(content, "a.jpg").pixels_HW)
+    assert image.repairs == Repair.WITHOUT_METADATA
+
+
+def test_damaged_pixels_stay_damaged_whatever_the_metadata() -> None:
+    content = encoded(ramp())
+    at = content.index(b"IDAT") + 8
+    spoilt = content[:at] + bytes([content[at] ^ 255]) + content[at + 1 :]
+    whole = spoilt[:33] + PNG_METADATA["resolution of a wrong checksum"] + spoilt[33:]
+    assert reason_for(whole).startswith("damaged")
 
 
 def test_a_jpeg_named_png_is_decoded(tmp_path: Path) -> None:

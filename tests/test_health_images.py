@@ -8,7 +8,7 @@ from PIL import Image
 
 from core.data.cache import open_cache
 from core.data.study import prepare_study
-from core.events import Diagnosed, ModelReady, Warned
+from core.events import Diagnosed, IngestDone, ModelReady, Warned
 from core.health.diagnosis import Severity
 from core.health.inputs import check_inputs
 from core.health.leakage import check_seen
@@ -202,8 +202,10 @@ def test_a_run_tells_of_16_bit_files_whose_range_was_cut(
         with Image.open(path) as image:
             pixels = np.asarray(image.convert("L")).astype(np.uint16) >> bits_lost
         Image.fromarray(pixels).save(path)
-    told = answers(diagnosed(folder, tmp_path, cache_dir))
-    assert ("range-cut" in told) == is_told
+    events = diagnosed(folder, tmp_path, cache_dir)
+    assert ("range-cut" in answers(events)) == is_told
+    (ingest,) = [event for event in events if isinstance(event, IngestDone)]
+    assert ingest.repaired == {"stored as I;16, made grey": ingest.images}
 
 
 def test_what_is_told_is_of_the_images_that_are_trained_on(phantom_dir, cache_dir):

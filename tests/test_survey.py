@@ -94,7 +94,7 @@ def test_images_that_are_there_are_counted_and_those_an_ingest_refused_are_named
     found = with_found_images(survey, cache)
     assert (found.index.missing_images, found.index.extra_images) == (2, 1)
     assert found.quarantined == {}
-    place = cache / f"224px-squash-v1-{images_fingerprint(found.index.files)}"
+    place = cache / f"224px-squash-v2-{images_fingerprint(found.index.files)}"
     place.mkdir(parents=True)
     write_quarantine(place / "quarantine.csv", {image_name(2): "truncated"})
     assert with_found_images(survey, cache).quarantined == {image_name(2): "truncated"}

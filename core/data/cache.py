@@ -28,6 +28,7 @@ from core.data.image_files import ImageFile
 from core.data.ingest import IngestProgress, Settled, ingest, settled_on_disk
 from core.data.pixel_file import PixelFile
 from core.data.quarantine import refuse_above_share
+from core.data.repair import Repair
 from core.errors import DataError
 
 __all__ = ["ImageCache", "IngestProgress", "cache_size_bytes", "count_ready", "open_cache"]
@@ -44,7 +45,8 @@ class ImageCache:
     ``names`` is the row order: every image of the data set, sorted, whether or not its row
     is filled. ``quarantined`` holds the wanted images that give no pixels, with the reason;
     ``converted`` counts the wanted images that were not stored as 8-bit grey, by Pillow's
-    mode (``{"RGBA": 4}``). ``notices`` says what a person should know of how it came to be.
+    mode (``{"RGBA": 4}``), ``repaired`` those that something else was done to.
+    ``notices`` says what a person should know of how it came to be.
     """
 
     folder: Path
@@ -52,6 +54,7 @@ class ImageCache:
     names: tuple[str, ...] = field(repr=False)
     quarantined: Mapping[str, str]
     converted: Mapping[str, int]
+    repaired: Mapping[Repair, int]
     notices: tuple[str, ...]
     _place: CachePlace = field(repr=False)
     _files: Mapping[str, ImageFile] = field(repr=False)
@@ -106,6 +109,11 @@ class ImageCache:
                 if image.record is not None:  # it has a slot of its own from now on
                     self._rows[row] = image.record
                 self._mended.append(self.names[row])
+
+    def read_otherwise(self) -> dict[str, int]:
+        """Images that aren't what their file holds as it stands: how they were read -> how many."""
+        grey = {f"stored as {mode}, made grey": count for mode, count in self.converted.items()}
+        return grey | {repair.in_words: count for repair, count in self.repaired.items()}
 
     def take_mended(self) -> list[str]:
         """The images that were damaged in the cache and decoded anew since this was asked last."""
@@ -201,7 +209,8 @@ def _readable(
     quarantined: Mapping[str, str],
 ) -> ImageCache:
     wanted_records = settled.rows[wanted_rows_W]
-    modes = Counter(wanted_records["mode"][wanted_records["state"] == DONE].tolist())
+    done_records = wanted_records[wanted_records["state"] == DONE]
+    modes = Counter(done_records["mode"].tolist())
     try:
         pixels = PixelFile(place.pixels_file, place.size_px)
     except OSError as error:
@@ -216,6 +225,11 @@ def _readable(
         names=place.names,
         quarantined=quarantined,
         converted={mode.decode(): count for mode, count in sorted(modes.items()) if mode != _PLAIN},
+        repaired={
+            repair: count
+            for repair in Repair
+            if (count := int(np.count_nonzero(done_records["repairs"] & repair)))
+        },
         notices=settled.notices,
         _place=place,
         _files=files,

@@ -1,6 +1,6 @@
 """A cache's files: which images it has met, and where their bytes are.
 
-    cache/224px-squash-v1-<fingerprint>/
+    cache/224px-squash-v2-<fingerprint>/
         manifest.json     what the rows are: the key, in full
         names.txt         row order, one image a line
         pixels.u8         slots of bytes [size_px, size_px]; sparse where a slot is empty
@@ -54,7 +54,8 @@ DIGEST_BYTES = 16
 ROW = np.dtype(
     [
         ("state", "u1"),
-        ("mode", "S7"),
+        ("mode", "S6"),
+        ("repairs", "u1"),
         ("width_px", "<u4"),
         ("height_px", "<u4"),
         ("row", "<u4"),

@@ -2,13 +2,13 @@
 
 PNG, JPEG and BMP are told apart by their first bytes and not by their name,
 so a JPEG named ``.png`` is read. Whatever the file holds becomes one grey channel
-of 8 bits; what was converted is named, so that it can be counted as repaired.
+of 8 bits, the side up that its EXIF orientation says; what was converted or repaired is
+named, so that it can be counted.
 """
 
 from __future__ import annotations
 
 import io
-import re
 import struct
 import zlib
 from collections.abc import Callable
@@ -19,9 +19,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import BmpImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin
 
+from core.data.deep_pixels import MOST_BITS_MAX, to_8_bits
+from core.data.encoded_parts import (
+    JPEG_SIGNATURE,
+    PNG_SIGNATURE,
+    num_scans,
+    without_metadata,
+)
+from core.data.orientation import turn_of
+from core.data.repair import AS_STORED, Repair
 from core.regular_file import open_regular
 
-DECODER_VERSION = 1
+DECODER_VERSION = 2
 """Part of a cache's key: raised whenever the same file would give other pixels."""
 
 MAX_PIXELS = 100_000_000
@@ -39,10 +48,9 @@ Encoders make about ten; 1,500 of a file of two megabytes took a minute.
 PLAIN_MODE = "L"
 """Pillow's name for 8-bit grey, the one mode that needs no conversion."""
 
-_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 _READERS: tuple[tuple[bytes, Callable[[io.BytesIO], ImageFile.ImageFile]], ...] = (
-    (_PNG, PngImagePlugin.PngImageFile),
-    (_JPEG, JpegImagePlugin.JpegImageFile),
+    (PNG_SIGNATURE, PngImagePlugin.PngImageFile),
+    (JPEG_SIGNATURE, JpegImagePlugin.JpegImageFile),
     (b"BM", BmpImagePlugin.BmpImageFile),
 )
 # What Pillow's readers let out for a file that isn't what its first bytes promise.
@@ -72,10 +80,11 @@ class UndecodableImage(Exception):  # noqa: N818 - caught and counted, never sho
 
 @dataclass(frozen=True)
 class GreyImage:
-    """A whole image in 8-bit grey, uint8 [H, W], and the Pillow mode that it was stored in."""
+    """A whole image in 8-bit grey, uint8 [H, W], the Pillow mode that it was stored in, repairs."""
 
     pixels_HW: NDArray[np.uint8]
     mode: str
+    repairs: Repair = AS_STORED
 
     @property
     def converted(self) -> bool:
@@ -91,23 +100,23 @@ class SquareImage:
     mode: str
     width_px: int
     height_px: int
+    repairs: Repair = AS_STORED
 
 
 def decode_grey(encoded: bytes | Path, name: str) -> GreyImage:
     """The whole image in 8-bit grey, uint8 [H, W].
 
     Colour becomes Rec. 601 luma (a grey RGB image keeps its values exactly); alpha is
-    ignored, as NIH's RGBA files are opaque. Deeper pixels are scaled to 8 bits by the
-    smallest of 8, 12 and 16 bits that holds the image's maximum: unchanged below 256,
-    ``* 255 / 4095`` below 4,096 (12-bit detectors in 16-bit files), ``/ 257`` above.
+    ignored, as NIH's RGBA files are opaque. Deeper pixels are scaled to 8 bits, see
+    :func:`core.data.deep_pixels.to_8_bits`.
 
     Raises:
         UndecodableImage: the file gives no image, or a constant one.
         OSError: ``encoded`` is a path that can't be read.
     """
-    image, mode = _open_grey(encoded, name)
+    image, mode, repairs = _open_grey(encoded, name)
     _refuse_constant(image, name)
-    return GreyImage(np.asarray(image), mode)
+    return GreyImage(np.asarray(image), mode, repairs)
 
 
 def decode_square(encoded: bytes | Path, name: str, size_px: int, resize: str) -> SquareImage:
@@ -119,14 +128,14 @@ def decode_square(encoded: bytes | Path, name: str, size_px: int, resize: str) -
     Raises:
         UndecodableImage, OSError: as :func:`decode_grey`.
     """
-    image, mode = _open_grey(encoded, name)
+    image, mode, repairs = _open_grey(encoded, name)
     if resize == "crop-skimage":
         _refuse_constant(image, name)  # before its edges are mixed with grey
     pixels_SS = _square(image, size_px, resize)
     # A constant image is still constant once shrunk, so only those need the slow look.
     if pixels_SS.min() == pixels_SS.max():
         _refuse_constant(image, name)
-    return SquareImage(pixels_SS, mode, width_px=image.width, height_px=image.height)
+    return SquareImage(pixels_SS, mode, image.width, image.height, repairs)
 
 
 def to_square(grey_HW: NDArray[np.uint8], size_px: int, resize: str) -> NDArray[np.uint8]:
@@ -187,51 +196,40 @@ def _as_skimage(grey_DD: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:
     return grey_SS
 
 
-def _open_grey(encoded: bytes | Path, name: str) -> tuple[Image.Image, str]:
+def _open_grey(encoded: bytes | Path, name: str) -> tuple[Image.Image, str, Repair]:
     content = _read(encoded, name) if isinstance(encoded, Path) else encoded
+    try:
+        return _decoded(content, name)
+    except _DECODE_ERRORS as error:
+        refusal = UndecodableImage(name, _decode_reason(content, error))
+        bare = without_metadata(content)
+        if bare is None:
+            raise refusal from error
+    try:
+        image, mode, repairs = _decoded(bare, name)
+    except _DECODE_ERRORS as error:
+        raise refusal from error
+    return image, mode, repairs | Repair.WITHOUT_METADATA
+
+
+def _decoded(content: bytes, name: str) -> tuple[Image.Image, str, Repair]:
     reader = next((make for magic, make in _READERS if content.startswith(magic)), None)
     if reader is None:
         raise UndecodableImage(name, _what_else(content))
-    try:
-        # The reader itself and not Image.open: that one warns about large images, and a
-        # warning filter is shared by all threads.
-        image = reader(io.BytesIO(content))
-        if image.width * image.height > MAX_PIXELS:
-            size = f"{image.width:,}×{image.height:,}"
-            raise UndecodableImage(name, f"{size} pixels: refused by its header")
-        if content.startswith(_JPEG):
-            _refuse_many_scans(content, name)
-        image.load()
-        return _as_grey(image, name), image.mode
-    except _DECODE_ERRORS as error:
-        raise UndecodableImage(name, _decode_reason(content, error)) from error
-
-
-_SCAN = b"\xff\xda"
-# Not a marker: stuffed zeros, restarts and fill bytes of the coded pixels.
-_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
-_WITHOUT_LENGTH = b"\x01\xd8"
-
-
-def _refuse_many_scans(content: bytes, name: str) -> None:
-    if content.count(_SCAN) <= MAX_SCANS:
-        return  # the bytes of two megabytes are counted in a fraction of a millisecond
-    scans = _num_scans(content)
-    if scans > MAX_SCANS:
+    # The reader itself and not Image.open: that one warns about large images, and a
+    # warning filter is shared by all threads.
+    image = reader(io.BytesIO(content))
+    if image.width * image.height > MAX_PIXELS:
+        size = f"{image.width:,}×{image.height:,}"
+        raise UndecodableImage(name, f"{size} pixels: refused by its header")
+    if content.startswith(JPEG_SIGNATURE) and (scans := num_scans(content, MAX_SCANS)) > MAX_SCANS:
         raise UndecodableImage(name, f"{scans:,} scans: refused undecoded")
-
-
-def _num_scans(content: bytes) -> int:
-    """How many scans the file itself has: a thumbnail or a comment may hold the same bytes."""
-    scans, place = 0, 2
-    while found := _MARKER.search(content, place):
-        place, marker = found.end(), found[1]
-        if marker == b"\xd9":
-            break
-        scans += marker == _SCAN[1:]
-        if marker not in _WITHOUT_LENGTH:
-            place += int.from_bytes(content[place : place + 2], "big")
-    return scans
+    image.load()
+    grey, repairs = _as_grey(image, name)
+    turn = turn_of(image.info)
+    if turn is None:
+        return grey, image.mode, repairs
+    return grey.transpose(turn), image.mode, repairs | Repair.TURNED
 
 
 def _read(path: Path, name: str) -> bytes:
@@ -269,8 +267,8 @@ def _what_else(content: bytes) -> str:
 
 
 def _decode_reason(content: bytes, error: Exception) -> str:
-    cut_off = (content.startswith(_PNG) and b"IEND" not in content[-64:]) or (
-        content.startswith(_JPEG) and b"\xff\xd9" not in content[-64:]
+    cut_off = (content.startswith(PNG_SIGNATURE) and b"IEND" not in content[-64:]) or (
+        content.startswith(JPEG_SIGNATURE) and b"\xff\xd9" not in content[-64:]
     )
     if cut_off or "truncated" in str(error):
         return "truncated"
@@ -278,23 +276,17 @@ def _decode_reason(content: bytes, error: Exception) -> str:
     return f"damaged: {first_line}" if first_line else "damaged"
 
 
-def _as_grey(image: Image.Image, name: str) -> Image.Image:
+def _as_grey(image: Image.Image, name: str) -> tuple[Image.Image, Repair]:
     if image.mode == PLAIN_MODE:
-        return image
-    if image.mode == "I" or image.mode.startswith("I;16"):
-        return Image.fromarray(_to_8_bits(np.asarray(image), name))
-    return image.convert("L")
-
-
-def _to_8_bits(deep_HW: NDArray[np.integer], name: str) -> NDArray[np.uint8]:
+        return image, AS_STORED
+    if image.mode != "I" and not image.mode.startswith("I;16"):
+        return image.convert("L"), AS_STORED
+    deep_HW = np.asarray(image)
     darkest, brightest = int(deep_HW.min()), int(deep_HW.max())
-    if darkest < 0 or brightest > 65_535:
+    if darkest < 0 or brightest > MOST_BITS_MAX:
         raise UndecodableImage(name, f"pixels of {darkest} to {brightest}: more than 16 bits")
-    if brightest < 256:
-        return deep_HW.astype(np.uint8)
-    full_scale = 4_095 if brightest < 4_096 else 65_535
-    scaled_HW = deep_HW.astype(np.float32) * np.float32(255 / full_scale)
-    return (scaled_HW + np.float32(0.5)).astype(np.uint8)
+    grey_HW, is_cut = to_8_bits(deep_HW)
+    return Image.fromarray(grey_HW), Repair.MARKER_CUT if is_cut else AS_STORED
 
 
 def _refuse_constant(image: Image.Image, name: str) -> None:

@@ -166,6 +166,7 @@ def _decode(job: Job, size_px: int, resize: str, known: KnownBytes) -> Outcome:
         record["state"] = QUARANTINED
         return Outcome(job.row, record, None, error.reason)
     record["state"], record["mode"] = DONE, image.mode.encode()
+    record["repairs"] = int(image.repairs)
     record["width_px"], record["height_px"] = image.width_px, image.height_px
     return Outcome(job.row, record, image.pixels_SS, None)
 

@@ -231,6 +231,7 @@ def ready_parts(
             images=len(used) - len(quarantined),
             seconds=time.monotonic() - started,
             quarantined=quarantined,
+            repaired=cache.read_otherwise(),
         )
     )
     parts = {}
