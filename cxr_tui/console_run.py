@@ -79,7 +79,7 @@ def _wait(running: OpenSession, terminal: TextIO, *, says_so: bool) -> None:
 def _exit_code(running: OpenSession) -> int:
     """What a run that went on without a screen would say to a script."""
     if running.view.state == "failed":
-        failures = [event for event in running.session.events() if isinstance(event, Failed)]
+        failures = [event for event in running.session.milestones() if isinstance(event, Failed)]
         return failures[-1].exit_code
     return 0 if running.view.state == "finished" else STOPPED
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from core.events import Event
 from core.recipe import Recipe
 from core.requests import Request
 from core.store.session import Session
@@ -15,6 +16,7 @@ from cxr_tui.run_view import RunView
 from cxr_tui.runner import Runner
 
 _Made = TypeVar("_Made")
+_STARTING = "running", "starting"
 
 
 @dataclass
@@ -77,20 +79,29 @@ class OpenSession:
 
     def take_events(self) -> bool:
         """Apply what is new; whether there was anything."""
-        taken = self.source.take_events()
+        if isinstance(self.source, Runner):
+            return self._take_of_our_run(self.source)
+        return self._apply(self.source.take_events())
+
+    def _take_of_our_run(self, runner: Runner) -> bool:
+        is_reading = runner.is_reading  # asked first: what comes later comes after the past
+        is_new = self._apply(runner.take_past())
+        if is_new:  # how an earlier run ended is not how this one stands
+            self.view.state, self.view.stage, self.view.message = *_STARTING, ""
+        return is_new if is_reading else self._apply(runner.take_events()) or is_new
+
+    def _apply(self, taken: list[Event]) -> bool:
         for event in taken:
             self.view.apply(event)
         return bool(taken)
 
 
 def running(session: Session, *, device: str, cache: Path) -> OpenSession:
-    """The session with a thread that runs it, not begun; what an earlier run did is known."""
+    """The session with a thread that runs it, not begun; it reads first what earlier runs did."""
     recipe = session.recipe
     opened = OpenSession(session, recipe, Runner(session, device=device, cache=cache))
     opened.view.epochs = recipe.train.epochs
-    for event in session.events():
-        opened.view.apply(event)
-    opened.view.state, opened.view.stage = "running", "starting"
+    opened.view.state, opened.view.stage = _STARTING
     return opened
 
 

@@ -19,6 +19,7 @@ from core.errors import CxrError
 from core.events import Event
 from core.requests import ONCE, Request
 from core.store.session import Session
+from cxr_tui.past import Past, taken
 
 _Made = TypeVar("_Made")
 _LOOK_SECONDS = 0.2
@@ -31,6 +32,7 @@ class Runner:
         self.session = session
         self.error: str | None = None
         self._device, self._cache = device, cache
+        self._past = Past(session)
         self._events: collections.deque[Event] = collections.deque()
         self._request = Request.CONTINUE
         # Of the kind that a signal's handler may take again on its own thread.
@@ -50,12 +52,23 @@ class Runner:
         """Whether the thread is still at it."""
         return self._thread.is_alive()
 
+    @property
+    def is_reading(self) -> bool:
+        """Whether what an earlier run left is not all read; this run begins then."""
+        return self._past.is_reading
+
+    @property
+    def share_read(self) -> float | None:
+        """How much of what an earlier run left is read, 0..1; None once it all is."""
+        return self._past.share_read
+
+    def take_past(self) -> list[Event]:
+        """Events of earlier runs since the last call, thinned, in order."""
+        return self._past.take()
+
     def take_events(self) -> list[Event]:
-        """The events since the last call, in order."""
-        taken = []
-        while self._events:
-            taken.append(self._events.popleft())
-        return taken
+        """This run's events since the last call, in order; take those of earlier runs first."""
+        return taken(self._events)
 
     def ask(self, request: Request) -> None:
         """Do this at the next step. A stop can't be taken back, and abandoning goes before it.
@@ -122,6 +135,7 @@ class Runner:
 
     def _run(self) -> None:
         try:
+            self._past.read()
             from core.run import Machine, run  # seconds: torch is loaded here, off the screen
 
             # A full collection walks over every object that torch brought, 200 ms in which no key

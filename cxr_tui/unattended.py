@@ -194,7 +194,7 @@ def _emit(narrator: Narrator, place: Place, session: Session) -> Callable[[Event
 def _ending(session: Session) -> tuple[Evaluated | None, Event | None]:
     """The session's figures and its last word, as far as there are any."""
     figures, last = None, None
-    for event in session.events():
+    for event in session.milestones():
         last = event
         figures = event if isinstance(event, Evaluated) else figures
     return figures, last

@@ -307,6 +307,24 @@ async def test_a_long_session_is_shown_from_its_thinned_events(desk):
         assert pilot.app.desk.shown.source.share_read is None
 
 
+def test_going_on_with_a_long_session_reads_it_off_the_screen_and_thinned(desk, tmp_path):
+    recipe = load_recipe("demo", ["dataset.phantom=none", f"dataset.images={tmp_path / 'gone'}"])
+    session = create_session(desk.sessions, recipe, "one")
+    lines = [event_line(event) for event in [begun(), dataset(), model()]]
+    lines += [event_line(step(number, 1010.0 + number)) for number in range(1, 100_001)]
+    lines.append(event_line(events.Stopped(time=200_000.0, reason="by a signal", step=100_000)))
+    session.events_path.write_text("\n".join(lines) + "\n")
+    opened = desk.resume("one")
+    assert (opened.view.version, opened.view.state) == (0, "running")  # none of it read here
+    while opened.is_ours:
+        opened.take_events()
+        assert opened.view.state in ("running", "failed")  # not as the run before was left
+    opened.take_events()
+    assert opened.view.state == "failed"  # the run itself: its images are gone
+    assert opened.view.step > 99_900
+    assert opened.view.version < 40_000
+
+
 def view_after(told):
     view = RunView(epochs=4)
     for event in told:
