@@ -60,7 +60,8 @@ class CamRow:
 
     def cells(self) -> list[Text]:
         """Image, probability, label, outcome, IoU."""
-        name = PurePath(self.candidate.image).stem
+        named = PurePath(self.candidate.image)
+        name = "/".join([*named.parts[-3:-1], named.stem])
         numbers = (
             "–" if self.probability is None else f"{self.probability:.2f}",
             _LABELS.get(self.candidate.label, "?"),

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.data.text_file import Count, count_of
-from core.data.text_table import TextTable
+from core.data.text_table import TextTable, says_nothing
 from core.errors import DataError
 
 MAX_AGE_YEARS = 120
@@ -58,13 +58,8 @@ def read_patients(
         if match:
             number_of[cell] = int(match[1])
             continue
-        if not text or numbers_only:
-            raise DataError(
-                f"patient {cell!r} is no number" if text else "the row names no patient",
-                where=table.where(cells.index(cell)),
-                why="Without its patient an image can't be kept out of the other parts",
-                remedy="Complete or remove the row.",
-            )
+        if says_nothing(text) or numbers_only:
+            raise _no_patient(cell, cells, table)
         digest = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
         number = _NAMED_PATIENTS_FROM + digest % _NAMED_PATIENTS_FROM
         if name_of.setdefault(number, text) != text:
@@ -75,6 +70,22 @@ def read_patients(
             )
         number_of[cell] = number
     return np.fromiter(map(number_of.__getitem__, cells), np.int64, len(cells)), name_of
+
+
+def _no_patient(cell: str, cells: Sequence[str], table: TextTable) -> DataError:
+    is_empty = says_nothing(cell)
+    what = "the row names no patient" if is_empty else f"patient {cell!r} is no number"
+    if is_empty and cell.strip():
+        what += f" but {cell.strip()!r}"
+    others = sum(map(says_nothing, cells)) - 1 if is_empty else 0
+    if others:
+        what += f", like {others:,} other rows" if others > 1 else ", like another row"
+    return DataError(
+        what,
+        where=table.where(cells.index(cell)),
+        why="Without its patient an image can't be kept out of the other parts",
+        remedy="Complete or remove the row.",
+    )
 
 
 def read_ages(cells: Sequence[str], images: Sequence[str]) -> Column:
@@ -89,7 +100,7 @@ def read_ages(cells: Sequence[str], images: Sequence[str]) -> Column:
         text = cell.strip()
         match = _AGE.fullmatch(text)
         if not match:
-            if text:
+            if not says_nothing(text):
                 unreadable.append(cell)
             return np.nan
         age_years = float(match[1]) * _YEARS_PER_UNIT[match[2].upper()]
@@ -138,7 +149,7 @@ def _words(
 
     def word(cell: str) -> str:
         text = cell.strip().upper()
-        if text and text not in known:
+        if text not in known and not says_nothing(text):
             others.append(cell)
         return known.get(text, "")
 

@@ -28,8 +28,9 @@ _NOT_OURS = "lost+found"  # every ext4 disk's root has one, readable by root alo
 class ImageFile:
     """One image: a file of its own, or a member of an archive.
 
-    ``path`` is the file or the archive; ``num_bytes`` is the image's own encoded size;
-    ``signature`` is ``path``'s, see :mod:`core.data.file_signature`.
+    ``name`` is the table's, a file name or the end of a path. ``path`` is the file or the
+    archive; ``num_bytes`` is the image's own encoded size; ``signature`` is ``path``'s, see
+    :mod:`core.data.file_signature`.
     """
 
     name: str
@@ -69,6 +70,20 @@ class _Walk:
     unreadable: list[tuple[Path, OSError]] = field(default_factory=list)
     other_files: Counter[str] = field(default_factory=Counter)
     told: float = field(default_factory=time.monotonic)
+    last_names: Collection[str] | None = None
+    """Names without their folders; None where the table's have none."""
+
+    def __post_init__(self) -> None:
+        if any("/" in name for name in self.names):
+            self.last_names = frozenset(name.rpartition("/")[2] for name in self.names)
+
+    def name_of(self, folder: str, name: str) -> str | None:
+        """What the table calls the file of that name in this folder; None: it doesn't."""
+        if self.last_names is None or name not in self.last_names:
+            return name if name in self.names else None
+        parts = [*folder.split("/"), name]
+        ends = ("/".join(parts[start:]) for start in range(len(parts)))
+        return next((end for end in ends if end in self.names), None)
 
     def take(self, file: ImageFile, folder: str) -> None:
         if file.name in self.files:
@@ -100,7 +115,8 @@ def find_images(
 
     Args:
         root: the folder to search.
-        names: file names as the table gives them; compared exactly.
+        names: file names as the table gives them, compared exactly; with folders before them
+            (``patient1/study1/view1.jpg``) they are the end of a file's path.
         listings: where archives' listings are remembered; None: they aren't.
         progress: told the number of images found so far, a few times a second; it may raise.
 
@@ -178,18 +194,18 @@ def _told_of(entries: Iterable[_Entry], walk: _Walk) -> Iterator[_Entry]:
 
 def _see_file(entry: os.DirEntry[str], relative: str, folder: Path, walk: _Walk) -> None:
     name = entry.name
-    wanted = name in walk.names
-    if not wanted and not name.lower().endswith(IMAGE_SUFFIXES) and not is_image_archive(name):
+    wanted = walk.name_of(os.path.abspath(folder), name)  # noqa: PTH100 - links stay as they are
+    if wanted is None and not name.lower().endswith(IMAGE_SUFFIXES) and not is_image_archive(name):
         walk.other_files[Path(name).suffix.lower()] += 1
         return
     try:
         if not entry.is_file():
             return  # a link that leads nowhere, a pipe, a socket
-        status = entry.stat() if wanted else None
+        status = entry.stat() if wanted is not None else None
     except OSError:
         return  # gone or unreachable since the listing: it is missing
-    if status is not None:
-        found = ImageFile(name, folder / name, None, status.st_size, file_signature(status))
+    if status is not None and wanted is not None:
+        found = ImageFile(wanted, folder / name, None, status.st_size, file_signature(status))
         walk.take(found, relative.rstrip("/") or ".")
     elif is_image_archive(name):
         walk.archives.append((f"{relative}{name}", folder / name))
@@ -202,11 +218,13 @@ def _look_into_archives(walk: _Walk, listings: Path | None) -> None:
     for relative, path in walk.archives:
         listing = list_archive(path, listings, walk.tell)
         for member in listing.members:
-            if member.name not in walk.names:
+            folder, _, last = member.path.rpartition("/")
+            name = walk.name_of(folder, last)
+            if name is None:
                 walk.extra_names.append(f"{relative}/{member.path}")
             else:
                 signature = file_signature(listing.status, member.path)
-                image = ImageFile(member.name, path, member.path, member.num_bytes, signature)
+                image = ImageFile(name, path, member.path, member.num_bytes, signature)
                 walk.take(image, relative)
 
 

@@ -33,12 +33,16 @@ class ImageList:
             )
 
 
-def read_image_list(path: Path) -> ImageList:
+def read_image_list(path: Path, known: Collection[str] = ()) -> ImageList:
     """Reads a list.
 
     Repaired and counted: a byte order mark, names that stand twice, folders before the name
     (``images_001/images/00000001_000.png``). Blank lines, CRLF and a last line without an
     end are nothing to mention.
+
+    Args:
+        path: the list.
+        known: names in the label table; those that have folders keep them here too.
 
     Raises:
         DataError: see ``read_text``; besides, a name with ``..``, a backslash or a control
@@ -49,9 +53,12 @@ def read_image_list(path: Path) -> ImageList:
     lines = [line.strip() for line in file.text.split("\n")]
     names = lines
     if "/" in file.text:
-        names = [line if ".." in line else line.rsplit("/", 1)[-1] for line in lines]
-        with_folder = [line for line in lines if "/" in line]
-        counts.append(count_of(f"folder before a name in {path.name} ignored", with_folder))
+        names = [
+            line if line in known or ".." in line else line.rsplit("/", 1)[-1] for line in lines
+        ]
+        shortened = [line for line, name in zip(lines, names, strict=True) if line != name]
+        if shortened:
+            counts.append(count_of(f"folder before a name in {path.name} ignored", shortened))
     unsafe = unsafe_name([name for name in names if name])
     if unsafe:
         row = names.index(unsafe.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +21,15 @@ from core.data.cells import (
     read_views,
 )
 from core.data.label_version import NIH_2017, NIH_V2020, label_version_of
-from core.data.labels import folded, labels_of_columns, labels_of_words, missing_column
+from core.data.labels import (
+    folded,
+    labels_of_columns,
+    labels_of_words,
+    missing_column,
+    refuse_two_sources,
+)
 from core.data.text_file import Count, count_of, unsafe_name
-from core.data.text_table import TextTable, collector_paused, read_table
+from core.data.text_table import TextTable, collector_paused, first_that_says_nothing, read_table
 from core.errors import DataError
 from core.findings import FINDINGS
 
@@ -40,6 +47,7 @@ _OPTIONAL = {
     "view_N": (("viewposition", "view", "projection"), read_views),
     "follow_up_N": (("followup", "followupnumber"), read_follow_ups),
 }
+_PATIENT_IN_PATH = re.compile(r"(^|/)(patient|subject|p)[-_]?[0-9]+(/|_)", re.IGNORECASE)
 _PER_IMAGE = ("images_N", "patients_N", "labels_NA", *_OPTIONAL)
 
 
@@ -89,7 +97,7 @@ def read_label_table(path: Path, findings: Sequence[str] = ()) -> LabelTable:
     table = read_table(path)
     position_of = _positions(table)
     images = _images(table, position_of)
-    patient_cells = table.columns[_required(table, position_of, _PATIENT, "Patient ID")]
+    patient_cells = table.columns[_patient_column(table, position_of, images)]
     words = _first(position_of, _WORDS)
     counts: tuple[Count, ...] = ()
     if words is None:
@@ -99,6 +107,7 @@ def read_label_table(path: Path, findings: Sequence[str] = ()) -> LabelTable:
         version = _nih_version(table, position_of, patient_cells)
         known = FINDINGS
         labels_NA, counts = labels_of_words(table, words, images)
+        refuse_two_sources(table, words, labels_NA)
     patients_N, patient_names = read_patients(patient_cells, table, numbers_only=words is not None)
     columns = _optional_columns(table, position_of, images)
     result = LabelTable(
@@ -142,6 +151,20 @@ def _required(
     return position
 
 
+def _patient_column(table: TextTable, position_of: Mapping[str, int], images: Sequence[str]) -> int:
+    position = _first(position_of, _PATIENT)
+    if position is not None:
+        return position
+    remedy = "Add a column 'Patient ID'; where no patient has two images, repeat the file name."
+    if any(_PATIENT_IN_PATH.search(image) for image in images[:1]):
+        remedy = f"Add a column 'Patient ID': {images[0]!r} seems to name the patient in its path."
+    raise missing_column(
+        table,
+        "'Patient ID'",
+        f"{remedy} Images of one patient must not stand in two parts.",
+    )
+
+
 def _images(table: TextTable, position_of: Mapping[str, int]) -> list[str]:
     images = [
         name.strip() for name in table.columns[_required(table, position_of, _IMAGE, "Image Index")]
@@ -152,8 +175,15 @@ def _images(table: TextTable, position_of: Mapping[str, int]) -> list[str]:
             f"the file name {unsafe.name!r} holds {unsafe.holds}",
             where=table.where(unsafe.row),
             why="A name in a table must not lead out of the folder of images",
-            remedy="Write the bare file name, such as 00000001_000.png; it is looked for in all "
-            "folders below dataset.images.",
+            remedy="Write the bare file name, such as 00000001_000.png, which is looked for in all "
+            "folders below dataset.images, or the last folders with it, parted by '/'.",
+        )
+    nameless = first_that_says_nothing(images)
+    if nameless is not None:
+        raise DataError(
+            f"the row names no image but {images[nameless]!r}",
+            where=table.where(nameless),
+            remedy="Complete or remove the row.",
         )
     return images
 
@@ -193,7 +223,9 @@ def _without_twins(labels: LabelTable, table: TextTable) -> LabelTable:
                 f"{image!r} stands twice, with different {' and '.join(differing)}",
                 where=f"{table.path} lines {table.line(first)} and {table.line(row)}",
                 why="Only one of them can be right",
-                remedy="Remove the wrong row.",
+                remedy=_remedy_for_twins(
+                    differing, len(set(labels.images_N)), len(labels.images_N)
+                ),
             )
         twins.append(image)
     changes: dict[str, Any] = {
@@ -203,6 +235,19 @@ def _without_twins(labels: LabelTable, table: TextTable) -> LabelTable:
     }
     count = count_of("row that stands twice, with equal values", twins)
     return dataclasses.replace(labels, **changes, counts=(*labels.counts, count))
+
+
+def _remedy_for_twins(differing: Sequence[str], num_names: int, num_rows: int) -> str:
+    if "patients" not in differing:
+        return "Correct or remove the wrong row."
+    many = ""
+    if num_names < num_rows - 1:
+        different = "1 name" if num_names == 1 else f"{num_names:,} different names"
+        many = f" ({num_rows:,} rows have {different})"
+    return (
+        f"Where they are two images{many}, write each with its folder, such as "
+        "patient1/study1/view1.png; where it is one, correct or remove the wrong row."
+    )
 
 
 _IN_WORDS = {"patients_N": "patients", "labels_NA": "labels", "age_years_N": "ages"}

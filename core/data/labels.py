@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from core.data.text_file import Count, count_of
-from core.data.text_table import TextTable
+from core.data.text_table import TextTable, says_nothing
 from core.errors import DataError
 from core.findings import (
     ABSENT,
@@ -20,7 +21,9 @@ from core.findings import (
     finding_columns,
 )
 
-_STATES = {"1": PRESENT, "1.0": PRESENT, "0": ABSENT, "0.0": ABSENT, "": np.nan}
+_WORDS = {"true": 1, "yes": 1, "y": 1, "t": 1, "false": 0, "no": 0, "n": 0, "f": 0}
+_PLAIN_NUMBER = re.compile(r"\+?[0-9]{1,9}(\.[0-9]{0,30})?", re.ASCII)
+_SEPARATORS = re.compile(r"\s*[,;/&+]\s*|\s+and\s+")
 
 
 def folded(name: str) -> str:
@@ -77,7 +80,7 @@ def labels_of_words(
 
 
 def _bad_word(cell: str, word: str, where: str) -> DataError:
-    if not cell.strip():
+    if says_nothing(cell):
         return DataError(
             "the row has no finding label",
             where=where,
@@ -90,6 +93,13 @@ def _bad_word(cell: str, word: str, where: str) -> DataError:
             where=where,
             why="Whichever is wrong would train the network on a false label",
             remedy="Correct the row.",
+        )
+    parts = [canonical_finding(part) for part in _SEPARATORS.split(word)]
+    if len(parts) > 1 and all(parts):
+        return DataError(
+            f"the findings in {word!r} are not parted by '|'",
+            where=where,
+            remedy=f"Write {'|'.join(filter(None, parts))}, in this row and in the others.",
         )
     return DataError(
         f"unknown finding {word!r}",
@@ -131,6 +141,42 @@ def labels_of_columns(
     return findings, labels_NA
 
 
+def refuse_two_sources(table: TextTable, words: int, labels_NA: npt.NDArray[np.float32]) -> None:
+    """A table may say the same in words and in one column a finding, but not two things.
+
+    Args:
+        table: the table.
+        words: the position of its column of words.
+        labels_NA: what that says of all findings.
+
+    Raises:
+        DataError: they differ, with how many rows do.
+    """
+    position_of, _ = _finding_positions(table)
+    differs_N = np.zeros(len(labels_NA), dtype=bool)
+    first: tuple[int, int] | None = None
+    for finding, position in position_of.items():
+        cells = table.columns[position]
+        state_of = {cell: _state(cell) for cell in dict.fromkeys(cells)}
+        # What is neither 1 nor 0 says nothing here: a column may only bear a finding's name.
+        states_N = np.array([state_of[cell] for cell in cells], dtype=np.float32)
+        differing_N = ~np.isnan(states_N) & (states_N != labels_NA[:, FINDINGS.index(finding)])
+        if differing_N.any() and first is None:
+            first = int(np.argmax(differing_N)), position
+        differs_N |= differing_N
+    if first is None:
+        return
+    row, position = first
+    raise DataError(
+        f"{table.header[words]!r} says {table.columns[words][row]!r}, and the column "
+        f"{table.header[position]!r} beside it {table.columns[position][row].strip()!r}; "
+        f"so it is in {differs_N.sum():,} of {len(labels_NA):,} rows",
+        where=table.where(row),
+        why="It can't be told which of the two is meant",
+        remedy="Remove the column that is out of date, or give it another name.",
+    )
+
+
 def _finding_positions(table: TextTable) -> tuple[Mapping[str, int], int | None]:
     """The column of each finding, and that of ``No Finding``."""
     position_of: dict[str, int] = {}
@@ -154,12 +200,35 @@ def _states(table: TextTable, position: int) -> npt.NDArray[np.float32]:
     cells = table.columns[position]
     state_of: dict[str, float] = {}
     for cell in dict.fromkeys(cells):
-        state = _STATES.get(cell.strip())
+        state = _state(cell)
         if state is None:
             raise DataError(
                 f"{table.header[position]} is {cell!r}, neither 1, 0 nor empty",
                 where=table.where(cells.index(cell)),
-                remedy="Write 1 for present, 0 for absent, nothing for unknown.",
+                remedy=_remedy_for_label(cell),
             )
         state_of[cell] = state
     return np.fromiter(map(state_of.__getitem__, cells), np.float32, len(cells))
+
+
+def _state(cell: str) -> float | None:
+    """What a cell says, however the number is written (``0.0000``); None where it is no label."""
+    text = cell.strip()
+    if not text:
+        return np.nan
+    number = float(text) if _PLAIN_NUMBER.fullmatch(text) else np.nan
+    return number if number in (PRESENT, ABSENT) else None
+
+
+def _remedy_for_label(cell: str) -> str:
+    text = cell.strip().casefold()
+    if says_nothing(cell):
+        return "Leave the cell empty for unknown: it is masked in the loss."
+    if text in ("-1", "-1.0"):
+        return (
+            "Where -1 is uncertain, as in CheXpert, leave the cell empty, which is masked in the "
+            "loss, or decide for 1 or 0; where it is absent, write 0."
+        )
+    if text in _WORDS:
+        return f"Write {_WORDS[text]}, and so on in the other rows."
+    return "Write 1 for present, 0 for absent, nothing for unknown."

@@ -112,7 +112,7 @@ def read_lists(index: StudyIndex, sources: DataSources) -> ListedRows:
     counts: list[Count] = []
 
     def rows_of(path: Path) -> Rows:
-        names = read_image_list(path)
+        names = read_image_list(path, row_of)
         counts.extend(names.counts)
         return _listed_rows(names, row_of, index)
 

@@ -134,7 +134,7 @@ def _refuse_other_formats(path: Path, raw: bytes) -> None:
             raise DataError(f"this is {what}, not a text table", where=path)
 
 
-_UNSAFE = {"..": "'..'", "/": "a slash", "\\": "a backslash", "\0": "a NUL"}
+_UNSAFE = {"..": "'..'", "\\": "a backslash", "\0": "a NUL"}
 
 
 @dataclass(frozen=True)
@@ -149,12 +149,14 @@ class UnsafeName:
 def unsafe_name(names: Sequence[str]) -> UnsafeName | None:
     """The first of the names that must not become a path; None: all are fine.
 
-    Checked before anything is opened: ``..``, slashes, backslashes, NUL and other control
-    characters, and no name at all.
+    A name may have folders before it (``patient1/study1/view1.jpg``): it is compared with what a
+    walk found, and never opened. Refused are ``..``, backslashes, NUL and other control characters,
+    a slash at the start, a folder without a name, and no name at all.
     """
     # The names as one long text: the usual case costs a few searches and no loop.
     joined = "".join(names)
-    if not any(mark in joined for mark in _UNSAFE) and joined.isprintable() and "" not in names:
+    is_usual = not any(mark in joined for mark in (*_UNSAFE, "/"))
+    if is_usual and joined.isprintable() and "" not in names:
         return None
     for row, name in enumerate(names):
         for mark, holds in _UNSAFE.items():
@@ -164,4 +166,8 @@ def unsafe_name(names: Sequence[str]) -> UnsafeName | None:
             return UnsafeName(row, name, "nothing")
         if not name.isprintable():
             return UnsafeName(row, name, "a control character")
+        if name.startswith("/"):
+            return UnsafeName(row, name, "a slash at its start")
+        if "/" in name and not {"", "."}.isdisjoint(name.split("/")):
+            return UnsafeName(row, name, "a folder without a name")
     return None

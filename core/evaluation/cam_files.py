@@ -9,7 +9,7 @@ import math
 import re
 import zlib
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -174,7 +174,8 @@ def save_overlay(
 
 def file_name(found: FoundMap, rank: int) -> str:
     """Finding, number, image, method: names that sort."""
-    image = Path(found.candidate.image).stem
+    named = PurePosixPath(found.candidate.image)
+    image = str(named.parent / named.stem)  # with its folders, where the table has them
     stem = _UNSAFE.sub("_", image)[:80]
     if stem != image:  # two images must not share a file
         stem += f"-{zlib.crc32(image.encode()):08x}"

@@ -201,4 +201,5 @@ def report_of_file(
 def _is_official_test(scored: Predictions, test_list: Path) -> bool:
     if not test_list.is_file():
         return False
-    return set(read_image_list(test_list).line_of) >= set(scored.images.tolist())
+    images = set(scored.images.tolist())
+    return set(read_image_list(test_list, images).line_of) >= images
