@@ -407,6 +407,21 @@ async def test_quitting_does_not_wait_for_a_whole_measurement(desk):
     assert app.return_code == 0
 
 
+async def test_a_measurement_that_is_broken_off_at_once_can_be_begun_again(desk):
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await at_field(pilot, "train.epochs")
+        await outlook_known(pilot)
+        app.screen.action_measure()
+        app.screen.action_measure()  # before its thread could begin
+        await shows(pilot, "m measures it")
+        app.screen.action_measure()
+        app.screen.on_screen_suspend()  # and the same where another screen is gone to
+        await shows(pilot, "m measures it")
+        await press(pilot, "m")
+        await until(pilot, lambda: app.screen.pace is not None, "the pace", 120)
+
+
 def test_a_measurement_can_be_broken_off(desk):
     from cxr_tui.pace import measured_pace
 

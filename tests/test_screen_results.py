@@ -377,6 +377,33 @@ async def test_large_charts_and_notes_come_and_go(desk, phantom_dir):
         await until(pilot, lambda: app.current_mode == "sessions", "the sessions")
 
 
+async def test_nothing_is_made_large_before_there_are_figures(desk, phantom_dir):
+    scored_session(desk, phantom_dir, "without", test_is_there=False)
+    scored_session(desk, phantom_dir)
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.open_session("without", "results")
+        await shows(pilot, "without · test")
+        await press(pilot, "v", "z", "v")
+        await opened(pilot)
+        await shows(pilot, "95 % interval")
+
+
+async def test_both_parts_are_read_though_one_is_left_at_once(desk, phantom_dir):
+    scored_session(desk, phantom_dir)
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        screen = app.screen
+        screen._cache = None  # as when the session is opened: nothing is read yet
+        for by in (1, 1, 1, 1):
+            screen.action_part(by)
+            screen._scores()
+        for part in ("val", "test"):
+            screen.action_part(0 if screen._reading.part == part else 1)
+            await until(pilot, lambda: not isinstance(screen._scores(), str), part)
+
+
 async def test_a_wide_terminal_shows_all_charts_and_the_notes_beside_the_table(desk, phantom_dir):
     scored_session(desk, phantom_dir)
     app = ConsoleApp(desk)

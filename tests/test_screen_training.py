@@ -274,10 +274,11 @@ async def test_wide_terminals_show_two_curves_and_narrow_ones_the_chosen(desk):
         await until(pilot, lambda: "chance 0.5" not in plain(pilot.app), "one curve", 10)
         await press(pilot, "full_stop")
         await shows(pilot, "chance 0.5", 10)
-        await press(pilot, "z")
-        await until(pilot, lambda: "positives" not in plain(pilot.app), "the chart alone", 10)
-        await press(pilot, "escape")
-        await shows(pilot, "positives", 10)
+        for key in "zv":  # the chart alone, or messages in place of the table
+            await press(pilot, key)
+            await until(pilot, lambda: "positives" not in plain(pilot.app), "no table", 10)
+            await press(pilot, "escape")
+            await shows(pilot, "positives", 10)
 
 
 async def test_a_chart_is_drawn_again_only_when_something_changed(desk):

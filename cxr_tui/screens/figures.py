@@ -75,7 +75,8 @@ class FiguresScreen(ConsoleScreen):
             val_is_there=val is not None,
         )
 
-    @work(thread=True, exclusive=True, group="report", description="compute the figures")
+    # Not exclusive: one that is cancelled before it begins never answers, and each is begun once.
+    @work(thread=True, group="report", description="compute the figures")
     def _compute_report(self, version: Version) -> None:
         from core.health.report import health_report_of_session
 
@@ -95,7 +96,7 @@ class FiguresScreen(ConsoleScreen):
             self._read_scores(version)
         return self._cache.scores.get(version, "reading the predictions …")
 
-    @work(thread=True, exclusive=True, group="scores", description="read the predictions")
+    @work(thread=True, group="scores", description="read the predictions")
     def _read_scores(self, version: Version) -> None:
         scores: PartScores | str
         try:

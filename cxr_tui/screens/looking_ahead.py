@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from textual import on, work
@@ -40,6 +41,8 @@ class LookingAheadScreen(ConsoleScreen):
         self.outlook: Outlook | None = None
         self.measuring = ""
         self._is_measuring = False
+        # Not the worker's own cancelling: one that is cancelled before it begins never answers.
+        self._is_broken_off = threading.Event()
         self._measured: tuple[tuple[object, ...], Pace] | None = None
         self._looked_at: Recipe | None = None
         self._data: DataAtHand | None = None
@@ -113,10 +116,10 @@ class LookingAheadScreen(ConsoleScreen):
         if self.desk.running is not None:
             self.console.say(f"{self.desk.running.name} is running: both would be measured")
             return
-        self._is_measuring = True
+        self._is_measuring, self._is_broken_off = True, threading.Event()
         self.measuring = "measuring: a few steps, m stops"
         self.show_outlook()
-        self._measure(self.desk.draft)
+        self._measure(self.desk.draft, self._is_broken_off)
 
     def on_screen_suspend(self) -> None:
         """A run that is started now must not share the machine with a measurement."""
@@ -129,17 +132,16 @@ class LookingAheadScreen(ConsoleScreen):
     def _break_off(self) -> None:
         if self._is_measuring:
             self.measuring = "stopping after this step"
-            self.workers.cancel_group(self, "measure")
+            self._is_broken_off.set()
             if self.is_current:
                 self.show_outlook()
 
-    @work(thread=True, exclusive=True, group="measure", description="measure the pace")
-    def _measure(self, recipe: Recipe) -> None:
+    @work(thread=True, group="measure", description="measure the pace")
+    def _measure(self, recipe: Recipe, is_broken_off: threading.Event) -> None:
         from cxr_tui.pace import measured_pace
 
-        worker = get_current_worker()
         try:
-            pace = measured_pace(recipe, self.desk.device, lambda: worker.is_cancelled)
+            pace = measured_pace(recipe, self.desk.device, is_broken_off.is_set)
         except CxrError as error:
             self.post_message(self.Measured(recipe, None, str(error)))
         else:

@@ -248,6 +248,8 @@ class ResultsScreen(FiguresScreen):
         self._enlarge("notes-large")
 
     def _enlarge(self, which: str) -> None:
+        if self._figures is None:  # nothing to make large; the figures would open without a table
+            return
         is_large = self.has_class(which)
         self._make_small()
         if not is_large:

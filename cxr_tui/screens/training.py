@@ -257,10 +257,10 @@ class TrainingScreen(ValIntervalsScreen):
         self.refresh_view()
 
     def step_out(self) -> bool:
-        """A large chart becomes small again first."""
-        was_large = self.has_class("chart-large")
-        self.remove_class("chart-large")
-        return was_large
+        """A large chart becomes small again first, and messages give the table its place back."""
+        was_other = self.has_class("chart-large") or self.has_class("messages-first")
+        self.remove_class("chart-large", "messages-first")
+        return was_other
 
     def action_export(self) -> None:
         """The curve as a picture and as numbers, in the session's directory."""

@@ -45,7 +45,7 @@ class ValIntervalsScreen(ConsoleScreen):
         report = self._cache.reports.get(version)
         return {} if report is None or isinstance(report, str) else _intervals(report)
 
-    @work(thread=True, exclusive=True, group="intervals", description="work out intervals")
+    @work(thread=True, group="intervals", description="work out intervals")
     def _work_out(self, version: Version) -> None:
         from core.health.report import health_report_of_session
 
