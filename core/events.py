@@ -301,12 +301,16 @@ class Finished(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Stopped(Event):
-    """Stopped on request, with a checkpoint that covers ``step``."""
+    """Stopped on request, with a checkpoint that covers ``step``.
+
+    ``moved_to`` is where the session's folder is, if it was moved while the run wrote there.
+    """
 
     ends_run: ClassVar[bool] = True
 
     step: int
     reason: str
+    moved_to: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

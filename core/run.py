@@ -16,7 +16,7 @@ import torch
 from core.data.batches import Part
 from core.data.study import Study
 from core.data.text_file import table_bytes
-from core.errors import RunFailedError, StoppedError
+from core.errors import CxrError, DataError, RunFailedError, SessionError, StoppedError
 from core.evaluation.predict import Placement, part_predictions
 from core.evaluation.predictions import Predictions, write_predictions
 from core.evaluation.references import reference_for
@@ -53,7 +53,7 @@ from core.store.environment import describe_environment
 from core.store.past import Past
 from core.store.recorder import Recorder
 from core.store.seals import Seals
-from core.store.session import Session
+from core.store.session import Session, SessionWriter
 from core.training.as_left import require_as_left
 from core.training.control import Control, stop_if_asked
 from core.training.device_use import hold_parts, take_best_step
@@ -102,7 +102,8 @@ def run(
     """
     started = time.monotonic()
     claimed = Recorder(session, emit, lambda: stop_if_asked(next_request))
-    with _disk_errors_named(session), claimed as record, _lost_ranks(record):
+    with claimed as record, _disk_errors_named(record.writer), _lost_ranks(record):
+        session = record.writer.session  # wherever its folder is moved
         ranks = machine.ranks
         control = Control(ranks.watched(next_request), record.writer.take_request, record)
         room = RoomWait(session, control, record, _disk_patience(session, machine, changed_recipe))
@@ -159,6 +160,7 @@ def run(
             record(_stopped(control, record, trainer.progress.step))
             return False
         tell_mended(parts["test"].cache, record)
+        record.writer.require_folder()
         progress = trainer.progress
         record(
             Finished(
@@ -235,16 +237,21 @@ def _lost_ranks(record: Recorder) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _disk_errors_named(session: Session) -> Iterator[None]:
+def _disk_errors_named(writer: SessionWriter) -> Iterator[None]:
     """What can't be written or read while a run is under way, as an error that says what to do."""
     try:
         yield
-    except OSError as error:
+    except (OSError, DataError, SessionError) as error:
+        writer.require_folder()
+        if writer.moved_to is not None:
+            raise StoppedError("its folder was moved while it was read or written") from error
+        if isinstance(error, CxrError):
+            raise
         raise RunFailedError(
             error.strerror or str(error),
-            where=error.filename or session.path,
+            where=error.filename or writer.session.path,
             why="What was kept before is still there.",
-            remedy=f"Make room or allow access, then: cxr-tui --resume {session.path}.",
+            remedy=f"Make room or allow access, then: cxr-tui --resume {writer.session.path}.",
         ) from error
 
 
@@ -335,7 +342,7 @@ def _score_test(
         logits_NF = score(trainer, part, progress, exactly=True)
         return logits_NF if logits_NF is None else part_predictions(part, findings, logits_NF)
 
-    findings, folder = trainer.model.findings, session.predictions
+    findings = trainer.model.findings
     is_newest = load_best(session, trainer)
     trainer.share_weights()
     if not (is_newest and trainer.placement.is_exact):
@@ -343,13 +350,13 @@ def _score_test(
         # newer best was kept than the one this run chose, it is of that one.
         if (val := scored(parts["val"])) is None:
             return False
-        keep(lambda: write_predictions(folder / "val.csv", val))
+        keep(lambda: write_predictions(session.predictions / "val.csv", val))
     images = len(parts["test"])
     record(TestStarted(epoch=trainer.progress.best_epoch or 0, images=images))
     if (test := scored(parts["test"])) is None:
         return False
     trainer.ranks.tell(End(0))  # the rest is rank 0's
-    keep(lambda: write_predictions(folder / "test.csv", test))
+    keep(lambda: write_predictions(session.predictions / "test.csv", test))
     # Read back from the file, so that these are the figures of `evaluate`, to the digit.
     figures = partial(health_report_of_session, session, "test", cache, study=study)
     try:

@@ -29,6 +29,7 @@ class Narrator:
         self._stage = ""
         self._steps = 0
         self.report: Mapping[str, Any] | None = None
+        self.moved_to = ""
 
     def starts(self, session: str, epochs: int) -> None:
         """Name the session before anything is loaded."""
@@ -216,6 +217,7 @@ class Narrator:
 
     def _stopped(self, event: events.Stopped) -> None:
         self.close()
+        self.moved_to = event.moved_to
         self._line("stopped", f"after step {event.step:,}: {event.reason}")
 
     def _failed(self, _event: events.Failed) -> None:

@@ -107,6 +107,9 @@ def run_session(session: Session, place: Place, changed: Recipe | None = None) -
         finally:
             narrator.close()
     if not finished:
+        if narrator.moved_to:  # under its name another one would begin
+            session = Session(Path(narrator.moved_to))
+            place = dataclasses.replace(place, how_to_go_on=None)
         narrator.tell(f"go on with: {place.go_on_by(session)}")
         return STOPPED
     if place.output is Output.FIGURES and narrator.report is not None:

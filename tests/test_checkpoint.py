@@ -203,6 +203,7 @@ for calls_left in map(int, sys.argv[2:]):
     if os.fork():
         os.wait()
         continue
+    folder.mkdir()
     write(folder, 1)
     os.fsync, Path.replace = counted(os.fsync), counted(Path.replace)
     Path.unlink = counted(Path.unlink)

@@ -503,6 +503,7 @@ def own_checkpoint(folder: Path, provenance: Provenance) -> tuple[Path, ChestDen
     model = build_model(findings, seed=11, input_spec=IMAGENET)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     metadata = write_metadata(findings, model.input_spec, provenance)
+    folder.mkdir(parents=True, exist_ok=True)
     file = write_checkpoint(folder, "best", model.state_dict(), {"step": 7}, metadata)
     return file.model_path, model
 

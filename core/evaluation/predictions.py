@@ -92,7 +92,6 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         for label, score in zip(labels_F, scores_F, strict=True):
             cells += ["" if math.isnan(label) else str(int(label)), repr(score)]
         writer.writerow(cells)
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, text.getvalue().encode("utf-8"))
 
 

@@ -95,7 +95,7 @@ def write_checkpoint(
     """Write a new generation, verify it on disk, then drop all but the one before it.
 
     Args:
-        folder: made where it is missing.
+        folder: there already: made anew, it would be part of a session that was moved or removed.
         name: "last" or "best".
         tensors: the model's; copied to the CPU.
         state: whatever JSON holds (NaN and infinities too).
@@ -113,7 +113,6 @@ def write_checkpoint(
         parts[".training.safetensors"] = _packed(training_tensors, {})
     stem, generation = folder / "checkpoint", 1
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         generation = max(_generations(folder, name), default=0) + 1
         stem = folder / f"{name}-{generation:06d}"
         _write_generation(stem, parts, state)

@@ -66,6 +66,11 @@ class EventFile:
             error.filename = error.filename or str(self.path)
             raise
 
+    @property
+    def descriptor(self) -> int:
+        """Of the file that is written, whatever has its name by now."""
+        return self._descriptor
+
     def seal(self) -> Prefix:
         """All of it that is on disk, come what may."""
         return Prefix(self._synced, self._of_synced.hexdigest())

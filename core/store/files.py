@@ -98,8 +98,10 @@ def open_folder(folder: Path, *, follow: bool = False) -> Iterator[int]:
         os.close(descriptor)
 
 
-def open_own(path: Path, flags: int) -> int:
+def open_own(path: Path, flags: int, *, folder: int | None = None) -> int:
     """A descriptor of a file that is written in place; it is made where ``flags`` say O_CREAT.
+
+    With an opened ``folder`` the path is one inside it.
 
     Raises:
         OSError: it can't be opened; ELOOP where it is a link, EINVAL for a pipe or a device.
@@ -107,7 +109,7 @@ def open_own(path: Path, flags: int) -> int:
     # A pipe without a reader would be waited for.
     always = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        descriptor = os.open(path, flags | always, 0o666)
+        descriptor = os.open(path, flags | always, 0o666, dir_fd=folder)
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise OSError(errno.ELOOP, _A_LINK, str(path)) from None

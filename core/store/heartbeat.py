@@ -26,10 +26,11 @@ SILENT_AFTER_SECONDS = 120.0
 
 
 class Heartbeat:
-    """Beats from its making to ``stop()``."""
+    """Beats from its making to ``stop()``, in an opened folder, wherever that is moved."""
 
-    def __init__(self, session: Path) -> None:
-        self._file = session / "heartbeat"
+    def __init__(self, session: int) -> None:
+        # One of its own: a beat that the disk holds back may outlast the writer.
+        self._session = os.dup(session)
         self._ended = threading.Event()
         self._beat()
         # A daemon: a disk that doesn't answer must not keep the process from its end.
@@ -44,10 +45,11 @@ class Heartbeat:
     def _go_on(self) -> None:
         while not self._ended.wait(BEAT_SECONDS):
             self._beat()
+        os.close(self._session)
 
     def _beat(self) -> None:
         with contextlib.suppress(OSError):  # a full disk, a folder that is gone: the run will tell
-            descriptor = open_own(self._file, os.O_WRONLY | os.O_CREAT)
+            descriptor = open_own(Path("heartbeat"), os.O_WRONLY | os.O_CREAT, folder=self._session)
             try:
                 os.utime(descriptor)
             finally:

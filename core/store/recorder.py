@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -43,16 +44,23 @@ class Recorder:
         Raises:
             OSError: it can't be written, and ``keep`` doesn't wait until it can.
         """
-        stamped = self.writer.add(event)
+        stamped = self.writer.add(self._with_place(event))
         self.keep(self.writer.flush)
         self._pass_on(stamped)
 
     def say(self, event: Event) -> None:
         """Pass the event on at once; it is recorded now or with the next one that can be."""
-        stamped = self.writer.add(event)
+        stamped = self.writer.add(self._with_place(event))
         with contextlib.suppress(OSError):
             self.writer.flush()
         self._pass_on(stamped)
+
+    def _with_place(self, event: Event) -> Event:
+        """The event; of a stop also where the session was moved to, which is why it stopped."""
+        if not isinstance(event, Stopped) or (moved_to := self.writer.moved_to) is None:
+            return event
+        why = f"its folder was moved to {moved_to} while it ran"
+        return replace(event, reason=why, moved_to=str(moved_to))
 
     def _pass_on(self, stamped: Event) -> None:
         self._ended = self._ended or stamped.ends_run

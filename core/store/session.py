@@ -22,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from core.errors import SessionError
+from core.errors import RunFailedError, SessionError
 from core.event_lines import event_line
 from core.events import (
     CheckpointWritten,
@@ -47,6 +47,7 @@ from core.store.files import (
     write_whole,
 )
 from core.store.heartbeat import Heartbeat, seconds_since_beat
+from core.store.held_folder import HeldFolder
 from core.store.lock import Lock, is_held
 from core.store.plain_files import refuse_links
 
@@ -168,18 +169,33 @@ class Session:
         return SessionWriter(self, while_waiting)
 
 
+class _HeldSession(Session):
+    """A session that is written to, wherever its folder is moved; where it was, if it is gone."""
+
+    _folder: HeldFolder
+
+    def __init__(self, folder: HeldFolder) -> None:
+        object.__setattr__(self, "_folder", folder)  # a Session is frozen
+
+    @property
+    def path(self) -> Path:
+        """The folder's path at this moment."""
+        return self._folder.path() or self._folder.began_at
+
+
 class SessionWriter:
     """The one process that writes into a session, for as long as it is open."""
 
     def __init__(self, session: Session, while_waiting: Callable[[], None] = lambda: None) -> None:
-        self.session = session
         refuse_links(session.path)
         self._lock = Lock(session.path, while_waiting)
+        self._folder = HeldFolder(session.path)
+        self.session: Session = _HeldSession(self._folder)
         self._events = EventFile(session.events_path)
         self._must_sync = False
         drop_leftovers(session.path)
         self._withdraw_requests()
-        self._heartbeat = Heartbeat(session.path)
+        self._heartbeat = Heartbeat(self._folder.descriptor)
 
     @property
     def taken_over(self) -> str | None:
@@ -198,6 +214,32 @@ class SessionWriter:
         self._heartbeat.stop()
         self._events.close()
         self._lock.release()
+        self._folder.close()
+
+    @property
+    def moved_to(self) -> Path | None:
+        """Where the session's folder is by now, if it was moved since we write to it."""
+        now = self._folder.path()
+        return None if now == self._folder.began_at else now
+
+    def require_folder(self) -> None:
+        """Look whether what we write to still is a session.
+
+        Raises:
+            RunFailedError: its folder was removed, or its events were.
+        """
+        if self._folder.path() is None:
+            where, what = self._folder.began_at, "the session's folder was removed while it ran"
+        elif not self._folder.holds("events.jsonl", self._events.descriptor):
+            where, what = self.session.events_path, "was removed or replaced while the run wrote it"
+        else:
+            return
+        raise RunFailedError(
+            what,
+            where=where,
+            why="What is written from now on would be in no session.",
+            remedy="Bring it back from a copy and go on with --resume, or start a new session.",
+        )
 
     def append(self, event: Event) -> Event:
         """Record the event, with the time; what acknowledges work is on disk on return.
@@ -236,8 +278,15 @@ class SessionWriter:
     def take_request(self) -> Request:
         """The most urgent request left in ``requests/``.
 
-        All are taken away by asking but pause, which stands until it is withdrawn.
+        All are taken away by asking but pause, which stands until it is withdrawn. A session that
+        was moved asks to stop: whoever moved it looks for it there.
+
+        Raises:
+            RunFailedError: see ``require_folder``.
         """
+        self.require_folder()
+        if self.moved_to is not None:
+            return Request.STOP
         folder = self.session.path / "requests"
         for request in (Request.STOP, *ONCE):
             if _withdrawn(folder, request):

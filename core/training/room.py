@@ -70,10 +70,14 @@ class RoomWait:
         hold: _Hold | None = None
         try:
             while True:
+                place = self.session.path
                 try:
                     made = write()
                     break
                 except (OSError, CxrError) as error:
+                    self.recorder.writer.require_folder()
+                    if self.session.path != place:
+                        continue  # it was moved meanwhile: once more, there
                     trouble = passing_trouble(error)
                     # A run that began with room enough waits until there is as much again.
                     if trouble is None and not (hold and isinstance(error, NoRoomError)):

@@ -170,6 +170,7 @@ _OWN_TABLES = ("split.csv", "quarantine.csv", "cams.csv")
 
 
 def _write_generations(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     for step in (1, 2):
         write_checkpoint(
             folder,

@@ -71,6 +71,7 @@ def test_a_manifest_cannot_name_files_elsewhere(tmp_path: Path, part: str) -> No
     from core.store.checkpoint import write_checkpoint
 
     folder = tmp_path / "checkpoints"
+    folder.mkdir()
     file = write_checkpoint(folder, "last", {"w": torch.zeros(1)}, {"step": 1}, {})
     (folder / "last-000001").mkdir()
     (tmp_path / "secret").write_bytes(file.model_path.read_bytes())
@@ -156,6 +157,7 @@ def test_checkpoints_are_not_cleared_away_behind_a_link(tmp_path: Path) -> None:
     from core.store.checkpoint import write_checkpoint
 
     mine, link = tmp_path / "mine", tmp_path / "checkpoints"
+    mine.mkdir()
     for step in (1, 2):
         write_checkpoint(mine, "last", {"w": torch.zeros(1)}, {"step": step}, {})
     link.symlink_to(mine)
