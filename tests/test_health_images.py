@@ -1,12 +1,15 @@
 """Images that are copies, empty or of a wrong range are told before the first step."""
 
+import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from core.data.cache import open_cache
+from core.data.decode import decode_square
 from core.data.study import prepare_study
 from core.events import Diagnosed, IngestDone, ModelReady, Warned
 from core.health.diagnosis import Severity
@@ -97,6 +100,47 @@ def test_images_that_are_nearly_the_same_are_told(pixels):
     spoilt[:20, 0, 0] += np.arange(20, dtype=np.uint8)  # by their bytes no copies
     (found,) = told_of(spoilt)
     assert (found.check, found.evidence["alike"]) == ("images-alike", 21)
+
+
+def test_images_whose_marker_set_the_scale_are_told_with_the_grey_levels_that_they_keep(pixels):
+    spoilt = pixels.copy()
+    spoilt[::3] //= 16
+    spoilt[::3, :2, :6] = 255
+    (found,) = told_of(spoilt)
+    assert (found.check, found.severity) == ("levels-few", Severity.WARNING)
+    assert found.evidence["few_levels"] == len(pixels[::3])
+    assert found.evidence["median_levels"] <= 16
+
+
+@pytest.mark.parametrize(
+    ("every", "severity"), [(2, Severity.WARNING), (3, Severity.WARNING), (70, Severity.NOTE)]
+)
+def test_a_share_of_inverted_images_is_told_by_name(pixels, every, severity):
+    spoilt = pixels.copy()
+    spoilt[1::every] = 255 - spoilt[1::every]
+    (found,) = told_of(spoilt)
+    assert (found.check, found.severity) == ("images-inverted", severity)
+    inverted = range(1, len(pixels), every)
+    assert found.evidence["inverted"] in (len(inverted), len(pixels) - len(inverted))
+    if every > 2:
+        assert found.evidence["inverted"] == len(inverted)
+        assert ": 1.png" in found.text
+
+
+def test_images_that_have_no_picture_in_common_are_not_taken_for_inverted():
+    noise = np.random.default_rng(0).integers(0, 256, (40, 32, 32), np.uint8)
+    assert told_of(noise) == []
+
+
+@pytest.mark.skipif("CXR_NIH_DIR" not in os.environ, reason="CXR_NIH_DIR names no NIH images")
+def test_real_images_are_not_complained_of_and_each_inverted_one_is_found():
+    paths = sorted(Path(os.environ["CXR_NIH_DIR"]).glob("images_*/images/*.png"))[::2]
+    squares = [decode_square(path, path.name, 64, "squash").pixels_SS for path in paths]
+    real = np.stack(squares)
+    assert told_of(real) == []
+    real[::3] = 255 - real[::3]
+    (found,) = told_of(real)
+    assert found.evidence["inverted"] == len(real[::3])
 
 
 def diagnosed(folder, tmp_path, cache_dir, *changes, miniature=None):

@@ -1,7 +1,7 @@
 """Checks of images as they reach the network: empty ones, a wrong range, copies of each other.
 
 Each is about bytes after decoding, so that what went wrong in an export or a conversion shows
-before it is trained on. Whether an image is inverted can't be told from its bytes.
+before it is trained on.
 """
 
 from __future__ import annotations
@@ -13,12 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.health.diagnosis import Diagnosis, Severity
+from core.health.inverted import check_inverted
 from core.health.words import listed
 from core.model.input_spec import InputSpec
 
 _EMPTY_SPREAD = 1.0
 _SIXTEEN_BIT_REST = 15
 _NARROW_RANGE = 64
+_MOST = (0.03, 0.97)
+_FEW_LEVELS = 32
+"""Real images' pixels, but for the ends, lie within 100 grey levels and more."""
+
+_MANY_OF_FEW_LEVELS = 0.02
 _TWO_LEVELS = 0.9
 _DARKEST_MEAN, _BRIGHTEST_MEAN = 0.05 * 255, 0.95 * 255
 _ALIKE_SHARE = 0.01
@@ -38,6 +44,8 @@ class _Looks:
     lowest_N: NDArray[np.uint8]
     highest_N: NDArray[np.uint8]
     at_ends_N: NDArray[np.float64]
+    most_within_N: NDArray[np.float64]
+    """The range that all but the darkest and brightest pixels of an image lie in."""
 
     def take(self, chosen_N: NDArray[np.bool_]) -> _Looks:
         return _Looks(**{name: values[chosen_N] for name, values in vars(self).items()})
@@ -60,10 +68,13 @@ def check_inputs(
     if len(full.means_N) < _ENOUGH_IMAGES:
         return found
     kept = np.flatnonzero(~is_empty_N)
+    kept_names = [names[row] for row in kept.tolist()]
+    of_range = [*_wrong_range(full, spec)]
     return [
         *found,
-        *_wrong_range(full, spec),
-        *_alike(pixels_NSS[kept], [names[row] for row in kept.tolist()]),
+        *(of_range or _few_levels(full, kept_names)),
+        *check_inverted(pixels_NSS[kept], kept_names),
+        *_alike(pixels_NSS[kept], kept_names),
     ]
 
 
@@ -77,6 +88,7 @@ def _looks(pixels_NSS: NDArray[np.uint8]) -> _Looks:
         lowest_N=lowest_N,
         highest_N=highest_N,
         at_ends_N=at_ends_NP.mean(axis=1, dtype=np.float64),
+        most_within_N=np.ptp(np.quantile(flat_NP, _MOST, axis=1), axis=0),
     )
 
 
@@ -138,6 +150,24 @@ def _told_of_range(looks: _Looks) -> tuple[str, str] | None:
         end = "black" if mean < _DARKEST_MEAN else "white"
         return "brightness-odd", f"The images are nearly all {end}, which chest X-rays are not."
     return None
+
+
+def _few_levels(looks: _Looks, names: Sequence[str]) -> Iterator[Diagnosis]:
+    """Some images that keep few greys of the chest itself, though most images are well."""
+    is_few_N = looks.most_within_N < _FEW_LEVELS
+    if is_few_N.mean() < _MANY_OF_FEW_LEVELS:
+        return
+    few = [names[row] for row in np.flatnonzero(is_few_N).tolist()]
+    within = int(np.median(looks.most_within_N[is_few_N])) + 1
+    yield Diagnosis(
+        check="levels-few",
+        severity=Severity.WARNING,
+        text=f"Of {len(names)} images looked at, {len(few)} hold nearly all of their pixels in "
+        f"{within} of 256 grey levels, at the median: {listed(few)}.",
+        evidence={"few_levels": len(few), "looked_at": len(names), "median_levels": within},
+        remedy="Look at these files: a white marker or border, or a range that was not theirs, has "
+        "set the scale. Export them so that the chest spans the range of the file.",
+    )
 
 
 def _as_input(level: float, spec: InputSpec) -> float:
