@@ -12,7 +12,7 @@ from pathlib import Path
 from core.errors import UsageError
 from core.recipe import Recipe
 from core.recipe_toml import changed_recipe, load_recipe
-from core.store.session import create_session, open_session
+from core.store.session import Session, create_session, open_session
 from core.training.ranks import launch_of
 from cxr_tui.arguments import cache_folder
 from cxr_tui.narration import Narrator
@@ -84,8 +84,18 @@ def _check(recipe: Recipe, sessions: Path, place: Place) -> int:
     session = create_session(sessions, smaller)
     code = run_session(session, dataclasses.replace(place, miniature_images=images))
     if code == 0:
+        looked_at = _looked_at(session)
         shutil.rmtree(session.path)
         Narrator().tell(
             "check     passed: data, ingest, weights, two steps, validation, checkpoint, scoring"
+            + looked_at
         )
     return code
+
+
+def _looked_at(session: Session) -> str:
+    """That an image which can't be used may still be among the others."""
+    described = session.read_json("dataset.json") or {}
+    parts = described.get("parts", {}).values()
+    some, every = sum(part["images"] for part in parts), described.get("images", 0)
+    return f"; {some:,} of {every:,} images were decoded, a run decodes all" if some < every else ""

@@ -281,6 +281,7 @@ def test_a_check_tries_everything_and_leaves_no_session(phantom_dir, cache_dir, 
     done = run_in(tmp_path, "--batch", "demo", *small(phantom_dir, cache_dir), "--check")
     assert done.returncode == 0, done.stderr
     assert "check     passed" in done.stderr
+    assert re.search(r"; \d+ of \d+ images were decoded, a run decodes all", done.stderr)
     assert list((tmp_path / "sessions").iterdir()) == []
 
 

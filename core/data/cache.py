@@ -196,7 +196,7 @@ def open_cache(
         for row in wanted_rows_W[settled.rows["state"][wanted_rows_W] != DONE]
     }
     refuse_above_share(
-        quarantined, len(wanted_rows_W), max_quarantined_share, place.quarantine_file
+        quarantined, len(wanted_rows_W), max_quarantined_share, place.quarantine_file, files
     )
     return _readable(place, files, settled, wanted_rows_W, quarantined)
 

@@ -11,7 +11,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from core.data.archives import IMAGE_SUFFIXES, is_image_archive, list_archive
@@ -19,6 +19,7 @@ from core.data.file_signature import file_signature
 from core.errors import DataError
 
 _EXAMPLES = 5
+_COPIES_KEPT = 4
 _SECONDS_BETWEEN_REPORTS = 0.1
 _Entry = os.DirEntry[str]
 _NOT_OURS = "lost+found"  # every ext4 disk's root has one, readable by root alone
@@ -38,6 +39,8 @@ class ImageFile:
     member: str | None
     num_bytes: int
     signature: int
+    copies: tuple[Path, ...] = ()
+    """Files of the same name that were found later, the first few: this one is used, not those."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +89,11 @@ class _Walk:
         return next((end for end in ends if end in self.names), None)
 
     def take(self, file: ImageFile, folder: str) -> None:
-        if file.name in self.files:
+        first = self.files.get(file.name)
+        if first is not None:
             self.shadowed += 1
+            if file.member is None and len(first.copies) < _COPIES_KEPT:
+                self.files[file.name] = replace(first, copies=(*first.copies, file.path))
             return
         self.files[file.name] = file
         self.folders[folder] += 1

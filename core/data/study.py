@@ -47,6 +47,8 @@ class Study:
     index: StudyIndex
     split: Split
     drawn: Split
+    miniature_of: int | None = None
+    """How many images the whole has in its parts, where these are but a few of them."""
 
     def rows(self, part: str) -> NDArray[np.int64]:
         """The part's rows in the index."""
@@ -312,7 +314,8 @@ def _split_rows(path: Path) -> list[tuple[str, str]]:
 def miniature(study: Study, images_per_part: int) -> Study:
     """The same study with a few images of each part, positives of many findings among them."""
     rows = {part: _varied(study, part, images_per_part) for part in PARTS}
-    return replace(study, drawn=replace(study.drawn, rows=rows))
+    whole = len(study.rows_used())
+    return replace(study, drawn=replace(study.drawn, rows=rows), miniature_of=whole)
 
 
 def _sparingly(progress: StageProgress | None) -> StageProgress:

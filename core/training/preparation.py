@@ -16,6 +16,7 @@ from core.data.cache import ImageCache, cache_size_bytes, count_ready, open_cach
 from core.data.cache import IngestProgress as CacheProgress
 from core.data.image_files import ImageFile
 from core.data.part_draw import draws_in_words
+from core.data.quarantine import copies_in_words, refuse_above_share, whole_copies
 from core.data.study import PARTS, Study, miniature, prepare_study, write_split
 from core.errors import DataError, StoppedError
 from core.events import (
@@ -234,6 +235,7 @@ def ready_parts(
             repaired=cache.read_otherwise(),
         )
     )
+    _judge_quarantined(study, quarantined, cache.folder / "quarantine.csv", record)
     parts = {}
     for name in PARTS:
         rows = [row for row in study.rows(name) if study.index.images[row] not in quarantined]
@@ -248,6 +250,27 @@ def ready_parts(
             )
         parts[name] = part_of(study, cache, name, np.asarray(rows, dtype=np.int64))
     return parts
+
+
+def _judge_quarantined(
+    study: Study, quarantined: Mapping[str, str], listed_in: Path, record: Record
+) -> None:
+    """What a miniature met, the whole will meet too; and a damaged file may have a whole copy.
+
+    Raises:
+        DataError: so many images can't be used that the run would be refused.
+    """
+    if study.miniature_of is not None:
+        refuse_above_share(
+            quarantined,
+            study.miniature_of,
+            study.recipe.dataset.max_quarantined_share,
+            listed_in,
+            study.index.files,
+        )
+    copies = whole_copies(quarantined, study.index.files)
+    if copies:
+        record(Warned(message=f"of the quarantined images {copies_in_words(copies)}"))
 
 
 def cache_of(
@@ -268,8 +291,8 @@ def cache_of(
         wanted,
         size_px=recipe.image.size_px,
         resize=resize,
-        # Of a miniature's few images one is a large share; the run itself will judge.
-        max_quarantined_share=0.5 if is_miniature else recipe.dataset.max_quarantined_share,
+        # Of a miniature's few images one is a large share: the whole is judged by them later.
+        max_quarantined_share=1.0 if is_miniature else recipe.dataset.max_quarantined_share,
         progress=progress,
         should_stop=should_stop,
     )
