@@ -104,8 +104,8 @@ def test_rows_and_listings_of_another_s_folder_are_not_taken_over(
 def test_what_killed_writers_left_of_a_cache_is_removed_and_nothing_else(
     tmp_path: Path, cache: ImageCache
 ) -> None:
-    ours = [".pixels.u8.abcd_123", ".rows.bin.zzzzzzzz", ".manifest.json.00000000"]
-    others = [".notes.personal", ".pixels.u8.bak", "pixels.u8.abcd_123", ".pixels.u8.abcd_1234"]
+    ours = [".pixels.u8.abcd0123", ".rows.bin.ffffffff", ".manifest.json.0000000e"]
+    others = [".notes.personal", ".pixels.u8.original", ".pixels.u8.20261129", "pixels.u8.abcd0123"]
     for name in ours + others:
         (cache.folder / name).write_text("x")
     prepare_one_more(tmp_path)

@@ -7,8 +7,8 @@ would use; it is gone afterwards, with the session that the training takes.
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,11 +33,13 @@ from core.model.device import choose_device
 from core.model.precision import choose_precision
 from core.model.weights import LoadedModel, load_weights
 from core.recipe import Recipe
+from core.store.files import TOKEN, token
 from core.training.preparation import part_of
 
 _MOST_IMAGES = {"train": 2048, "val": 256}
 _QUARANTINED_SHARE = 0.5
 _FOLDER = "bench-"
+_OURS = re.compile(rf"{_FOLDER}{TOKEN}")
 _LEFTOVER_SECONDS = 24 * 3600
 
 
@@ -182,10 +184,11 @@ def _temporary_folder(cache: Path) -> Iterator[Path]:
     """A folder on the cache's disk, gone afterwards; so are those that killed ones left."""
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        for old in cache.glob(f"{_FOLDER}*"):
+        for old in filter(lambda entry: _OURS.fullmatch(entry.name), cache.iterdir()):
             if time.time() - old.stat().st_mtime > _LEFTOVER_SECONDS:
                 shutil.rmtree(old, ignore_errors=True)
-        made = Path(tempfile.mkdtemp(prefix=_FOLDER, dir=cache))
+        made = cache / f"{_FOLDER}{token()}"
+        made.mkdir(mode=0o700)
     except OSError as error:
         raise DataError(
             f"can't be written: {error.strerror or error}",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from core.errors import DataError, RecipeError
 from core.recipe import PhantomSettings, Recipe
-from core.store.files import is_file, is_folder
+from core.store.files import is_file, is_folder, token
 from core.store.own_folder import require_own
 
 LABEL_TABLE_NAMES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
@@ -125,7 +124,7 @@ def _made(settings: PhantomSettings, cache: Path, make: MakePhantom) -> Path:
         cache.mkdir(parents=True, exist_ok=True)
         with _drawing_in(cache):
             # Not by the process's number, which another container may have given out as well.
-            unfinished = cache / f".{folder.name}.{secrets.token_hex(4)}"
+            unfinished = cache / f".{folder.name}.{token()}"
             try:
                 made = make(settings, unfinished)
                 try:

@@ -18,14 +18,14 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import DataError, RunFailedError, SessionError
 from core.regular_file import MOST_JSON_BYTES, read_regular
-from core.store.files import open_folder, write_whole
+from core.store.files import TOKEN, open_folder, write_whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,8 +35,9 @@ _KEPT_GENERATIONS = 2
 _FORMAT = 1
 _MAX_PART_BYTES = 8 * 2**30
 _MANIFEST = re.compile(r"(?P<name>last|best)-(?P<generation>\d{6,})\.json")
-# The second form is what write_whole leaves behind where the process was killed in it.
-_PART = re.compile(r"\.?((?:last|best)-\d{6,})\.(?:json|(?:training\.)?safetensors)(?:\.\w+)?")
+_NAMES = r"(?P<name>last|best)-(?P<generation>\d{6,})\.(?:json|(?:training\.)?safetensors)"
+_PART = re.compile(_NAMES)
+_UNFINISHED_PART = re.compile(rf"\.{_NAMES}\.{TOKEN}")  # left where the process was killed in it
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def write_checkpoint(
         for part, digest in written.digests.items():
             _read_verified(folder / part, digest)
     except (OSError, _DamagedError) as error:
-        _drop(folder, lambda part: part == stem.name)  # a full disk needs the room
+        _drop(folder, name, {generation})  # a full disk needs the room
         raise RunFailedError(
             f"the checkpoint can't be written ({error})",
             where=stem,
@@ -295,7 +296,7 @@ def _read_verified(path: Path, digest: str) -> bytes:
 
 def _drop_old(folder: Path, name: str, *, newest: int) -> None:
     """Keep the newest generations, and the last whole one before them; drop leftovers."""
-    kept = {f"{name}-{newest:06d}"}
+    kept = {newest}
     for generation in sorted(_generations(folder, name), reverse=True):
         if len(kept) == _KEPT_GENERATIONS:
             break
@@ -303,16 +304,18 @@ def _drop_old(folder: Path, name: str, *, newest: int) -> None:
             file, _ = _read_manifest(folder, name, generation)
             for part, digest in file.digests.items():
                 _read_verified(folder / part, digest)
-            kept.add(f"{name}-{generation:06d}")
-    _drop(folder, lambda part: part.startswith(f"{name}-") and part not in kept)
+            kept.add(generation)
+    # A number that is not reached yet is not ours, as where somebody copied a file under it.
+    _drop(folder, name, {*range(1, newest)} - kept)
 
 
-def _drop(folder: Path, is_unwanted: Callable[[str], bool]) -> None:
-    """Remove every file, finished or not, of the generations that are not wanted."""
+def _drop(folder: Path, name: str, unwanted: Collection[int]) -> None:
+    """Remove the files of these generations, and what is unfinished of any."""
     # Another reader may hold one; the next write tries again.
     with contextlib.suppress(OSError), open_folder(folder) as opened:
-        for name in os.listdir(opened):  # noqa: PTH208 - a descriptor
-            match = _PART.fullmatch(name)
+        for entry in os.listdir(opened):  # noqa: PTH208 - a descriptor
+            part = _PART.fullmatch(entry)
+            is_unwanted = part and part["name"] == name and int(part["generation"]) in unwanted
             # There is one writer, and it has just finished: what is unfinished is nobody's.
-            if match and (name.startswith(".") or is_unwanted(match[1])):
-                os.unlink(name, dir_fd=opened)
+            if is_unwanted or _UNFINISHED_PART.fullmatch(entry):
+                os.unlink(entry, dir_fd=opened)

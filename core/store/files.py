@@ -13,7 +13,6 @@ import errno
 import fcntl
 import json
 import os
-import re
 import secrets
 import stat
 import time
@@ -21,8 +20,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-_LEFTOVER = re.compile(r"\..+\.[a-z0-9_]{8}")  # what a name becomes below
-_LEFTOVER_SECONDS = 3600.0
+TOKEN = r"(?=\d*[a-f])[0-9a-f]{8}"
+"""The end of a name until its file is whole: never a date, as people end theirs."""
+
 _LONGEST_WAIT_SECONDS, _LOCK_PAUSE_SECONDS = 30.0, 0.01
 _NO_FSYNC_OF_FOLDERS = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EBADF})
 _NO_FOLDER = (errno.ELOOP, errno.ENOTDIR)  # of a link, by the system's mood
@@ -61,10 +61,12 @@ def write_whole(
 def _write_beside(
     folder: int, name: str, content: bytes | Callable[[BinaryIO], None], mode: int
 ) -> None:
-    temporary = f".{name}.{secrets.token_hex(4)}"
+    temporary = f".{name}.{token()}"
     descriptor = os.open(temporary, _NEW_FILE, mode, dir_fd=folder)
     try:
         with os.fdopen(descriptor, "wb") as stream:
+            with contextlib.suppress(OSError):  # held until it has its name: it is no leftover
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if callable(content):
                 content(stream)
             else:
@@ -76,6 +78,13 @@ def _write_beside(
         with contextlib.suppress(OSError):
             os.unlink(temporary, dir_fd=folder)
         raise
+
+
+def token() -> str:
+    """What ends a name until its file is whole; see ``TOKEN``."""
+    while (drawn := secrets.token_hex(4)).isdigit():
+        pass
+    return drawn
 
 
 @contextlib.contextmanager
@@ -172,27 +181,6 @@ def _is_still_there(descriptor: int, name: str, folder: int) -> bool:
     except FileNotFoundError:
         return False
     return os.path.samestat(there, os.fstat(descriptor))
-
-
-def drop_leftovers(folder: Path) -> None:
-    """Remove what killed writers left of half-written files here and one folder below.
-
-    Only what is old: another process may be in the middle of one now. Links aren't followed.
-    """
-    with contextlib.suppress(OSError):
-        below = [path for path in folder.iterdir() if is_folder(path) and not path.is_symlink()]
-        for place in (folder, *below):
-            with contextlib.suppress(OSError), open_folder(place, follow=place is folder) as opened:
-                _drop_old_leftovers(opened)
-
-
-def _drop_old_leftovers(folder: int) -> None:
-    youngest = time.time() - _LEFTOVER_SECONDS
-    for name in filter(_LEFTOVER.fullmatch, os.listdir(folder)):
-        with contextlib.suppress(OSError):
-            status = os.stat(name, dir_fd=folder, follow_symlinks=False)
-            if stat.S_ISREG(status.st_mode) and status.st_mtime < youngest:
-                os.unlink(name, dir_fd=folder)
 
 
 def write_json(path: Path, value: Mapping[str, Any], *, follow: bool = False) -> None:

@@ -18,8 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from core.errors import DataError
+from core.store.files import TOKEN
 
-_UNFINISHED = re.compile(r"\.(.+)\.[a-z0-9_]{8}")  # see core.store.files.write_whole
+_UNFINISHED = re.compile(rf"\.(.+)\.{TOKEN}")
 _REMEDY = "Move it away, or name another folder with --cache DIR"
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from core.errors import SessionError
 
 _FILES = ("lock", "events.jsonl", "heartbeat", "log.txt", "patients.key")
-_FOLDERS = ("checkpoints", "predictions", "evaluation", "cams", "requests")
+FOLDERS = ("checkpoints", "predictions", "evaluation", "cams", "requests")
+"""Of a session; they are made with it."""
 
 
 def refuse_links(session: Path) -> None:
@@ -20,7 +21,7 @@ def refuse_links(session: Path) -> None:
     """
     for names, is_right, right in (
         (_FILES, stat.S_ISREG, "a file"),
-        (_FOLDERS, stat.S_ISDIR, "a folder"),
+        (FOLDERS, stat.S_ISDIR, "a folder"),
     ):
         for name in names:
             path = session / name

@@ -12,7 +12,6 @@ import itertools
 import json
 import os
 import re
-import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -38,18 +37,19 @@ from core.requests import ONCE, Request
 from core.store.event_file import EventFile, Prefix
 from core.store.event_log import EventReader, MilestoneReader
 from core.store.files import (
-    drop_leftovers,
     is_file,
     is_folder,
     open_folder,
     open_own,
+    token,
     write_json,
     write_whole,
 )
 from core.store.heartbeat import Heartbeat, seconds_since_beat
 from core.store.held_folder import HeldFolder
+from core.store.leftovers import drop_half_made, drop_leftovers
 from core.store.lock import Lock, is_held
-from core.store.plain_files import refuse_links
+from core.store.plain_files import FOLDERS, refuse_links
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 
@@ -335,6 +335,7 @@ def create_session(sessions: Path, recipe: Recipe, name: str | None = None) -> S
     names = [name] if name else (dated if i == 1 else f"{dated}-{i}" for i in itertools.count(1))
     try:
         sessions.mkdir(parents=True, exist_ok=True)
+        drop_half_made(sessions)
         for candidate in names:
             if _made(sessions / candidate, recipe):
                 return Session(sessions / candidate)
@@ -356,9 +357,9 @@ def _made(path: Path, recipe: Recipe) -> bool:
     if path.exists():
         return False
     # Not by the process's number: two containers on one disk may both have it.
-    unfinished = path.parent / f".{path.name}.{secrets.token_hex(4)}"
+    unfinished = path.parent / f".{path.name}.{token()}"
     try:
-        for folder in ("checkpoints", "predictions", "evaluation", "cams", "requests"):
+        for folder in FOLDERS:
             (unfinished / folder).mkdir(parents=True)
         write_whole(unfinished / "recipe.toml", recipe_toml(recipe).encode())
         for name in ("lock", "events.jsonl"):  # so that a full disk can be told of in them
