@@ -47,7 +47,7 @@ from core.model.device import choose_device
 from core.model.memory import free_bytes
 from core.model.precision import choose_precision
 from core.model.weights import LoadedModel, load_weights
-from core.recipe import Recipe
+from core.recipe import Recipe, TrainSettings
 from core.requests import NextRequest
 from core.store.environment import describe_environment
 from core.store.past import Past
@@ -115,6 +115,7 @@ def run(
         notice = require_as_left(session, recipe, record.writer, past)
         if notice is not None:
             record(Warned(message=notice))
+        before = session.recipe.train
         if changed_recipe is not None:
             room.keep(lambda: session.change_recipe(changed_recipe))
         reference_for(recipe.evaluate.reference, recipe.split.by)  # a typo costs no day
@@ -135,7 +136,7 @@ def run(
         ready = _model_ready(trainer, loaded, device_name, parts["val"])
         record(ready)
         room.keep(lambda: _keep_environment(session, device_name, placement))
-        _go_on(session, trainer, record, past)
+        _go_on(session, trainer, record, past, before)
         trainer.share_weights()
         free = free_bytes(placement.device)
         parts = hold_parts(trainer, parts, free, control.may_go_on, record)
@@ -295,7 +296,9 @@ def _keep_environment(session: Session, device_name: str, placement: Placement) 
     )
 
 
-def _go_on(session: Session, trainer: Trainer, record: Record, past: Past) -> None:
+def _go_on(
+    session: Session, trainer: Trainer, record: Record, past: Past, before: TrainSettings
+) -> None:
     """From the last checkpoint, where there is one; from step 0 otherwise."""
     restored = restore_last(session, trainer)
     past.answers.drop_after(trainer.progress.step)
@@ -316,6 +319,9 @@ def _go_on(session: Session, trainer: Trainer, record: Record, past: Past) -> No
             checkpoint=restored.file,
         )
     )
+    stretched = trainer.schedule.stretched_from(before, progress.step)
+    if stretched is not None:
+        record(Warned(message=stretched))
 
 
 def _went_missing(acknowledged_step: int, step: int) -> str:

@@ -186,6 +186,16 @@ def test_warm_up_climbs_to_the_peak_and_cosine_falls_to_nearly_nothing():
     assert 0 < seen[-1] < 0.01
 
 
+def test_only_a_cosine_rate_that_was_under_way_moves_with_the_number_of_epochs():
+    before = TrainSettings(schedule="cosine", epochs=2, warmup_epochs=0)
+    longer = Schedule(TrainSettings(schedule="cosine", epochs=5, warmup_epochs=0), 10)
+    assert "jumps up" in longer.stretched_from(before, step=10)
+    assert longer.stretched_from(before, step=0) is None
+    assert longer.stretched_from(longer.settings, step=10) is None
+    constant = Schedule(TrainSettings(schedule="constant", epochs=5), 10)
+    assert constant.stretched_from(before, step=10) is None
+
+
 def test_a_plateau_cuts_the_rate_once_patience_is_over():
     settings = TrainSettings(plateau_patience=1, plateau_factor=0.1, learning_rate=1.0)
     schedule = Schedule(settings, 10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -173,6 +174,23 @@ class Schedule:
             return peak
         total = max(1, self.settings.epochs * self.steps_per_epoch - warmup)
         return peak * 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / total)))
+
+    def stretched_from(self, before: TrainSettings, step: int) -> str | None:
+        """What the rate does at ``step`` where the run had another number of epochs before.
+
+        None where nothing was done yet, or the rate doesn't depend on that number.
+        """
+        if self.settings.schedule != "cosine" or before.epochs == self.settings.epochs or not step:
+            return None
+        last = dataclasses.replace(self, settings=before).rate(step - 1)
+        now = self.rate(step)
+        how = "jumps up" if now > last else "falls"
+        return (
+            f"train.epochs was {before.epochs}, is {self.settings.epochs}: with "
+            f"train.schedule=cosine the learning rate {how} from {last:.3g} to {now:.3g} and ends "
+            f"at 0 after epoch {self.settings.epochs}; a run that was planned so has other rates "
+            f"up to step {step:,}"
+        )
 
     def after_epoch(self, val_loss: float) -> bool:
         """Take note of an epoch's val loss; True where the rate was cut."""
