@@ -28,7 +28,7 @@ def test_what_more_epochs_do_to_a_cosine_rate_is_said(phantom_dir, tmp_path, cac
         for some in (events[:before], events[before:])
     ]
     told = [event.message for event in events if isinstance(event, Warned)]
-    (text,) = [text for text in told if "train.epochs was 1, is 2" in text]
+    (text,) = [text for text in told if "train.epochs changed from 1 to 2" in text]
     said = re.search(r"jumps up from (\S+) to (\S+) and ends at 0 after epoch 2", text)
     assert float(said[1]) == pytest.approx(rates[0][-1], rel=0.01)
     assert float(said[2]) == pytest.approx(rates[1][0], rel=0.01)

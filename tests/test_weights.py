@@ -339,6 +339,26 @@ def test_old_names_prefixes_and_a_sequential_head_fill_the_whole_network(
     )
 
 
+@pytest.mark.parametrize(
+    "prefix", ["model_ft.", "feature_extractor.", "a.b.student.", "cnn.features."]
+)
+def test_whatever_stands_before_the_networks_own_names_is_taken_off_and_said(
+    tmp_path: Path, rgb_state: State, prefix: str
+) -> None:
+    others = {"optimiser.moment": torch.zeros(3), "head.classifier.weight": torch.zeros(2, 3)}
+    path = save(dict(prefixed(prefix, rgb_state)) | others, tmp_path / "model.pth")
+    report = load_weights(path, FINDINGS, seed=0).report
+    assert report.matched == report.total
+    assert f"'{prefix}' taken off before names" in report.text
+    assert set(report.unexpected) == set(others)
+
+
+def test_two_networks_in_one_file_are_named_and_refused(tmp_path: Path, rgb_state: State) -> None:
+    both = dict(prefixed("student.", rgb_state)) | dict(prefixed("teacher.", rgb_state))
+    with pytest.raises(DataError, match="2 networks, whose names begin with 'student"):
+        load_weights(save(both, tmp_path / "model.pth"), FINDINGS, seed=0)
+
+
 def test_a_findings_logit_does_not_depend_on_the_order_it_is_asked_in(
     tmp_path: Path, rgb_state: State
 ) -> None:

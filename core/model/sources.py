@@ -31,6 +31,8 @@ _WRAPPERS = re.compile(
 )
 # torchvision before 0.2 named a dense layer's parts norm.1, conv.1, norm.2, conv.2.
 _OLD_LAYER = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")
+# What stands before it is how a module of somebody's own calls the network.
+_FIRST_LAYER = re.compile(r"((?:.*?\.)??)(?:features\.)?denseblock1\.denselayer1\.conv\.?1\.weight")
 _BARE_FEATURE = re.compile(r"(?:conv0|norm0|norm5|denseblock\d|transition\d)\.")
 _SEQUENTIAL_HEAD = re.compile(r"classifier\.\d+\.(weight|bias)")
 
@@ -88,15 +90,33 @@ class Source:
     warnings: tuple[str, ...] = ()
 
 
-def plain_names(checkpoint: ForeignCheckpoint) -> dict[str, Tensor]:
-    """The tensors under today's torchvision names, without wrappers.
+@dataclass(frozen=True)
+class PlainNames:
+    """Tensors under today's torchvision names, and what stood before those in the file."""
+
+    tensors: Mapping[str, Tensor]
+    prefix: str
+
+
+def plain_names(checkpoint: ForeignCheckpoint) -> PlainNames:
+    """The tensors under today's torchvision names, without whatever stands before those.
 
     Raises:
-        DataError: two tensors come to the same name.
+        DataError: the file holds two such networks, or two tensors come to the same name.
     """
+    prefixes = {match[1] for name in checkpoint.tensors if (match := _FIRST_LAYER.fullmatch(name))}
+    if len(prefixes) > 1:
+        named = " and ".join(repr(prefix[:100]) for prefix in sorted(prefixes)[:4])
+        raise DataError(
+            f"holds {len(prefixes)} networks, whose names begin with {named}",
+            where=checkpoint.path,
+            why="It can't be told which of them is meant",
+            remedy="Save one network's state dict alone",
+        )
+    prefix = "".join(prefixes)
     renamed: dict[str, Tensor] = {}
     for name, tensor in checkpoint.tensors.items():
-        plain = _plain_name(name)
+        plain = _plain_name(name, prefix)
         if plain in renamed:
             raise DataError(
                 f"two tensors are both {plain[:200]!r} once wrappers are taken off",
@@ -104,10 +124,11 @@ def plain_names(checkpoint: ForeignCheckpoint) -> dict[str, Tensor]:
                 remedy="Save one network's state dict alone",
             )
         renamed[plain] = tensor
-    return renamed
+    return PlainNames(renamed, prefix)
 
 
-def _plain_name(name: str) -> str:
+def _plain_name(name: str, prefix: str) -> str:
+    name = name.removeprefix(prefix)
     if wrappers := _WRAPPERS.match(name):
         name = name[wrappers.end() :]
     name = _OLD_LAYER.sub(r"\1\2.", name)

@@ -22,7 +22,7 @@ from core.model.foreign import read_tensors
 from core.model.input_spec import GREY
 from core.model.patient_digests import keys_beside
 from core.model.provenance import FRESH, ON_IMAGENET, Provenance
-from core.model.sources import Source, plain_names, recognise
+from core.model.sources import PlainNames, Source, plain_names, recognise
 from core.regular_file import read_regular
 from core.store.checkpoint import BEST, LAST, verified_checkpoints, verify_model_file
 from core.store.files import is_folder
@@ -115,7 +115,8 @@ def load_weights(
         path = _checkpoint_path(Path(model_choice))
     verify_model_file(path)
     checkpoint = read_tensors(path)
-    tensors = plain_names(checkpoint)
+    plain = plain_names(checkpoint)
+    tensors = plain.tensors
     source = recognise(checkpoint, tensors, allow_unknown_range=allow_partial)
     if model_choice == "imagenet" and source.provenance.kind != ON_IMAGENET:
         raise DataError(
@@ -124,7 +125,7 @@ def load_weights(
             remedy="Name it as a path in model.weights, or put torchvision's file in its place",
         )
     model = build_model(findings, seed=seed, input_spec=source.input_spec, prevalence=prevalence)
-    report = _fill(model, tensors, source, path, allow_partial=allow_partial)
+    report = _fill(model, plain, source, path, allow_partial=allow_partial)
     return LoadedModel(model, report, source.provenance.with_keys(keys_beside(path)))
 
 
@@ -186,14 +187,14 @@ def _checkpoint_path(path: Path) -> Path:
 
 def _fill(
     model: ChestDenseNet,
-    tensors: Mapping[str, Tensor],
+    plain: PlainNames,
     source: Source,
     path: Path,
     *,
     allow_partial: bool,
 ) -> WeightsReport:
     """Copy what matches into the model, and say what did."""
-    state = model.state_dict()
+    tensors, state = plain.tensors, model.state_dict()
     backbone = backbone_names(state)
     matched = [name for name in backbone if name in tensors]
     counters = [name for name in state if name.endswith("num_batches_tracked") and name in tensors]
@@ -209,6 +210,7 @@ def _fill(
     warnings = list(source.warnings)
     if missing:
         warnings.append(f"{len(missing)} tensors of the backbone are fresh, such as {missing[0]}.")
+    said = f"; {plain.prefix[:100]!r} taken off before names" if plain.prefix else ""
     return WeightsReport(
         kind=source.provenance.kind,
         path=path,
@@ -218,7 +220,7 @@ def _fill(
         missing=missing,
         unexpected=unexpected,
         warnings=tuple(warnings),
-        text=_report_text(model, source, len(matched), len(backbone), head_rows),
+        text=_report_text(model, source, len(matched), len(backbone), head_rows) + said,
     )
 
 

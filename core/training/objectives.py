@@ -186,7 +186,7 @@ class Schedule:
         now = self.rate(step)
         how = "jumps up" if now > last else "falls"
         return (
-            f"train.epochs was {before.epochs}, is {self.settings.epochs}: with "
+            f"train.epochs changed from {before.epochs} to {self.settings.epochs}: with "
             f"train.schedule=cosine the learning rate {how} from {last:.3g} to {now:.3g} and ends "
             f"at 0 after epoch {self.settings.epochs}; a run that was planned so has other rates "
             f"up to step {step:,}"
