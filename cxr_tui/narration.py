@@ -12,7 +12,7 @@ from core import events
 from core.events import Event
 from cxr_tui.health_words import ARROW, evidence_in_words, sign_of
 from cxr_tui.output import stderr_console
-from cxr_tui.plain import duration, visible
+from cxr_tui.plain import counted, duration, visible
 
 _PARTS = ("train", "val", "test")
 
@@ -100,7 +100,7 @@ class Narrator:
         if event.subset:
             self._line("", event.subset)
         for reason, images in event.dropped.items():
-            self._line("", f"{images:,} {reason}")
+            self._line("", counted(reason, images))
 
     def _ingest(self, event: events.IngestProgress) -> None:
         what = f"waiting for {event.waiting_for}" if event.waiting_for else "ingest"
@@ -117,7 +117,7 @@ class Narrator:
         for name, reason in list(event.quarantined.items())[:5]:
             self._line("", f"{name}: {reason}")
         for how, images in event.repaired.items():
-            self._line("", f"{images:,} {how}")
+            self._line("", counted(how, images))
 
     def _model(self, event: events.ModelReady) -> None:
         self._line("model", f"{event.weights}")

@@ -20,6 +20,11 @@ _ASCII = {
 }  # fmt: skip
 
 
+def counted(reason: str, images: int) -> str:
+    """Such as ``34 × box cut off at the image's edge``; what is not about images has no number."""
+    return f"{images:,} × {reason}" if images else reason
+
+
 def visible(text: str) -> str:
     """The text with control characters made visible, so that none of them reaches a terminal.
 

@@ -158,7 +158,7 @@ class RunView:
         for name, reason in event.quarantined.items():
             self.note(event.time, f"quarantined {name}: {reason}")
         for how, images in event.repaired.items():
-            self.note(event.time, f"{images:,} {how}")
+            self.note(event.time, f"{images:,} × {how}")
 
     def _model_ready(self, event: events.ModelReady) -> None:
         self.model = event

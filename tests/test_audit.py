@@ -25,6 +25,7 @@ from core.data.split import make_split
 from core.data.subset import draw_subset
 from core.health.before import before_download
 from core.recipe import Recipe
+from cxr_tui.commands.audit import main
 
 NIH = os.environ.get("CXR_NIH_DIR")
 needs_nih = pytest.mark.skipif(not NIH, reason="CXR_NIH_DIR names no copy of NIH's files")
@@ -244,6 +245,24 @@ def test_a_table_with_one_version_alone_has_no_such_note(tmp_path):
     index_of(tmp_path, [row_v2020(i) for i in range(1, 40)])
 
     assert audited(tmp_path, split={"by": "patient"})["split"]["note"] is None
+
+
+def test_what_was_repaired_or_dropped_stands_in_the_text_as_in_the_json(tmp_path, capsys):
+    rows = [row_v2020(i, age="414" if i == 7 else "57") for i in range(1, 40)]
+    write_v2020(tmp_path / "Data_Entry_2017_v2020.csv", rows)
+    boxes = [f"{image_name(i)},Infiltrate,900,{10 * i},200,50" for i in range(1, 12)]
+    write_boxes(tmp_path / "BBox_List_2017.csv", [*boxes, "other.png,Mass,1,2,30,40"])
+    arguments = ["nih-14", "--labels-only", "--set", f"dataset.images={tmp_path}"]
+
+    assert main([*arguments, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert main(arguments) == 0
+    text = " ".join(capsys.readouterr().out.split())
+
+    assert {count["images"] for count in found["counts"]} == {1, 11, 12}
+    for count in found["counts"]:
+        assert f"· {count['images']} × {count['reason']}, such as {count['examples'][0]}" in text
+    assert "11 of 12 boxes reach past the image's edge" in text
 
 
 @needs_nih

@@ -43,6 +43,29 @@ def test_boxes_on_images_the_table_does_not_name_are_dropped_and_counted(tmp_pat
     assert (count.images, count.examples) == (2, (image_name(1), image_name(3)))
 
 
+def test_boxes_as_shares_of_the_image_are_refused_as_what_they_are(tmp_path):
+    rows = [box_row(n, box=f"0.{n},0.2,0.3,0.{9 - n}") for n in range(1, 5)]
+    with pytest.raises(DataError) as caught:
+        read_boxes(write_boxes(tmp_path / "b.csv", rows))
+    assert "all 4 boxes lie within 0 … 1: they are shares of the image" in str(caught.value)
+    assert "Multiply them by 1024" in str(caught.value)
+
+
+def test_boxes_that_all_lie_in_one_corner_are_told(tmp_path):
+    rows = [box_row(n, box=f"{20 * n},100,30,110") for n in range(9)]
+    (told,) = read_boxes(write_boxes(tmp_path / "b.csv", rows)).warnings
+    assert "All 9 boxes lie in the upper left corner, within 210 of 1024 pixels" in told
+    with_one_elsewhere = [*rows, box_row(9, box="700,700,40,40")]
+    assert read_boxes(write_boxes(tmp_path / "b.csv", with_one_elsewhere)).warnings == ()
+
+
+def test_corners_in_place_of_width_and_height_are_told(tmp_path):
+    rows = [box_row(n, box=f"{90 * n},400,{90 * n + 80},500") for n in range(9)]
+    (told,) = read_boxes(write_boxes(tmp_path / "b.csv", rows)).warnings
+    assert "3 of 9 boxes reach past the image's edge" in told
+    assert "lower right corner and not width and height" in told
+
+
 def test_boxes_past_the_edge_are_cut_off_and_counted(tmp_path):
     path = write_boxes(
         tmp_path / "b.csv", [box_row(1, box="1000,-10,100,50"), box_row(2, box="0,0,1024,1024")]

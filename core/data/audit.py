@@ -82,7 +82,8 @@ def audit(
     }
     if fingerprint and not labels_only:
         report["fingerprint"] = index.fingerprint()
-    report["warnings"] = [*audit_warnings(report), *split.warnings]
+    of_boxes = boxes.warnings if boxes else ()
+    report["warnings"] = [*audit_warnings(report), *of_boxes, *split.warnings]
     return report
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from core.data.box_units import refuse_shares, unit_warnings
 from core.data.labels import folded, missing_column
 from core.data.text_file import Count, count_of, unsafe_name
 from core.data.text_table import TextTable, read_table
@@ -37,7 +38,10 @@ _ROUNDING_PX = 0.01
 
 @dataclass(frozen=True, eq=False)
 class Boxes:
-    """B boxes: image name, finding, left, top, width and height, in pixels of ``size_px``."""
+    """B boxes: image name, finding, left, top, width and height, in pixels of ``size_px``.
+
+    ``warnings`` says in sentences where their table seems to be in other units.
+    """
 
     image: npt.NDArray[np.object_]
     finding: npt.NDArray[np.object_]
@@ -47,6 +51,7 @@ class Boxes:
     h: npt.NDArray[np.float64]
     size_px: int = BOX_TABLE_SIZE_PX
     counts: tuple[Count, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.image)
@@ -96,7 +101,8 @@ def read_boxes(path: Path, known_images: Collection[str] | None = None) -> Boxes
 
     Raises:
         DataError: see ``read_table``; besides, a missing column, an unknown finding, an unsafe
-            file name, a coordinate that is no number, a box that is empty or outside the image.
+            file name, a coordinate that is no number, a box that is empty or outside the image,
+            coordinates that are shares of the image.
     """
     table = read_table(path)
     images = [name.strip() for name in _cells(table, "Image Index", _IMAGE)]
@@ -118,6 +124,8 @@ def read_boxes(path: Path, known_images: Collection[str] | None = None) -> Boxes
     if respelled:
         counts.append(count_of("finding of a box spelled otherwise than by NIH", respelled))
     axes = {axis: _numbers(table, axis, _cells(table, axis, _AXES[axis])) for axis in _AXES}
+    as_written = axes["x"], axes["y"], axes["w"], axes["h"]
+    refuse_shares(path, *as_written, BOX_TABLE_SIZE_PX)
     boxes = Boxes(
         np.array(images, dtype=object),
         np.array(findings, dtype=object),
@@ -127,9 +135,10 @@ def read_boxes(path: Path, known_images: Collection[str] | None = None) -> Boxes
         h=axes["h"],
     )
     boxes, clipped = _within_image(boxes, table)
+    warnings = tuple(unit_warnings(*as_written, BOX_TABLE_SIZE_PX, len(clipped)))
     if clipped:
         counts.append(count_of("box cut off at the image's edge", clipped))
-    boxes = dataclasses.replace(boxes, counts=tuple(counts))
+    boxes = dataclasses.replace(boxes, counts=tuple(counts), warnings=warnings)
     return boxes if known_images is None else _on_known_images(boxes, known_images)
 
 
@@ -235,7 +244,8 @@ def _within_image(boxes: Boxes, table: TextTable) -> tuple[Boxes, list[str]]:
         raise DataError(
             f"the box (x, y, w, h = {box}) is empty or outside an image of {boxes.size_px} pixels",
             where=table.where(row),
-            remedy="Boxes are in the pixels of the 1024-pixel image: correct or remove the row.",
+            remedy="Boxes are in the pixels of the 1024-pixel image: multiply those of an original "
+            "by 1024 and divide by its width, or correct the row.",
         )
     w, h = right - left, bottom - top
     is_clipped_B = np.maximum(boxes.w - w, boxes.h - h) > _ROUNDING_PX

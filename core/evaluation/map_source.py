@@ -180,7 +180,7 @@ def _boxes(study: Study, findings: Sequence[str]) -> tuple[Boxes | None, list[st
     if study.sources.boxes is None:
         return None, ["no box table is given (dataset.boxes): maps have nothing to be compared to"]
     boxes = read_boxes(study.sources.boxes, {*study.index.images, *study.index.absent})
-    warnings = _told(boxes.counts)
+    warnings = [*boxes.warnings, *_told(boxes.counts)]
     known_B = np.isin(boxes.finding.astype(str), list(findings))
     if not known_B.all():
         others = sorted(set(boxes.finding[~known_B]))

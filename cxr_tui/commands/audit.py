@@ -12,6 +12,7 @@ from core.recipe_toml import load_recipe
 from cxr_tui.arguments import add_cache, cache_folder, common_parser
 from cxr_tui.health_words import answers_of, health_pairs
 from cxr_tui.output import print_json, print_pairs, print_table
+from cxr_tui.plain import counted
 
 _PARTS = ("train", "val", "test")
 
@@ -51,7 +52,14 @@ def _show(found: Mapping[str, Any], size_px: int) -> None:
     of_draw = [found["split"]["note"]] if found["split"]["note"] else []
     subset = [found["subset_note"]] if found["subset_note"] else []
     notes = [patients, *subset, *held, *of_draw, *found["warnings"]]
-    print_pairs([*(("·", note) for note in notes), *health_pairs(answers_of(found))])
+    pairs = [*notes, *(_in_words(count) for count in found["counts"])]
+    print_pairs([*(("·", note) for note in pairs), *health_pairs(answers_of(found))])
+
+
+def _in_words(count: Mapping[str, Any]) -> str:
+    """What was repaired, dropped or missing: how often, and a few of the images."""
+    said = counted(count["reason"], count["images"])
+    return f"{said}, such as {', '.join(count['examples'])}" if count["examples"] else said
 
 
 def _counts(found: Mapping[str, Any], name: str) -> list[str]:
