@@ -26,7 +26,6 @@ from core.events import (
     Event,
     Finished,
     ModelReady,
-    Resumed,
     RunStarted,
     Stopped,
     TestStarted,
@@ -47,9 +46,8 @@ from core.model.device import choose_device
 from core.model.memory import free_bytes
 from core.model.precision import choose_precision
 from core.model.weights import LoadedModel, load_weights
-from core.recipe import Recipe, TrainSettings
+from core.recipe import Recipe
 from core.requests import NextRequest
-from core.store.environment import describe_environment
 from core.store.past import Past
 from core.store.recorder import Recorder
 from core.store.seals import Seals
@@ -62,7 +60,6 @@ from core.training.keeping import (
     checkpoint_metadata,
     load_best,
     model_to_go_on_with,
-    restore_last,
 )
 from core.training.preparation import (
     Machine,
@@ -73,8 +70,10 @@ from core.training.preparation import (
     require_room,
 )
 from core.training.ranks import BUILT, Build, End, PartRows, Prepare, RankLostError
+from core.training.resuming import go_on
 from core.training.room import Keep, RoomWait
 from core.training.same_images import require_same_content, tell_mended
+from core.training.same_machine import environment_here, keep_environment
 from core.training.scoring import score
 from core.training.trainer import Trainer
 
@@ -135,8 +134,9 @@ def run(
         _build_on_other_ranks(trainer, parts, control)
         ready = _model_ready(trainer, loaded, device_name, parts["val"])
         record(ready)
-        room.keep(lambda: _keep_environment(session, device_name, placement))
-        _go_on(session, trainer, record, past, before)
+        go_on(session, trainer, record, past, before)
+        environment = environment_here(device_name, placement)
+        keep_environment(session, environment, trainer.progress.step, record, room.keep)
         trainer.share_weights()
         free = free_bytes(placement.device)
         parts = hold_parts(trainer, parts, free, control.may_go_on, record)
@@ -280,54 +280,6 @@ def _loaded(session: Session, recipe: Recipe) -> LoadedModel:
         recipe.dataset.findings,
         seed=recipe.train.seed,
         allow_partial=recipe.model.allow_partial_weights,
-    )
-
-
-def _keep_environment(session: Session, device_name: str, placement: Placement) -> None:
-    session.write_json(
-        "environment.json",
-        {
-            **describe_environment(),
-            "device": str(placement.device),
-            "device_name": device_name,
-            "precision": placement.precision.name,
-            "threads": torch.get_num_threads(),
-        },
-    )
-
-
-def _go_on(
-    session: Session, trainer: Trainer, record: Record, past: Past, before: TrainSettings
-) -> None:
-    """From the last checkpoint, where there is one; from step 0 otherwise."""
-    restored = restore_last(session, trainer)
-    past.answers.drop_after(trainer.progress.step)
-    if restored is None:
-        if past.starts > 1:  # what an earlier start recorded after its beginning never was
-            record(Resumed(step=0, epoch=1, position=0, checkpoint="none"))
-        return
-    for warning in restored.warnings:
-        record(Warned(message=warning))
-    progress = trainer.progress
-    if progress.step < past.acknowledged_step and not restored.warnings:
-        record(Warned(message=_went_missing(past.acknowledged_step, progress.step)))
-    record(
-        Resumed(
-            step=progress.step,
-            epoch=progress.epoch,
-            position=progress.step_in_epoch * trainer.settings.batch_size,
-            checkpoint=restored.file,
-        )
-    )
-    stretched = trainer.schedule.stretched_from(before, progress.step)
-    if stretched is not None:
-        record(Warned(message=stretched))
-
-
-def _went_missing(acknowledged_step: int, step: int) -> str:
-    return (
-        f"the checkpoint of step {acknowledged_step:,} is gone from the session, though that step "
-        f"was acknowledged: going on from the one of step {step:,}"
     )
 
 

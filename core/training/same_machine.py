@@ -1,0 +1,91 @@
+"""Whether a run goes on where it began: elsewhere it computes the same, but not to the last bit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+
+from core.errors import SessionError
+from core.evaluation.predict import Placement
+from core.events import Event, Warned
+from core.store.environment import describe_environment
+from core.store.session import Session
+from core.training.room import Keep
+
+Environment = Mapping[str, Any]
+
+FILE = "environment.json"
+
+BEFORE = "before"
+"""In environment.json: those in which the run was before, the oldest first."""
+
+_SINCE = "since_step"
+_DEVICE = re.compile(r" \((cpu|mps|cuda)(:\d+)?\)$")  # which one of several alike is no matter
+_MATTERS: Mapping[str, Callable[[Environment], Any]] = {
+    "the device": lambda found: _DEVICE.sub(r" (\1)", str(found["device_name"])),
+    "the processor's instructions": lambda found: found["instructions"],
+    "the number of threads": lambda found: found["threads"],
+    "the precision": lambda found: found["precision"],
+    "torch": lambda found: found["versions"]["torch"],
+    "torchvision": lambda found: found["versions"]["torchvision"],
+    "numpy": lambda found: found["versions"]["numpy"],
+    "cxr-tui": lambda found: found["versions"]["cxr-tui"],
+}
+
+
+def environment_here(device_name: str, placement: Placement) -> Environment:
+    """What this process runs on."""
+    return {
+        **describe_environment(),
+        "device": str(placement.device),
+        "device_name": device_name,
+        "precision": placement.precision.name,
+        "threads": torch.get_num_threads(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+    }
+
+
+def keep_environment(
+    session: Session, now: Environment, step: int, record: Callable[[Event], None], keep: Keep
+) -> None:
+    """Keep what the run runs on from this step on; what changes its bits is said, and the old kept.
+
+    Args:
+        session: holds environment.json.
+        now: what this process runs on.
+        step: at which it begins or goes on.
+        record: told each difference.
+        keep: writes.
+    """
+    try:
+        then = session.read_json(FILE) or {}
+    except SessionError:
+        then = {}  # damaged: it tells nothing, and nobody computes by it
+    before = then.get(BEFORE)
+    before = before if isinstance(before, list) else []
+    changed = list(_differences(then, now)) if step else []
+    if changed:
+        before = [*before, {key: value for key, value in then.items() if key != BEFORE}]
+    since = step if changed or not step else then.get(_SINCE, 0)
+    earlier = {BEFORE: before} if before and step else {}
+    keep(lambda: session.write_json(FILE, {**now, _SINCE: since} | earlier))
+    for what, old, new in changed:
+        message = (
+            f"{what} was {old} until step {step:,} and is {new} now: the run goes on, but not to "
+            "the same bits as if it had been left alone"
+        )
+        record(Warned(message=message, where=str(session.path / FILE)))
+
+
+def _differences(then: Environment, now: Environment) -> Iterator[tuple[str, Any, Any]]:
+    """What matters for a sum's last bits, then and now; what isn't known of both is left out."""
+    for what, of in _MATTERS.items():
+        try:
+            old, new = of(then), of(now)
+        except (KeyError, TypeError):
+            continue
+        if old != new:
+            yield what, str(old)[:100], str(new)[:100]
