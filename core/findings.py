@@ -56,11 +56,17 @@ def canonical_finding(name: str) -> str | None:
     return _BY_FOLDED.get(_folded(name))
 
 
+def nearest_name(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known name that is most like this one; None where none is as like as ``cutoff``."""
+    by_folded = {candidate.casefold(): candidate for candidate in known}
+    nearest = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=cutoff)
+    return by_folded[nearest[0]] if nearest else None
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A question such as ``Did you mean 'Mass'?``, or nothing where no known name is near."""
-    by_folded = {candidate.casefold(): candidate for candidate in known}
-    nearest = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
-    return f"Did you mean {by_folded[nearest[0]]!r}?" if nearest else ""
+    nearest = nearest_name(name, known)
+    return "" if nearest is None else f"Did you mean {nearest!r}?"
 
 
 def finding_columns(findings: Sequence[str]) -> dict[str, int]:

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 from core.errors import RecipeError
 from core.findings import did_you_mean
 from core.recipe import IMAGENET, NO_WEIGHTS, PARTS, PATH_KEYS, Recipe
+from core.recipe_remedies import about_a_number, about_toml, nearest_key
 from core.regular_file import read_regular
 from core.shipped_recipes import broken_recipes, shipped_recipes
 
@@ -47,7 +48,8 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
     path = Path(name_or_path)
     if path.name == "recipe.toml" and (path.parent / "events.jsonl").is_file():
         _mean_as_before(settings)
-    return checked_recipe(_overridden(settings, overrides), where)
+    changed = [override.partition("=")[0].strip() for override in overrides]
+    return checked_recipe(_overridden(settings, overrides), where, changed)
 
 
 def recorded_recipe(path: Path) -> Recipe:
@@ -114,8 +116,13 @@ def changed_recipe(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
     return checked_recipe(_overridden(as_toml_values(recipe), overrides), "--set")
 
 
-def checked_recipe(settings: Mapping[str, Any], where: str) -> Recipe:
-    """A recipe made of nested tables; every fault in it is named in one RecipeError."""
+def checked_recipe(
+    settings: Mapping[str, Any], where: str, overridden: Sequence[str] = ()
+) -> Recipe:
+    """A recipe made of nested tables; every fault in it is named in one RecipeError.
+
+    Where all faults are in keys that were ``overridden``, ``--set`` is to blame and not ``where``.
+    """
     try:
         # Strict, and by way of JSON: TOML's types are JSON's, and epochs = "3" is a mistake.
         return Recipe.model_validate_json(json.dumps(settings, default=str), strict=True)
@@ -123,6 +130,8 @@ def checked_recipe(settings: Mapping[str, Any], where: str) -> Recipe:
         faults = [_fault(dict(item)) for item in error.errors()[:_FAULTS_TOLD]]
         if error.error_count() > _FAULTS_TOLD:
             faults.append(f"and {error.error_count() - _FAULTS_TOLD:,} more")
+        if all(_key_of(dict(item)) in overridden for item in error.errors()):
+            where = "--set"
         raise RecipeError("; ".join(faults), where=where) from None
     except (ValueError, RecursionError) as error:
         raise RecipeError(
@@ -186,7 +195,7 @@ def _parsed(text: str, where: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # TOML's own, or a number of 5,000 digits
         raise RecipeError(
-            f"is not valid TOML: {error}", where=where, remedy='Texts need quotes: name = "x".'
+            f"is not valid TOML: {error}", where=where, remedy=about_toml(text, str(error))
         ) from None
 
 
@@ -258,6 +267,13 @@ def _make_paths_absolute(settings: dict[str, Any], folder: Path) -> None:
 def _absolute(key: str, value: str, folder: Path) -> str:
     if "\0" in value or (key == "model.weights" and value in (IMAGENET, NO_WEIGHTS)):
         return value
+    if any(letter < " " for letter in value):
+        raise RecipeError(
+            f"{value[:200]!r} holds a control character",
+            where=key,
+            remedy="In double quotes a backslash begins an escape (\\n is a new line): write the "
+            "path with / or in single quotes.",
+        )
     try:
         return os.path.normpath(folder / Path(value).expanduser())
     except RuntimeError:
@@ -276,12 +292,7 @@ def _section_type(annotation: Any) -> type[BaseModel] | None:
 
 
 def _nearest_key(key: str) -> str:
-    known = list(known_keys())
-    by_last = {name.rpartition(".")[2]: name for name in known}
-    same_name = by_last.get(key.rpartition(".")[2])
-    if same_name and same_name != key:
-        return f"Did you mean {same_name!r}?"
-    return did_you_mean(key, known)
+    return nearest_key(key, list(known_keys()))
 
 
 def _keys_beside(key: str) -> str:
@@ -292,9 +303,7 @@ def _keys_beside(key: str) -> str:
 
 def _fault(error: dict[str, Any]) -> str:
     """One fault of a pydantic report, in a sentence that starts with the key."""
-    parts = (str(part)[:_LONGEST_VALUE] for part in error["loc"] if not isinstance(part, int))
-    key = ".".join(parts)
-    key = key or "the recipe"
+    key = _key_of(error) or "the recipe"
     kind, value, limits = error["type"], error["input"], error.get("ctx", {})
     got = f", got {_shortened(value)}" if not isinstance(value, Mapping) else ""
     bounds = {
@@ -319,7 +328,15 @@ def _fault(error: dict[str, Any]) -> str:
         )
     if kind == "string_pattern_mismatch":
         return f"{key} must match {limits['pattern']}{got}"
-    return f"{key} {_PLAIN_TYPES.get(kind, error['msg'][:1].lower() + error['msg'][1:])}{got}"
+    said = f"{key} {_PLAIN_TYPES.get(kind, error['msg'][:1].lower() + error['msg'][1:])}{got}"
+    if kind in _OF_NUMBERS and (remedy := about_a_number(value)):
+        return f"{said}. {remedy.removesuffix('.')}"
+    return said
+
+
+def _key_of(error: Mapping[str, Any]) -> str:
+    parts = (str(part)[:_LONGEST_VALUE] for part in error["loc"] if not isinstance(part, int))
+    return ".".join(parts)
 
 
 def _shortened(value: Any) -> str:
@@ -328,6 +345,7 @@ def _shortened(value: Any) -> str:
 
 
 _LONGEST_VALUE = 200
+_OF_NUMBERS = ("int_type", "int_parsing", "float_type", "float_parsing")
 _PLAIN_TYPES = {
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",

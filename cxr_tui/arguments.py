@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 import platformdirs
 
+from cxr_tui.left_over import refuse_left_over
 from cxr_tui.plain import visible
 
 
 class PlainParser(argparse.ArgumentParser):
     """Whose errors say what was typed without a character that steers a terminal."""
+
+    def parse_args(  # type: ignore[override]  # argparse has overloads for other namespaces
+        self, args: Sequence[str] | None = None, namespace: None = None
+    ) -> argparse.Namespace:
+        """The arguments; words that nothing takes are refused with what was probably meant."""
+        arguments, left_over = self.parse_known_args(args, namespace)
+        refuse_left_over(self, arguments, left_over)
+        return arguments
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         """End, with what was wrong."""

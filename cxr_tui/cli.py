@@ -16,6 +16,7 @@ import platformdirs
 
 from core.errors import CxrError, DataError, UsageError
 from cxr_tui.arguments import PlainParser, add_places, cache_folder, named
+from cxr_tui.left_over import refuse_left_over, refuse_unknown_command
 from cxr_tui.plain import visible
 from cxr_tui.streams import Outliving, flush_stdout, hush_stdout, leave_at_once, ready_streams
 
@@ -95,10 +96,14 @@ def _dispatch(argv: list[str]) -> int:
         command = importlib.import_module(f"cxr_tui.commands.{argv[0]}")
         code: int = command.main(argv[1:])
         return code
-    arguments = _parser().parse_args(argv)
-    if arguments.command is not None:
-        known = ", ".join(COMMANDS)
-        raise UsageError(f"unknown command {arguments.command!r}", remedy=f"There are: {known}.")
+    parser = _parser()
+    arguments, left_over = parser.parse_known_args(argv)
+    if argv and arguments.command == argv[0]:
+        refuse_unknown_command(argv[0], left_over, tuple(COMMANDS))
+    stray = [] if arguments.command is None else [arguments.command]
+    is_option_first = bool(left_over) and left_over[0].startswith("-")
+    words = left_over + stray if is_option_first else stray + left_over
+    refuse_left_over(parser, arguments, words)
     if arguments.batch is None and arguments.resume is None:
         if arguments.session is not None or arguments.check or arguments.json or arguments.set:
             raise UsageError("--set, --session, --check and --json go with --batch RECIPE")

@@ -13,6 +13,7 @@ from core.evaluation.predictions import (
     read_predictions,
     write_predictions,
 )
+from core.evaluation.score_file import file_columns, read_scores
 
 FINDINGS = ("Mass", "Infiltration", "Pleural_Thickening")
 
@@ -172,3 +173,28 @@ def test_a_file_in_utf_16_or_none_at_all_is_refused(tmp_path):
         join(tmp_path, "Image Index,prob_Mass\na.png,0.5\n", "utf-16")
     with pytest.raises(DataError, match="No such file"):
         read_predictions(tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize(
+    ("cell", "remedy"),
+    [
+        ("tensor(0.91)", "Write the number alone, 0.91"),
+        ("np.float32(0.91)", "Write the number alone, 0.91"),
+        ("tensor([0.91], device='cuda:0')", "Write the number alone, 0.91"),
+        ("[0.91]", "Write the number alone, 0.91"),
+        ('"0,91"', "Decimals take a point: 0.91"),
+        ("91 %", "without its percent sign"),
+        ("inf", "a logit that overflowed"),
+        ("nan", "Leave the row out"),
+        ("", "Leave the row out"),
+        ("high", "Write one number, such as 0.91"),
+    ],
+)
+def test_the_remedy_for_a_score_fits_what_stands_there(tmp_path, cell, remedy):
+    quoted = cell if "," not in cell or cell.startswith('"') else f'"{cell}"'
+    path = tmp_path / "scores.csv"
+    path.write_text(f"Image Index,prob_Mass\na.png,0.5\nb.png,{quoted}\n")
+    with pytest.raises(DataError, match="line 3: 'prob_Mass'") as refused:
+        read_scores(path, file_columns(path, ["Mass"]))
+    assert remedy in str(refused.value)
+    assert sum(word in str(refused.value) for word in ("Write", "Leave", "Decimals")) == 1

@@ -59,6 +59,16 @@ def test_the_reports_second_run_is_what_nih_mass_says():
         ("train.learning_rate=-0.1", "train.learning_rate must be above 0, got -0.1"),
         ("train.learnin_rate=1", "Did you mean 'train.learning_rate'?"),
         ("epochs=3", "Did you mean 'train.epochs'?"),
+        ("train.lr=0.1", "Did you mean 'train.learning_rate'?"),
+        ("train.seeed=1", "Did you mean 'train.seed'?"),
+        ("image.img_size=64", "Did you mean 'image.size_px'?"),
+        ("training.epochs=1", "Did you mean 'train.epochs'?"),
+        ("train.device=cuda", "use --device"),
+        ("train.nope=1", "Known here: train.epochs, "),
+        ("train.learning_rate=0,001", "--set: train.learning_rate must be a number, got '0,001'"),
+        ("train.learning_rate=0,001", "Decimals take a point: 0.001"),
+        ('train.epochs="3"', "Numbers take no quotes: 3"),
+        ("split.train=70%", "Shares are written as such: 0.7"),
         ("train.epochs=2.5", "train.epochs must be a whole number, got 2.5"),
         ('train.epochs="3"', "train.epochs must be a whole number, got '3'"),
         ("split.by=pateint", "Did you mean 'patient'?"),
@@ -130,6 +140,29 @@ def test_a_file_that_is_no_recipe_is_refused_by_name(tmp_path, content, message)
     with pytest.raises(RecipeError, match=message) as refused:
         load_recipe(file)
     assert "broken.toml" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "remedy"),
+    [
+        (r'images = "C:\Users\me\nih"', r"in single quotes, 'C:\Users\me\nih'"),
+        (r'[dataset]\nimages = "C:\nih"', "a backslash begins an escape"),
+        ("name = nih", 'texts need quotes: name = "x"'),
+        ("name = “nih”", "straight"),
+        ("a = True", "TOML writes true in small letters"),
+        ("a = None", "leave the line out for the default"),
+        ("a = 0,1", "Decimals take a point: 0.1"),
+        ("epochs: 3", "not KEY: VALUE"),
+        ("a = 1\na = 2", "stands there twice"),
+        ("[training]\nepochs = 1", "Did you mean 'train'?"),
+    ],
+)
+def test_the_remedy_for_a_file_fits_its_fault(tmp_path, content, remedy):
+    file = tmp_path / "broken.toml"
+    file.write_text(content.replace("[dataset]\\n", "[dataset]\n"))
+    with pytest.raises(RecipeError) as refused:
+        load_recipe(file)
+    assert remedy in str(refused.value)
 
 
 def test_an_unknown_recipe_names_those_that_are_there():

@@ -167,7 +167,8 @@ def _drawn_by_patient(
     patients, patient_R = np.unique(index.patients[rows], return_inverse=True)
     if len(patients) < len(shares):
         raise DataError(
-            f"{len(patients)} patients can't fill {len(shares)} parts",
+            f"{len(patients)} patient{'s' if len(patients) > 1 else ''} can't fill "
+            f"{len(shares)} parts",
             why="Each part needs a patient of its own",
             remedy="Use more images, or give lists with split.by=lists.",
         )

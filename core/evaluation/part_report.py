@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -100,12 +101,17 @@ def _columns(index: StudyIndex, rows_N: NDArray[np.int64]) -> TableColumns:
 
 
 def report_of_session(
-    session: Session, part: str, cache: Path, *, study: Study | None = None
+    session: Session,
+    part: str,
+    cache: Path,
+    *,
+    study: Study | None = None,
+    settings: EvaluateSettings | None = None,
 ) -> dict[str, Any]:
     """The figures of a part from the predictions that a session kept.
 
     The labels, views and split are the session's own; images are not looked for. A label
-    table that has changed since is refused.
+    table that has changed since is refused. ``settings`` take the place of the recipe's.
 
     Raises:
         DataError: there are no predictions of this part yet, or the table has changed.
@@ -119,6 +125,9 @@ def report_of_session(
         )
     described = session.read_json("dataset.json") or {}
     study = study or _study_of_session(session, cache)
+    if settings is not None:
+        changed = study.recipe.model_copy(update={"evaluate": settings})
+        study = dataclasses.replace(study, recipe=changed)
     val_path = session.predictions / "val.csv"
     report = evaluate_part(
         study,

@@ -79,6 +79,24 @@ def load_references() -> dict[str, Reference]:
     }
 
 
+def known_reference(column: str) -> Reference | None:
+    """The published column of that name; None for ``none``.
+
+    Raises:
+        RecipeError: no such column; the message names the nearest one.
+    """
+    if column == NO_REFERENCE:
+        return None
+    known = load_references()
+    if column not in known:
+        raise RecipeError(
+            f"unknown reference {column!r}; allowed are {NO_REFERENCE}, {', '.join(known)}",
+            where="evaluate.reference",
+            remedy=did_you_mean(column, known),
+        )
+    return known[column]
+
+
 def reference_for(
     column: str,
     split_kind: str,
@@ -104,16 +122,9 @@ def reference_for(
     Raises:
         RecipeError: no such column; the message names the nearest one.
     """
-    if column == NO_REFERENCE:
+    reference = known_reference(column)
+    if reference is None:
         return None
-    known = load_references()
-    if column not in known:
-        raise RecipeError(
-            f"unknown reference {column!r}; allowed are {NO_REFERENCE}, {', '.join(known)}",
-            where="evaluate.reference",
-            remedy=did_you_mean(column, known),
-        )
-    reference = known[column]
     difference = _difference(reference, split_kind, part, num_images)
     if difference is None:
         no_difference = why_no_difference(reference, label_table)

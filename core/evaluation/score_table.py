@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,9 +33,31 @@ def score_cell(cell: str, where: str, column: str) -> float:
             f"{column!r} is {found}, not a finite number",
             where=where,
             why="An image without a score can't be ranked",
-            remedy="Leave the row out if the image was not scored.",
+            remedy=_remedy_for_score(cell.strip()),
         )
     return value
+
+
+_NUMBER = r"[+-]?[0-9]+(?:\.[0-9]*)?(?:e[+-]?[0-9]+)?"
+_NUMBER_IN_CODE = re.compile(
+    rf"[\w.]*[(\[]+\s*({_NUMBER})\s*(?:[)\]]|,\s*[a-z].*[)\]])+", re.ASCII | re.IGNORECASE
+)
+
+
+def _remedy_for_score(text: str) -> str:
+    """What to do about a cell that is no score, by what it looks like."""
+    in_code = _NUMBER_IN_CODE.fullmatch(text[:200])
+    if in_code:
+        return f"Write the number alone, {in_code[1]}: in Python, float(score) before it is saved."
+    if re.fullmatch(r"[+-]?[0-9]+,[0-9]+", text, re.ASCII):
+        return f"Decimals take a point: {text.replace(',', '.')[:40]}."
+    if re.fullmatch(rf"{_NUMBER}\s*%", text, re.ASCII):
+        return "Write the number without its percent sign."
+    if re.fullmatch(r"[+-]?(inf|infinity)", text, re.IGNORECASE):
+        return "Write a probability or a finite logit: an infinite one is a logit that overflowed."
+    if text.casefold() in ("", "nan", "none", "null", "na"):
+        return "Leave the row out if the image was not scored."
+    return "Write one number, such as 0.91."
 
 
 def label_cell(cell: str, where: str) -> float:

@@ -18,14 +18,19 @@ from core.store.session import Session
 
 
 def health_report_of_session(
-    session: Session, part: str, cache: Path, *, study: Study | None = None
+    session: Session,
+    part: str,
+    cache: Path,
+    *,
+    study: Study | None = None,
+    settings: EvaluateSettings | None = None,
 ) -> dict[str, Any]:
     """The figures of a part that a session kept, as ``report_of_session``, with its health.
 
     Raises:
         DataError: there are no predictions of this part yet, or the table has changed.
     """
-    report = report_of_session(session, part, cache, study=study)
+    report = report_of_session(session, part, cache, study=study, settings=settings)
     predictions = read_predictions(session.predictions / f"{part}.csv")
     return _with_health(report, check_our_scores(predictions))
 
