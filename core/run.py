@@ -72,7 +72,7 @@ from core.training.preparation import (
 from core.training.ranks import BUILT, Build, End, PartRows, Prepare, RankLostError
 from core.training.resuming import go_on
 from core.training.room import Keep, RoomWait
-from core.training.same_images import require_same_content, tell_mended
+from core.training.same_images import content_of, require_same_content, tell_mended
 from core.training.same_machine import environment_here, keep_environment
 from core.training.scoring import score
 from core.training.trainer import Trainer
@@ -179,8 +179,10 @@ def _build_on_other_ranks(trainer: Trainer, parts: dict[str, Part], control: Con
         name: PartRows(part.index_rows_N, part.patients_N, part.labels_NF, part.weights_N)
         for name, part in parts.items()
     }
-    model, precision = trainer.model, trainer.placement.precision.name
-    trainer.ranks.tell(Build(rows, model.findings, model.input_spec, precision))
+    if trainer.ranks.size == 1:
+        return
+    model, precision, content = trainer.model, trainer.placement.precision.name, content_of(parts)
+    trainer.ranks.tell(Build(rows, content, model.findings, model.input_spec, precision))
     trainer.ranks.wait_for(BUILT, control.may_go_on)
 
 

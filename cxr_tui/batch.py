@@ -9,10 +9,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from core.errors import UsageError
+from core.errors import CxrError, UsageError
 from core.recipe import Recipe
 from core.recipe_toml import changed_recipe, load_recipe
 from core.store.session import Session, create_session, open_session
+from core.training.introductions import digest_of_shared
 from core.training.ranks import launch_of
 from cxr_tui.arguments import cache_folder
 from cxr_tui.narration import Narrator
@@ -41,9 +42,28 @@ def _on_ranks(arguments: argparse.Namespace, run: _Run) -> int:
     launch = launch_of(os.environ)
     if launch is None:
         return run(arguments, None)
+    # Before torch is loaded: it writes a stack of C++ for each connection that another one closed.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    others = Others(launch, cache_folder(arguments.cache), _asked(arguments))
     if launch.leads:
-        return lead(launch, lambda others: run(arguments, others))
-    return follow(launch, arguments.device, cache_folder(arguments.cache))
+        return lead(others, lambda: run(arguments, others))
+    return follow(others, arguments.device)
+
+
+def _asked(arguments: argparse.Namespace) -> str | None:
+    """A digest of what all processes of a run are asked alike; None where it can't be told here.
+
+    Rank 0 alone says what is wrong with a recipe, and it may be the only one that has the session.
+    """
+    try:
+        if arguments.batch is not None:
+            recipe = load_recipe(arguments.batch, arguments.set)
+        else:
+            session = open_session(arguments.resume, arguments.sessions)
+            recipe = changed_recipe(session.recipe, arguments.set)
+    except CxrError:
+        return None
+    return digest_of_shared(recipe, is_check=arguments.check)
 
 
 def _start(arguments: argparse.Namespace, others: Others | None) -> int:

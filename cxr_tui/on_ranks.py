@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import signal
 import warnings
@@ -12,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import CxrError
-from core.training.ranks import End, Launch, RankLostError
+from core.training.ranks import End, Launch, RankLostError, WordError
+from core.training.ranks_secret import ranks_secret
+from cxr_tui.narration import Narrator
 from cxr_tui.stop_signals import STOP_SIGNALS, StopSignals
 from cxr_tui.streams import leave_at_once
 
@@ -25,20 +28,40 @@ class Others:
     """The other ranks of rank 0's run; met when they are needed, as that loads torch."""
 
     launch: Launch
+    cache: Path
+    recipe: str | None
+    """Digest of what this process was asked to run; None where it can't tell."""
     _team: Team | None = field(default=None)
+    _has_failed: bool = field(default=False)
 
-    @property
-    def team(self) -> Team:
-        """This rank and the others, joined."""
+    def met(self, stop_requested: Callable[[], bool]) -> Team:
+        """This rank and the others, joined.
+
+        Raises:
+            CxrError: they didn't come, or a stop was asked for; see ``core.training.meeting``.
+        """
         if self._team is None:
-            from core.training.team import joined
+            from core.training.meeting import Meeting
 
-            self._team = joined(self.launch)
+            self._has_failed = True  # unless what follows succeeds
+            secret = ranks_secret(os.environ, self.cache)
+            say = Narrator().tell
+            meeting = Meeting(self.launch, secret, self.recipe, stop_requested, say)
+            self._team = meeting.held()
+            self._has_failed = False
         return self._team
+
+    def left(self, code: int, stop_requested: Callable[[], bool]) -> None:
+        """Let go of the others, who are met first to be told of it: then they don't wait."""
+        if self._has_failed:
+            return
+        # What the run itself ended by is told, not that nobody is there to hear of it.
+        with contextlib.suppress(CxrError):
+            _leave(self.met(stop_requested), code)
 
     def device(self, asked: str) -> str:
         """The device of rank 0."""
-        from core.training.team import device_for
+        from core.training.rank_device import device_for
 
         return device_for(self.launch, asked)
 
@@ -51,33 +74,36 @@ class Others:
         return f"torchrun --standalone --nproc-per-node={here} -m cxr_tui"
 
 
-def lead(launch: Launch, run: Callable[[Others], int]) -> int:
+def lead(others: Others, run: Callable[[], int]) -> int:
     """Run as rank 0; the others leave with the same exit code, however it ends."""
-    _take_signals_to_the_end()
-    others, code = Others(launch), 1
+    signals = _take_signals_to_the_end()
+    code = 1
     try:
-        code = run(others)
-        others.team.tell(End(code))
+        code = run()
+        others.met(lambda: signals.stop_requested).tell(End(code))
         return code
     except CxrError as error:
         code = error.exit_code
         raise
     finally:
-        _leave(others.team, code)
+        others.left(code, lambda: signals.stop_requested)
 
 
-def follow(launch: Launch, device: str, cache: Path) -> int:
+def follow(others: Others, device: str) -> int:
     """Run as any other rank; what goes wrong is said by rank 0, unless that is gone."""
     signals = _take_signals_to_the_end()
     warnings.simplefilter("ignore")  # rank 0 tells them
     from core.training.following import follow as follow_rank_0
-    from core.training.team import joined
 
-    team, code = joined(launch), 1
+    team, code = others.met(lambda: signals.stop_requested), 1
     try:
-        code = follow_rank_0(team, device, cache, lambda: signals.stop_requested)
+        code = follow_rank_0(team, device, others.cache, lambda: signals.stop_requested)
     except RankLostError as error:
         code = error.exit_code
+        raise
+    except WordError as error:  # whoever is rank 0 may be none of ours, and not say it
+        code = error.exit_code
+        team.pulse.show(trouble=str(error))
         raise
     except CxrError as error:
         code = error.exit_code

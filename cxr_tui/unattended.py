@@ -97,7 +97,8 @@ def run_session(session: Session, place: Place, changed: Recipe | None = None) -
 
         machine = Machine(place.device, place.cache, place.miniature_images)
         if place.others is not None:
-            device, team = place.others.device(place.device), place.others.team
+            team = place.others.met(lambda: signals.stop_requested)
+            device = place.others.device(place.device)
             machine = dataclasses.replace(machine, device=device, ranks=team)
         try:
             emit = _emit(narrator, place, session)

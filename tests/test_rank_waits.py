@@ -8,7 +8,7 @@ import torch
 from torch.distributed import HashStore, ProcessGroupGloo
 
 from core.training.pulse import SILENT_SECONDS, AwakeClock
-from core.training.team import _waited
+from core.training.rank_waits import waited
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ class EndsAtTheEdge:
 
 def test_what_ends_between_a_slice_and_the_look_after_it_has_ended_well(two):
     work = EndsAtTheEdge(*two)
-    assert _waited(work)
+    assert waited(work)
     assert work.timed_out == 1
     assert work.tensor.tolist() == [2, 2, 2]
 
@@ -58,9 +58,9 @@ def test_what_ends_between_a_slice_and_the_look_after_it_has_ended_well(two):
 def test_what_has_not_ended_is_waited_for_again(two):
     ours, theirs = two
     work = ours.allreduce([torch.ones(3)])
-    assert not _waited(work)
+    assert not waited(work)
     theirs.allreduce([torch.ones(3)]).wait()
-    assert _waited(work)
+    assert waited(work)
 
 
 def test_a_suspension_however_long_is_no_silence_of_others_and_being_awake_is():

@@ -24,9 +24,9 @@ from core.training.ranks import (
     Score,
     Step,
     TakeStep,
+    WordError,
 )
 from core.training.words import (
-    WordError,
     heading_of,
     packed,
     room_for,
@@ -70,7 +70,9 @@ def test_the_data_set_comes_through_with_names_that_are_no_text():
 
 
 def test_parts_come_through_with_unknown_labels_and_their_weights():
-    word = Build({"train": ROWS, "val": DRAWN, "test": ROWS}, ("Mass", "Edema"), GREY, "bf16")
+    word = Build(
+        {"train": ROWS, "val": DRAWN, "test": ROWS}, "digest", ("Mass", "Edema"), GREY, "bf16"
+    )
     there = heard(word)
     assert (there.findings, there.input_spec) == (word.findings, GREY)
     assert there.parts["train"].weights_N is None
@@ -103,7 +105,9 @@ def test_weights_come_through_bit_for_bit_and_only_those_of_this_network():
 
 
 def test_tensors_that_are_announced_and_not_due_are_refused_before_there_is_room_for_them():
-    word = Build({"train": ROWS, "val": ROWS, "test": ROWS}, ("Mass", "Edema"), GREY, "bf16")
+    word = Build(
+        {"train": ROWS, "val": ROWS, "test": ROWS}, "digest", ("Mass", "Edema"), GREY, "bf16"
+    )
     text, _ = text_of(word)
     expect_parts(heading_of(text), 2)
     with pytest.raises(WordError, match="its part train has 2 of 1 images"):

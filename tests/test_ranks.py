@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +25,9 @@ from core.requests import Request
 from core.store.session import Session
 from core.training.exchange import pieces_of
 from core.training.pulse import Pulse, Sign
+from core.training.rank_device import device_for
 from core.training.ranks import ALONE, Launch, RankLostError, launch_of
-from core.training.team import Team, device_for
+from core.training.team import Team
 
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone")
 FOR_EVER = 500
@@ -322,11 +322,11 @@ def test_a_rank_that_is_lost_before_the_first_step_ends_the_run_by_name(tmp_path
 def test_a_stop_is_believed_where_all_are_there_and_torchruns_after_a_death_is_not():
     other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     store = HashStore()
-    store.set("pulse/1", json.dumps(asdict(Sign(os.uname().nodename, other.pid))))
+    store.set("pulse/1", Sign(os.uname().nodename, other.pid).sealed(b"", 1))
     pulse = Pulse(store, 0, 2)
     try:
         pulse.look()
-        ask = Team(Launch(0, 2, 0), pulse, None).watched(lambda: Request.STOP)
+        ask = Team(Launch(0, 2, 0), pulse).watched(lambda: Request.STOP)
         assert ask() is Request.STOP
         other.kill()
         until(lambda: state_of(other.pid) == "Z", "its end")

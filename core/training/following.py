@@ -7,6 +7,7 @@ which says it to everybody.
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ import torch
 from core.data.batches import Part
 from core.data.cache import ImageCache
 from core.data.sources import locate_sources
+from core.errors import DataError
 from core.evaluation.predict import Placement
 from core.model.densenet import build_model
 from core.model.memory import free_bytes
@@ -29,6 +31,7 @@ from core.training.expected import (
     refuse_other_rows,
 )
 from core.training.preparation import cache_of
+from core.training.rank_device import device_for
 from core.training.ranks import (
     BUILT,
     CACHED,
@@ -43,8 +46,9 @@ from core.training.ranks import (
     Step,
     TakeStep,
 )
+from core.training.same_images import content_of
 from core.training.scoring import score_share
-from core.training.team import LeaderEndedError, Team, device_for
+from core.training.team import LeaderEndedError, Team
 from core.training.trainer import NotFiniteError, Trainer
 from core.training.words import Heading
 
@@ -148,6 +152,14 @@ class _Follower:
         for name, rows in word.parts.items():
             refuse_other_rows(rows.index_rows_N, len(self._prepared.files))
             self._parts[name] = _part(self._prepared, cache, name, rows)
+        if content_of(self._parts) != word.content:
+            raise DataError(
+                f"the image files of host {socket.gethostname()} are others than those of process "
+                "0, though of the same names",
+                where=recipe.dataset.images,
+                why="One run would train on two data sets.",
+                remedy="Copy the same files to each host.",
+            )
         model = build_model(word.findings, seed=0, input_spec=word.input_spec)
         device = torch.device(device_for(self.team.launch, self.device))
         placement = Placement(device, Precision(word.precision, "as on rank 0"))

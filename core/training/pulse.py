@@ -3,6 +3,10 @@
 A thread writes ours into the store that the ranks found each other by, twice a second, and reads
 those of all. So a rank is missed also where its host vanished and no connection was closed, and a
 signal that came to one rank is known to rank 0 while both compute.
+
+Others may write into that store as well, and it may cease to answer. Only that thread waits for it;
+a sign counts where it bears the run's seal and goes on from the one before; what else stands there
+is passed over, and after a while the rank whose place it takes is missed, by name.
 """
 
 from __future__ import annotations
@@ -17,6 +21,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from torch.distributed import DistNetworkError
+
+from core.training.seals import SEAL_BYTES, is_sealed, seal
+
 if TYPE_CHECKING:
     from torch._C._distributed_c10d import Store
 
@@ -26,6 +34,13 @@ SILENT_SECONDS = 25.0
 
 _LONGEST_LOOK_AWAY_SECONDS = 5.0
 """A longer gap between two looks of our own is a suspension, and counts as so much."""
+
+_ANSWER_SECONDS = 2.0
+"""For so long the caller waits until the thread has written and read; it goes on anyway."""
+
+_MOST_BYTES, _MOST_LETTERS = 16384, 2000
+_ODD = (RuntimeError, MemoryError, ValueError)
+"""What a store raises for a value that vanished, or is more than can be taken."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +69,23 @@ class Sign:
             return True
         return stat.rpartition(")")[2].split()[0] in "ZX"
 
+    def sealed(self, key: bytes, rank: int) -> str:
+        """As it stands in the store."""
+        text = json.dumps(asdict(self))
+        return seal(key, f"sign {rank}", text.encode("ascii")).hex() + text
+
+
+def sign_of(value: bytes, key: bytes, rank: int) -> Sign | None:
+    """The sign that a rank put into the store; None where somebody else did."""
+    if len(value) > _MOST_BYTES:
+        return None
+    found, text = value[: 2 * SEAL_BYTES], value[2 * SEAL_BYTES :]
+    try:
+        is_ours = is_sealed(bytes.fromhex(found.decode("ascii")), key, f"sign {rank}", text)
+        return Sign(**json.loads(text)) if is_ours else None
+    except (ValueError, TypeError):
+        return None
+
 
 class AwakeClock:
     """Seconds that this process saw pass; not those for which it, or the whole job, was suspended.
@@ -78,45 +110,56 @@ class AwakeClock:
 class Pulse:
     """Ours beats from its making to ``stop()``; ``signs`` are those of all ranks, as last seen."""
 
-    def __init__(self, store: Store, rank: int, size: int) -> None:
+    def __init__(self, store: Store, rank: int, size: int, key: bytes = b"") -> None:
         self._store = store
         self._rank = rank
-        self._keys = [f"pulse/{number}" for number in range(size)]
-        self._lock = threading.Lock()
+        self._key = key
+        self._places = [f"pulse/{number}" for number in range(size)]
         self._ours = Sign(socket.gethostname(), os.getpid())
-        self._ended = threading.Event()
+        self._rounds = threading.Condition()
+        self._asked, self._done = 0, 0
+        self._has_ended = False
         self._clock = AwakeClock()
-        self._changed: dict[int, tuple[int, float]] = {}
+        self._answered = self._clock()
+        self._changed = dict.fromkeys(range(size), (-1, self._answered))
         self.signs: dict[int, Sign] = {}
+        self.usurped: set[int] = set()
+        """Ranks in whose place something stands that they did not write."""
         self.store_is_gone = False
-        self.show()
         self._thread = threading.Thread(target=self._go_on, name="pulse", daemon=True)
         self._thread.start()
+        self.look()
 
     def show(self, **changes: str | bool | int) -> None:
         """Let the others know, at once."""
-        with self._lock:
-            self._ours = replace(self._ours, beat=self._ours.beat + 1, **changes)  # type: ignore[arg-type]
-            try:
-                self._store.set(self._keys[self._rank], json.dumps(asdict(self._ours)))
-            except RuntimeError:  # torch.distributed's errors of a store are such
-                self.store_is_gone = True
+        changes = {
+            name: value[:_MOST_LETTERS] if isinstance(value, str) else value
+            for name, value in changes.items()
+        }
+        with self._rounds:
+            self._ours = replace(self._ours, **changes)  # type: ignore[arg-type]
+        self.look()
 
     def look(self) -> None:
-        """See the signs of all ranks as they are now."""
-        try:
-            there = [key for key in self._keys if self._store.check([key])]
-            values = self._store.multi_get(there)
-        except RuntimeError:
-            self.store_is_gone = True
-            return
-        now = self._clock()
-        for key, value in zip(there, values, strict=True):
-            rank, sign = int(key.rpartition("/")[2]), Sign(**json.loads(value))
-            beat, _ = self._changed.get(rank, (-1, now))
-            if beat != sign.beat:
-                self._changed[rank] = (sign.beat, now)
-            self.signs[rank] = sign
+        """See the signs of all ranks as they are now, unless the store is slow to answer."""
+        with self._rounds:
+            self._asked += 1
+            wanted = self._asked
+            self._rounds.notify_all()
+            self._rounds.wait_for(
+                lambda: self._done >= wanted or not self._thread.is_alive(), _ANSWER_SECONDS
+            )
+
+    @property
+    def failing(self) -> str:
+        """Why the signs that we have are not those of now; '' where they are."""
+        if self.store_is_gone:
+            return "the place where the processes of this run meet is gone (torchrun)"
+        if not self._thread.is_alive() and not self._has_ended:
+            return "what watches the other processes of this run has failed"
+        if self._clock() - self._answered > SILENT_SECONDS:
+            return "the place where the processes of this run meet does not answer any more"
+        return ""
 
     def silent_ranks(self, seconds: float = SILENT_SECONDS) -> list[int]:
         """Other ranks without a beat for so long that have not said that they leave."""
@@ -125,15 +168,80 @@ class Pulse:
         return [
             rank
             for rank, (_, when) in sorted(changed.items())
-            if rank != self._rank and now - when > seconds and self.signs[rank].code is None
+            if rank != self._rank and now - when > seconds and not self._has_left(rank)
         ]
+
+    def _has_left(self, rank: int) -> bool:
+        return rank in self.signs and self.signs[rank].code is not None
 
     def stop(self) -> None:
         """Beat no more."""
-        self._ended.set()
+        with self._rounds:
+            self._has_ended = True
+            self._rounds.notify_all()
         self._thread.join(2 * BEAT_SECONDS)
 
     def _go_on(self) -> None:
-        while not self._ended.wait(BEAT_SECONDS):
-            self.show()
-            self.look()
+        """The thread's: the only one that waits for the store."""
+        while True:
+            with self._rounds:
+                self._rounds.wait_for(
+                    lambda: self._asked > self._done or self._has_ended, BEAT_SECONDS
+                )
+                if self._has_ended:
+                    return
+                asked = self._asked
+                ours = self._ours = replace(self._ours, beat=self._ours.beat + 1)
+            self._round(ours)
+            with self._rounds:
+                self._done = asked
+                self._rounds.notify_all()
+
+    def _round(self, ours: Sign) -> None:
+        try:
+            self._store.set(self._places[self._rank], ours.sealed(self._key, self._rank))
+            there = [
+                rank
+                for rank, place in enumerate(self._places)
+                if rank in self.signs or self._store.check([place])
+            ]
+            found = self._values(there)
+        except DistNetworkError:
+            self.store_is_gone = True
+            return
+        except _ODD:
+            return  # the clock tells where it stays so
+        now = self._clock()
+        self._answered = now
+        for rank, value in found.items():
+            self._take(rank, sign_of(value, self._key, rank), now)
+
+    def _values(self, ranks: list[int]) -> dict[int, bytes]:
+        """What stands in the places of these; without those that can't be read."""
+        try:
+            values = self._store.multi_get([self._places[rank] for rank in ranks])
+        except DistNetworkError:
+            raise
+        except _ODD:
+            return {rank: value for rank in ranks if (value := self._value(rank)) is not None}
+        return dict(zip(ranks, values, strict=True))
+
+    def _value(self, rank: int) -> bytes | None:
+        try:
+            value: bytes = self._store.get(self._places[rank])
+        except DistNetworkError:
+            raise
+        except _ODD:
+            self.usurped.add(rank)
+            return None
+        return value
+
+    def _take(self, rank: int, sign: Sign | None, now: float) -> None:
+        beat, _ = self._changed[rank]
+        if sign is None or sign.beat < beat:
+            self.usurped.add(rank)  # somebody else's, or an old one again
+            return
+        self.usurped.discard(rank)
+        if sign.beat != beat:
+            self._changed[rank] = (sign.beat, now)
+        self.signs[rank] = sign

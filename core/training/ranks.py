@@ -35,6 +35,10 @@ class RankFailedError(RunFailedError):
     """Another process of this run could not go on, and said why."""
 
 
+class WordError(RunFailedError):
+    """What came in rank 0's name is no word of this run."""
+
+
 @dataclass(frozen=True)
 class Launch:
     """Which of how many processes this is, over all hosts and on its own."""
@@ -70,13 +74,15 @@ def launch_of(environment: Mapping[str, str]) -> Launch | None:
             remedy="Start by torchrun, or set all five; for one process unset WORLD_SIZE.",
         )
     try:
-        rank, size, local_rank, _ = (
+        rank, size, local_rank, port = (
             int(environment[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_PORT")
         )
     except ValueError:
         raise UsageError("RANK, WORLD_SIZE, LOCAL_RANK and MASTER_PORT must be numbers") from None
     if not 0 <= local_rank <= rank < size:
         raise UsageError(f"there is no rank {rank} (on its host {local_rank}) of {size}")
+    if not 0 < port < 2**16:
+        raise UsageError(f"there is no port {port}", where="MASTER_PORT")
     return Launch(rank, size, local_rank)
 
 
@@ -107,9 +113,13 @@ class PartRows:
 
 @dataclass(frozen=True)
 class Build:
-    """Each part, and the network; its weights come by ``Restore``."""
+    """Each part, and the network; its weights come by ``Restore``.
+
+    ``content`` is the digest of the image files' bytes, which are another host's own copies there.
+    """
 
     parts: Mapping[str, PartRows]
+    content: str
     findings: tuple[str, ...]
     input_spec: InputSpec
     precision: str

@@ -31,9 +31,8 @@ def require_same_content(
     Raises:
         DataError: they are others, though of the same names and sizes.
     """
-    cache = parts["train"].cache
-    names = sorted({str(name) for part in parts.values() for name in part.images_N})
-    now = {"digest": cache.content_digest(names), "images": len(names)}
+    cache, names = parts["train"].cache, _names(parts)
+    now = {"digest": content_of(parts), "images": len(names)}
     described = session.read_json("dataset.json") or {}
     known = described.get(CONTENT)
     if known is None:
@@ -48,6 +47,15 @@ def require_same_content(
             why="Figures of a run that changed its data in the middle mean nothing.",
             remedy="Bring the old images back, or start a new session.",
         )
+
+
+def content_of(parts: Mapping[str, Part]) -> str:
+    """One digest of the bytes of all parts' image files."""
+    return parts["train"].cache.content_digest(_names(parts))
+
+
+def _names(parts: Mapping[str, Part]) -> list[str]:
+    return sorted({str(name) for part in parts.values() for name in part.images_N})
 
 
 def _which_content(cache: ImageCache, names: Sequence[str], known: object) -> str:

@@ -6,7 +6,6 @@ and Python's signal handlers run.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,38 +14,22 @@ from typing import cast
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch._C._distributed_c10d import PrefixStore, TCPStore  # dist has them too, untyped
 
-from core.errors import StoppedError, UsageError
+from core.errors import StoppedError
 from core.requests import NextRequest, Request
+from core.training.channel import Channel
 from core.training.pulse import Pulse
+from core.training.rank_waits import SLICE, polled, waited
 from core.training.ranks import CACHED, End, Launch, RankFailedError, RankLostError, Word
-from core.training.words import (
-    MOST_TEXT_BYTES,
-    Heading,
-    heading_of,
-    packed,
-    refused,
-    room_for,
-    text_of,
-    unpacked,
-    word_of,
-)
+from core.training.words import Heading
 
-_SLICE = timedelta(seconds=1)
 _AN_EXCHANGE = timedelta(minutes=10)
 """Ranks that live come to the same exchange within this time.
 
 It is counted in slices that we waited: time that the whole job was suspended for is none.
 """
 
-_FOR_EVER = timedelta(days=365)
-"""Torch's own limit, which counts on while a job is suspended; a run may be paused for as long."""
-
 _POLL_SECONDS = 0.1
-_DEVICE_POLL_SECONDS = 0.0002
-_SHORT_WORD_BYTES, _LENGTH_BYTES = 2048, 8
-_SHORT_TEXT_BYTES = _SHORT_WORD_BYTES - _LENGTH_BYTES
 _FIND_CULPRIT_SECONDS, _SUSPICIOUS_SECONDS = 12.0, 4.0
 _FAREWELL_SECONDS = 5.0
 
@@ -59,47 +42,21 @@ class LeaderEndedError(Exception):
         self.code = code
 
 
-def device_for(launch: Launch, asked: str) -> str:
-    """The device of this rank: its own GPU, or the CPU.
-
-    Raises:
-        UsageError: one device was asked for by number, or there are fewer GPUs than processes.
-    """
-    if asked == "auto":
-        asked = "cuda" if torch.cuda.is_available() else "cpu"
-    if asked == "cpu":
-        return asked
-    if asked != "cuda":
-        raise UsageError(
-            f"{asked!r} can't be the device of {launch.size} processes",
-            where="--device",
-            remedy="Use --device cuda (each takes the GPU of its LOCAL_RANK), cpu or auto.",
-        )
-    gpus = torch.cuda.device_count()
-    if launch.local_rank >= gpus:
-        raise UsageError(
-            f"process {launch.local_rank} of this host has no GPU of its own: {gpus} can be seen",
-            where="--device",
-            remedy=f"Use --nproc-per-node={gpus}, or --device cpu.",
-        )
-    return f"cuda:{launch.local_rank}"
-
-
 class Team:
-    """This rank among its like; made by ``joined``."""
+    """This rank among its like; made by ``core.training.meeting``."""
 
-    def __init__(self, launch: Launch, pulse: Pulse, words: dist.ProcessGroup) -> None:
+    def __init__(self, launch: Launch, pulse: Pulse, key: bytes = b"") -> None:
         self.launch = launch
         self.rank, self.size = launch.rank, launch.size
         self.pulse = pulse
         self.is_broken = False
         """Whether a rank was lost: connections can't be closed in order then."""
-        self._words = words
+        self._words = Channel(key, self._broadcast)
         self._on_devices: dist.ProcessGroup | None = None
         self._has_ended = False
 
     def tell(self, word: Word) -> None:
-        """See ``Ranks``; a long word, such as the data set or all weights, in messages of its own.
+        """See ``Ranks``.
 
         Raises:
             RankLostError: a rank is gone.
@@ -107,16 +64,7 @@ class Team:
         if not self.launch.leads or self._has_ended:
             return
         self._has_ended = isinstance(word, End)
-        text, tensors = text_of(word)
-        message = torch.zeros(_SHORT_WORD_BYTES, dtype=torch.uint8)
-        head = len(text).to_bytes(_LENGTH_BYTES, "little")
-        short = head + (text if len(text) <= _SHORT_TEXT_BYTES else b"")
-        message[: len(short)] = torch.frombuffer(bytearray(short), dtype=torch.uint8)
-        self._broadcast(message)
-        if len(text) > _SHORT_TEXT_BYTES:
-            self._broadcast(torch.frombuffer(bytearray(text), dtype=torch.uint8))
-        if tensors:
-            self._broadcast(packed(tensors))
+        self._words.say(word)
 
     def hear(self, between: Callable[[], None], expect: Callable[[Heading], None]) -> Word:
         """Rank 0's next word, whenever it comes.
@@ -128,27 +76,12 @@ class Team:
             RankLostError, LeaderEndedError: it won't come.
             WordError: what came is none.
         """
-        message = torch.zeros(_SHORT_WORD_BYTES, dtype=torch.uint8)
-        self._broadcast(message, between)
-        length = int.from_bytes(message[:_LENGTH_BYTES].numpy().tobytes(), "little")
-        if length > MOST_TEXT_BYTES:
-            raise refused(f"{length:,} bytes are announced, where at most {MOST_TEXT_BYTES:,} are")
-        text = message[_LENGTH_BYTES : _LENGTH_BYTES + length]
-        if length > _SHORT_TEXT_BYTES:
-            text = torch.zeros(length, dtype=torch.uint8)
-            self._broadcast(text)
-        heading = heading_of(text.numpy().tobytes())
-        expect(heading)
-        flat = room_for(heading.specs)
-        if heading.specs:
-            self._broadcast(flat)
-        return word_of(heading, unpacked(flat, heading.specs))
+        return self._words.hear(between, expect)
 
     def any(self, flag: bool) -> bool:
         """See ``Ranks``."""
         flags = torch.tensor([int(flag)])
-        group = self._words
-        self._finish(lambda: dist.all_reduce(flags, dist.ReduceOp.MAX, group=group, async_op=True))
+        self._finish(lambda: dist.all_reduce(flags, dist.ReduceOp.MAX, async_op=True))
         return bool(flags.item())
 
     def add_up(self, tensor: Tensor) -> None:
@@ -157,7 +90,7 @@ class Team:
             torch.cuda.set_device(tensor.device)
             group = dist.new_group(backend="nccl", timeout=_AN_EXCHANGE)
             self._on_devices = cast("dist.ProcessGroup", group)
-        group = self._on_devices if tensor.is_cuda else self._words
+        group = self._on_devices if tensor.is_cuda else None
         self._finish(
             lambda: dist.all_reduce(tensor, dist.ReduceOp.SUM, group=group, async_op=True),
             tensor.is_cuda,
@@ -221,9 +154,9 @@ class Team:
                 raise RankFailedError(f"process {rank} of {self.size} failed: {sign.trouble}")
         silent = self.pulse.silent_ranks()
         if silent:
-            raise self._lost(f"{self._name(silent[0])} gives no sign of life any more")
-        if self.pulse.store_is_gone:
-            raise self._lost("the place where the processes of this run meet is gone (torchrun)")
+            raise self._silent(silent[0])
+        if self.pulse.failing:
+            raise self._lost(self.pulse.failing)
 
     def leave(self, code: int) -> None:
         """Let go of the others; rank 0 gives them a moment to leave first."""
@@ -238,10 +171,8 @@ class Team:
         if not self.is_broken:
             dist.destroy_process_group()
 
-    def _broadcast(self, message: Tensor, between: Callable[[], None] | None = None) -> None:
-        self._finish(
-            lambda: dist.broadcast(message, 0, group=self._words, async_op=True), between=between
-        )
+    def _broadcast(self, message: Tensor, between: Callable[[], None] | None) -> None:
+        self._finish(lambda: dist.broadcast(message, 0, async_op=True), between=between)
 
     def _finish(
         self,
@@ -256,12 +187,12 @@ class Team:
         slices = 0
         try:
             work = cast("dist.Work", begin())
-            while not (_polled(work) if is_on_device else _waited(work)):
+            while not (polled(work) if is_on_device else waited(work)):
                 self.check()
                 slices += 1
                 if between is not None:
                     between()
-                elif slices * _SLICE > _AN_EXCHANGE:
+                elif slices * SLICE > _AN_EXCHANGE:
                     raise self._lost(f"not all of {self.size} processes came to an exchange")
         except RuntimeError as error:
             raise self._named(error) from error
@@ -281,7 +212,7 @@ class Team:
                 return known
             silent = self.pulse.silent_ranks(_SUSPICIOUS_SECONDS)
             if silent:
-                return self._lost(f"{self._name(silent[0])} gives no sign of life any more")
+                return self._silent(silent[0])
             time.sleep(_POLL_SECONDS)
         return self._lost(f"the connection between the {self.size} processes broke ({error})")
 
@@ -291,9 +222,19 @@ class Team:
             if rank != self.rank and sign.code is None and sign.is_a_process_here_that_is_gone:
                 raise self._lost(f"{self._name(rank)} is gone")
 
+    def _silent(self, rank: int) -> RankLostError:
+        usurped = (
+            "; what stands in its place, where the processes meet, was not written by it: somebody "
+            "else writes there"
+            if rank in self.pulse.usurped
+            else ""
+        )
+        return self._lost(f"{self._name(rank)} gives no sign of life any more{usurped}")
+
     def _name(self, rank: int) -> str:
-        sign = self.pulse.signs[rank]
-        return f"process {rank} of {self.size} (host {sign.host}, process number {sign.pid})"
+        sign = self.pulse.signs.get(rank)
+        where = "" if sign is None else f" (host {sign.host}, process number {sign.pid})"
+        return f"process {rank} of {self.size}{where}"
 
     def _lost(self, what: str) -> RankLostError:
         self.is_broken = True
@@ -303,62 +244,3 @@ class Team:
             remedy="See what ended it (memory, its host), then go on with --resume; another "
             "number of processes will do.",
         )
-
-
-def _waited(work: dist.Work) -> bool:
-    """Wait for at most a slice; whether it is done."""
-    try:
-        work.wait(_SLICE)
-    except RuntimeError as error:
-        if "Operation timed out" not in str(error):
-            raise
-        if not work.is_completed():
-            return False
-        # Its end came between the slice's and our look; this tells whether it was a good one.
-        work.wait(_SLICE)
-    return True
-
-
-def _polled(work: dist.Work) -> bool:
-    """The same on a device: its stream must not wait before it is sure that the end will come.
-
-    A kernel that waits for a lost rank would never let the weights be read for a checkpoint.
-    """
-    until = time.monotonic() + _SLICE.total_seconds()
-    while not work.is_completed():
-        if time.monotonic() > until:
-            return False
-        time.sleep(_DEVICE_POLL_SECONDS)
-    work.wait()
-    return True
-
-
-def joined(launch: Launch) -> Team:
-    """Meet the other ranks; returns when all are there."""
-    # torchrun's own process keeps the store of its workers; elsewhere rank 0 does.
-    is_torchruns = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == str(True)
-    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    meeting = _store(launch.leads and not is_torchruns)
-    # Of its own, as one waits for the other's answer.
-    pulse = Pulse(PrefixStore(f"pulse/{attempt}", _store(False)), launch.rank, launch.size)
-    dist.init_process_group(
-        "gloo",
-        store=PrefixStore(f"ranks/{attempt}", meeting),
-        rank=launch.rank,
-        world_size=launch.size,
-        timeout=_AN_EXCHANGE,
-    )
-    words = cast("dist.ProcessGroup", dist.new_group(backend="gloo", timeout=_FOR_EVER))
-    pulse.look()
-    return Team(launch, pulse, words)
-
-
-def _store(is_ours: bool) -> TCPStore:
-    """Where the ranks meet, kept by this process or by another."""
-    return TCPStore(
-        os.environ["MASTER_ADDR"],
-        int(os.environ["MASTER_PORT"]),
-        is_master=is_ours,
-        timeout=_AN_EXCHANGE,
-        wait_for_workers=False,
-    )

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from core.data.image_files import ImageFile
-from core.errors import RecipeError, RunFailedError
+from core.errors import RecipeError
 from core.model.input_spec import InputSpec
 from core.recipe_toml import checked_recipe
 from core.training.ranks import (
@@ -34,6 +34,7 @@ from core.training.ranks import (
     Step,
     TakeStep,
     Word,
+    WordError,
 )
 
 MOST_TEXT_BYTES = 512 * 2**20
@@ -49,10 +50,6 @@ _DTYPES = {
 _ALIGNED_BYTES = 8
 _MOST_AXES = 8
 _ODD = (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError, RecipeError)
-
-
-class WordError(RunFailedError):
-    """What came in rank 0's name is no word of this run."""
 
 
 @dataclass(frozen=True)
@@ -220,6 +217,7 @@ def _build(fields: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Word:
         parts.setdefault(part, {})[name] = tensor.numpy()
     return Build(
         {part: PartRows(**rows) for part, rows in parts.items()},
+        _text(fields["content"]),
         tuple(_text(finding) for finding in fields["findings"]),
         InputSpec.from_json(fields["input_spec"], where="process 0"),
         _text(fields["precision"]),

@@ -1,0 +1,39 @@
+"""Waiting for an exchange a slice at a time, so that signals are heard and lost ranks are seen."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+import torch.distributed as dist
+
+SLICE = timedelta(seconds=1)
+_DEVICE_POLL_SECONDS = 0.0002
+
+
+def waited(work: dist.Work) -> bool:
+    """Wait for at most a slice; whether it is done."""
+    try:
+        work.wait(SLICE)
+    except RuntimeError as error:
+        if "Operation timed out" not in str(error):
+            raise
+        if not work.is_completed():
+            return False
+        # Its end came between the slice's and our look; this tells whether it was a good one.
+        work.wait(SLICE)
+    return True
+
+
+def polled(work: dist.Work) -> bool:
+    """The same on a device: its stream must not wait before it is sure that the end will come.
+
+    A kernel that waits for a lost rank would never let the weights be read for a checkpoint.
+    """
+    until = time.monotonic() + SLICE.total_seconds()
+    while not work.is_completed():
+        if time.monotonic() > until:
+            return False
+        time.sleep(_DEVICE_POLL_SECONDS)
+    work.wait()
+    return True
