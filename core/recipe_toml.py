@@ -327,7 +327,10 @@ def _fault(error: dict[str, Any]) -> str:
             else f"{key}: {_shortened(value)} {limits['error']}"
         )
     if kind == "string_pattern_mismatch":
-        return f"{key} must match {limits['pattern']}{got}"
+        return (
+            f"{key} holds letters, digits, dots, dashes and underscores, at most 80 of them, and "
+            f"begins with a letter or a digit{got}"
+        )
     said = f"{key} {_PLAIN_TYPES.get(kind, error['msg'][:1].lower() + error['msg'][1:])}{got}"
     if kind in _OF_NUMBERS and (remedy := about_a_number(value)):
         return f"{said}. {remedy.removesuffix('.')}"

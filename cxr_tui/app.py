@@ -12,6 +12,7 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.screen import Screen
+from textual.scrollbar import ScrollBar, ScrollBarRender
 from textual.worker import WorkerFailed
 
 from core.errors import CxrError
@@ -26,6 +27,7 @@ from cxr_tui.screens.dialogs import KeysHelp, Question
 from cxr_tui.screens.quitting import quit_question
 from cxr_tui.themes import THEMES
 from cxr_tui.widgets.top_line import SCREENS
+from cxr_tui.widgets.whole_cells import WholeCells
 
 if TYPE_CHECKING:
     from core.recipe import Recipe
@@ -76,6 +78,8 @@ class ConsoleApp(App[int]):
         super().__init__(driver_class=driver_class)
         self.desk = desk
         self.ascii_only = ascii_only
+        self.set_class(ascii_only, "-ascii")
+        ScrollBar.renderer = WholeCells if ascii_only else ScrollBarRender
         self._attach_to = attach
         self._on_print, self._line_is_gone = on_print, line_is_gone
         self.line_was_lost = False

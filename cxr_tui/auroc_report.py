@@ -8,6 +8,7 @@ from typing import Any
 from core.evaluation.metrics import READ_THE_INTERVAL, TOO_FEW_PATIENTS, is_about_cut_scores
 from core.evaluation.references import load_references, why_no_difference
 from core.evaluation.report_warnings import CUT_SCORES
+from core.words import number_of
 from cxr_tui.health_words import answers_of, health_pairs
 from cxr_tui.output import print_pairs, print_table
 
@@ -24,7 +25,11 @@ def print_report(report: Mapping[str, Any]) -> None:
     cells = [_finding_cells(name, report, no_difference is None) for name in findings]
     head = list(cells[0]) if cells else ["finding", "AUROC", "95 % interval"]
     rows = [[of[name] for name in head] for of in [*cells, *_summary_cells(report, head)]]
-    title = f"{report['split']}: {report['images']:,} images of {report['patients']:,} patients"
+    images, patients = (
+        number_of(report["images"], "image"),
+        number_of(report["patients"], "patient"),
+    )
+    title = f"{report['split']}: {images} of {patients}"
     gone = print_table(title, head, rows, may_go=("patients", "prevalence", "positives"))
     notes = [*([no_difference] if no_difference else []), *_notes(report)]
     if "patients" not in gone:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from rich.cells import cell_len
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from core import events
 from core.events import Event
+from core.words import number_of
 from cxr_tui.health_words import ARROW, evidence_in_words, sign_of
 from cxr_tui.output import stderr_console
 from cxr_tui.plain import counted, duration, visible
 
 _PARTS = ("train", "val", "test")
+_UNBOUNDED = 10_000
 
 
 class Narrator:
@@ -57,7 +60,30 @@ class Narrator:
         self._console.print(Text(visible(text)), soft_wrap=True)
 
     def _line(self, head: str, text: str) -> None:
-        self.tell(f"{head:<9} {text}")
+        """A line; on a terminal what does not fit goes on under its text, at a word's end."""
+        self._lines(head, Text(visible(text)).wrap(self._console, self._room, overflow="ignore"))
+
+    def _row(self, head: str, items: Iterable[str]) -> None:
+        """Short items; on a terminal as many to a line as fit, none of them broken."""
+        lines = [""]
+        for item in map(visible, items):
+            joined = f"{lines[-1]}  {item}" if lines[-1] else item
+            if cell_len(joined) > self._room:
+                lines.append(item)
+            else:
+                lines[-1] = joined
+        self._lines(head, map(Text, lines))
+
+    def _lines(self, head: str, lines: Iterable[Text]) -> None:
+        for line in lines:
+            line.rstrip()
+            self._console.print(Text(f"{head:<9} ").append_text(line), soft_wrap=True)
+            head = ""
+
+    @property
+    def _room(self) -> int:
+        """Cells beside a head; a file has all that a line needs."""
+        return max(30, self._console.width - 10) if self._console.is_terminal else _UNBOUNDED
 
     def _bar(self, what: str, done: int, total: int | None) -> None:
         """Show how far something is; nothing where stderr is no terminal."""
@@ -94,7 +120,8 @@ class Narrator:
         self._stage_of = "health"  # what comes between it and the first step
         self.close()
         counts = ", ".join(
-            f"{part} {event.images[part]:,} of {event.patients[part]:,} patients" for part in _PARTS
+            f"{part} {event.images[part]:,} of {number_of(event.patients[part], 'patient')}"
+            for part in _PARTS
         )
         self._line("data", f"{event.table_version}; images: {counts}")
         if event.subset:
@@ -110,7 +137,7 @@ class Narrator:
 
     def _ingest_done(self, event: events.IngestDone) -> None:
         self.close()
-        text = f"{event.images:,} images ready after {duration(event.seconds)}"
+        text = f"{number_of(event.images, 'image')} ready after {duration(event.seconds)}"
         if event.quarantined:
             text += f"; {len(event.quarantined):,} quarantined:"
         self._line("ingest", text)
@@ -165,17 +192,17 @@ class Narrator:
 
     def _epoch_done(self, event: events.EpochDone) -> None:
         self.close()
-        each = "  ".join(
+        each = [
             f"{name} {'–' if value is None else f'{value:.3f}'}"
             for name, value in event.auroc.items()
-        )
+        ]
         mean = "–" if event.mean_auroc is None else f"{event.mean_auroc:.3f}"
         self._line(
             f"{event.epoch}/{self._epochs}",
             f"train loss {event.train_loss:.3f}  val loss {event.val_loss:.3f}  "
             f"val AUROC {mean}{_best(event)}  {duration(event.seconds)}",
         )
-        self._line("", each)
+        self._row("", each)
 
     def _cut(self, event: events.LearningRateCut) -> None:
         self._line("rate", f"val loss stalls: learning rate {event.before:g} -> {event.after:g}")
@@ -206,7 +233,7 @@ class Narrator:
             self._line("", f"{ARROW} {event.remedy}")
 
     def _test(self, event: events.TestStarted) -> None:
-        self._line("test", f"scoring {event.images:,} images with epoch {event.epoch}")
+        self._line("test", f"scoring {number_of(event.images, 'image')} with epoch {event.epoch}")
 
     def _evaluated(self, event: events.Evaluated) -> None:
         self.report = event.report

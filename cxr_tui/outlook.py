@@ -17,6 +17,7 @@ from core.data.survey import Survey, read_survey, with_found_images
 from core.errors import CxrError
 from core.model.input_spec import SQUASH
 from core.recipe import IMAGENET, NO_WEIGHTS, Recipe
+from core.words import number_of
 from cxr_tui.device_words import device_words
 
 
@@ -119,7 +120,7 @@ def outlooks(recipe: Recipe, cache: Path, device: str, data: DataAtHand) -> Iter
     yield outlook
     phantom = recipe.dataset.phantom
     if phantom is not None and not phantom_folder(phantom, cache).is_dir():
-        note = f"the synthetic set of {phantom.patients:,} patients is drawn first"
+        note = f"the synthetic set of {number_of(phantom.patients, 'patient')} is drawn first"
         yield replace(outlook, stage="", note=note)
         return
     dataset = recipe.dataset

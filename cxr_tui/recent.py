@@ -14,6 +14,7 @@ from core.recipe import PATH_KEYS, PhantomSettings, Recipe
 from core.recipe_toml import changed_recipe
 from core.regular_file import MOST_JSON_BYTES, read_regular
 from core.store.files import write_json
+from core.words import number_of
 
 MOST_REMEMBERED = 8
 
@@ -55,7 +56,7 @@ class DataSet:
     def name(self) -> str:
         """A short name for heads and lists."""
         if self.phantom is not None:
-            return f"synthetic set of {self.phantom.patients:,} patients"
+            return f"synthetic set of {number_of(self.phantom.patients, 'patient')}"
         by_key = dict(self.paths)
         path = by_key.get("dataset.images") or by_key.get("dataset.labels") or ""
         return Path(path).name or path

@@ -7,6 +7,7 @@ from typing import Any
 
 from core.evaluation.resolution import HALVES
 from core.evaluation.resolution_words import CAVEAT
+from core.words import number_of
 from cxr_tui.output import print_table
 
 _HALF_NAMES = dict(zip(HALVES, ("smaller", "larger"), strict=True))
@@ -19,8 +20,8 @@ def print_comparison(compared: Mapping[str, Any]) -> None:
     rows.append(["mean", *(_number(compared["mean_auroc"][size]["auroc"]) for size in sizes)])
     rows.append([_INTERVAL, *(_interval(compared["mean_auroc"][size]) for size in sizes)])
     title = (
-        f"AUROC by input size, test: {compared['images']:,} images of "
-        f"{compared['patients']:,} patients"
+        f"AUROC by input size, test: {number_of(compared['images'], 'image')} of "
+        f"{number_of(compared['patients'], 'patient')}"
     )
     head = ["finding", *(f"{size} px" for size in sizes)]
     print_table(title, head, rows, notes=[compared["conclusion"], *_notes(compared)])

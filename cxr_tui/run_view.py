@@ -14,6 +14,7 @@ from typing import Any
 from core import events
 from core.events import Event
 from core.store.answers import StandingAnswers
+from core.words import number_of
 from cxr_tui.health_words import sign_of
 from cxr_tui.step_series import StepSeries
 from cxr_tui.time_left import RunClock
@@ -154,7 +155,7 @@ class RunView:
     def _ingest_done(self, event: events.IngestDone) -> None:
         self.ingest = None
         self.stage = "preparing"
-        self.note(event.time, f"{event.images:,} images ready")
+        self.note(event.time, f"{number_of(event.images, 'image')} ready")
         for name, reason in event.quarantined.items():
             self.note(event.time, f"quarantined {name}: {reason}")
         for how, images in event.repaired.items():

@@ -1,6 +1,8 @@
 """Sessions and Training, by their keys, over a real run on its thread."""
 
 import os
+import re
+import shutil
 
 import pytest
 from console import plain, press, shows, until
@@ -163,6 +165,43 @@ async def test_the_list_shows_states_by_word_and_why_a_run_failed(desk):
         assert "○ interrupted" in screen
 
 
+async def test_a_long_reason_or_name_never_takes_the_other_columns(desk):
+    a_session(
+        desk.sessions,
+        "bad",
+        RunStarted(name="bad", host="h", pid=1),
+        Failed(
+            message="dataset.images: /data/nih is not there, or closed to us. " * 4, exit_code=3
+        ),
+    )
+    a_session(desk.sessions, "good", RunStarted(name="good", host="h", pid=1), epoch(1, 0.842))
+    longest = "long-" + "n" * 75
+    a_session(desk.sessions, longest, RunStarted(name=longest, host="h", pid=1))
+    app = ConsoleApp(desk)
+    for size in ((80, 24), (120, 30)):
+        async with app.run_test(size=size) as pilot:
+            await shows(pilot, "✗ failed")
+            (line,) = [line for line in plain(app).splitlines() if line.startswith(" good")]
+            assert "0.842" in line
+            assert re.search(r"\d+ (s|min)\b", line)
+            assert "long-nn" in plain(app)
+            assert "…" in plain(app)
+        app = ConsoleApp(desk)
+
+
+async def test_the_columns_are_narrow_again_after_a_long_name_is_gone(desk):
+    for name in ("a" * 25, "b"):
+        a_session(desk.sessions, name, RunStarted(name=name, host="h", pid=1))
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "a" * 25)
+        before = plain(app).splitlines()[1].index("state")
+        shutil.rmtree(desk.sessions / ("a" * 25))
+        app.screen.refresh_view()
+        await until(pilot, lambda: "aaaa" not in plain(app), "the row to go")
+        assert plain(app).splitlines()[1].index("state") < before
+
+
 async def test_the_filter_narrows_the_list_and_digits_stay_in_it(desk):
     for name in ("mass-1", "mass-2", "hernia"):
         a_session(desk.sessions, name)
@@ -243,6 +282,18 @@ async def test_keys_of_the_screen_are_told_by_a_question_mark(desk):
         await press(pilot, "?")
         await shows(pilot, "Keys of sessions")
         assert "reuse recipe" in plain(app)
+
+
+async def test_all_keys_of_a_screen_can_be_read_in_a_small_terminal(desk):
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.action_mode("cams")
+        await until(pilot, lambda: app.current_mode == "cams", "the maps")
+        await press(pilot, "?")
+        await shows(pilot, "Keys of cams")
+        assert "zoom" not in plain(app)
+        await press(pilot, "end")
+        await shows(pilot, "zoom")
         await press(pilot, "escape")
         await until(pilot, lambda: "Keys of" not in plain(app), "the way back")
 

@@ -82,7 +82,7 @@ def test_the_reports_second_run_is_what_nih_mass_says():
         ("subset.parts=val,val", "names val more than once"),
         ("subset.parts=[]", "must name at least one of train, val, test"),
         ("subset.parts=3", "must be a list such as"),
-        ("name=../elsewhere", "name must match"),
+        ("name=../elsewhere", "name holds letters, digits, dots"),
         ("train.epochs", "--set takes KEY=VALUE"),
     ],
 )

@@ -1,11 +1,14 @@
 """2 Data, by its keys: opening, looking, changing the draft; on tables and images made here."""
 
+import re
 import subprocess
 import sys
 
 import pytest
 from console import plain, press, shows, until
 from tables import random_rows, write_images, write_lines, write_v2020
+from textual.events import Paste
+from textual.widgets import Input
 
 from core.data.study import audit_study
 from core.recipe import Recipe
@@ -15,7 +18,7 @@ from cxr_tui.data_choices import balanced, share_of, stepped, typed
 from cxr_tui.data_notes import ImageSearch, lesion_sentence, notes_of
 from cxr_tui.desk import Desk
 from cxr_tui.recent import MOST_REMEMBERED, DataSet, recent_data_sets, recent_file, remember
-from cxr_tui.screens.folder_picker import completion_of
+from cxr_tui.screens.folder_picker import DataSetPicker, completion_of
 from cxr_tui.widgets.balance_chart import BalanceChart, bar
 from cxr_tui.widgets.co_occurrence import CoOccurrence, matrix_text
 
@@ -427,3 +430,44 @@ def test_the_screen_needs_neither_torch_nor_scikit_learn():
     code = "import cxr_tui.screens.data, sys; print(*{'torch', 'sklearn'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+async def test_a_path_that_is_typed_in_the_picker_is_taken_and_not_the_synthetic_set(app, tmp_path):
+    folder = nih_folder(tmp_path / "mine")
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.action_mode("data")
+        await until(pilot, lambda: app.current_mode == "data", "the data")
+        await press(pilot, "o")
+        await until(pilot, lambda: isinstance(app.screen, DataSetPicker), "the picker")
+        await press(pilot, *str(folder), "enter")
+        await until(pilot, lambda: not isinstance(app.screen, DataSetPicker), "its end")
+        assert app.desk.draft.dataset.images == folder
+
+
+async def test_a_path_that_is_pasted_in_the_picker_is_taken(app, tmp_path):
+    folder = nih_folder(tmp_path / "mine")
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.action_mode("data")
+        await until(pilot, lambda: app.current_mode == "data", "the data")
+        await press(pilot, "o")
+        await until(pilot, lambda: isinstance(app.screen, DataSetPicker), "the picker")
+        app.post_message(Paste(f"{folder}\n"))
+        await until(pilot, lambda: app.screen.query_one(Input).value == str(folder), "the path")
+        await press(pilot, "enter")
+        await until(pilot, lambda: not isinstance(app.screen, DataSetPicker), "its end")
+        assert app.desk.draft.dataset.images == folder
+
+
+async def test_ticked_findings_are_told_apart_without_colours(app, tmp_path):
+    on(app, nih_folder(tmp_path))
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.action_mode("data")
+        await settled(pilot)
+        await press(pilot, "f")
+        await shows(pilot, "Findings to learn")
+        shown = plain(app)
+        assert re.search(r"\[x\] Mass", shown)
+        assert re.search(r"\[ \] Edema", shown)
+        await press(pilot, "n", "space")
+        assert re.search(r"\[ \] Mass", plain(app))
+        assert plain(app).count("[x]") == 1

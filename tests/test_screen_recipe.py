@@ -9,7 +9,7 @@ from core.recipe_toml import changed_recipe, known_keys, load_recipe
 from core.store.session import create_session
 from cxr_tui.app import ConsoleApp
 from cxr_tui.desk import Desk
-from cxr_tui.widgets.field_row import elided
+from cxr_tui.widgets.field_row import FieldRow, elided
 from cxr_tui.widgets.recipe_fields import edited_recipe, recipe_fields, words_at_field
 from cxr_tui.widgets.recipe_form import RecipeForm
 
@@ -165,7 +165,7 @@ def test_images_take_the_place_of_the_synthetic_set_and_the_other_way_round(tmp_
         ("split.train", "0.95", "needs train + val + test = 1 where by = 'patient', got 1.25"),
         ("subset.prevalence", "0.3", "needs finding, the one whose prevalence is meant"),
         ("dataset.findings", "Mass, Infiltraton", "Did you mean 'Infiltration'?"),
-        ("name", "", "must match"),
+        ("name", "", "begins with a letter or a digit"),
     ],
 )
 def test_the_field_speaks_in_the_recipes_own_words(key, text, words):
@@ -455,6 +455,30 @@ async def test_the_filter_leaves_the_fields_that_match(desk):
         assert form.field.key == "train.weight_decay"
         await press(pilot, "escape")
         await shows(pilot, "batch size")
+
+
+async def test_the_filter_hides_a_field_that_was_edited_before(desk):
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await at_field(pilot, "image.size_px")
+        await press(pilot, "enter", "escape", "slash")
+        await type_text(pilot, "decay")
+        await shows(pilot, "weight decay")
+        assert "image size" not in plain(app).partition("│")[0]
+        assert not app.screen.query(".at-cursor.no-match")
+        assert [row.field.key for row in app.screen.query(FieldRow) if row.display] == [
+            "train.weight_decay"
+        ]
+        await type_text(pilot, "zz")
+        await shows(pilot, "no field is called so")
+
+
+async def test_values_can_be_read_in_the_smallest_terminal(desk):
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(60, 16)) as pilot:
+        await at_field(pilot, "image.size_px")
+        await shows(pilot, "image size            32 px")
+        await shows(pilot, "Width and height")
 
 
 async def test_control_characters_are_made_visible_and_an_untouched_field_stays(desk):

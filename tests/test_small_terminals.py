@@ -78,5 +78,62 @@ def test_an_encoding_without_blocks_gets_signs_that_it_has(tmp_path):
         assert terminal.exit_code() == 0
 
 
+BLOCKS = re.compile("[\u2580-\u259f\u2800-\u28ff]")
+
+
+async def test_ascii_draws_no_block_and_no_braille_on_any_screen_or_dialog(desk, phantom_dir):
+    a_session(desk.sessions, "one")
+    data = ["dataset.phantom=none", f"dataset.images={phantom_dir}"]
+    desk.draft = load_recipe("demo", data)
+    app = ConsoleApp(desk, ascii_only=True)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await shows(pilot, "interrupted")
+        for mode, keys in (
+            ("sessions", ("slash", "n", "colon", "question_mark")),
+            ("data", ("f", "o", "x", "enter")),
+            ("recipe", ("slash", "o", "p", "enter")),
+            ("training", ("z", "v")),
+            ("results", ("v",)),
+            ("cams", ("question_mark",)),
+        ):
+            app.action_mode(mode)
+            await until(pilot, lambda mode=mode: app.current_mode == mode, mode)
+            if mode == "data":
+                await shows(pilot, "Pneumothorax")
+            app.say("said over the screen")
+            await shows(pilot, "said over")
+            for key in keys:
+                await press(pilot, key)
+                assert not BLOCKS.findall(plain(app)), plain(app)
+                await press(pilot, "escape")
+                while len(app.screen_stack) > 1:
+                    await press(pilot, "escape")
+                app.action_mode(mode)
+
+
+TOLD = """
+from core.events import EpochDone
+from core.findings import FINDINGS
+from cxr_tui.narration import Narrator
+
+narrator = Narrator()
+narrator.warn("labels.csv: " + "a sentence that goes on and on " * 4)
+narrator(EpochDone(
+    epoch=1, step=9, train_loss=0.5, val_loss=0.5, auroc=dict.fromkeys(FINDINGS, 0.625),
+    mean_auroc=0.625, selected_on=(), is_best=True, learning_rate=0.1, seconds=9.0,
+))
+"""
+
+
+def test_what_is_told_breaks_between_words_and_goes_on_under_its_text(tmp_path):
+    with Terminal([sys.executable, "-c", TOLD], folder=tmp_path) as terminal:
+        assert terminal.exit_code() == 0
+        lines = [line for line in terminal.text.splitlines() if line]
+    assert [line[:10].strip() for line in lines if line[0] != " "] == ["warning", "1/0"]
+    values = [line.split() for line in lines if "0.625" in line and "loss" not in line]
+    assert len(values) > 1
+    assert all(words[1::2] == ["0.625"] * (len(words) // 2) for words in values)  # name by name
+
+
 def test_what_an_encoding_lacks_is_told_by_its_nearest_sign():
     assert closest_ascii("café – 40×10 ✓ ▁ 你") == "cafe - 40x10 + ? ?"

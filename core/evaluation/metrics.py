@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.findings import PRESENT
+from core.words import number_of
 
 FEW_PATIENTS = 50
 """Below this many positive patients the interval is what to read (86 Hernias are 32 patients)."""
@@ -175,11 +176,7 @@ def _notes(figures: FindingFigures, scores_K: NDArray[Any], part: str) -> tuple[
         )
     if figures.positive_patients < FEW_PATIENTS:
         notes.append(
-            f"{_counted(figures.positives, 'positive image')} of "
-            f"{_counted(figures.positive_patients, 'patient')}: {READ_THE_INTERVAL}"
+            f"{number_of(figures.positives, 'positive image')} of "
+            f"{number_of(figures.positive_patients, 'patient')}: {READ_THE_INTERVAL}"
         )
     return tuple(notes)
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

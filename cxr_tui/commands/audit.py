@@ -9,6 +9,7 @@ from typing import Any
 from core.data.study import audit_study
 from core.health.before import before_download
 from core.recipe_toml import load_recipe
+from core.words import number_of
 from cxr_tui.arguments import add_cache, cache_folder, common_parser
 from cxr_tui.health_words import answers_of, health_pairs
 from cxr_tui.output import print_json, print_pairs, print_table
@@ -39,13 +40,14 @@ def _show(found: Mapping[str, Any], size_px: int) -> None:
     names = list(found["parts"]["train"]["findings"])
     rows = [[name, *_counts(found, name), *_lesion(found, name)] for name in names]
     missing = found["missing_images"]
-    title = f"{found['table_version']}: {found['images']:,} images, {found['patients']:,} patients"
+    images, of_whom = number_of(found["images"], "image"), number_of(found["patients"], "patient")
+    title = f"{found['table_version']}: {images}, {of_whom}"
     if missing is not None:
         title += f"; {missing:,} missing, {found['extra_images']:,} extra"
     print_table(title, head, rows)
     patients = ", ".join(
-        f"{part} {found['parts'][part]['images']:,} images of "
-        f"{found['parts'][part]['patients']:,} patients"
+        f"{part} {number_of(found['parts'][part]['images'], 'image')} of "
+        f"{number_of(found['parts'][part]['patients'], 'patient')}"
         for part in _PARTS
     )
     held = ["no patient is in two parts"] if found["shared_patients"] == 0 else []

@@ -17,6 +17,7 @@ from core.evaluation.map_source import open_map_source
 from core.health.diagnosis import Diagnosis
 from core.health.maps import check_maps
 from core.store.session import open_session
+from core.words import number_of
 from cxr_tui.arguments import add_places, cache_folder, common_parser
 from cxr_tui.health_words import answers_of, health_pairs
 from cxr_tui.output import print_json, print_pairs, print_table, stderr_console
@@ -134,8 +135,8 @@ def _show_localization(report: Mapping[str, Any]) -> None:
             ]
         )
     title = (
-        f"test part: {report['maps']:,} boxed maps on {report['images']:,} images of "
-        f"{report['patients']:,} patients, {report['method']} at {report['input_px']} px"
+        f"test part: {report['maps']:,} boxed maps on {number_of(report['images'], 'image')} of "
+        f"{number_of(report['patients'], 'patient')}, {report['method']} at {report['input_px']} px"
     )
     print_table(title, head, rows)
 

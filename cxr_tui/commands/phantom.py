@@ -10,6 +10,7 @@ from rich.progress import Progress
 from core.data.phantom import write_phantom
 from core.recipe import PhantomSettings
 from core.recipe_toml import checked_recipe
+from core.words import number_of
 from cxr_tui.arguments import common_parser, folder
 from cxr_tui.output import print_table, stderr_console
 
@@ -40,8 +41,8 @@ def main(argv: Sequence[str]) -> int:
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
     print_table(
-        f"{arguments.folder}: {counts.images:,} images of {counts.patients:,} patients, "
-        f"{counts.boxes:,} boxes",
+        f"{arguments.folder}: {number_of(counts.images, 'image')} of "
+        f"{number_of(counts.patients, 'patient')}, {counts.boxes:,} boxes",
         (),
         (),
     )

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
+from rich.segment import Segment
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
+from textual.strip import Strip
 from textual.widgets import Input, SelectionList, Static
 from textual.widgets.selection_list import Selection
 
@@ -59,6 +61,27 @@ class ValueDialog(ModalScreen[str | None]):
         self.dismiss(None)
 
 
+class Checklist(SelectionList[str]):
+    """Ticks that are seen without colours, and drawn by letters: [x] or [ ]."""
+
+    def render_line(self, y: int) -> Strip:
+        """The line, its three cells of button written anew."""
+        row = self.scroll_offset.y + y
+        line = super().render_line(y)
+        if row >= self.option_count:
+            return line
+        _, inner, _, *rest = line
+        is_ticked = self.get_option_at_index(row).value in self.selected
+        return Strip(
+            [
+                Segment("[", inner.style),
+                Segment("x" if is_ticked else " ", inner.style),
+                Segment("]", inner.style),
+                *rest,
+            ]
+        )
+
+
 class FindingsDialog(ModalScreen[tuple[str, ...] | None]):
     """A checklist of the findings that the table knows."""
 
@@ -69,7 +92,7 @@ class FindingsDialog(ModalScreen[tuple[str, ...] | None]):
         border: round $primary; background: $surface;
     }
     FindingsDialog .title { text-style: bold; }
-    FindingsDialog SelectionList { height: auto; max-height: 16; border: none; padding: 0; }
+    FindingsDialog Checklist { height: auto; max-height: 16; border: none; padding: 0; }
     FindingsDialog #fault { color: $text-error; height: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -88,7 +111,7 @@ class FindingsDialog(ModalScreen[tuple[str, ...] | None]):
         width = max(len(name) for name in self._positives)
         with Vertical():
             yield Static(Content("Findings to learn (images with it)"), classes="title")
-            yield SelectionList[str](
+            yield Checklist(
                 *(
                     Selection(Content(f"{name:<{width}} {count:>8,}"), name, name in self._chosen)
                     for name, count in self._positives.items()
@@ -98,8 +121,8 @@ class FindingsDialog(ModalScreen[tuple[str, ...] | None]):
             yield Static(Content("space ticks   a all   n none   enter takes   esc back"))
 
     @property
-    def _list(self) -> SelectionList[str]:
-        return self.query_one(SelectionList)
+    def _list(self) -> Checklist:
+        return self.query_one(Checklist)
 
     def on_mount(self) -> None:
         """The list has the keys."""

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from core.data.split import PARTS
 from core.recipe import Recipe
+from core.words import number_of
 from cxr_tui.data_choices import Choice, percent
 from cxr_tui.data_notes import Kind, Note, Report, finding_line, lesion_sentence
 from cxr_tui.plain import visible
@@ -27,7 +28,7 @@ _NO_DATA_SET = """   No data set is chosen.
    o           open a folder with NIH's tables; its images may come later
    enter       the synthetic set: made once, nothing to download"""
 
-_UNMADE = """   The synthetic set of {patients:,} patients at {size_px} px is not made yet.
+_UNMADE = """   The synthetic set of {patients} at {size_px} px is not made yet.
 
    enter       make it now, in {folder}: a minute or two
    o           open your own folder with NIH's tables"""
@@ -41,8 +42,8 @@ def head_text(data_set: DataSet | None, picture: object, doing: str) -> Text:
     report = getattr(picture, "report", None)
     if report is not None:
         text.append(
-            f" · {report['table_version']} · {report['images']:,} images · "
-            f"{report['patients']:,} patients"
+            f" · {report['table_version']} · {number_of(report['images'], 'image')} · "
+            f"{number_of(report['patients'], 'patient')}"
         )
     if doing:
         text.append(f" · {doing}")
@@ -55,9 +56,8 @@ def nothing_text(recipe: Recipe, doing: str, cache: Path) -> Text:
         return Text(f"   {doing} …")
     phantom = recipe.dataset.phantom
     if phantom is not None:
-        return Text(
-            _UNMADE.format(patients=phantom.patients, size_px=phantom.size_px, folder=cache)
-        )
+        patients = number_of(phantom.patients, "patient")
+        return Text(_UNMADE.format(patients=patients, size_px=phantom.size_px, folder=cache))
     return Text("   reading …" if DataSet.of(recipe).is_named else _NO_DATA_SET)
 
 

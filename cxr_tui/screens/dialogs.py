@@ -8,7 +8,7 @@ from typing import ClassVar
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
@@ -21,14 +21,14 @@ class Question(ModalScreen[str | None]):
 
     CSS = """
     Question { align: center middle; }
-    Question > Vertical {
+    Question > VerticalScroll {
         width: auto; max-width: 76; height: auto; max-height: 90%; padding: 1 2;
-        border: round $primary; background: $surface;
+        border: round $primary; background: $surface; scrollbar-size-vertical: 1;
     }
     Question Static { width: auto; max-width: 70; }
     Question .title { text-style: bold; }
     Question .answers { margin-top: 1; }
-    Question.-narrow > Vertical { width: 100%; max-height: 100%; overflow-y: auto; }
+    Question.-narrow > VerticalScroll { width: 100%; max-height: 100%; }
     Question.-narrow Static { width: 1fr; }
     """
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (80, "-normal")]  # noqa: RUF012 - Textual declares it so
@@ -42,7 +42,7 @@ class Question(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         """The question, then a line for each answer."""
-        with Vertical():
+        with VerticalScroll():
             yield Static(Content(visible(self._title)), classes="title")
             if self._body:
                 yield Static(Content(visible(self._body)))
@@ -68,9 +68,9 @@ class KeysHelp(ModalScreen[None]):
 
     CSS = """
     KeysHelp { align: center middle; }
-    KeysHelp > Vertical {
-        width: 72; height: auto; max-height: 100%; padding: 0 2; overflow-y: auto;
-        border: round $primary; background: $surface;
+    KeysHelp > VerticalScroll {
+        width: 72; max-width: 100%; height: auto; max-height: 100%; padding: 0 2;
+        border: round $primary; background: $surface; scrollbar-size-vertical: 1;
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -85,7 +85,7 @@ class KeysHelp(ModalScreen[None]):
         """A line a key."""
         width = max((len(key) for key, _ in self._keys), default=0)
         lines = "\n".join(f"{key:<{width}}  {what}" for key, what in self._keys)
-        with Vertical():
+        with VerticalScroll():  # it has the focus, and so ↑ ↓ and the pages' keys move it
             yield Static(Content(f"{self._title}\n\n{lines}"))
 
     def action_leave(self) -> None:

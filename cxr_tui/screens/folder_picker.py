@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from rich.text import Text
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -121,7 +121,9 @@ class DataSetPicker(ModalScreen[DataSet | None]):
                 *(Option(Content(_line(offered))) for offered in self._offered), id="offered"
             )
             yield Static("A folder or label table: type (→ completes, enter opens) or look below")
-            yield Input(f"{self._start}/", id="path", suggester=FolderNames())
+            yield Input(
+                f"{self._start}/", id="path", suggester=FolderNames(), select_on_focus=False
+            )
             yield Static(id="fault")
             yield Folders(self._start, id="folders")
             yield Static("tab next list   enter choose, look inside   o open   esc back")
@@ -129,6 +131,28 @@ class DataSetPicker(ModalScreen[DataSet | None]):
     def on_mount(self) -> None:
         """What is at hand has the keys."""
         self.query_one(OptionList).focus()
+
+    def on_key(self, event: events.Key) -> None:
+        """Whoever types a path without looking for its field first gets it written there."""
+        typed, focused = event.character or "", self.focused
+        is_path = isinstance(focused, OptionList) or (
+            isinstance(focused, Folders) and typed in ("/", "~")
+        )
+        if event.is_printable and is_path and typed != " ":
+            event.stop()
+            self._begin_typing(typed)
+
+    def on_paste(self, event: events.Paste) -> None:
+        """The same of a path that is pasted."""
+        if not isinstance(self.focused, Input):
+            event.stop()
+            self._begin_typing(event.text.strip().partition("\n")[0])
+
+    def _begin_typing(self, typed: str) -> None:
+        field = self.query_one(Input)
+        field.value = typed if typed.startswith(("/", "~")) else f"{field.value}{typed}"
+        field.focus()
+        field.action_end()
 
     def on_option_list_option_selected(self, message: OptionList.OptionSelected) -> None:
         """One of those at hand."""

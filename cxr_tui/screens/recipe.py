@@ -31,7 +31,7 @@ from cxr_tui.widgets.recipe_form import RecipeForm
 if TYPE_CHECKING:
     from cxr_tui.widgets.recipe_fields import RecipeField
 
-_ROOMY_FROM, _WIDE_FROM = 110, 170
+_BESIDE_FROM, _ROOMY_FROM, _WIDE_FROM = 76, 110, 170
 _PRESET_CELLS = 32
 
 
@@ -66,7 +66,7 @@ class RecipeScreen(LookingAheadScreen):
         """Head, filter, the form beside what it would take and the field's help."""
         self._follow_preset()
         yield Static(id="head", classes="head")
-        yield Input(placeholder="part of a field's name or help", id="filter")
+        yield Input(placeholder="part of a field's name, or of its help", id="filter")
         with Horizontal(id="parts"):
             yield RecipeForm(self.desk.draft, self._preset)
             with Vertical(id="side"):
@@ -82,6 +82,7 @@ class RecipeScreen(LookingAheadScreen):
 
     def on_resize(self, event: events.Resize) -> None:
         """More room at the side where there is some."""
+        self.set_class(event.size.width < _BESIDE_FROM, "slim")
         self.set_class(_ROOMY_FROM <= event.size.width < _WIDE_FROM, "roomy")
         self.set_class(event.size.width >= _WIDE_FROM, "wide")
 

@@ -14,6 +14,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from core.evaluation.references import NO_REFERENCE, load_references
+from core.words import number_of
 from cxr_tui.health_words import GRAVE, answers_of, health_pairs
 from cxr_tui.part_scores import (
     PartScores,
@@ -128,8 +129,8 @@ class ResultsScreen(FiguresScreen):
         text.append(f" {visible(shown.name)}", style="bold")
         text.append(f" · {self._reading.part}")
         if report is not None:
-            text.append(f": {report.get('images', 0):,} images")
-            text.append(f" of {report.get('patients', 0):,} patients")
+            text.append(f": {number_of(report.get('images', 0), 'image')}")
+            text.append(f" of {number_of(report.get('patients', 0), 'patient')}")
         if shown.view.best is not None:
             text.append(f" · epoch {shown.view.best.epoch}")
         return text

@@ -14,6 +14,7 @@ from textual.message import Message
 from textual.widgets import DataTable, Input, Static
 
 from core.errors import CxrError
+from core.words import number_of
 from cxr_tui.health_words import GRAVE, sign_of
 from cxr_tui.plain import duration, visible
 from cxr_tui.screens.base import ConsoleScreen
@@ -42,7 +43,7 @@ _NOTHING_YET = """
 """
 
 _BESIDE_SAID, _BESIDE_WITH_SIZE, _SHORTEST_SAID, _ROOMY = 49, 58, 16, 100
-"""Cells that the other columns take, and the least left for what is said under a name."""
+"""Cells that the other columns take, and the least left for a name and what is said under it."""
 
 _SORTS = ("age", "val AUROC", "name")
 
@@ -139,6 +140,8 @@ class SessionsScreen(ConsoleScreen):
         elif self.focused is None:
             table.focus()
         table.clear()
+        for column in table.columns.values():  # clearing keeps them as wide as rows that are gone
+            column.content_width = column.label.cell_len
         self._names = []
         for summary in shown:
             cells = _cells(summary, self.size.width)
@@ -160,7 +163,7 @@ class SessionsScreen(ConsoleScreen):
     def _foot(self, shown: int) -> Text:
         total = sum(summary.num_bytes for summary in self._summaries)
         count = len(self._summaries)
-        text = f" {count} session{'' if count == 1 else 's'}, {total / 1e9:.1f} GB"
+        text = f" {number_of(count, 'session')}, {total / 1e9:.1f} GB"
         if shown != count:
             text += f"; the filter shows {shown}, esc shows all"
         if self._sort_by != "age":
@@ -285,14 +288,16 @@ def _cells(summary: SessionSummary, width: int) -> list[Text]:
     age = duration(max(0.0, time.time() - summary.updated))
     if state == "silent":
         state = f"silent {age}"
-    name = Text(visible(summary.name), no_wrap=True, overflow="ellipsis")
+    lines = [Text(visible(summary.name))]
     if summary.message:
-        name.append(f"\n  ▲ {_one_line(summary.message)}", style="italic")
+        lines.append(Text(f"  ▲ {_one_line(summary.message)}", "italic"))
     if summary.health in GRAVE:
-        said = Text(f"  {sign_of(summary.health)} {_one_line(summary.health_text)}", "italic")
-        beside = _BESIDE_SAID if width < _ROOMY else _BESIDE_WITH_SIZE
-        said.truncate(max(_SHORTEST_SAID, width - beside), overflow="ellipsis")
-        name.append("\n").append_text(said)
+        said = f"  {sign_of(summary.health)} {_one_line(summary.health_text)}"
+        lines.append(Text(said, "italic"))
+    beside = _BESIDE_SAID if width < _ROOMY else _BESIDE_WITH_SIZE
+    for line in lines:  # else the longest takes the place of every other column
+        line.truncate(max(_SHORTEST_SAID, width - beside), overflow="ellipsis")
+    name = Text("\n", no_wrap=True).join(lines)
     numbers = (
         f"{summary.epoch}/{summary.epochs}",
         auroc,

@@ -50,6 +50,8 @@ class FieldRow(Widget):
         text = Text(f" {pointer}{bullet} ", no_wrap=True, overflow="ellipsis")
         text.append(f"{self.field.label:<{LABEL_CELLS}}", style="dim" if self.unused else "")
         unit = f" {self.field.unit}" if self.field.unit else ""
+        if self.value == "1":
+            unit = unit.removesuffix("s")
         room = self.size.width - MARK_CELLS - LABEL_CELLS - len(unit)
         style = "dim" if self.unused else ("bold" if self.changed else "")
         text.append(shortened(self.field.key, visible(self.value), room), style=style)

@@ -49,7 +49,9 @@ class RecipeForm(VerticalScroll):
     RecipeForm.wide .column { width: 1fr; }
     RecipeForm .section { height: 1; color: $text-muted; text-style: bold; padding: 0 1; }
     RecipeForm.airy .section { margin-top: 1; }
-    RecipeForm .no-match { display: none; }
+    RecipeForm .no-match, RecipeForm .being-edited { display: none; }
+    RecipeForm #nothing { display: none; padding: 1; color: $text-muted; }
+    RecipeForm #nothing.shown { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "edit", "edit", id="form.edit"),
@@ -98,6 +100,7 @@ class RecipeForm(VerticalScroll):
                 field.section, Static(Text(field.section_title), classes="section")
             )
             self._field_rows[field.key] = FieldRow(field)
+        yield Static("no field is called so, and no help says it", id="nothing")
         with Vertical(id="columns"):
             for is_second in (False, True):
                 with Vertical(classes="column"):
@@ -148,14 +151,21 @@ class RecipeForm(VerticalScroll):
             row.unused = bool(unused_because(recipe, key))
 
     def filter(self, wanted: str) -> None:
-        """Show the fields whose key or help holds this text; '' shows all."""
+        """Show the fields whose name holds this text, or where none does, whose help; '' shows all.
+
+        Words of the help are not seen in the list: a field would seem not to match.
+        """
         wanted = wanted.casefold()
+        named = {key for key, row in self._field_rows.items() if wanted in _name_of(row.field)}
+        shown = named or {
+            key for key, row in self._field_rows.items() if wanted in row.field.help.casefold()
+        }
         for section, heading in self._headings.items():
             rows = self._rows_of(section)
             for row in rows:
-                text = f"{row.field.key} {row.field.label} {row.field.help}".casefold()
-                row.set_class(wanted not in text, "no-match")
+                row.set_class(row.field.key not in shown, "no-match")
             heading.set_class(all(row.has_class("no-match") for row in rows), "no-match")
+        self.query_one("#nothing").set_class(not shown, "shown")
         matching = self._matching()
         if matching and self._at not in matching:
             self._put_cursor(matching[0])
@@ -204,7 +214,7 @@ class RecipeForm(VerticalScroll):
             return False
         row = self._field_rows[editor.field.key]
         editor.close()
-        row.display = True
+        row.remove_class("being-edited")
         self.screen.set_focus(self)
         return True
 
@@ -273,7 +283,12 @@ class RecipeForm(VerticalScroll):
         assert isinstance(column, Widget)
         editor = column.query_one(FieldEditor)
         column.move_child(editor, after=row)
-        row.display = False
+        row.add_class("being-edited")
         self._field_editor = editor
         editor.open(row.field, self._recipe)
         self.call_after_refresh(self.scroll_to_widget, editor, animate=False)
+
+
+def _name_of(field: RecipeField) -> str:
+    """What a field is looked for by: its key in recipes, and its name on the screen."""
+    return f"{field.key} {field.label}".casefold()

@@ -1,0 +1,8 @@
+"""Words that depend on a number."""
+
+from __future__ import annotations
+
+
+def number_of(number: int, noun: str) -> str:
+    """``1 image``, ``0 images``, ``1,024 images``; the noun's plural ends in an s."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
