@@ -21,6 +21,7 @@ from core.going_on import SAFE_SECTIONS, safe_differences
 from core.in_slices import in_slices
 from core.recipe import Recipe
 from core.store.files import is_file
+from core.store.seals import kept_seals
 from core.store.session import Session, check_name, create_session, open_session
 from cxr_tui.arguments import cache_folder
 from cxr_tui.auroc_report import print_report
@@ -139,6 +140,8 @@ def go_on_with(session: Session, recipe: Recipe, place: Place) -> int:
         RecipeError: it differs elsewhere.
         CxrError: see ``run_session``.
     """
+    if (seals := kept_seals(session)) is not None:  # of a finished one no run will look
+        seals.refuse_another_recipe(session.recipe, session.path / "recipe.toml")
     recipe = session.in_its_sense(recipe)
     changed = safe_differences(session.recipe, recipe, f"session {session.name}")
     for key, (old, new) in changed.items():

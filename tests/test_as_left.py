@@ -83,6 +83,13 @@ def test_an_edited_recipe_is_refused_by_its_keys_as_by_set(
     assert isinstance(list(session.events())[-1], Failed)
 
 
+def test_an_emptied_recipe_of_a_finished_session_is_refused_too(session: Session, cxr_tui) -> None:
+    (session.path / "recipe.toml").write_text("")
+    done = cxr_tui("--resume", session.path, "--set", "train.epochs=3")
+    assert done.returncode == 2
+    assert "image.size_px was 64, is 224" in done.stderr
+
+
 def with_part(session: Session, old: str, new: str, patients: int) -> list[str]:
     """Move the first so many patients of a part to another one in split.csv; who they are."""
     path = session.path / "split.csv"

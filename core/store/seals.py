@@ -10,11 +10,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from core.going_on import safe_differences
 from core.recipe import Recipe
-from core.recipe_toml import as_toml_values
+from core.recipe_toml import as_toml_values, sealed_recipe
+from core.store.checkpoint import LAST, newest_state
 from core.store.event_file import Prefix
+from core.store.session import Session
 
 SEALS = "seals"
 """The key in dataset.json and in a checkpoint's state."""
@@ -43,6 +47,15 @@ class Seals:
         """Whether split.csv is still the same, as far as that is known."""
         return self.split is None or hashlib.sha256(split).hexdigest() == self.split
 
+    def refuse_another_recipe(self, recipe: Recipe, path: Path) -> None:
+        """Hold a recipe, of this file, against the one that the run was under.
+
+        Raises:
+            RecipeError: a key differs that makes another run.
+        """
+        if self.recipe is not None:
+            safe_differences(sealed_recipe(self.recipe, f"the seal of {path}"), recipe, path)
+
     def with_events(self, events: Prefix) -> Seals:
         """The same, with what events.jsonl begins with by now."""
         return replace(self, events=events)
@@ -68,3 +81,14 @@ class Seals:
             split if isinstance(split, str) else None,
             prefix,
         )
+
+
+def kept_seals(session: Session) -> Seals | None:
+    """Those of the newest checkpoint, or of before there was one; None in sessions of before.
+
+    Raises:
+        SessionError: dataset.json is no JSON object.
+    """
+    state = newest_state(session.checkpoints, LAST) or {}
+    described = session.read_json("dataset.json") or {}
+    return Seals.from_json(state.get(SEALS)) or Seals.from_json(described.get(SEALS))

@@ -8,14 +8,12 @@ from pathlib import Path
 
 from core.data.text_file import table_bytes
 from core.errors import CxrError, DataError, RunFailedError
-from core.going_on import safe_differences
 from core.model.own_metadata import read_metadata
 from core.model.patient_digests import PatientDigests, keys_beside
 from core.recipe import Recipe
-from core.recipe_toml import sealed_recipe
-from core.store.checkpoint import LAST, newest_state, read_checkpoint
+from core.store.checkpoint import LAST, read_checkpoint
 from core.store.past import Past
-from core.store.seals import SEALS, Seals
+from core.store.seals import kept_seals
 from core.store.session import Session, SessionWriter
 from core.training.keeping import has_checkpoint
 
@@ -50,15 +48,13 @@ def require_as_left(
             why="From step 0 it would be another run under the same name.",
             remedy="Bring the files last-… back, or start a new session.",
         )
-    seals = _kept(session)
+    seals = kept_seals(session)
     if seals is None:
         if not has_checkpoint(session):
             return None
         _refuse_moved(session, split_file)
         return _FROM_BEFORE
-    if seals.recipe is not None:
-        path = session.path / "recipe.toml"
-        safe_differences(sealed_recipe(seals.recipe, f"the seal of {path}"), recipe, path)
+    seals.refuse_another_recipe(recipe, session.path / "recipe.toml")
     if split_file.exists() and not seals.is_of_split(table_bytes(split_file)):
         _refuse_moved(session, split_file)
         raise _edited(split_file, "its rows are others")
@@ -68,13 +64,6 @@ def require_as_left(
             f"it is shorter than {seals.events.size_bytes:,} bytes, or some of these are others",
         )
     return None
-
-
-def _kept(session: Session) -> Seals | None:
-    """The newest checkpoint's, or those of before there was one."""
-    state = newest_state(session.checkpoints, LAST) or {}
-    described = session.read_json("dataset.json") or {}
-    return Seals.from_json(state.get(SEALS)) or Seals.from_json(described.get(SEALS))
 
 
 def _refuse_moved(session: Session, split_file: Path) -> None:
