@@ -1,11 +1,13 @@
 """A stranger on every channel of a run of two processes: nothing of theirs is taken or executed."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -30,7 +32,7 @@ from core.training import pulse
 from core.training.channel import Channel
 from core.training.introductions import introduce
 from core.training.meeting import Meeting
-from core.training.pulse import Pulse
+from core.training.pulse import Pulse, Sign
 from core.training.ranks import End, Launch, RankLostError, Restore, Step, WordError
 from core.training.ranks_secret import VARIABLE, ranks_secret
 from core.training.team import Team
@@ -133,26 +135,34 @@ def test_a_run_whose_signs_of_life_are_overwritten_all_the_time_comes_to_its_end
 
 
 def test_a_rank_whose_sign_somebody_keeps_away_is_missed_by_name():
-    store = HashStore()
-    ours, theirs = Pulse(store, 0, 2, b"key"), Pulse(store, 1, 2, b"key")
+    store, sign = HashStore(), Sign("there", 7, beat=5, stage="cached")
+    store.set("pulse/1", sign.sealed(b"key", 1))
+    ours = Pulse(store, 0, 2, b"key")
+    team = Team(Launch(0, 2, 0), ours)
     try:
-        ours.look()
-        assert set(ours.signs) == {0, 1}
-        theirs.stop()
-        old = ours.signs[1].sealed(b"key", 1)
-        store.set("pulse/1", "{")
-        ours.look()
-        assert ours.usurped == {1}
-        theirs = Pulse(store, 1, 2, b"key")
-        store.set("pulse/1", old)
-        ours.look()
-        assert ours.signs[1].code is None
-        store.set("pulse/1", ours.signs[1].sealed(b"another key", 1))
-        until(lambda: ours.silent_ranks(0.3) == [1] or ours.look(), "its silence", 10)
-        assert not ours.failing
+        assert ours.signs[1] == sign
+        older = replace(sign, beat=4, stage="")
+        forged = replace(sign, beat=9, code=0, trouble="\x1b]0;taken")
+        for value in (
+            "{",
+            older.sealed(b"key", 1),
+            forged.sealed(b"another key", 1),
+            forged.sealed(b"key", 0),
+            sign.sealed(b"key", 1)[:64] + json.dumps(asdict(forged)),
+            "x" * 1_000_000,
+        ):
+            store.set("pulse/1", sign.sealed(b"key", 1))
+            ours.look()
+            assert not ours.usurped
+            store.set("pulse/1", value)
+            ours.look()
+            assert (ours.signs[1], ours.usurped) == (sign, {1}), value[:99]
+        until(lambda: ours.silent_ranks(0.3) or ours.look(), "its silence", 10)
+        ours.silent_ranks = lambda: [1]
+        with pytest.raises(RankLostError, match="was not written by it: somebody else writes ther"):
+            team.check()
     finally:
         ours.stop()
-        theirs.stop()
 
 
 class Dies(HashStore):
