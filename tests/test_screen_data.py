@@ -432,6 +432,20 @@ def test_the_screen_needs_neither_torch_nor_scikit_learn():
     assert done.stdout.strip() == ""
 
 
+async def test_what_is_refused_here_is_not_started_without_a_question(app, tmp_path):
+    folder = nih_folder(tmp_path / "nih")
+    (folder / "test_list.txt").unlink()
+    on(app, folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.action_mode("data")
+        await until(pilot, lambda: app.screen._refusal != "", "the refusal")
+        await press(pilot, "S")
+        await shows(pilot, "This run would be refused")
+        await press(pilot, "escape")
+        assert app.desk.running is None
+        assert not app.desk.sessions.exists()
+
+
 async def test_a_path_that_is_typed_in_the_picker_is_taken_and_not_the_synthetic_set(app, tmp_path):
     folder = nih_folder(tmp_path / "mine")
     async with app.run_test(size=(80, 24)) as pilot:

@@ -9,6 +9,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from cxr_tui.desk import Desk
+from cxr_tui.screens.dialogs import Question
 from cxr_tui.widgets.foot_line import FootLine
 from cxr_tui.widgets.too_small import TooSmall
 from cxr_tui.widgets.top_line import TopLine
@@ -47,6 +48,16 @@ class ConsoleScreen(Screen[None]):
         """What changed while another screen was shown."""
         self.refresh_view()
         self.show_running()
+
+    def start_or_ask(self, problem: str) -> None:
+        """Start the draft; ask first where its data speaks against it, for a failed run is left."""
+        if not problem or self.desk.running is not None:
+            self.console.action_start()
+            return
+        question = Question("This run would be refused", problem, [("y", "start it all the same")])
+        self.app.push_screen(
+            question, lambda yes: self.console.action_start() if yes == "y" else None
+        )
 
     def show_running(self) -> None:
         """Name the running session on top."""

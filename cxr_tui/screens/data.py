@@ -68,6 +68,7 @@ class DataScreen(SurveyingScreen):
         Binding("right", "change(1)", "more", id="data.increase", show=False),
         Binding("enter", "edit", "type it", id="data.type", show=False),
         Binding("z", "notes", "all notes", id="data.notes", show=False),
+        Binding("S", "start", "start", id="data.start", show=False),
     ]
 
     def __init__(self) -> None:
@@ -246,6 +247,10 @@ class DataScreen(SurveyingScreen):
         if data_set == self._data_set:  # opened again: what lies there may have changed
             self._data_set = None
         self._change(data_set.put_into)
+
+    def action_start(self) -> None:
+        """Start the draft; ask first where it is said here that it can't be."""
+        self.start_or_ask(self._refusal)
 
     def action_findings(self) -> None:
         """Tick the findings to learn."""

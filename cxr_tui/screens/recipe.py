@@ -258,14 +258,7 @@ class RecipeScreen(LookingAheadScreen):
 
     def action_start(self) -> None:
         """Start the draft; ask first where the data already speaks against it."""
-        problem = "" if self.outlook is None else self.outlook.problem
-        if not problem or self.desk.running is not None:
-            self.console.action_start()
-            return
-        question = Question("This run would be refused", problem, [("y", "start it all the same")])
-        self.app.push_screen(
-            question, lambda yes: self.console.action_start() if yes == "y" else None
-        )
+        self.start_or_ask("" if self.outlook is None else self.outlook.problem)
 
     def action_filter(self) -> None:
         """Fewer fields."""
