@@ -44,5 +44,15 @@ def safe_differences(before: Recipe, after: Recipe, where: object) -> Difference
     return changed
 
 
+def asks_for_more(before: Recipe, after: Recipe) -> bool:
+    """Whether a finished session has something left to do under a recipe that may differ."""
+    changed = differences(before, after)
+    return (
+        after.train.epochs > before.train.epochs
+        or "train.early_stopping" in changed
+        or any(key.startswith(SAFE_SECTIONS) for key in changed)
+    )
+
+
 def _is_safe(key: str) -> bool:
     return key in (*SAFE_TO_CHANGE, *PATH_KEYS, "name") or key.startswith(SAFE_SECTIONS)

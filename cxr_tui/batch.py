@@ -19,7 +19,7 @@ from cxr_tui.arguments import cache_folder
 from cxr_tui.narration import Narrator
 from cxr_tui.on_ranks import Others, follow, lead
 from cxr_tui.streams import outlive_readers
-from cxr_tui.unattended import Output, Place, go_on_with, run_session, start_or_go_on
+from cxr_tui.unattended import Output, Place, go_on_with, run_new, start_or_go_on
 
 _CHECK_IMAGES_PER_BATCH = 2
 
@@ -73,7 +73,7 @@ def _start(arguments: argparse.Namespace, others: Others | None) -> int:
         return _check(recipe, arguments.sessions, place)
     if arguments.session is not None:
         return start_or_go_on(arguments.sessions, arguments.session, recipe, place)
-    return run_session(create_session(arguments.sessions, recipe), place)
+    return run_new(create_session(arguments.sessions, recipe), place)
 
 
 def _resume(arguments: argparse.Namespace, others: Others | None) -> int:
@@ -102,7 +102,7 @@ def _check(recipe: Recipe, sessions: Path, place: Place) -> int:
     )
     images = max(4, _CHECK_IMAGES_PER_BATCH * recipe.train.batch_size)
     session = create_session(sessions, smaller)
-    code = run_session(session, dataclasses.replace(place, miniature_images=images))
+    code = run_new(session, dataclasses.replace(place, miniature_images=images))
     if code == 0:
         looked_at = _looked_at(session)
         shutil.rmtree(session.path)

@@ -168,7 +168,10 @@ def missing_words(
         verb = {"stopped": "was stopped", "failed": "failed"}.get(view.state, "was interrupted")
         reason = f": {visible(view.message)}" if view.message else ""
         lines.append(f"The run {verb} at epoch {epoch} of {view.epochs}{reason}")
-        lines.append(f"It goes on from its checkpoint: 1, r, or cxr-tui --resume {visible(name)}")
+        goes_on = (
+            "goes on from its checkpoint" if view.kept else "kept no checkpoint and begins anew"
+        )
+        lines.append(f"It {goes_on}: 1, r, or cxr-tui --resume {visible(name)}")
     if val_is_there and part == "test":
         best = view.best
         which = f" ({best.epoch})" if best else ""

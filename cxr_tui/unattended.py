@@ -5,22 +5,20 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from core.errors import StoppedError
+from core.errors import CxrError, DataError, NoRoomError, StoppedError, UsageError
 from core.event_lines import event_line
-from core.events import (
-    Evaluated,
-    Event,
-    Finished,
-)
-from core.going_on import SAFE_SECTIONS, safe_differences
+from core.events import Event
+from core.going_on import safe_differences
 from core.in_slices import in_slices
 from core.recipe import Recipe
 from core.store.files import is_file
+from core.store.past import Ending, is_done
+from core.store.refused import take_away
 from core.store.seals import kept_seals
 from core.store.session import Session, check_name, create_session, open_session
 from cxr_tui.arguments import cache_folder
@@ -77,7 +75,27 @@ def start_or_go_on(sessions: Path, name: str, recipe: Recipe, place: Place) -> i
     check_name(name)
     if is_file(sessions / name / "recipe.toml"):
         return go_on_with(open_session(name, sessions), recipe, place)
-    return run_session(create_session(sessions, recipe, name), place)
+    return run_new(create_session(sessions, recipe, name), place)
+
+
+def run_new(session: Session, place: Place) -> int:
+    """Train and score a session that was made just now; where its start is refused, it goes.
+
+    Raises:
+        CxrError: see ``run_session``.
+    """
+    made = session.path.lstat()
+    try:
+        return run_session(session, place)
+    except CxrError as error:
+        # On a disk that is too small it stays: once there is room it can be gone on with.
+        refused = error.exit_code in _REFUSALS and not isinstance(error, NoRoomError)
+        if refused and take_away(session, made):
+            Narrator().tell("session   taken away again: nothing of it had begun")
+        raise
+
+
+_REFUSALS = (UsageError.exit_code, DataError.exit_code)
 
 
 def run_session(session: Session, place: Place, changed: Recipe | None = None) -> int:
@@ -146,28 +164,18 @@ def go_on_with(session: Session, recipe: Recipe, place: Place) -> int:
     changed = safe_differences(session.recipe, recipe, f"session {session.name}")
     for key, (old, new) in changed.items():
         Narrator().tell(f"changed   {key} was {old}, is {new}: safe to change")
-    figures, last = _ending(session)
-    if isinstance(last, Finished) and not _asks_for_more(session.recipe, recipe, changed):
-        return _show_finished(session, figures, last, place)
+    ending = is_done(session, recipe)
+    if ending is not None:
+        return _show_finished(session, ending, place)
     return run_session(session, place, recipe if changed else None)
 
 
-def _asks_for_more(before: Recipe, after: Recipe, changed: Collection[str]) -> bool:
-    """Whether a finished session has something left to do under the changed recipe."""
-    return (
-        after.train.epochs > before.train.epochs
-        or "train.early_stopping" in changed
-        or any(key.startswith(SAFE_SECTIONS) for key in changed)
-    )
-
-
-def _show_finished(
-    session: Session, figures: Evaluated | None, last: Finished, place: Place
-) -> int:
+def _show_finished(session: Session, ending: Ending, place: Place) -> int:
     """A requeued job may come back to a session that is done: show what it reached."""
+    figures = ending.figures
     Narrator().tell(f"{session.path} is finished already")
     if place.output is Output.EVENTS:
-        for event in (figures, last):
+        for event in (figures, ending.last):
             if event is not None:
                 print_json_line(event_line(event))
     elif place.output is Output.FIGURES and figures is not None:
@@ -196,12 +204,3 @@ def _emit(narrator: Narrator, place: Place, session: Session) -> Callable[[Event
             narrator.warn(f"stdout: {why}; every event is in {session.events_path}")
 
     return tell
-
-
-def _ending(session: Session) -> tuple[Evaluated | None, Event | None]:
-    """The session's figures and its last word, as far as there are any."""
-    figures, last = None, None
-    for event in session.milestones():
-        last = event
-        figures = event if isinstance(event, Evaluated) else figures
-    return figures, last

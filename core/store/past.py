@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.events import CheckpointWritten, Diagnosed, Resumed, RunStarted
+from core.events import (
+    CheckpointWritten,
+    Diagnosed,
+    Evaluated,
+    Event,
+    Finished,
+    Resumed,
+    RunStarted,
+)
+from core.going_on import asks_for_more
+from core.recipe import Recipe
 from core.store.answers import StandingAnswers
 from core.store.session import Session
 
@@ -38,3 +48,33 @@ class Past:
             elif isinstance(event, Diagnosed):
                 answers.take(event)
         return cls(starts, acknowledged, answers)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a session ended: its figures and its last word, as far as there are any."""
+
+    figures: Evaluated | None
+    last: Event | None
+
+    @classmethod
+    def of(cls, session: Session) -> Ending:
+        """Read it."""
+        figures, last = None, None
+        for event in session.milestones():
+            last = event
+            figures = event if isinstance(event, Evaluated) else figures
+        return cls(figures, last)
+
+
+def is_done(session: Session, changed: Recipe | None = None) -> Ending | None:
+    """The ending of a session that is finished and has nothing left to do; else None.
+
+    ``changed`` is the recipe to go on under, where that is not the session's own.
+    """
+    ending = Ending.of(session)
+    if not isinstance(ending.last, Finished):
+        return None
+    if changed is not None and asks_for_more(session.recipe, changed):
+        return None
+    return ending

@@ -1,0 +1,80 @@
+"""A session that is done is left alone; one whose start was refused leaves nothing behind."""
+
+import shutil
+
+import pytest
+
+from core.events import Failed, ModelReady, RunStarted
+from core.recipe import Recipe
+from core.recipe_toml import changed_recipe
+from core.requests import Request
+from core.run import Machine, run
+from core.store.past import is_done
+from core.store.refused import take_away
+from core.store.session import Session, create_session
+
+
+@pytest.fixture
+def done(trained_dir, tmp_path):
+    shutil.copytree(trained_dir, tmp_path / "done")
+    return Session(tmp_path / "done")
+
+
+def test_a_finished_session_is_not_run_again_and_its_test_part_not_scored_twice(done, cache_dir):
+    before = {path: path.read_bytes() for path in done.path.rglob("*") if path.is_file()}
+    told = []
+    assert run(done, told.append, lambda: Request.CONTINUE, Machine("cpu", cache_dir))
+    assert told == []
+    assert before == {path: path.read_bytes() for path in done.path.rglob("*") if path.is_file()}
+
+
+def test_more_epochs_or_other_figures_are_something_left_to_do(done):
+    recipe = done.recipe
+    assert is_done(done, recipe) is not None
+    assert is_done(done, changed_recipe(recipe, ["note=seen"])) is not None
+    assert is_done(done, changed_recipe(recipe, ["train.epochs=30"])) is None
+    assert is_done(done, changed_recipe(recipe, ["evaluate.bootstrap=30"])) is None
+
+
+def begun(tmp_path, *events):
+    session = create_session(tmp_path, Recipe(), "one")
+    with session.writing() as writer:
+        for event in events:
+            writer.append(event)
+    return session
+
+
+STARTED = RunStarted(name="one", host="here", pid=1)
+REFUSED = Failed(message="no such folder", exit_code=3)
+
+
+def test_a_refused_start_is_taken_away_whole(tmp_path):
+    session = begun(tmp_path, STARTED, REFUSED)
+    assert take_away(session, session.path.lstat())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("why", ["began", "foreign", "another"])
+def test_what_began_or_is_not_ours_stays(tmp_path, why):
+    ready = ModelReady(
+        **dict.fromkeys(("device", "device_name", "precision", "weights"), ""),
+        **dict.fromkeys(("matched_tensors", "total_tensors", "steps_per_epoch"), 1),
+        base_rate_loss=None,
+    )
+    session = begun(tmp_path, STARTED, *([ready] if why == "began" else []), REFUSED)
+    made = session.path.lstat()
+    if why == "foreign":
+        (session.path / "notes.txt").write_text("mine")
+    if why == "another":
+        session.path.rename(tmp_path / "moved")
+        shutil.copytree(tmp_path / "moved", session.path)
+    assert not take_away(session, made)
+    assert (session.path / "recipe.toml").is_file()
+
+
+def test_a_refused_start_leaves_no_session_from_the_command_line(cxr_tui, tmp_path):
+    refused = cxr_tui("--batch", "nih-14", "--set", "dataset.images=/nowhere", "--check")
+    assert refused.returncode == 3
+    assert "/nowhere is not there" in refused.stderr
+    assert "taken away again" in refused.stderr
+    assert list((tmp_path / "sessions").iterdir()) == []
