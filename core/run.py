@@ -48,7 +48,7 @@ from core.model.precision import choose_precision
 from core.model.weights import LoadedModel, load_weights
 from core.recipe import Recipe
 from core.requests import NextRequest
-from core.store.past import Past, is_done
+from core.store.past import Past
 from core.store.recorder import Recorder
 from core.store.seals import Seals
 from core.store.session import Session, SessionWriter
@@ -93,15 +93,13 @@ def run(
 
     ``emit`` is given every event after it was recorded; ``next_request`` is asked at every
     step; ``changed_recipe`` takes the place of the session's, once the session is ours. True
-    where the run finished, False where it stopped on request. A session that is finished, and has
-    nothing left to do, is left as it is: its test part is scored once.
+    where the run finished, False where it stopped on request. Whether a finished session has
+    anything left to do is asked before, see ``core.store.past.is_done``.
 
     Raises:
         CxrError: the run could not go on; its last event is Failed then, or Stopped where it
             was asked to stop before there was anything to keep.
     """
-    if is_done(session, changed_recipe) is not None:
-        return True
     started = time.monotonic()
     claimed = Recorder(session, emit, lambda: stop_if_asked(next_request))
     with claimed as record, _disk_errors_named(record.writer), _lost_ranks(record):

@@ -3,15 +3,16 @@
 import shutil
 
 import pytest
+from console import press, shows
 
 from core.events import Failed, ModelReady, RunStarted
 from core.recipe import Recipe
 from core.recipe_toml import changed_recipe
-from core.requests import Request
-from core.run import Machine, run
 from core.store.past import is_done
 from core.store.refused import take_away
 from core.store.session import Session, create_session
+from cxr_tui.app import ConsoleApp
+from cxr_tui.desk import Desk
 
 
 @pytest.fixture
@@ -20,12 +21,18 @@ def done(trained_dir, tmp_path):
     return Session(tmp_path / "done")
 
 
-def test_a_finished_session_is_not_run_again_and_its_test_part_not_scored_twice(done, cache_dir):
-    before = {path: path.read_bytes() for path in done.path.rglob("*") if path.is_file()}
-    told = []
-    assert run(done, told.append, lambda: Request.CONTINUE, Machine("cpu", cache_dir))
-    assert told == []
-    assert before == {path: path.read_bytes() for path in done.path.rglob("*") if path.is_file()}
+async def test_r_on_a_finished_session_shows_it_and_its_test_part_is_not_scored_twice(
+    done, cache_dir
+):
+    before = done.events_path.read_bytes()
+    app = ConsoleApp(Desk(done.path.parent, cache_dir, device="cpu"))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await shows(pilot, "finished")
+        await press(pilot, "r")
+        await shows(pilot, "done is finished. For more epochs")
+        assert app.current_mode == "results"
+        assert app.desk.running is None
+    assert done.events_path.read_bytes() == before
 
 
 def test_more_epochs_or_other_figures_are_something_left_to_do(done):

@@ -200,9 +200,19 @@ class SessionsScreen(ConsoleScreen):
         self.action_open()
 
     def action_resume(self) -> None:
-        """Go on with the session."""
-        if chosen := self._chosen():
-            self.console.resume_run(chosen)
+        """Go on with the session; a finished one has nothing left to do."""
+        chosen = self._chosen()
+        if not chosen:
+            return
+        state = next((s.state for s in self._summaries if s.name == chosen), "")
+        if state == "finished":
+            self.action_open()
+            self.console.say(
+                f"{chosen} is finished. For more epochs: "
+                f"cxr-tui --resume {chosen} --set train.epochs=…"
+            )
+            return
+        self.console.resume_run(chosen)
 
     def action_reuse(self) -> None:
         """Take the session's recipe as the draft."""
