@@ -59,8 +59,8 @@ def _of_an_option(left_over: Sequence[str], *, takes_changes: bool) -> str:
     option, _, value = left_over[0].partition("=")
     if not takes_changes or not option.startswith("--"):
         return ""
+    from core.recipe_faults import known_keys
     from core.recipe_remedies import nearest_key  # not for --help
-    from core.recipe_toml import known_keys
 
     known = list(known_keys())
     name = option.removeprefix("--").replace("-", "_")

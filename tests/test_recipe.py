@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from core.errors import RecipeError
 from core.findings import FINDINGS
 from core.recipe import Recipe
+from core.recipe_faults import known_keys
 from core.recipe_toml import (
     changed_recipe,
     checked_recipe,
     differences,
-    known_keys,
     load_recipe,
     recipe_toml,
 )
