@@ -12,7 +12,8 @@ from pathlib import Path
 from core.errors import CxrError, UsageError
 from core.recipe import Recipe
 from core.recipe_toml import changed_recipe, load_recipe
-from core.store.session import Session, create_session, open_session
+from core.store.session import Session
+from core.store.sessions import create_session, open_session
 from core.training.introductions import digest_of_shared
 from core.training.ranks import launch_of
 from cxr_tui.arguments import cache_folder

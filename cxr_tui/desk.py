@@ -69,7 +69,7 @@ class Desk:
         Raises:
             SessionError: it can't be made.
         """
-        from core.store.session import create_session
+        from core.store.sessions import create_session
 
         return self._run(create_session(self.sessions, recipe))
 
@@ -87,7 +87,7 @@ class Desk:
         Raises:
             SessionError: there is none.
         """
-        from core.store.session import open_session
+        from core.store.sessions import open_session
 
         return open_session(name, self.sessions)
 

@@ -91,6 +91,6 @@ def _title(name: str) -> str:
 
 
 def _session_names(sessions: Path) -> list[str]:
-    from core.store.session import list_sessions
+    from core.store.sessions import list_sessions
 
     return [session.name for session in list_sessions(sessions)]

@@ -20,7 +20,8 @@ from core.store.files import is_file
 from core.store.past import Ending, is_done
 from core.store.refused import take_away
 from core.store.seals import kept_seals
-from core.store.session import Session, check_name, create_session, open_session
+from core.store.session import Session
+from core.store.sessions import check_name, create_session, open_session
 from cxr_tui.arguments import cache_folder
 from cxr_tui.auroc_report import print_report
 from cxr_tui.narration import Narrator

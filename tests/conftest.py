@@ -61,7 +61,7 @@ def trained_dir(
     from core.recipe_toml import load_recipe
     from core.requests import Request
     from core.run import Machine, run
-    from core.store.session import create_session
+    from core.store.sessions import create_session
 
     keys = {
         "dataset.phantom": "none",

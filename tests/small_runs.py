@@ -19,7 +19,8 @@ from core.evaluation.map_source import open_map_source
 from core.evaluation.predictions import read_predictions
 from core.model.precision import Precision, autocast
 from core.recipe_toml import load_recipe
-from core.store.session import Session, create_session
+from core.store.session import Session
+from core.store.sessions import create_session
 
 NAME = "mine"
 

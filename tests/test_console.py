@@ -10,7 +10,7 @@ from console import plain, press, shows, until
 from core.events import EpochDone, Failed, Finished, RunStarted
 from core.recipe_toml import load_recipe
 from core.store import heartbeat
-from core.store.session import create_session
+from core.store.sessions import create_session
 from cxr_tui.app import ConsoleApp
 from cxr_tui.desk import Desk
 from cxr_tui.open_session import OpenSession

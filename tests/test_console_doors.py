@@ -11,7 +11,7 @@ from terminal import Terminal
 from core.events import EpochStarted, RunStarted
 from core.recipe_toml import load_recipe
 from core.requests import Request
-from core.store.session import create_session, open_session
+from core.store.sessions import create_session, open_session
 from cxr_tui.app import ConsoleApp
 from cxr_tui.desk import Desk
 from cxr_tui.open_session import running
@@ -38,8 +38,8 @@ from cxr_tui.app import ConsoleApp
 ConsoleApp.action_keys = lambda self: 1 / 0
 """
 BROKEN_WORKER = """
-import core.store.session
-core.store.session.list_sessions = lambda folder: 1 / 0
+import core.store.sessions
+core.store.sessions.list_sessions = lambda folder: 1 / 0
 """
 
 

@@ -12,7 +12,7 @@ from core.events import (
 )
 from core.recipe import Recipe
 from core.store.event_log import EventReader
-from core.store.session import create_session
+from core.store.sessions import create_session
 from core.store.summary import SessionWatch
 from cxr_tui.run_view import RunView
 from cxr_tui.step_series import MAX_POINTS

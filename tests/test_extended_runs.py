@@ -8,7 +8,7 @@ from core.events import StepRecorded, Warned
 from core.recipe_toml import changed_recipe, load_recipe
 from core.requests import Request
 from core.run import Machine, run
-from core.store.session import create_session
+from core.store.sessions import create_session
 
 
 def test_what_more_epochs_do_to_a_cosine_rate_is_said(phantom_dir, tmp_path, cache_dir):

@@ -10,7 +10,8 @@ from core.recipe import Recipe
 from core.recipe_toml import changed_recipe
 from core.store.past import is_done
 from core.store.refused import take_away
-from core.store.session import Session, create_session
+from core.store.session import Session
+from core.store.sessions import create_session
 from cxr_tui.app import ConsoleApp
 from cxr_tui.desk import Desk
 

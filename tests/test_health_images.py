@@ -20,7 +20,7 @@ from core.model.provenance import FRESH, Provenance, own_provenance, seen_in_tes
 from core.recipe_toml import load_recipe
 from core.requests import Request
 from core.run import Machine, run
-from core.store.session import create_session
+from core.store.sessions import create_session
 
 
 @pytest.fixture(scope="module")

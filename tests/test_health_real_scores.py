@@ -24,7 +24,7 @@ from core.model.weights import load_weights
 from core.recipe_toml import load_recipe
 from core.requests import Request
 from core.run import Machine, run
-from core.store.session import create_session
+from core.store.sessions import create_session
 
 FINDINGS = ("Cardiomegaly", "Effusion", "Pneumothorax")
 PATIENTS, SIZE_PX, SCORED_AT_ONCE = 200, 64, 64

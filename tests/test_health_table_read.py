@@ -14,7 +14,7 @@ from core.events import Evaluated
 from core.recipe_toml import load_recipe
 from core.requests import Request
 from core.run import Machine, run
-from core.store.session import create_session
+from core.store.sessions import create_session
 
 OTHERWISE = 0.1
 """Share of images whose finding is not what the view position says."""

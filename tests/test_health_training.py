@@ -28,7 +28,7 @@ from core.model.densenet import build_model
 from core.model.precision import Precision
 from core.recipe_toml import checked_recipe
 from core.requests import Request
-from core.store.session import create_session
+from core.store.sessions import create_session
 from core.training import fit as fit_module
 from core.training.control import Control
 from core.training.fit import Fit

@@ -16,7 +16,7 @@ from core.model.memory import memory_errors_named
 from core.model.precision import Precision
 from core.recipe_toml import checked_recipe
 from core.requests import Request
-from core.store.session import create_session
+from core.store.sessions import create_session
 from core.training.control import Control
 from core.training.fit import Fit
 from core.training.keeping import keep_best, load_best, restore_last

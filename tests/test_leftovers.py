@@ -12,7 +12,8 @@ import torch
 
 from core.recipe import Recipe
 from core.store.checkpoint import write_checkpoint
-from core.store.session import Session, create_session
+from core.store.session import Session
+from core.store.sessions import create_session
 
 OF_THE_USER = (
     "checkpoints/best-000001.safetensors.bak",

@@ -17,7 +17,7 @@ from core.events import RunStarted
 from core.recipe import Recipe
 from core.requests import Request
 from core.store import heartbeat, lock
-from core.store.session import create_session
+from core.store.sessions import create_session
 from core.store.summary import SessionSummary
 
 

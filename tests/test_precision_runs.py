@@ -12,7 +12,7 @@ from core.events import CheckpointWritten, ValidationProgress
 from core.recipe_toml import load_recipe
 from core.requests import Request
 from core.run import Machine, run
-from core.store.session import create_session
+from core.store.sessions import create_session
 from core.training.scoring import score
 
 TOLERANCE = 0.05

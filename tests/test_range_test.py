@@ -15,7 +15,7 @@ from core.model.precision import Precision
 from core.recipe_toml import checked_recipe, load_recipe
 from core.requests import Request
 from core.run import Machine, run
-from core.store.session import create_session
+from core.store.sessions import create_session
 from core.training.trainer import Trainer
 
 SIZE_PX, IMAGES = 32, 160

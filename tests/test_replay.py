@@ -15,7 +15,7 @@ from core.recipe_toml import load_recipe
 from core.requests import Request
 from core.run import Machine, run
 from core.shipped_recipes import broken_recipes
-from core.store.session import create_session
+from core.store.sessions import create_session
 
 NOTE, WARNING, STOP = (str(grade) for grade in (Severity.NOTE, Severity.WARNING, Severity.STOP))
 BEFORE_THE_START = 0

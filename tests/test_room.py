@@ -9,7 +9,7 @@ from core.events import Continued, IngestProgress, Paused, RunStarted, Stopped
 from core.recipe_toml import load_recipe
 from core.requests import Request
 from core.store.recorder import Recorder
-from core.store.session import create_session
+from core.store.sessions import create_session
 from core.training.control import Control
 from core.training.room import RoomWait
 

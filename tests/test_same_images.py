@@ -13,7 +13,8 @@ from core.data.cache import ImageCache, open_cache
 from core.errors import DataError
 from core.events import Event
 from core.recipe_toml import load_recipe
-from core.store.session import Session, create_session
+from core.store.session import Session
+from core.store.sessions import create_session
 from core.training.same_images import require_same_content, tell_mended
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from core.events import Event, Warned
 from core.recipe import Recipe
-from core.store.session import Session, create_session
+from core.store.session import Session
+from core.store.sessions import create_session
 from core.training.same_machine import keep_environment
 
 HERE: dict[str, Any] = {

@@ -14,7 +14,7 @@ from core.evaluation import found_maps
 from core.evaluation.overlay import BOX_COLOUR
 from core.findings import FINDINGS
 from core.recipe_toml import load_recipe
-from core.store.session import create_session
+from core.store.sessions import create_session
 from cxr_tui.app import ConsoleApp
 from cxr_tui.desk import Desk
 from cxr_tui.terminal_graphics import KITTY, SIXEL, graphics

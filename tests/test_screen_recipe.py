@@ -7,7 +7,7 @@ from tables import random_rows, write_images, write_v2020
 from core.errors import RecipeError
 from core.recipe_faults import known_keys
 from core.recipe_toml import changed_recipe, load_recipe
-from core.store.session import create_session
+from core.store.sessions import create_session
 from cxr_tui.app import ConsoleApp
 from cxr_tui.desk import Desk
 from cxr_tui.widgets.field_row import FieldRow, elided

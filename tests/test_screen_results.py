@@ -21,7 +21,7 @@ from core.events import (
     ValidationProgress,
 )
 from core.recipe_toml import load_recipe
-from core.store.session import create_session
+from core.store.sessions import create_session
 from cxr_tui.app import ConsoleApp
 from cxr_tui.desk import Desk
 from cxr_tui.result_rows import export_csv, export_markdown, figures_of

@@ -13,7 +13,7 @@ from PIL import Image
 from core import events
 from core.event_lines import event_line
 from core.recipe_toml import load_recipe
-from core.store.session import create_session
+from core.store.sessions import create_session
 from cxr_tui.app import ConsoleApp
 from cxr_tui.chart_picture import chart_csv, chart_png
 from cxr_tui.desk import Desk

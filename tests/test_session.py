@@ -13,7 +13,7 @@ from core.recipe import Recipe
 from core.requests import Request
 from core.store.files import write_whole
 from core.store.recorder import Recorder
-from core.store.session import create_session, list_sessions, open_session
+from core.store.sessions import create_session, list_sessions, open_session
 from core.store.summary import SessionSummary
 
 

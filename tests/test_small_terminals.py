@@ -9,7 +9,7 @@ from terminal import Terminal
 
 from core.events import RunStarted
 from core.recipe_toml import load_recipe
-from core.store.session import create_session
+from core.store.sessions import create_session
 from cxr_tui.app import ConsoleApp
 from cxr_tui.desk import Desk
 from cxr_tui.plain import closest_ascii

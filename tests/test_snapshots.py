@@ -20,7 +20,7 @@ from test_screen_training import trained
 
 from core.events import CheckpointWritten, Failed, Finished, RunStarted, Stopped
 from core.recipe_toml import load_recipe
-from core.store.session import create_session
+from core.store.sessions import create_session
 from cxr_tui.app import ConsoleApp
 from cxr_tui.desk import Desk
 from cxr_tui.session_maps import standing_of

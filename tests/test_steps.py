@@ -19,7 +19,7 @@ from core.model.densenet import ChestDenseNet
 from core.model.precision import Precision
 from core.recipe_toml import checked_recipe
 from core.requests import Request
-from core.store.session import create_session
+from core.store.sessions import create_session
 from core.training.backward import Backward
 from core.training.control import Control
 from core.training.fit import Fit

@@ -9,7 +9,7 @@ from core.events import IngestDone, ModelReady, Warned
 from core.recipe_toml import load_recipe
 from core.requests import Request
 from core.run import Machine, run
-from core.store.session import create_session
+from core.store.sessions import create_session
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from core.model.memory import free_bytes
 from core.recipe import Recipe
 from core.requests import Request
 from core.store.recorder import Recorder
-from core.store.session import create_session
+from core.store.sessions import create_session
 from core.training.control import Control
 from core.training.device_use import hold_parts, take_best_step
 from core.training.fit import Fit

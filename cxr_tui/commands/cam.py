@@ -16,7 +16,7 @@ from core.evaluation.localization_words import CONTROLS, OTHER_IMAGE, RANDOM, US
 from core.evaluation.map_source import open_map_source
 from core.health.diagnosis import Diagnosis
 from core.health.maps import check_maps
-from core.store.session import open_session
+from core.store.sessions import open_session
 from core.words import number_of
 from cxr_tui.arguments import add_places, cache_folder, common_parser
 from cxr_tui.health_words import answers_of, health_pairs

@@ -11,7 +11,7 @@ from core.evaluation.references import known_reference
 from core.health.report import health_report_of_file, health_report_of_session
 from core.recipe import EvaluateSettings
 from core.recipe_toml import checked_recipe
-from core.store.session import open_session
+from core.store.sessions import open_session
 from cxr_tui.arguments import add_places, cache_folder, common_parser
 from cxr_tui.auroc_report import print_report
 from cxr_tui.output import print_json, say

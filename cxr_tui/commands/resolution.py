@@ -11,7 +11,7 @@ from core.errors import RecipeError, StoppedError, UsageError
 from core.evaluation.size_study import compare_sessions
 from core.recipe import PATH_KEYS, Recipe
 from core.recipe_toml import differences, load_recipe
-from core.store.session import open_session
+from core.store.sessions import open_session
 from cxr_tui.arguments import add_places, cache_folder, common_parser
 from cxr_tui.narration import Narrator
 from cxr_tui.output import print_json

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.store.session import list_sessions
+from core.store.sessions import list_sessions
 from core.store.summary import SessionSummary
 from cxr_tui.arguments import common_parser, folder
 from cxr_tui.output import print_json, print_table

@@ -9,7 +9,8 @@ from core.errors import CxrError
 from core.recipe import Recipe
 from core.recipe_toml import differences, load_recipe
 from core.shipped_recipes import shipped_recipes
-from core.store.session import Session, list_sessions
+from core.store.session import Session
+from core.store.sessions import list_sessions
 
 _MOST_SESSIONS = 200
 

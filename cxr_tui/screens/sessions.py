@@ -111,7 +111,7 @@ class SessionsScreen(ConsoleScreen):
     @work(thread=True, exclusive=True, group="list")
     def _read_folder(self) -> None:
         # Loaded here, on the thread: the first frame is on the screen by now.
-        from core.store.session import list_sessions
+        from core.store.sessions import list_sessions
         from core.store.summary import SessionWatch
 
         sessions = list_sessions(self.desk.sessions)

@@ -13,7 +13,7 @@ from typing import Any
 from screen_of import ScreenOf
 
 from core.recipe_toml import load_recipe
-from core.store.session import create_session
+from core.store.sessions import create_session
 
 STEPS = 2_000_000
 """A week at four recorded steps a second is 2.4 million."""

@@ -9,7 +9,7 @@ from typing import Any
 from screen_of import ScreenOf
 
 from core.recipe_toml import load_recipe
-from core.store.session import create_session
+from core.store.sessions import create_session
 
 _WARM_UP_STEPS = 12
 

@@ -97,7 +97,7 @@ def _run(data: Path, place: Path, failure: Failure) -> tuple[int, str, int]:
 def _session(data: Path, place: Path, failure: Failure) -> Session:
     """The session of that place, made where it is not there; nothing has failed yet."""
     from core.recipe_toml import load_recipe
-    from core.store.session import create_session, open_session
+    from core.store.sessions import create_session, open_session
 
     keys = {
         "dataset.phantom": "none",
@@ -123,7 +123,7 @@ def _judge(place: Path, failure: Failure, code: int, message: str) -> Iterator[s
     from core.errors import CxrError
     from core.events import CheckpointWritten
     from core.store.checkpoint import LAST, read_checkpoint
-    from core.store.session import open_session
+    from core.store.sessions import open_session
     from core.store.summary import SessionSummary
     from cxr_tui.run_view import RunView
 

@@ -31,7 +31,7 @@ from core.model.weights import load_weights
 from core.recipe_toml import load_recipe, recipe_toml
 from core.store.checkpoint import read_checkpoint, verified_checkpoints, write_checkpoint
 from core.store.event_log import EventReader, MilestoneReader
-from core.store.session import create_session
+from core.store.sessions import create_session
 from core.store.summary import SessionSummary
 from cxr_tui.chart_picture import chart_csv, chart_png
 from cxr_tui.part_scores import Reading, chosen_point

@@ -22,7 +22,7 @@ def sweep_overlays(session: Path, cache: Path) -> dict[str, object]:
     """Fail each change in turn, then save them all."""
     from core.evaluation.cams import chosen_candidates, draw_cams, method_named
     from core.evaluation.map_source import open_map_source
-    from core.store.session import open_session
+    from core.store.sessions import open_session
 
     source = open_map_source(open_session(session, session.parent), cache, "cpu")
     candidates = chosen_candidates(source, None, 2, seed=0)

@@ -51,7 +51,7 @@ class Watched:
 
 def soak(folder: Path, *, minutes: float, warm_up_minutes: float) -> dict[str, object]:
     """Train under the console for so long, and stop it by its own key."""
-    from core.store.session import open_session
+    from core.store.sessions import open_session
     from core.store.summary import SessionSummary
 
     _make_session(folder)
@@ -99,7 +99,7 @@ def soak(folder: Path, *, minutes: float, warm_up_minutes: float) -> dict[str, o
 def _make_session(folder: Path) -> None:
     from core.data.phantom import write_phantom
     from core.recipe_toml import load_recipe
-    from core.store.session import create_session
+    from core.store.sessions import create_session
 
     write_phantom(folder / "set", patients=200, size_px=64, seed=3)
     keys = {

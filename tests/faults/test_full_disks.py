@@ -15,7 +15,7 @@ from small_disk import can_mount, fill, on_small_disk, recipe_keys
 from terminal import Terminal
 
 from core.recipe_toml import load_recipe
-from core.store.session import create_session
+from core.store.sessions import create_session
 
 SWEEP = Path(__file__).with_name("disk_faults.py")
 ON_SMALL_DISK = Path(__file__).with_name("small_disk.py")

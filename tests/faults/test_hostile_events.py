@@ -19,7 +19,7 @@ from core.events import (
 from core.recipe import Recipe
 from core.report_shape import fault_of_report
 from core.store.event_log import EventReader
-from core.store.session import create_session
+from core.store.sessions import create_session
 from core.store.summary import SessionSummary
 from cxr_tui.app import ConsoleApp
 from cxr_tui.desk import Desk

@@ -18,7 +18,8 @@ from core.recipe import Recipe
 from core.requests import Request
 from core.store.checkpoint import read_checkpoint
 from core.store.files import write_whole
-from core.store.session import Session, create_session, list_sessions
+from core.store.session import Session
+from core.store.sessions import create_session, list_sessions
 from core.store.summary import SessionSummary
 
 DEEP = "[" * 200_000 + "]" * 200_000

@@ -26,7 +26,7 @@ from core.recipe import Recipe
 from core.recipe_toml import load_recipe
 from core.store.checkpoint import read_checkpoint, verify_model_file
 from core.store.event_log import EventReader
-from core.store.session import create_session
+from core.store.sessions import create_session
 from core.store.summary import SessionSummary
 from cxr_tui.keymap import keymap_path, read_keymap
 

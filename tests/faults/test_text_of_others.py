@@ -16,7 +16,7 @@ import cxr_tui
 from core.data.label_table import read_label_table
 from core.events import Warned
 from core.recipe import Recipe
-from core.store.session import create_session
+from core.store.sessions import create_session
 from cxr_tui.cli import main
 from cxr_tui.narration import Narrator
 from cxr_tui.output import print_pairs, print_table
