@@ -30,7 +30,7 @@ async def test_r_on_a_finished_session_shows_it_and_its_test_part_is_not_scored_
     async with app.run_test(size=(100, 30)) as pilot:
         await shows(pilot, "finished")
         await press(pilot, "r")
-        await shows(pilot, "done is finished. For more epochs")
+        await shows(pilot, "done · test: ")
         assert app.current_mode == "results"
         assert app.desk.running is None
     assert done.events_path.read_bytes() == before
