@@ -31,4 +31,6 @@ def test_what_more_epochs_do_to_a_cosine_rate_is_said(phantom_dir, tmp_path, cac
     (text,) = [text for text in told if "train.epochs changed from 1 to 2" in text]
     said = re.search(r"jumps up from (\S+) to (\S+) and ends at 0 after epoch 2", text)
     assert float(said[1]) == pytest.approx(rates[0][-1], rel=0.01)
-    assert float(said[2]) == pytest.approx(rates[1][0], rel=0.01)
+    # Half-way down the cosine; what is recorded comes a few steps later, when there is time.
+    assert float(said[2]) == pytest.approx(recipe.train.learning_rate / 2, rel=0.05)
+    assert float(said[1]) < rates[1][0] <= float(said[2]) * 1.001
