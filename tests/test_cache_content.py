@@ -297,6 +297,16 @@ def test_whole_seconds_are_not_a_running_clock_s(monkeypatch: pytest.MonkeyPatch
     assert file_signature(just_now) == UNKNOWN
 
 
+@pytest.mark.parametrize("kind", ["fuse.rclone", "fuseblk", "exfat", "erofs"])
+def test_a_time_that_may_be_a_settable_one_is_not_believed(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = status(st_size=5, st_mtime_ns=11, st_ctime_ns=11)
+    assert file_signature(changed) != UNKNOWN
+    monkeypatch.setattr(signatures, "_file_system", lambda _device: kind)
+    assert file_signature(changed) == UNKNOWN
+
+
 def test_files_without_a_signature_are_read_again_and_not_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

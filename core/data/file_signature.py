@@ -11,7 +11,12 @@ Not every ctime is such a clock's. File systems that are images themselves (squa
 disks written by a reproducible build, hold times that came with their content, in whole seconds.
 A kernel's clock has a fraction; so whole seconds are not believed, and such a file is read and
 digested again at every start. Lustre and BeeGFS keep no fraction of a true clock's time. There,
-whole seconds are believed once the second in which a file was changed is over.
+whole seconds are believed once the second in which a file was changed is over. Where a program
+serves the files (FUSE: rclone, sshfs, ratarmount), or the format has no such time (exFAT, FAT,
+erofs), what is told as ctime may be the settable mtime, fraction and all: no time is believed.
+
+What none of this tells: a writer that holds a file mapped into its memory changes no time while it
+writes, until the system writes the page back.
 """
 
 from __future__ import annotations
@@ -30,15 +35,20 @@ UNKNOWN = 0
 
 _SECOND_NS = 10**9
 _CLOCKS_OF_WHOLE_SECONDS = frozenset({"lustre", "beegfs"})
+_NO_CLOCKS = frozenset({"exfat", "vfat", "msdos", "erofs", "ntfs", "ntfs3"})
+_SERVED_BY_A_PROGRAM = "fuse"
 _SETTLED_NS = 2 * _SECOND_NS
 _NUMBERS = struct.Struct("<4q")
 
 
 def file_signature(status: os.stat_result, member: str | None = None) -> int:
     """64 bits for a file of this status, or for a member of it; ``UNKNOWN`` is no signature."""
+    kind = _file_system(status.st_dev)
+    if kind in _NO_CLOCKS or kind.startswith(_SERVED_BY_A_PROGRAM):
+        return UNKNOWN
     if status.st_ctime_ns % _SECOND_NS == 0:
         changed_lately = time.time_ns() - status.st_ctime_ns < _SETTLED_NS
-        if changed_lately or _file_system(status.st_dev) not in _CLOCKS_OF_WHOLE_SECONDS:
+        if changed_lately or kind not in _CLOCKS_OF_WHOLE_SECONDS:
             return UNKNOWN
     inode = status.st_ino & (2**63 - 1)
     numbers = _NUMBERS.pack(status.st_size, status.st_mtime_ns, status.st_ctime_ns, inode)
