@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -102,10 +104,28 @@ def test_what_was_begun_just_now_stays(session: Session) -> None:
         assert there(session, OURS) == list(OURS)
 
 
-def half_made(sessions: Path, name: str) -> Path:
-    """As a process leaves it that is killed while it makes a session."""
-    made = create_session(sessions, Recipe(), "whole").path
-    return made.rename(sessions / name)
+AT_ITS_END = "pathlib.Path.unlink"
+
+
+class Killed(BaseException):
+    """As a signal that no handler hears: nothing is tidied up."""
+
+
+@pytest.fixture
+def half_made(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, str], Path]:
+    """A session as a process leaves it that is killed while it makes one."""
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    def left(sessions: Path, moment: str) -> Path:
+        with monkeypatch.context() as patched, pytest.raises(Killed):
+            patched.setattr(moment, killed)
+            create_session(sessions, Recipe(), "x")
+        (folder,) = sessions.iterdir()
+        return folder
+
+    return left
 
 
 def make_old(folder: Path) -> None:
@@ -113,11 +133,14 @@ def make_old(folder: Path) -> None:
         os.utime(path, (0, 0))
 
 
-@pytest.mark.parametrize("name", [".x.0123abcd", ".x.4242"])
+HalfMade = Callable[[Path, str], Path]
+
+
+@pytest.mark.parametrize("moment", ["core.store.sessions.write_whole", AT_ITS_END])
 def test_a_session_that_was_not_made_to_the_end_is_removed_once_it_is_old(
-    tmp_path: Path, name: str
+    tmp_path: Path, half_made: HalfMade, moment: str
 ) -> None:
-    left = half_made(tmp_path, name)
+    left = half_made(tmp_path, moment)
     create_session(tmp_path, Recipe(), "y")
     assert left.is_dir()
     make_old(left)
@@ -129,19 +152,35 @@ def test_a_session_that_was_not_made_to_the_end_is_removed_once_it_is_old(
     ("name", "added"),
     [
         (".x.0123abcd", "checkpoints/last-000001.json"),
-        (".x.20261129", "notes.txt"),
+        (".x.0123abcd", "notes.txt"),
         (".x.0123abcd", "events.jsonl"),
         (".x.original", None),
+        (".x.20261129", None),
         ("x.0123abcd", None),
     ],
 )
 def test_a_hidden_copy_with_anything_in_it_stays(
-    tmp_path: Path, name: str, added: str | None
+    tmp_path: Path, half_made: HalfMade, name: str, added: str | None
 ) -> None:
-    copy = half_made(tmp_path, name)
+    copy = half_made(tmp_path, AT_ITS_END).rename(tmp_path / name)
     if added is not None:
         (copy / added).write_text("x")
     make_old(copy)
     before = sorted(copy.rglob("*"))
     create_session(tmp_path, Recipe(), "y")
     assert sorted(copy.rglob("*")) == before
+
+
+def test_hidden_folders_of_the_users_stay_whatever_they_are_called(tmp_path: Path) -> None:
+    session = create_session(tmp_path, Recipe(), "whole").path
+    session.rename(tmp_path / ".whole.deadbeef")
+    for name in (".best-recipe.2024", ".best-recipe.0123abcd"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "recipe.toml").write_text("name = 'best'")
+    for name in (".empty.2023", ".empty.0123abcd", ".kept.deadbeef"):
+        (tmp_path / name).mkdir()
+    make_old(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    create_session(tmp_path, Recipe(), "y")
+    shutil.rmtree(tmp_path / "y")
+    assert sorted(tmp_path.rglob("*")) == before

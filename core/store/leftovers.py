@@ -27,7 +27,10 @@ _WRITTEN_IN = {
     "charts": r".+\.(csv|png)",
     "requests": r"(stop|pause|checkpoint|try-rates)",
 }
-_HALF_MADE = re.compile(rf"\..+\.({TOKEN}|\d+)")  # a process's number, by earlier versions
+UNFINISHED = ".unfinished"
+"""The file that says a session is still being made; one without it is somebody's."""
+
+_HALF_MADE = re.compile(rf"\..+\.{TOKEN}")
 _HALF_WRITTEN_RECIPE = re.compile(rf"\.recipe\.toml\.{TOKEN}")
 _OLD_SECONDS = 3600.0
 _HELD_BY_NOW_SECONDS = 60.0
@@ -62,10 +65,12 @@ def drop_half_made(sessions: Path) -> None:
 
 
 def _drop_half_made(path: Path, folder: int) -> None:
-    """Nothing where anything else is in it, or where it is young."""
+    """Nothing where it doesn't say that it is ours, where anything else is in it, or it is young."""
     names = set(os.listdir(folder))
+    if UNFINISHED not in names:
+        return
     recipes = {name for name in names if _HALF_WRITTEN_RECIPE.fullmatch(name)}
-    empty = names & {"lock", "events.jsonl"}
+    empty = names & {UNFINISHED, "lock", "events.jsonl"}
     of_ours = recipes | empty | names & {*FOLDERS, "recipe.toml"}
     statuses = {name: os.stat(name, dir_fd=folder, follow_symlinks=False) for name in names}
     youngest = time.time() - _OLD_SECONDS
@@ -78,8 +83,9 @@ def _drop_half_made(path: Path, folder: int) -> None:
         return
     for name in sorted(names & {*FOLDERS}):
         os.rmdir(name, dir_fd=folder)
-    for name in sorted(names - {*FOLDERS}):
+    for name in sorted(names - {*FOLDERS, UNFINISHED}):
         os.unlink(name, dir_fd=folder)
+    os.unlink(UNFINISHED, dir_fd=folder)  # last: whoever is killed before leaves it to the next
     path.rmdir()
 
 

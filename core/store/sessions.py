@@ -19,7 +19,7 @@ from core.store.files import (
     token,
     write_whole,
 )
-from core.store.leftovers import drop_half_made
+from core.store.leftovers import UNFINISHED, drop_half_made
 from core.store.plain_files import FOLDERS
 from core.store.session import Session
 
@@ -65,11 +65,14 @@ def _made(path: Path, recipe: Recipe) -> bool:
     # Not by the process's number: two containers on one disk may both have it.
     unfinished = path.parent / f".{path.name}.{token()}"
     try:
+        unfinished.mkdir()
+        (unfinished / UNFINISHED).touch()
         for folder in FOLDERS:
-            (unfinished / folder).mkdir(parents=True)
+            (unfinished / folder).mkdir()
         write_whole(unfinished / "recipe.toml", recipe_toml(recipe).encode())
         for name in ("lock", "events.jsonl"):  # so that a full disk can be told of in them
             (unfinished / name).touch()
+        (unfinished / UNFINISHED).unlink()
         # Onto a directory with content a rename fails: of two that start at once, one wins.
         unfinished.rename(path)
     except OSError as error:
