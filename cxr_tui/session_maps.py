@@ -175,7 +175,8 @@ def save_maps(
     Raises:
         OSError: the folder can't be written to.
     """
-    from core.evaluation.cam_files import add_to_table, read_image, save_overlay, table_row
+    from core.evaluation.cam_files import read_image, save_overlay, table_row
+    from core.evaluation.cam_table import add_to_table
 
     folder = kept.session.path / "cams"
     files: list[Path] = []

@@ -119,9 +119,10 @@ def half_made(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, str], Path]:
         raise Killed
 
     def left(sessions: Path, moment: str) -> Path:
-        with monkeypatch.context() as patched, pytest.raises(Killed):
+        with monkeypatch.context() as patched:
             patched.setattr(moment, killed)
-            create_session(sessions, Recipe(), "x")
+            with pytest.raises(Killed):
+                create_session(sessions, Recipe(), "x")
         (folder,) = sessions.iterdir()
         return folder
 

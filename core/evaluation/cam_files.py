@@ -1,14 +1,13 @@
-"""Maps as files: overlays at the image's own resolution, a contact sheet, a table."""
+"""Maps as files: overlays at the image's own resolution, a contact sheet, the table's rows."""
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import math
 import re
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -20,19 +19,12 @@ from core.data.archives import stream_archive
 from core.data.decode import UndecodableImage, decode_grey, square_region
 from core.data.image_files import ImageFile
 from core.errors import DataError
+from core.evaluation.cam_table import COLUMNS
 from core.evaluation.found_maps import FoundMap
 from core.evaluation.map_geometry import interpolation
 from core.evaluation.map_source import MapSource
 from core.evaluation.overlay import Colours, Grey, blended, draw_box, draw_peak
-from core.regular_file import open_regular
-from core.store.files import alone_with, is_file, write_whole
-from core.store.harmless_cells import harmless, original
-
-COLUMNS = (
-    *("Image Index", "Patient ID", "finding", "label", "probability", "method", "kind"),
-    *("peak_x", "peak_y", "boxes", "hit", "hit_within_half_a_cell", "best_iou", "best_iobb"),
-    *("energy_inside", "seen_in_training", "file"),
-)
+from core.store.files import write_whole
 
 _CAPTION_SHARE = 1 / 36
 _SHEET_TILE_PX, _SHEET_COLUMNS = 320, 4
@@ -221,82 +213,6 @@ def table_row(source: MapSource, found: FoundMap, file: str) -> dict[str, object
         *("" if found.energy is None else f"{found.energy:.4f}", int(candidate.seen), file),
     )
     return dict(zip(COLUMNS, values, strict=True))
-
-
-def write_table(path: Path, rows: Iterable[dict[str, object]]) -> None:
-    """cams.csv of these rows, whole or not at all."""
-    _write_cells(path, COLUMNS, [_cells(row, COLUMNS) for row in rows])
-
-
-def add_to_table(path: Path, rows: Iterable[dict[str, object]]) -> None:
-    """Rows into cams.csv: those of the same file are replaced, those of files gone are dropped.
-
-    Columns that somebody has added stay, and so do their cells. Other processes that add to the
-    same table wait meanwhile.
-
-    Raises:
-        DataError: there is a file of that name that is no such table.
-        OSError: the folder can't be written to, or the table stays locked.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    added = {str(row["file"]): row for row in rows}
-    with alone_with(path):
-        try:
-            head, kept = _read_cells(path)
-        except (UnicodeDecodeError, csv.Error):
-            head, kept = ["?"], []
-        if head and "file" not in head:
-            raise DataError(
-                "is no table of maps in UTF-8",
-                where=path,
-                why="Rows added to it would replace what it holds.",
-                remedy="Move it away, and save the maps again.",
-            )
-        head += [name for name in COLUMNS if name not in head]
-        place = head.index("file")
-        named = {original(cells[place]): cells for cells in kept if len(cells) > place}
-        named = {name: cells for name, cells in named.items() if is_file(path.parent / name)}
-        for name, row in added.items():
-            before = named.get(name, [])
-            named[name] = _cells(row, head, before)
-        _write_cells(path, head, named.values())
-
-
-def _cells(row: dict[str, object], head: Sequence[str], before: Sequence[str] = ()) -> list[str]:
-    """The row under such a head; what is not ours is taken from the row that was there before."""
-    after = [*before, *[""] * (len(head) - len(before))]
-    for place, name in enumerate(head):
-        if name in row:
-            value = row[name]
-            after[place] = harmless(value) if isinstance(value, str) else str(value)
-    return after
-
-
-def _write_cells(path: Path, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([head, *rows])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, text.getvalue().encode())
-
-
-def read_table(path: Path) -> list[dict[str, object]]:
-    """The rows that are there; none where there is no such file or it is another one."""
-    try:
-        head, rows = _read_cells(path)
-    except (OSError, UnicodeDecodeError, csv.Error):
-        return []
-    if not set(COLUMNS) <= set(head):
-        return []
-    places = {name: head.index(name) for name in COLUMNS}
-    whole = (cells for cells in rows if len(cells) >= len(head))
-    return [{name: original(cells[at]) for name, at in places.items()} for cells in whole]
-
-
-def _read_cells(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Head and rows as they stand there; a spreadsheet may have put a mark before all."""
-    with io.TextIOWrapper(open_regular(path), encoding="utf-8-sig", newline="") as stream:
-        head, *rows = [*csv.reader(stream)] or [[]]
-    return head, [cells for cells in rows if cells]
 
 
 def save_contact_sheet(source: MapSource, drawn: Sequence[Colours], path: Path) -> Path:

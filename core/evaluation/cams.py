@@ -11,13 +11,13 @@ from typing import Any
 from core.errors import DataError, SessionError, UsageError
 from core.evaluation.cam_files import (
     SHEET_MOST,
-    add_to_table,
     read_image,
     save_contact_sheet,
     save_overlay,
     table_row,
     tile_of,
 )
+from core.evaluation.cam_table import add_to_table
 from core.evaluation.candidates import Candidate, boxed, draw, known_finding
 from core.evaluation.cover_drops import CoverDrop, cover_drops
 from core.evaluation.found_maps import (

@@ -65,7 +65,7 @@ def drop_half_made(sessions: Path) -> None:
 
 
 def _drop_half_made(path: Path, folder: int) -> None:
-    """Nothing where it doesn't say that it is ours, where anything else is in it, or it is young."""
+    """Nothing where our mark is missing, where anything else is in it, or where it is young."""
     names = set(os.listdir(folder))
     if UNFINISHED not in names:
         return

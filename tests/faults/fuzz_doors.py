@@ -23,7 +23,7 @@ from core.data.label_table import read_label_table
 from core.data.quarantine import read_quarantine, write_quarantine
 from core.data.study import prepare_study, read_split, write_split
 from core.errors import CxrError
-from core.evaluation.cam_files import COLUMNS, read_table, write_table
+from core.evaluation.cam_table import COLUMNS, read_table, write_table
 from core.evaluation.joining import join_predictions
 from core.evaluation.predictions import read_predictions
 from core.findings import FINDINGS

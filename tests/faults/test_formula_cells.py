@@ -18,7 +18,7 @@ from core.data.quarantine import read_quarantine, write_quarantine
 from core.data.split import make_split
 from core.data.study import Study, read_split, write_split
 from core.errors import DataError
-from core.evaluation.cam_files import COLUMNS, add_to_table, read_table, write_table
+from core.evaluation.cam_table import COLUMNS, add_to_table, read_table, write_table
 from core.evaluation.joining import join_predictions
 from core.evaluation.predictions import (
     Predictions,
@@ -167,6 +167,32 @@ def test_a_column_that_somebody_added_to_the_table_of_maps_stays(tmp_path: Path)
     assert len(read_table(path)) == 3
 
 
+def test_rows_that_somebody_added_to_the_table_of_maps_stay(tmp_path: Path) -> None:
+    path = tmp_path / "cams.csv"
+    for name in ("a.png", "b.png", "gone.png", "noted.png"):
+        (tmp_path / name).write_bytes(b"a map")
+    write_table(path, [map_row(name) for name in ("a.png", "gone.png", "noted.png")])
+    head, a, gone, noted = path.read_text().splitlines()
+    no_file = "," * head.count(",")
+    lines = (f"{head},reader,doubt", f"{a},A,no", f"{a},B,yes", f"{gone},,", f"{noted},A,no")
+    path.write_text("\n".join((*lines, f"{no_file},A,ask again", "see my letter", "")))
+    for name in ("gone.png", "noted.png"):
+        (tmp_path / name).unlink()
+    for _ in range(2):
+        add_to_table(path, [map_row(name) | {"finding": "Mass"} for name in ("a.png", "b.png")])
+    _, *rows = csv.reader(path.open(encoding="utf-8", newline=""))
+    place, file = COLUMNS.index("finding"), COLUMNS.index("file")
+    told = [(row[place], row[file], *row[file + 1 :]) for row in rows if len(row) > 1]
+    assert told == [
+        ("Mass", "a.png", "A", "no"),
+        ("Mass", "a.png", "B", "yes"),
+        ("1", "noted.png", "A", "no"),
+        ("", "", "A", "ask again"),
+        ("Mass", "b.png", "", ""),
+    ]
+    assert ["see my letter"] in rows
+
+
 @pytest.mark.parametrize(
     "content", [b"my own list\n1\n", b"file,\xff\xfe\n", b'"' + b"x" * 200_000]
 )
@@ -183,7 +209,7 @@ def test_a_file_that_is_no_table_of_maps_is_not_replaced_by_one(
 _ADD = """
 import sys
 from pathlib import Path
-from core.evaluation.cam_files import COLUMNS, add_to_table
+from core.evaluation.cam_table import COLUMNS, add_to_table
 folder, who = Path(sys.argv[1]), sys.argv[2]
 print(flush=True)
 sys.stdin.readline()

@@ -19,7 +19,7 @@ from core.data.label_table import read_label_table
 from core.data.quarantine import read_quarantine
 from core.data.text_file import table_bytes
 from core.errors import CxrError, DataError, RecipeError, SessionError, UsageError
-from core.evaluation.cam_files import read_table
+from core.evaluation.cam_table import read_table
 from core.evaluation.predictions import read_predictions
 from core.model.weights import load_weights
 from core.recipe import Recipe
