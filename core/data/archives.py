@@ -165,7 +165,12 @@ def _regular_files(
         stream: IO[bytes] = cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if is_gzip else file
         bounded = _Bounded(stream, at_each or (lambda: None))
         with stream, tarfile.open(fileobj=cast("IO[bytes]", bounded), mode="r:") as tar:
+            before = -1
             for entry in tar:
+                if entry.size < 0 or entry.offset <= before:
+                    # Python's own tarfile goes back by it, and lists the same entries without end.
+                    raise tarfile.ReadError(f"an entry at byte {entry.offset:,} leads backwards")
+                before = entry.offset
                 tar.members.clear()  # type: ignore[attr-defined]  # it would keep all it has passed
                 if entry.isreg():
                     yield tar, entry

@@ -143,6 +143,33 @@ def test_an_archive_of_many_entries_is_not_kept_in_memory(tmp_path: Path) -> Non
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000
 
 
+def entry_of_size(size: int) -> bytes:
+    """A header, with the size where tar keeps numbers that are too large, or below zero."""
+    entry = tarfile.TarInfo("a.png")
+    entry.size = size
+    return entry.tobuf(tarfile.GNU_FORMAT)
+
+
+@pytest.mark.usefixtures("within_a_minute")
+@pytest.mark.parametrize("back", [1, 512, 1024, 10 * 512])
+def test_an_archive_whose_entry_leads_back_has_an_end(tmp_path: Path, back: int) -> None:
+    path = tmp_path / "images.tar"
+    entries = entry_of_size(0) * 9 + entry_of_size(-back)
+    path.write_bytes(entries + bytes(2 * tarfile.BLOCKSIZE))
+    with pytest.raises(DataError, match="leads backwards"):
+        list_archive(path)
+
+
+@pytest.mark.usefixtures("within_a_minute")
+def test_a_size_below_zero_in_an_extended_header_has_an_end(tmp_path: Path) -> None:
+    path = tmp_path / "images.tar"
+    entry = tarfile.TarInfo("a.png")
+    entry.pax_headers = {"size": "-5120"}
+    path.write_bytes(entry.tobuf(tarfile.PAX_FORMAT) + bytes(2 * tarfile.BLOCKSIZE))
+    with pytest.raises(DataError, match=r"leads backwards|can.t be read"):
+        list_archive(path)
+
+
 @pytest.mark.parametrize("name", ["../../escape.png", "/etc/escape.png", "a/../../escape.png"])
 def test_an_archives_member_never_leaves_it(tmp_path: Path, name: str) -> None:
     with tarfile.open(tmp_path / "images.tar", "w") as tar:
