@@ -43,7 +43,7 @@ from core.health.training_watch import TrainingWatch
 from core.health.watch import HealthRecord
 from core.in_slices import in_slices
 from core.model.device import choose_device
-from core.model.memory import free_bytes
+from core.model.memory import free_bytes, memory_errors_named
 from core.model.precision import choose_precision
 from core.model.weights import LoadedModel, load_weights
 from core.recipe import Recipe
@@ -102,7 +102,12 @@ def run(
     """
     started = time.monotonic()
     claimed = Recorder(session, emit, lambda: stop_if_asked(next_request))
-    with claimed as record, _disk_errors_named(record.writer), _lost_ranks(record):
+    with (
+        claimed as record,
+        _disk_errors_named(record.writer),
+        _lost_ranks(record),
+        memory_errors_named(),
+    ):
         session = record.writer.session  # wherever its folder is moved
         ranks = machine.ranks
         control = Control(ranks.watched(next_request), record.writer.take_request, record)

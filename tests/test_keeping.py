@@ -1,5 +1,6 @@
 """What a run keeps and goes on from, where a kill came at a bad moment."""
 
+import resource
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from core.errors import RunFailedError
 from core.evaluation.predict import Placement, predict_logits
 from core.events import EpochDone, EpochStarted, Resumed, Warned
 from core.model.densenet import build_model
-from core.model.memory import memory_errors_named
+from core.model.memory import is_host_limited, memory_errors_named
 from core.model.precision import Precision
 from core.recipe_toml import checked_recipe
 from core.requests import Request
@@ -166,6 +167,37 @@ def test_where_memory_is_not_enough_for_the_fewest_images_the_run_fails(scarce):
     scarce.model.register_forward_pre_hook(lambda *_: torch.empty(2**60, dtype=torch.uint8))
     with pytest.raises(RunFailedError, match=r"out of memory.*image.size_px"):
         next(scarce.epoch_steps())
+
+
+@pytest.fixture
+def limited():
+    """As under ``ulimit -d``: a limit that this process is far from."""
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (2**46, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_DATA, before)
+
+
+def without_a_primitive(trainer):
+    """What oneDNN says where its own memory is refused, and of other causes too."""
+
+    def refuse(_network, arguments):
+        if len(arguments[0]) > 5:
+            raise RuntimeError("could not create a primitive")
+
+    trainer.settings = trainer.settings.model_copy(update={"batch_size": 12})
+    trainer.model.register_forward_pre_hook(refuse)
+    return next(trainer.epoch_steps())[1]
+
+
+def test_under_a_limit_what_onednn_says_is_taken_for_memory(trainer, limited):
+    assert without_a_primitive(trainer).micro_batch_size == 3
+
+
+@pytest.mark.skipif(is_host_limited(), reason="memory is limited here")
+def test_without_a_limit_it_is_a_defect_and_no_memory_is_blamed(trainer):
+    with pytest.raises(RuntimeError, match="could not create a primitive"):
+        without_a_primitive(trainer)
 
 
 def test_a_pause_asked_for_by_a_file_stands_between_two_looks_at_it():

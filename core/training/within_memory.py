@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from core.data.batches import Batch, micro_batches
-from core.model.memory import give_back_memory, is_out_of_memory, memory_errors_named
+from core.model.memory import (
+    give_back_memory,
+    is_host_limited,
+    is_out_of_memory,
+    memory_errors_named,
+)
 from core.recipe import NETWORK_STRIDE_PX, Recipe
 from core.training.backward import Outcome
 from core.training.engines import ENGINE_ERRORS, in_a_line
@@ -20,6 +26,13 @@ if TYPE_CHECKING:
 def fewest_at_once(recipe: Recipe) -> int:
     """Below two map cells a lone image has one value a channel, and no batch statistics."""
     return 1 if recipe.image.size_px >= 2 * NETWORK_STRIDE_PX else 3
+
+
+def _remedy(device: torch.device) -> str:
+    if device.type != "cpu":
+        return "Lower image.size_px, or use a larger GPU."
+    limit = "ulimit -v" if is_host_limited() else "of this machine or container"
+    return f"Lower image.size_px, or allow more memory ({limit})."
 
 
 class WithinMemory:
@@ -83,7 +96,7 @@ class WithinMemory:
             if not is_out_of_memory(error):
                 raise
             if not self._has_more_to_give() and size // 2 < fewest_at_once(trainer.recipe):
-                with memory_errors_named(remedy="Lower image.size_px, or use a larger GPU."):
+                with memory_errors_named(remedy=_remedy(trainer.placement.device)):
                     raise
         return None
 
