@@ -125,6 +125,18 @@ def test_rows_that_changed_otherwise_are_refused_too(
         go_on()
 
 
+@pytest.mark.parametrize("is_of_before", [False, True])
+def test_a_patients_number_of_thousands_of_digits_is_refused_as_any_other_edit(
+    session: Session, go_on: Callable[..., object], is_of_before: bool
+) -> None:
+    if is_of_before:
+        without_seals(session)
+    path = session.path / "split.csv"
+    path.write_text(re.sub(r",\d+,test", f",{'9' * 5000},test", path.read_text(), count=1))
+    with pytest.raises(DataError, match=r"split\.csv: is not .* names a patient by 5,000 digits"):
+        go_on()
+
+
 @pytest.mark.parametrize("edit", ["emptied", "removed", "cut short", "one figure changed"])
 def test_events_that_are_not_those_that_were_told_are_refused(
     session: Session, go_on: Callable[..., object], edit: str

@@ -18,6 +18,7 @@ from core.store.session import Session, SessionWriter
 from core.training.keeping import has_checkpoint
 
 _NAMED = 5
+_MOST_DIGITS = 19  # of a patient's number, an int64
 _FROM_BEFORE = (
     "this session was begun before recipe.toml, split.csv and events.jsonl were sealed: that they "
     "are what its run left can't be told. From now on their seals are kept."
@@ -106,11 +107,18 @@ def _seen_among(patients: frozenset[int], session: Session) -> frozenset[int]:
 
 
 def _patients_of_test(split_file: Path) -> frozenset[int]:
-    """By the file's own column; what is no number there is passed over."""
+    """By the file's own column; what is no number there is passed over.
+
+    Raises:
+        DataError: a number is longer than any that a run writes.
+    """
     try:
         text = table_bytes(split_file).decode("utf-8", "replace")
         rows = list(csv.DictReader(io.StringIO(text, newline="")))
     except (csv.Error, DataError):
         return frozenset()  # that it can't be read is said where the parts are read
     patients = (str(row.get("Patient ID")) for row in rows if row.get("split") == "test")
-    return frozenset(int(text) for text in patients if text.isascii() and text.isdigit())
+    numbers = [text for text in patients if text.isascii() and text.isdigit()]
+    if longer := [text for text in numbers if len(text) > _MOST_DIGITS]:
+        raise _edited(split_file, f"it names a patient by {len(longer[0]):,} digits")
+    return frozenset(map(int, numbers))
