@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import mmap
 import pickletools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any, cast
 
-MAX_OPCODES = 1_000_000
-"""A module of 1,000 tensors takes about 60,000; so many take a second or three."""
+from core.model.pickle_bounds import MAX_OPCODES, BrokenPickleError, KeyBounds, memo_place
 
-
-class BrokenPickleError(ValueError):
-    """The bytes are not a pickle that can be followed."""
+__all__ = ["BrokenPickleError", "Followed", "Name", "Persistent", "Record", "follow"]
 
 
 @dataclass(frozen=True)
@@ -100,6 +97,7 @@ class _Machine:
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
         self.persistent: list[Persistent] = []
+        self.key_bounds = KeyBounds()
 
     def step(self, name: str, argument: Any) -> None:
         if name in _PUSHED_ARGUMENT:
@@ -129,7 +127,7 @@ class _Machine:
         return self.stack.pop()
 
     def put(self, place: int) -> None:
-        self.memo[place] = self.stack[-1]
+        self.memo[memo_place(place)] = self.stack[-1]
 
     def refer(self, key: Any) -> None:
         self.persistent.append(Persistent(key))
@@ -137,24 +135,26 @@ class _Machine:
 
     def record(self, origin: Any, arguments: Any) -> None:
         if isinstance(origin, Name) and origin in _ORDERED_DICTS:
-            self.stack.append(_as_dict(arguments))
+            self.stack.append(_as_dict(self, arguments))
         else:
             self.stack.append(Record(origin, arguments))
 
 
-def _as_dict(arguments: Any) -> dict[Any, Any]:
+def _as_dict(machine: _Machine, arguments: Any) -> dict[Any, Any]:
     # Python 2 wrote OrderedDict([[key, value], ...]); Python 3 calls it empty and fills it.
     pairs = arguments[-1] if arguments else []
     entries: dict[Any, Any] = {}
     if isinstance(pairs, list):
-        _add_entries(entries, [part for pair in pairs for part in pair[:2]])
+        for pair in pairs:  # one by one: the same list may stand for a thousand dictionaries
+            _add_entries(machine, entries, pair[:2])
     return entries
 
 
-def _add_entries(target: Any, flat: list[Any]) -> None:
+def _add_entries(machine: _Machine, target: Any, flat: Sequence[Any]) -> None:
     entries = target if isinstance(target, dict) else _record(target).entries
     for place in range(0, len(flat) - 1, 2):
         key = flat[place]
+        machine.key_bounds.count(key)
         parts = key if isinstance(key, tuple) else (key,)
         # Hashing a tuple nested a million deep would end this program, not the pickle.
         if not all(isinstance(part, _KEY_TYPES) for part in parts):
@@ -219,7 +219,7 @@ def _tuple_of(length: int) -> Callable[[_Machine, Any], None]:
 
 def _set_item(machine: _Machine, _: Any) -> None:
     value, key = machine.pop(), machine.pop()
-    _add_entries(machine.stack[-1], [key, value])
+    _add_entries(machine, machine.stack[-1], [key, value])
 
 
 def _append(machine: _Machine, _: Any) -> None:
@@ -229,7 +229,7 @@ def _append(machine: _Machine, _: Any) -> None:
 
 def _set_items(machine: _Machine, _: Any) -> None:
     flat = machine.since_mark()
-    _add_entries(machine.stack[-1], flat)
+    _add_entries(machine, machine.stack[-1], flat)
 
 
 def _append_many(machine: _Machine, _: Any) -> None:
@@ -240,7 +240,7 @@ def _append_many(machine: _Machine, _: Any) -> None:
 def _dict_since_mark(machine: _Machine, _: Any) -> None:
     flat = machine.since_mark()
     machine.stack.append({})
-    _add_entries(machine.stack[-1], flat)
+    _add_entries(machine, machine.stack[-1], flat)
 
 
 _PUSHED_ARGUMENT = frozenset(

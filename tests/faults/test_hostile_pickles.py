@@ -6,6 +6,7 @@ import io
 import pickle
 import pickletools
 import struct
+import time
 import zipfile
 from pathlib import Path
 
@@ -130,3 +131,48 @@ def test_a_number_of_a_million_digits_is_followed_or_refused_without_its_text() 
     body = b"\x80\x02\x8b" + struct.pack("<i", 1_000_000) + b"\x7f" * 1_000_000 + b"K\x01s."
     with pytest.raises(BrokenPickleError):
         follow(io.BytesIO(body))
+
+
+MERSENNE = 2**61 - 1
+"""Python's hash of a whole number is what is left of it after division by this."""
+
+
+def number(value: int) -> bytes:
+    content = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
+    return pickle.LONG1 + bytes([len(content)]) + content
+
+
+def dictionary(keys: list[bytes]) -> bytes:
+    return b"\x80\x02}(" + b"".join(key + b"N" for key in keys) + b"u."
+
+
+ALIKE = [number(n * MERSENNE) for n in range(100_000)]
+TUPLES_ALIKE = [
+    b"(" + b"".join(number(-1 - (n >> bit & 1)) for bit in range(17)) + b"t" for n in range(20_000)
+]
+TEXTS = b"]q\x00(" + b"X\x01\x00\x00\x00aN\x86" * 50_000 + b"e\x85q\x01"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        dictionary(ALIKE),
+        dictionary(ALIKE[10:11]),
+        dictionary(TUPLES_ALIKE),
+        dictionary([b"K\x01"] * 20_001),
+        b"\x80\x02ccollections\nOrderedDict\nq\x020" + TEXTS + b"0" + b"h\x02h\x01R0" * 10_000,
+        b"N" + b"".join(b"p%d\n" % (n * MERSENNE) for n in range(100_000)) + b".",
+        b"Np-1\n.",
+    ],
+    ids=["numbers", "beyond 64 bits", "tuples", "many", "one list", "memo", "below zero"],
+)
+def test_keys_and_places_that_all_hash_alike_are_refused_in_no_time(body: bytes) -> None:
+    began = time.process_time()
+    with pytest.raises(BrokenPickleError, match=r"key|memo"):
+        follow(io.BytesIO(body))
+    assert time.process_time() - began < 5
+
+
+def test_the_numbered_state_of_an_optimizer_is_read() -> None:
+    state = {"state": {n: {"step": 1, (n, "m"): 2.0} for n in range(5_000)}}
+    assert follow(io.BytesIO(pickle.dumps(state, protocol=2))).value == state
