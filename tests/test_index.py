@@ -177,6 +177,27 @@ def test_a_phantom_is_made_once_and_a_broken_off_one_is_made_again(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["phantom-4-64-0"]
 
 
+def test_what_a_phantom_lacks_is_drawn_again_and_what_it_has_is_left(tmp_path):
+    size = {"patients": 4, "size_px": 64}
+    recipe = Recipe.model_validate({"dataset": {"phantom": size}})
+    folder = locate_sources(recipe, cache=tmp_path).images
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    before = {path: path.read_bytes() for path in files}
+    kept = {path: path.stat().st_mtime_ns for path in files}
+    images = [path for path in files if path.suffix == ".png"]
+    gone, emptied, table = images[0], images[1], folder / "truth.csv"
+    gone.unlink()
+    emptied.write_bytes(b"")
+    table.unlink()
+
+    locate_sources(recipe, cache=tmp_path)
+
+    assert {path: path.read_bytes() for path in files} == before
+    changed = [path for path in files if path.stat().st_mtime_ns != kept[path]]
+    assert changed == sorted([gone, emptied, table])
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+
+
 def test_missing_images_stop_unless_a_part_is_asked_for(tmp_path):
     names = [image_name(i) for i in (1, 2, 3, 4)]
     write_v2020(tmp_path / "Data_Entry_2017_v2020.csv", [row_v2020(i) for i in (1, 2, 3, 4)])

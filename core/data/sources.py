@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.data.phantom_folder import fill_in, is_whole
 from core.errors import DataError, RecipeError
 from core.recipe import PhantomSettings, Recipe
 from core.store.files import is_file, is_folder, token
@@ -115,11 +116,11 @@ def phantom_folder(settings: PhantomSettings, cache: Path) -> Path:
 
 
 def _made(settings: PhantomSettings, cache: Path, make: MakePhantom) -> Path:
-    """Makes the phantom where it is not there; a folder of that name is always a whole one."""
+    """Makes the phantom where it is not there; of one that is no longer whole, what it lacks."""
     folder = phantom_folder(settings, cache)
     try:
         require_own(folder)
-        if is_folder(folder):
+        if is_folder(folder) and is_whole(folder):
             return folder
         cache.mkdir(parents=True, exist_ok=True)
         with _drawing_in(cache):
@@ -130,8 +131,9 @@ def _made(settings: PhantomSettings, cache: Path, make: MakePhantom) -> Path:
                 try:
                     made.rename(folder)
                 except OSError:
-                    if not is_folder(folder):  # another run has not been faster: a real failure
+                    if not is_folder(folder):  # neither another run nor an earlier one: a failure
                         raise
+                    fill_in(folder, made)
             finally:
                 shutil.rmtree(unfinished, ignore_errors=True)
     except OSError as error:

@@ -92,6 +92,8 @@ def write_phantom(
         building.mkdir(parents=True)
         try:
             counts = _write_all(building, patients, size_px, seed, progress)
+            # Else a power loss could leave the name, and empty files under it.
+            os.sync()
             building.rename(folder)
         finally:
             # Nothing is left here after the rename; after a failure, everything.
