@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import stat
 import tarfile
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from core.data.sources import locate_sources
 from core.errors import DataError
 from core.recipe import PhantomSettings
 from core.recipe_toml import load_recipe
+from core.store.own_folder import require_own
 
 OTHERS_NUMBER = 4_242_424
 
@@ -80,6 +83,86 @@ def test_another_s_folder_in_a_place_open_to_everybody_is_not_believed(
         opened(tmp_path / "cache", tmp_path / "nih")
     with pytest.raises(DataError, match="belongs to another user"):
         ready(tmp_path / "cache", tmp_path / "nih")
+
+
+@is_root
+@pytest.mark.parametrize("made", ["the cache", "a folder above it", "a link to it"])
+def test_a_cache_that_another_put_into_a_place_open_to_everybody_is_refused(
+    tmp_path: Path, cache: ImageCache, made: str
+) -> None:
+    """Also where the owner of the cache has made what stands in it."""
+    (shared := tmp_path / "shared").mkdir()
+    shared.chmod(0o1777)
+    for path in (tmp_path / "cache", cache.folder):
+        os.chown(path, OTHERS_NUMBER, -1)
+    if made == "a link to it":
+        root = planted = shared / "cache"
+        planted.symlink_to(tmp_path / "cache")
+        os.chown(planted, OTHERS_NUMBER, -1, follow_symlinks=False)
+    elif made == "the cache":
+        root = planted = (tmp_path / "cache").rename(shared / "cache")
+    else:
+        (planted := shared / "tools").mkdir()
+        os.chown(planted, OTHERS_NUMBER, -1)
+        root = (tmp_path / "cache").rename(planted / "cache")
+    with pytest.raises(DataError, match=rf"belongs to another user .number {OTHERS_NUMBER}") as one:
+        ready(root, tmp_path / "nih")
+    assert str(one.value).startswith(f"{planted}: ")
+    phantom = load_recipe("demo", ["dataset.phantom={patients=5,size_px=64,seed=1}"])
+    with pytest.raises(DataError, match=r"belongs to another user.*--cache"):
+        locate_sources(phantom, cache=root)
+
+
+@is_root
+def test_the_owner_of_a_place_open_to_everybody_is_believed_no_more_than_others(
+    tmp_path: Path, cache: ImageCache
+) -> None:
+    cache.folder.parent.chmod(0o1777)
+    for path in (cache.folder.parent, cache.folder):
+        os.chown(path, OTHERS_NUMBER, -1)
+    with pytest.raises(DataError, match="belongs to another user"):
+        ready(tmp_path / "cache", tmp_path / "nih")
+
+
+@pytest.fixture
+def as_a_plain_user() -> Iterator[Path]:
+    """We are one, with a group of our own; gives a folder of ours."""
+    groups = os.getgroups()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chown(folder, OTHERS_NUMBER + 1, OTHERS_NUMBER + 1)
+        os.setgroups([])
+        os.setegid(OTHERS_NUMBER + 1)
+        os.seteuid(OTHERS_NUMBER + 1)
+        try:
+            yield Path(folder)
+        finally:
+            os.seteuid(0)
+            os.setegid(0)
+            os.setgroups(groups)
+
+
+@is_root
+@pytest.mark.parametrize(
+    ("owner", "group", "mode", "is_believed"),
+    [
+        (OTHERS_NUMBER, OTHERS_NUMBER, 0o755, False),
+        (OTHERS_NUMBER, OTHERS_NUMBER + 1, 0o2750, True),
+        (OTHERS_NUMBER, OTHERS_NUMBER, 0o1777, True),
+        (0, 0, 0o755, True),
+        (OTHERS_NUMBER + 1, OTHERS_NUMBER + 1, 0o755, True),
+    ],
+    ids=["another's", "our group's", "everybody's", "root's", "ours"],
+)
+def test_a_cache_is_our_own_root_s_or_our_group_s(
+    as_a_plain_user: Path, owner: int, group: int, mode: int, is_believed: bool
+) -> None:
+    (root := as_a_plain_user / "cache").mkdir()
+    os.seteuid(0)
+    os.chown(root, owner, group)
+    root.chmod(mode)
+    os.seteuid(OTHERS_NUMBER + 1)
+    with nullcontext() if is_believed else pytest.raises(DataError, match="no group of ours"):
+        require_own(root / "224px")
 
 
 @is_root

@@ -16,6 +16,7 @@ import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from core.errors import DataError
 from core.store.files import TOKEN
@@ -24,21 +25,49 @@ _UNFINISHED = re.compile(rf"\.(.+)\.{TOKEN}")
 _REMEDY = "Move it away, or name another folder with --cache DIR"
 
 
-def require_own(folder: Path) -> None:
-    """Refuse a folder that is a link, or somebody else's in a place that is open to everybody.
+class Others(NamedTuple):
+    """A folder that another user may have put where we look, and the number of that user."""
 
-    Where a group shares a cache, its members' folders are as good as ours. The owner of the place
-    itself could do as they like in it anyway. A folder that isn't there is refused by nobody.
+    folder: Path
+    user: int
+
+    def __str__(self) -> str:
+        return f"belongs to another user (number {self.user})"
+
+
+def planted(folder: Path) -> Others | None:
+    """What another user may have put there: the folder itself, or one on the way to it.
+
+    That is one in a place that everybody may write to. On the way a link counts as well, and a
+    folder that a group of ours shares doesn't; root could do as it likes anyway.
 
     Raises:
-        DataError: it is such a folder.
         OSError: it can't be looked at.
     """
-    try:
-        status = folder.lstat()
-    except FileNotFoundError:
-        return
-    if not stat.S_ISDIR(status.st_mode):
+    real = folder.parent.resolve() / folder.name
+    for there in dict.fromkeys([real, *real.parents, *folder.absolute().parents]):
+        status = _status(there)
+        if status is None or status.st_uid in {0, os.geteuid()}:
+            continue
+        if not there.parent.stat().st_mode & stat.S_IWOTH:
+            continue
+        if there == real or not (_is_of_our_group(status) and _is_open_to_its_group(status)):
+            return Others(there, status.st_uid)
+    return None
+
+
+def require_own(folder: Path) -> None:
+    """Refuse a cache's folder that is a link, or that another user may have put there.
+
+    Where a group shares a cache, its members' folders are as good as ours. A cache of somebody
+    else's is refused, but for root: a container's volumes belong to whoever made them.
+
+    Raises:
+        DataError: it is such a folder, or in one.
+        OSError: it can't be looked at.
+    """
+    status = _status(folder)
+    if status is not None and not stat.S_ISDIR(status.st_mode):
         found = "a link" if stat.S_ISLNK(status.st_mode) else "a file"
         raise DataError(
             f"is {found}, where the cache has a folder of its own",
@@ -46,15 +75,42 @@ def require_own(folder: Path) -> None:
             why="What is written there could overwrite something outside the cache",
             remedy=_REMEDY,
         )
-    place = folder.parent.stat()
-    if place.st_mode & stat.S_IWOTH and status.st_uid not in {os.geteuid(), place.st_uid}:
+    others = planted(folder)
+    if others is not None:
         raise DataError(
-            f"belongs to another user (number {status.st_uid}), in a place that everybody may "
-            "write to",
-            where=folder,
+            f"{others}, in a place that everybody may write to",
+            where=others.folder,
             why="Whatever stands in it could be anybody's",
             remedy=_REMEDY,
         )
+    cache = folder.parent
+    status = cache.stat() if cache.exists() else None
+    if status is None or os.geteuid() == 0 or status.st_uid in {0, os.geteuid()}:
+        return
+    # Of a place open to everybody each folder was looked at by itself.
+    if not status.st_mode & stat.S_IWOTH and not _is_of_our_group(status):
+        raise DataError(
+            f"{Others(cache, status.st_uid)}, and to no group of ours",
+            where=cache,
+            why="Its images and their checksums are whatever that user wrote",
+            remedy="Name a folder of your own with --cache DIR, or share one in a group",
+        )
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """Of the path itself, links not followed; None where nothing is there."""
+    try:
+        return path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _is_of_our_group(status: os.stat_result) -> bool:
+    return status.st_gid in {os.getegid(), *os.getgroups()} and not status.st_mode & stat.S_IWOTH
+
+
+def _is_open_to_its_group(status: os.stat_result) -> bool:
+    return bool(status.st_mode & stat.S_IWGRP)
 
 
 @contextmanager
