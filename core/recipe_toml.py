@@ -256,13 +256,23 @@ def _absolute(key: str, value: str, folder: Path) -> str:
             "path with / or in single quotes.",
         )
     try:
-        return os.path.normpath(folder / Path(value).expanduser())
+        path = os.path.normpath(folder / Path(value).expanduser())
     except RuntimeError:
         raise RecipeError(
             f"{value[:200]!r} names the home of a user that is not known here",
             where=key,
             remedy="Write the whole path.",
         ) from None
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise RecipeError(
+            f"{path[-200:]!r} is no path in UTF-8",
+            where=key,
+            why="A recipe is TOML, which can't hold it, and a session keeps its recipe",
+            remedy="Rename that folder, or name it by a link: ln -s FOLDER nih.",
+        ) from None
+    return path
 
 
 def as_toml_values(recipe: Recipe) -> dict[str, Any]:

@@ -189,7 +189,7 @@ def _defect_message(error: Exception) -> str:
     log = platformdirs.user_log_path("cxr-tui") / "defects.txt"
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("a", encoding="utf-8") as stream:
+        with log.open("a", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(f"{datetime.now().astimezone().isoformat()}  {sys.argv}\n")
             traceback.print_exception(error, file=stream)
         where = f"The traceback is in {log}."

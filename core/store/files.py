@@ -184,9 +184,12 @@ def _is_still_there(descriptor: int, name: str, folder: int) -> bool:
 
 
 def write_json(path: Path, value: Mapping[str, Any], *, follow: bool = False) -> None:
-    """The value as readable JSON, written whole; ``follow`` as for ``write_whole``."""
+    """The value as readable JSON, written whole; ``follow`` as for ``write_whole``.
+
+    Bytes of a path that are no UTF-8 stand there as escapes, which read back as they were.
+    """
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
-    write_whole(path, (text + "\n").encode(), follow=follow)
+    write_whole(path, (text + "\n").encode(errors="backslashreplace"), follow=follow)
 
 
 def sync_folder(folder: Path) -> None:

@@ -292,7 +292,7 @@ class SessionWriter:
     def note(self, text: str) -> None:
         """A line for log.txt."""
         log_file = open_own(self.session.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        with os.fdopen(log_file, "a", encoding="utf-8") as log:
+        with os.fdopen(log_file, "a", encoding="utf-8", errors="backslashreplace") as log:
             log.write(f"{datetime.now().astimezone().isoformat(timespec='seconds')}  {text}\n")
 
 
