@@ -199,6 +199,24 @@ def test_no_file_is_made_in_somebody_elses_session_to_read_a_clock(
     assert (session.seconds_since_heartbeat() or 0) > 1e9  # our own
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+@pytest.mark.parametrize("planted", ["the session", "the folder of sessions"])
+def test_a_session_that_another_put_into_a_place_open_to_everybody_is_not_gone_on_with(
+    session: Session, planted: str
+) -> None:
+    before = sorted(session.path.rglob("*"))
+    folder = session.path if planted == "the session" else session.path.parent
+    os.chown(folder, 54321, -1)
+    folder.parent.chmod(0o1777)
+    with pytest.raises(SessionError, match=r"belongs to another user .number 54321.") as refused:
+        session.writing()
+    assert str(refused.value).startswith(f"{folder}: ")
+    assert sorted(session.path.rglob("*")) == before
+    folder.parent.chmod(0o2775)  # a group's
+    with session.writing():
+        pass
+
+
 def test_a_whole_session_may_be_a_link(session: Session) -> None:
     link = session.path.with_name("link")
     link.symlink_to(session.path)
