@@ -108,6 +108,42 @@ def test_a_container_of_another_name_on_this_kernel_leaves_no_lock_behind(sessio
         assert writer.taken_over is None
 
 
+@pytest.mark.parametrize("instead", [None, b"", "its copy"])
+def test_whose_lock_file_was_removed_is_known_by_its_next_beat(session, monkeypatch, instead):
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.1)
+    with session.writing() as writer:
+        named = (session.path / "lock").read_bytes()
+        (session.path / "lock").unlink()
+        if instead is not None:
+            (session.path / "lock").write_bytes(named if instead == "its copy" else instead)
+        with pytest.raises(SessionError, match="another process writes to this session"):
+            session.writing()
+        assert writer.take_request() is Request.STOP
+        monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 30)  # for so long its end is waited for
+
+
+def refuse_to_watch(monkeypatch):
+    """Make whoever watches a heartbeat fail."""
+
+    def watched(*_):
+        raise AssertionError("watched")
+
+    monkeypatch.setattr(lock, "beats_within", watched)
+
+
+def test_after_a_clean_end_or_a_kill_nobody_has_to_wait(session, monkeypatch):
+    refuse_to_watch(monkeypatch)
+    for _ in range(2):
+        with session.writing():
+            pass
+    (session.path / "lock").unlink()
+    with session.writing():
+        pass
+    held_elsewhere(session, host=socket.gethostname(), pid=2**22 + 1, boot=lock._boot())
+    with session.writing():
+        pass
+
+
 OTHER_BOOT = "00000000-1111-2222-3333-444444444444"
 
 

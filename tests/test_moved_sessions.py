@@ -79,6 +79,18 @@ def test_moved_it_keeps_a_checkpoint_where_it_is_now_and_stops(
         assert [e.step for e in again if isinstance(e, Resumed)] == [stopped.step]
 
 
+def test_a_lock_that_was_removed_stops_the_run_with_a_checkpoint(
+    session: Session, cache_dir: Path
+) -> None:
+    stopped = told_by(session, cache_dir, StepRecorded, (session.path / "lock").unlink)[-1]
+    assert isinstance(stopped, Stopped)
+    assert (stopped.moved_to, stopped.step > 0) == ("", True)
+    assert "its lock was removed or replaced while it ran" in stopped.reason
+    assert has_checkpoint(session)
+    again = told_by(session, cache_dir, Event, lambda: None)
+    assert isinstance(again[-1], Finished)
+
+
 @pytest.mark.parametrize("kind", [DatasetReady, StepRecorded, EpochDone])
 def test_removed_it_ends_by_name_and_makes_no_folder(
     session: Session, cache_dir: Path, kind: type[Event]

@@ -3,7 +3,7 @@
 It says that the writer's process lives and that its disk answers, not that the run gets on: a
 thread of its own beats, so that one slow step, a long validation or a pause doesn't read as
 dead. A suspended process doesn't beat; one whose run hangs does, and only the time of its last
-event tells.
+event tells. A clean end is written into the file: what beat a moment ago may be over.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from core.store.files import open_own
 
 BEAT_SECONDS = 5.0
 
+_ENDED = b"ended\n"
+
 SILENT_AFTER_SECONDS = 120.0
 """Without a beat for so long, a session that nobody ended counts as silent."""
 
@@ -32,7 +34,7 @@ class Heartbeat:
         # One of its own: a beat that the disk holds back may outlast the writer.
         self._session = os.dup(session)
         self._ended = threading.Event()
-        self._beat()
+        self._beat(os.O_TRUNC)
         # A daemon: a disk that doesn't answer must not keep the process from its end.
         self._thread = threading.Thread(target=self._go_on, name="heartbeat", daemon=True)
         self._thread.start()
@@ -45,13 +47,16 @@ class Heartbeat:
     def _go_on(self) -> None:
         while not self._ended.wait(BEAT_SECONDS):
             self._beat()
+        self._beat(content=_ENDED)
         os.close(self._session)
 
-    def _beat(self) -> None:
+    def _beat(self, flag: int = 0, content: bytes = b"") -> None:
         with contextlib.suppress(OSError):  # a full disk, a folder that is gone: the run will tell
-            descriptor = open_own(Path("heartbeat"), os.O_WRONLY | os.O_CREAT, folder=self._session)
+            flags = os.O_WRONLY | os.O_CREAT | flag
+            descriptor = open_own(Path("heartbeat"), flags, folder=self._session)
             try:
                 os.utime(descriptor)
+                os.write(descriptor, content)
             finally:
                 os.close(descriptor)
 
@@ -64,6 +69,15 @@ def last_beat(session: Path) -> float | None:
             return os.fstat(heartbeat.fileno()).st_mtime
     except OSError:
         return None
+
+
+def has_ended(session: Path) -> bool:
+    """Whether the one that beat last has ended, and said so."""
+    try:
+        with open_regular(session / "heartbeat") as heartbeat:
+            return heartbeat.read(len(_ENDED)) == _ENDED
+    except OSError:
+        return False
 
 
 def seconds_since_beat(session: Path) -> float | None:

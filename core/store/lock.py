@@ -9,6 +9,10 @@ owner, and a clean end empties it:
 - an owner on another host: it holds the lock while its heartbeat is fresh. Once that is old, and
   doesn't change while we watch for a moment, the lock is taken over, and that is said.
 
+Somebody may remove the file, or put another in its place, while its owner lives: the kernel's lock
+is of the old one. So where a free file names nobody, or one that lives, a heartbeat of just now is
+watched for its next beat; and the owner stops once its file is gone.
+
 Where a boot id is there, a host's name tells nothing: cloned machines and containers share names,
 and containers of other names share a kernel.
 """
@@ -34,12 +38,14 @@ from core.store.heartbeat import (
     BEAT_SECONDS,
     SILENT_AFTER_SECONDS,
     beats_within,
+    has_ended,
     seconds_since_beat,
 )
 
 WATCH_SECONDS = 3 * BEAT_SECONDS
 """Another host's lock is taken over only after no beat for so long before our eyes."""
 
+_JUST_NOW_SECONDS, _NEXT_BEAT_SECONDS = 3 * BEAT_SECONDS, 1.5 * BEAT_SECONDS
 _LOCK_TRIES, _LOCK_PAUSE_SECONDS = 10, 0.05
 _NO_FLOCK = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 _OWNER_BYTES = 4096
@@ -124,6 +130,11 @@ class Lock:
             self._file.close()
             raise
 
+    @property
+    def descriptor(self) -> int:
+        """Of the file that is held, whatever has its name by now."""
+        return self._file.fileno()
+
     def release(self) -> None:
         """Let the next one in, from other hosts too."""
         try:
@@ -141,6 +152,8 @@ class Lock:
             self._take_over(owner)
         elif owner is not None and flocked is None and owner.may_live_here():
             raise self._refused(owner)
+        elif self._is_held_by_another_file(owner):
+            raise self._refused(owner, 0.0)
         ours = Owner.us()
         text = json.dumps(asdict(ours)).encode()
         try:
@@ -153,6 +166,15 @@ class Lock:
             return  # a full disk: the kernel holds it, though nobody can read whose it is
         if _read_owner(self._file) != ours:  # no flock, and another was as fast
             raise self._refused(_read_owner(self._file))
+
+    def _is_held_by_another_file(self, owner: Owner | None) -> bool:
+        """Whether somebody still beats whose lock file was removed, or replaced by this one."""
+        if owner is not None and not (owner.is_counted_with_us and owner.may_live_here()):
+            return False
+        age = seconds_since_beat(self._session)
+        if age is None or abs(age) > _JUST_NOW_SECONDS or has_ended(self._session):
+            return False
+        return beats_within(self._session, _NEXT_BEAT_SECONDS, self._while_waiting)
 
     def _take_over(self, owner: Owner) -> None:
         age = seconds_since_beat(self._session)

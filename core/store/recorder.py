@@ -56,11 +56,11 @@ class Recorder:
         self._pass_on(stamped)
 
     def _with_place(self, event: Event) -> Event:
-        """The event; of a stop also where the session was moved to, which is why it stopped."""
-        if not isinstance(event, Stopped) or (moved_to := self.writer.moved_to) is None:
+        """The event; of a stop also what the session's folder or lock had to do with it."""
+        if not isinstance(event, Stopped) or (why := self.writer.stops_because) is None:
             return event
-        why = f"its folder was moved to {moved_to} while it ran"
-        return replace(event, reason=why, moved_to=str(moved_to))
+        moved_to = self.writer.moved_to
+        return replace(event, reason=why, moved_to="" if moved_to is None else str(moved_to))
 
     def _pass_on(self, stamped: Event) -> None:
         self._ended = self._ended or stamped.ends_run

@@ -213,6 +213,15 @@ class SessionWriter:
         now = self._folder.path()
         return None if now == self._folder.began_at else now
 
+    @property
+    def stops_because(self) -> str | None:
+        """Why nothing should be written here for long, though all of it is whole so far."""
+        if (moved_to := self.moved_to) is not None:
+            return f"its folder was moved to {moved_to} while it ran"
+        if not self._folder.holds("lock", self._lock.descriptor):
+            return "its lock was removed or replaced while it ran, and another process may take it"
+        return None
+
     def require_folder(self) -> None:
         """Look whether what we write to still is a session.
 
@@ -270,13 +279,13 @@ class SessionWriter:
         """The most urgent request left in ``requests/``.
 
         All are taken away by asking but pause, which stands until it is withdrawn. A session that
-        was moved asks to stop: whoever moved it looks for it there.
+        was moved asks to stop: whoever moved it looks for it there. So does one without its lock.
 
         Raises:
             RunFailedError: see ``require_folder``.
         """
         self.require_folder()
-        if self.moved_to is not None:
+        if self.stops_because is not None:
             return Request.STOP
         folder = self.session.path / "requests"
         for request in (Request.STOP, *ONCE):
