@@ -210,8 +210,8 @@ async def test_the_filter_narrows_the_list_and_digits_stay_in_it(desk):
         await shows(pilot, "hernia")
         await press(pilot, "/", "s", "s", "-", "2")
         await until(pilot, lambda: "mass-1" not in plain(app), "the filtered list")
+        await shows(pilot, "mass-2")  # the rows are drawn a frame after the list was emptied
         assert app.current_mode == "sessions"
-        assert "mass-2" in plain(app)
         await press(pilot, "enter")
         await press(pilot, "escape")
         await shows(pilot, "hernia")

@@ -66,7 +66,7 @@ class RecipeScreen(LookingAheadScreen):
         """Head, filter, the form beside what it would take and the field's help."""
         self._follow_preset()
         yield Static(id="head", classes="head")
-        yield Input(placeholder="part of a field's name, or of its help", id="filter")
+        yield Input(placeholder="part of a field's name or help", id="filter")
         with Horizontal(id="parts"):
             yield RecipeForm(self.desk.draft, self._preset)
             with Vertical(id="side"):
