@@ -13,7 +13,7 @@ run: install
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/cxr-tui; else $(BIN)/cxr-tui --batch demo; fi
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # On an idle machine; docs/performance.md has a run's table. CXR_NIH_DIR names real images.
 bench: install
