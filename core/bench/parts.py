@@ -17,6 +17,7 @@ from core.data.batches import Batch, Part, augmented, augments, training_batches
 from core.evaluation.predict import predict_logits
 from core.model.device import synchronize
 from core.model.precision import autocast
+from core.training.compiler_cache import own_compiler_cache
 from core.training.engines import BACKEND, ENGINE_ERRORS, Graphed, captured
 from core.training.objectives import make_optimizer
 from core.training.trainer import Trainer
@@ -49,6 +50,7 @@ class BareStep:
         self._compute: Callable[[], None] = self._gradients
         engine = trainer.engine
         if engine is not None and engine.kind == "compiled":
+            own_compiler_cache()
             self._loss = torch.compile(self._loss_of, dynamic=False, backend=BACKEND)
         if isinstance(engine, Graphed):
             with contextlib.suppress(*ENGINE_ERRORS):  # memory for one may be all there is

@@ -16,6 +16,7 @@ from core.data.batches import Batch, augmented, micro_batches, to_unit_range
 from core.evaluation.predict import Placement
 from core.model.precision import Precision, autocast
 from core.recipe import Recipe
+from core.training.compiler_cache import own_compiler_cache
 from core.training.objectives import Objective
 
 LossOf = Callable[[Tensor, Tensor, Tensor | None, Tensor], Tensor]
@@ -73,6 +74,7 @@ class Backward:
     def compiled(self, backend: str) -> Backward:
         """The same by a compiled network; for batches of one size, or it compiles again."""
         other = self.on_copy(self.model)
+        own_compiler_cache()
         other._loss_of = torch.compile(other._loss_of, dynamic=False, backend=backend)
         return other
 
