@@ -5,6 +5,8 @@ from __future__ import annotations
 import getpass
 import os
 import stat
+import subprocess
+import sys
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -45,9 +47,14 @@ def compiled() -> tuple[str, list[str]]:
     return choice.kind, [event.message for event in events if isinstance(event, Warned)]
 
 
-def test_a_folder_that_anybody_can_make_first_is_not_the_compiler_s(shared_tmp: Path) -> None:
+@pytest.mark.parametrize("is_named_by_torch", [True, False])
+def test_a_folder_that_anybody_can_make_first_is_not_the_compiler_s(
+    shared_tmp: Path, monkeypatch: pytest.MonkeyPatch, is_named_by_torch: bool
+) -> None:
     planted = shared_tmp / f"torchinductor_{getpass.getuser()}"
     planted.mkdir(mode=0o777)
+    if is_named_by_torch:  # as it does when it is imported
+        monkeypatch.setenv(INDUCTOR, str(planted))
     assert compiled() == ("compiled", [])
     for folder in (Path(cache_dir()), Path(triton_cache_dir(0))):
         assert folder.is_relative_to(platformdirs.user_cache_path("cxr-tui"))
@@ -103,3 +110,13 @@ def test_a_folder_of_another_user_s_is_refused_by_name(
     kind, (said,) = compiled()
     assert kind == "eager"
     assert f"{folder}, which belongs to another user (number {OTHERS_NUMBER})" in said
+
+
+def test_torch_finds_its_folder_named_when_it_is_imported(shared_tmp: Path) -> None:
+    planted = shared_tmp / f"torchinductor_{getpass.getuser()}"
+    planted.write_text("no folder, at which an import would fail")
+    program = "import os, core.model.densenet; print(os.environ['TORCHINDUCTOR_CACHE_DIR'])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    caches = platformdirs.user_cache_path("cxr-tui")
+    assert (done.returncode, Path(done.stdout.strip()).is_relative_to(caches)) == (0, True)
+    assert list(shared_tmp.iterdir()) == [planted]

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from core.data.batches import Batch, Part, augmented, augments, training_batches
 from core.evaluation.predict import predict_logits
+from core.model.compiler_cache import own_compiler_cache
 from core.model.device import synchronize
 from core.model.precision import autocast
-from core.training.compiler_cache import own_compiler_cache
 from core.training.engines import BACKEND, ENGINE_ERRORS, Graphed, captured
 from core.training.objectives import make_optimizer
 from core.training.trainer import Trainer

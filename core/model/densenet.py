@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 from collections.abc import Sequence
@@ -9,12 +10,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from core.model.compiler_cache import name_own_folders
 from core.model.input_spec import GREY, InputSpec
 from core.model.torchvision_shim import declare_missing_operators
 
 declare_missing_operators()
+with contextlib.suppress(OSError):  # whoever compiles will hear of it
+    name_own_folders()
 
-from torchvision.models.densenet import DenseNet  # noqa: E402  (after the declaration above)
+from torchvision.models.densenet import DenseNet  # noqa: E402  (after the lines above)
 
 _SEEDING = threading.Lock()
 

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from core.data.batches import Batch, augmented, micro_batches, to_unit_range
 from core.evaluation.predict import Placement
+from core.model.compiler_cache import own_compiler_cache
 from core.model.precision import Precision, autocast
 from core.recipe import Recipe
-from core.training.compiler_cache import own_compiler_cache
 from core.training.objectives import Objective
 
 LossOf = Callable[[Tensor, Tensor, Tensor | None, Tensor], Tensor]

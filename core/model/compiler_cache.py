@@ -23,38 +23,58 @@ from core.store.own_folder import planted
 
 VARIABLES = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
 
+_SWITCHES = (
+    ("torch._inductor.config", "cpp_cache_precompile_headers"),
+    ("torch._dynamo.config", "caching_precompile"),
+)
+
 
 class UnsafeCompilerCacheError(PermissionError):
     """A folder of the environment's that isn't ours alone."""
 
 
-def own_compiler_cache() -> None:
-    """Have torch compile into folders that nobody else can write to; before it compiles.
+def name_own_folders() -> None:
+    """Name folders of ours where the environment names none; before torchvision is imported.
 
-    Processes that are started later inherit it. A folder that the environment names is taken
-    where it is the user's own.
+    With it torch's compiler is, which at once makes the folder that it will use. Processes that are
+    started later inherit it.
 
     Raises:
-        UnsafeCompilerCacheError: the environment names one that isn't.
         OSError: no folder can be made at all.
     """
-    for name in VARIABLES:
-        if given := os.environ.get(name):
-            _require_private(name, Path(given).absolute())
-    # Torch keeps compiled headers under the name of its own choice, whatever the variable says.
-    os.environ["TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS"] = "0"
-    inductor: Any = sys.modules.get(
-        "torch._inductor.config"
-    )  # it reads the variable when it is loaded
-    if hasattr(inductor, "cpp_cache_precompile_headers"):
-        inductor.cpp_cache_precompile_headers = False
-    # As it does here, with pickles; an experiment of torch's that is off by itself.
-    os.environ["TORCHINDUCTOR_ENABLE_CACHING_MODULE"] = "0"
-    missing = [name for name in VARIABLES if not os.environ.get(name)]
+    missing = [name for name in VARIABLES if _is_unnamed(os.environ.get(name))]
     if missing:
         folder = _kept_folder() or _passing_folder()
         for name in missing:
             os.environ[name] = str(folder / ("triton" if "TRITON" in name else "inductor"))
+
+
+def own_compiler_cache() -> None:
+    """Have torch compile into folders that nobody else can write to; before it compiles.
+
+    Raises:
+        UnsafeCompilerCacheError: the environment names one that isn't the user's own.
+        OSError: no folder can be made at all.
+    """
+    name_own_folders()
+    for name in VARIABLES:
+        _require_private(name, Path(os.environ[name]).absolute())
+    # These are kept under the name of torch's own choice, whatever the variable says: headers, and
+    # pickles of two experiments that are off by themselves.
+    os.environ["TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS"] = "0"
+    os.environ["TORCHINDUCTOR_ENABLE_CACHING_MODULE"] = "0"
+    for module, switch in _SWITCHES:
+        config: Any = sys.modules.get(module)
+        if hasattr(config, switch):
+            setattr(config, switch, False)
+
+
+def _is_unnamed(folder: str | None) -> bool:
+    """Whether it is torch's own choice, which it puts into the environment itself."""
+    if not folder:
+        return True
+    path = Path(folder)
+    return path.name.startswith("torchinductor_") and path.parent == Path(tempfile.gettempdir())
 
 
 def _require_private(variable: str, folder: Path) -> None:
