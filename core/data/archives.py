@@ -29,7 +29,8 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".dcm", ".gi
 """Endings by which a file counts as an image, whether or not it can be decoded."""
 
 _ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz")
-_ARCHIVE_ERRORS = (tarfile.TarError, OSError, EOFError, zlib.error)
+# IndexError: tarfile looks into a block of a sparse file's places that is cut short.
+_ARCHIVE_ERRORS = (tarfile.TarError, OSError, EOFError, IndexError, zlib.error)
 _BUFFER_BYTES, _STEP_BYTES = 2**20, 2**24
 _LISTING_VERSION = 2
 _LEFTOVER_SECONDS = 3600.0
@@ -226,7 +227,7 @@ def _named_errors(archive: Path) -> Iterator[None]:
 
 
 def _unreadable(archive: Path, error: Exception) -> DataError:
-    if isinstance(error, EOFError) or "unexpected end" in str(error):
+    if isinstance(error, EOFError | IndexError) or "unexpected end" in str(error):
         what = "the archive ends in the middle, as after a broken download"
     else:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__

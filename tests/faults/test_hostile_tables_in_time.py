@@ -170,6 +170,22 @@ def test_a_size_below_zero_in_an_extended_header_has_an_end(tmp_path: Path) -> N
         list_archive(path)
 
 
+@pytest.mark.parametrize("left", [0, 100])
+def test_a_sparse_file_whose_places_are_cut_short_is_refused_by_name(
+    tmp_path: Path, left: int
+) -> None:
+    entry = tarfile.TarInfo("a.png")
+    entry.type = tarfile.GNUTYPE_SPARSE
+    header = bytearray(entry.tobuf(tarfile.GNU_FORMAT))
+    header[482] = 1  # more places in the next block
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    path = tmp_path / "images.tar"
+    path.write_bytes(header + bytes(left))
+    with pytest.raises(DataError, match="ends in the middle"):
+        list_archive(path)
+
+
 @pytest.mark.parametrize("name", ["../../escape.png", "/etc/escape.png", "a/../../escape.png"])
 def test_an_archives_member_never_leaves_it(tmp_path: Path, name: str) -> None:
     with tarfile.open(tmp_path / "images.tar", "w") as tar:
