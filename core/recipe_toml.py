@@ -27,6 +27,7 @@ from core.shipped_recipes import broken_recipes, shipped_recipes
 _MAX_RECIPE_BYTES = 1_000_000
 _MOST_DOTS = 5_000
 """A key of n parts takes n² steps to read; ours have two."""
+_ESCAPES = frozenset("\b\t\n\f\r")
 _FAULTS_TOLD = 20
 _LIST_KEYS = ("dataset.findings", "subset.parts")
 _TEXT_KEYS = ("name", "note", "model.weights", "evaluate.reference", *PATH_KEYS)
@@ -242,19 +243,25 @@ def _make_paths_absolute(settings: dict[str, Any], folder: Path) -> None:
         section, _, name = key.partition(".")
         table = settings.get(section)
         if isinstance(table, dict) and isinstance(table.get(name), str) and table[name]:
+            _refuse_escaped(key, table[name], folder)
             table[name] = _absolute(key, table[name], folder)
 
 
-def _absolute(key: str, value: str, folder: Path) -> str:
-    if "\0" in value or (key == "model.weights" and value in (IMAGENET, NO_WEIGHTS)):
-        return value
-    if any(letter < " " for letter in value):
+def _refuse_escaped(key: str, value: str, folder: Path) -> None:
+    """Raises RecipeError for ``"C:\\nih"``, in which TOML reads a new line, unless it is there."""
+    escaped = not _ESCAPES.isdisjoint(value) and "\0" not in value
+    if escaped and not os.path.lexists(folder / value):
         raise RecipeError(
             f"{value[:200]!r} holds a control character",
             where=key,
             remedy="In double quotes a backslash begins an escape (\\n is a new line): write the "
             "path with / or in single quotes.",
         )
+
+
+def _absolute(key: str, value: str, folder: Path) -> str:
+    if "\0" in value or (key == "model.weights" and value in (IMAGENET, NO_WEIGHTS)):
+        return value
     try:
         path = os.path.normpath(folder / Path(value).expanduser())
     except RuntimeError:
