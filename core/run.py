@@ -135,7 +135,7 @@ def run(
         wanted = tuple(study.rows_used().tolist())
         ranks.tell(Prepare(recipe, study.index.files, wanted, resize, is_miniature))
         parts = ready_parts(study, loaded, machine, control, record, room.keep)
-        require_same_content(session, parts, record, room.keep)
+        seals = seals.with_content(require_same_content(session, parts, record, room.keep))
         trainer = Trainer(loaded.model, parts["train"], recipe, placement, ranks)
         _build_on_other_ranks(trainer, parts, control)
         ready = _model_ready(trainer, loaded, device_name, parts["val"])

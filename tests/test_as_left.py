@@ -153,6 +153,16 @@ def test_events_that_are_not_those_that_were_told_are_refused(
         go_on()
 
 
+def test_a_digest_of_the_images_that_is_gone_is_refused(
+    session: Session, go_on: Callable[..., object]
+) -> None:
+    described = session.read_json("dataset.json") or {}
+    del described["content"]
+    session.write_json("dataset.json", described)
+    with pytest.raises(DataError, match=r"dataset\.json: is not .* the images' digest is gone"):
+        go_on()
+
+
 def test_checkpoints_that_are_gone_though_steps_were_acknowledged_end_the_run_with_4(
     session: Session, go_on: Callable[..., object]
 ) -> None:

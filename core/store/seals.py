@@ -1,8 +1,9 @@
 """What a run goes on from besides its weights, sealed: edited by hand, it would be another run.
 
-dataset.json and the state of each checkpoint hold the recipe's values and the digest of
-split.csv; a checkpoint also holds what events.jsonl began with when it was written. They tell an
-edit, a merge or a mixed-up copy. They are no signature: whoever means to can change both.
+dataset.json and the state of each checkpoint hold the recipe's values and the digest of split.csv;
+a checkpoint also holds the digest of the images, and what events.jsonl began with when it was
+written. They tell an edit, a merge or a mixed-up copy. They are no signature: whoever means to can
+change both.
 """
 
 from __future__ import annotations
@@ -32,11 +33,13 @@ class Seals:
         recipe: its values, as nested tables.
         split: the SHA-256 of split.csv.
         events: what events.jsonl began with.
+        content: the digest of the images' bytes, and of how many; in checkpoints alone.
     """
 
     recipe: Mapping[str, Any] | None
     split: str | None
     events: Prefix | None = None
+    content: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, recipe: Recipe, split: bytes) -> Seals:
@@ -60,18 +63,24 @@ class Seals:
         """The same, with what events.jsonl begins with by now."""
         return replace(self, events=events)
 
+    def with_content(self, content: Mapping[str, Any]) -> Seals:
+        """The same, with the digest of the images."""
+        return replace(self, content=content)
+
     def to_json(self) -> dict[str, Any]:
         """A JSON object that ``from_json`` reads."""
-        events = self.events
-        told = {} if events is None else {"events": [events.size_bytes, events.digest]}
-        return {"recipe": self.recipe, "split": self.split} | told
+        events, content = self.events, self.content
+        told: dict[str, Any] = {"recipe": self.recipe, "split": self.split}
+        told |= {} if events is None else {"events": [events.size_bytes, events.digest]}
+        return told | ({} if content is None else {"content": content})
 
     @classmethod
     def from_json(cls, value: object) -> Seals | None:
         """What was kept; None where nothing was, or it is nothing of ours."""
         if not isinstance(value, Mapping):
             return None
-        recipe, split, events = (value.get(key) for key in ("recipe", "split", "events"))
+        keys = ("recipe", "split", "events", "content")
+        recipe, split, events, content = map(value.get, keys)
         prefix: Prefix | None = None
         match events:
             case [int(size_bytes), str(digest)] if size_bytes >= 0:
@@ -80,6 +89,7 @@ class Seals:
             recipe if isinstance(recipe, Mapping) else None,
             split if isinstance(split, str) else None,
             prefix,
+            content if isinstance(content, Mapping) else None,
         )
 
 

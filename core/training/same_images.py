@@ -8,6 +8,7 @@ from core.data.batches import Part
 from core.data.cache import ImageCache
 from core.errors import DataError
 from core.events import Event, Warned
+from core.store.seals import kept_seals
 from core.store.session import Session
 from core.training.keeping import has_checkpoint
 from core.training.room import Keep
@@ -25,16 +26,28 @@ _UNKNOWN = (
 
 def require_same_content(
     session: Session, parts: Mapping[str, Part], record: Record, keep: Keep
-) -> None:
+) -> dict[str, object]:
     """Hold the images' bytes against those that the session began with, or keep their digest.
 
+    Returns:
+        The digest, to be sealed.
+
     Raises:
-        DataError: they are others, though of the same names and sizes.
+        DataError: they are others, though of the same names and sizes; or dataset.json doesn't
+            hold the digest that the last checkpoint has.
     """
     cache, names = parts["train"].cache, _names(parts)
-    now = {"digest": content_of(parts), "images": len(names)}
+    now: dict[str, object] = {"digest": content_of(parts), "images": len(names)}
     described = session.read_json("dataset.json") or {}
     known = described.get(CONTENT)
+    sealed = kept_seals(session)
+    if sealed is not None and sealed.content is not None and sealed.content != known:
+        raise DataError(
+            "is not what this run left: the images' digest is gone, or another",
+            where=session.path / "dataset.json",
+            why="Whether the images are still those of then could not be told.",
+            remedy="Bring the old file back, or start a new session.",
+        )
     if known is None:
         if has_checkpoint(session):
             record(Warned(message=_UNKNOWN))
@@ -47,6 +60,7 @@ def require_same_content(
             why="Figures of a run that changed its data in the middle mean nothing.",
             remedy="Bring the old images back, or start a new session.",
         )
+    return now
 
 
 def content_of(parts: Mapping[str, Part]) -> str:
