@@ -48,6 +48,7 @@ from core.model.precision import choose_precision
 from core.model.weights import LoadedModel, load_weights
 from core.recipe import Recipe
 from core.requests import NextRequest
+from core.store.finish import seal_end
 from core.store.past import Past
 from core.store.recorder import Recorder
 from core.store.seals import Seals
@@ -168,6 +169,7 @@ def run(
             return False
         tell_mended(parts["test"].cache, record)
         record.writer.require_folder()
+        room.keep(lambda: seal_end(session, record.writer.events_seal()))
         progress = trainer.progress
         record(
             Finished(

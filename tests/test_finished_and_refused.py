@@ -5,13 +5,17 @@ import shutil
 import pytest
 from console import press, shows
 
-from core.events import Failed, ModelReady, RunStarted
+from core.event_lines import event_line
+from core.events import Evaluated, Failed, Finished, ModelReady, Resumed, RunStarted
 from core.recipe import Recipe
 from core.recipe_toml import changed_recipe
+from core.requests import Request
+from core.run import Machine, run
 from core.store.past import is_done
 from core.store.refused import take_away
 from core.store.session import Session
 from core.store.sessions import create_session
+from core.store.summary import SessionSummary
 from cxr_tui.app import ConsoleApp
 from cxr_tui.desk import Desk
 
@@ -42,6 +46,52 @@ def test_more_epochs_or_other_figures_are_something_left_to_do(done):
     assert is_done(done, changed_recipe(recipe, ["note=seen"])) is not None
     assert is_done(done, changed_recipe(recipe, ["train.epochs=30"])) is None
     assert is_done(done, changed_recipe(recipe, ["evaluate.bootstrap=30"])) is None
+
+
+def of_a_version_before(session):
+    described = session.read_json("dataset.json")
+    del described["seals"]["end"]
+    session.write_json("dataset.json", described)
+
+
+def appended(session, *kinds):
+    """The session's own last words of these kinds, once more at its end."""
+    words = {type(event): event for event in session.events()}
+    with session.events_path.open("a") as events:
+        events.writelines(f"{event_line(words[kind])}\n" for kind in kinds)
+
+
+@pytest.mark.parametrize("is_of_before", [False, True])
+def test_an_end_that_somebody_appended_to_an_interrupted_session_is_none(
+    done, cache_dir, is_of_before
+):
+    longer = changed_recipe(done.recipe, ["train.epochs=9"])
+    told = []
+
+    def asked():
+        return Request.STOP if any(isinstance(e, Resumed) for e in told) else Request.CONTINUE
+
+    assert not run(done, told.append, asked, Machine("cpu", cache_dir), longer)
+    if is_of_before:
+        of_a_version_before(done)
+    with done.events_path.open("a") as events:
+        for event in (Evaluated(report={}), Finished(epochs=9, best_epoch=9, seconds=1.0)):
+            events.write(event_line(event) + "\n")
+    assert is_done(done) is None
+    assert SessionSummary.of(done).state == "interrupted"
+
+
+def test_figures_that_somebody_appended_to_a_finished_session_are_not_its_own(done):
+    appended(done, Finished)
+    assert is_done(done) is not None
+    appended(done, Evaluated, Finished)
+    assert is_done(done) is None
+
+
+def test_a_finished_session_of_a_version_before_still_is(done):
+    of_a_version_before(done)
+    assert is_done(done) is not None
+    assert SessionSummary.of(done).state == "finished"
 
 
 def begun(tmp_path, *events):

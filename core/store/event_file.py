@@ -77,11 +77,7 @@ class EventFile:
 
     def begins_with(self, prefix: Prefix) -> bool:
         """Whether its first bytes are still these."""
-        found, digest = 0, xxhash.xxh3_128()
-        for chunk in _chunks(self._descriptor, prefix.size_bytes):
-            found += len(chunk)
-            digest.update(chunk)
-        return found == prefix.size_bytes and digest.hexdigest() == prefix.digest
+        return begins_with(self._descriptor, prefix)
 
     def close(self) -> None:
         """Give the file back; what was flushed with ``sync`` stays."""
@@ -101,6 +97,15 @@ class EventFile:
         self._of_synced.update(self._unsynced)
         self._unsynced.clear()
         self._written = 0
+
+
+def begins_with(descriptor: int, prefix: Prefix) -> bool:
+    """Whether an opened file's first bytes are these."""
+    found, digest = 0, xxhash.xxh3_128()
+    for chunk in _chunks(descriptor, prefix.size_bytes):
+        found += len(chunk)
+        digest.update(chunk)
+    return found == prefix.size_bytes and digest.hexdigest() == prefix.digest
 
 
 def _chunks(descriptor: int, size_bytes: int) -> Iterator[bytes]:

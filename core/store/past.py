@@ -16,6 +16,7 @@ from core.events import (
 from core.going_on import asks_for_more
 from core.recipe import Recipe
 from core.store.answers import StandingAnswers
+from core.store.finish import is_finish
 from core.store.session import Session
 
 
@@ -73,7 +74,7 @@ def is_done(session: Session, changed: Recipe | None = None) -> Ending | None:
     ``changed`` is the recipe to go on under, where that is not the session's own.
     """
     ending = Ending.of(session)
-    if not isinstance(ending.last, Finished):
+    if not (isinstance(ending.last, Finished) and is_finish(session, ending.last)):
         return None
     if changed is not None and asks_for_more(session.recipe, changed):
         return None

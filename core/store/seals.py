@@ -81,16 +81,20 @@ class Seals:
             return None
         keys = ("recipe", "split", "events", "content")
         recipe, split, events, content = map(value.get, keys)
-        prefix: Prefix | None = None
-        match events:
-            case [int(size_bytes), str(digest)] if size_bytes >= 0:
-                prefix = Prefix(size_bytes, digest)
         return cls(
             recipe if isinstance(recipe, Mapping) else None,
             split if isinstance(split, str) else None,
-            prefix,
+            prefix_of(events),
             content if isinstance(content, Mapping) else None,
         )
+
+
+def prefix_of(value: object) -> Prefix | None:
+    """The seal of a file's beginning; None where it is none."""
+    match value:
+        case [int(size_bytes), str(digest)] if size_bytes >= 0:
+            return Prefix(size_bytes, digest)
+    return None
 
 
 def kept_seals(session: Session) -> Seals | None:

@@ -22,6 +22,7 @@ from core.event_lines import event_line
 from core.events import (
     CheckpointWritten,
     EpochDone,
+    Evaluated,
     Event,
     RunStarted,
 )
@@ -317,4 +318,6 @@ def _withdrawn(folder: Path, request: Request) -> bool:
 
 def _acknowledges(event: Event) -> bool:
     """Whether the event must be on disk before the run goes on."""
-    return event.ends_run or isinstance(event, CheckpointWritten | EpochDone | RunStarted)
+    return event.ends_run or isinstance(
+        event, CheckpointWritten | EpochDone | Evaluated | RunStarted
+    )

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import CxrError
-from core.events import Diagnosed, EpochDone, Event, Paused, Resumed
+from core.events import Diagnosed, EpochDone, Event, Finished, Paused, Resumed
 from core.store.answers import StandingAnswers
 from core.store.event_log import MilestoneReader
+from core.store.finish import is_finish
 from core.store.heartbeat import SILENT_AFTER_SECONDS
 from core.store.session import Session
 
@@ -47,6 +48,7 @@ class SessionWatch:
         self._milestones = MilestoneReader(session.events_path)
         self._done: dict[int, EpochDone] = {}
         self._last: Event | None = None
+        self._is_forged: bool | None = None
         self._message = ""
         self._answers = StandingAnswers()
 
@@ -63,7 +65,7 @@ class SessionWatch:
             epochs, message = 0, str(error)
         return SessionSummary(
             name=self.session.name,
-            state=_state(self.session, self._last),
+            state=self._state(),
             epoch=max(self._done, default=0),
             epochs=epochs,
             best_val_auroc=_finite(best.mean_auroc) if best else None,
@@ -75,8 +77,16 @@ class SessionWatch:
             health_text=gravest.text if gravest else "",
         )
 
+    def _state(self) -> str:
+        last = self._last
+        if isinstance(last, Finished):
+            if self._is_forged is None:  # asked once: all its events are read for it
+                self._is_forged = not _is_believed(self.session, last)
+            last = None if self._is_forged else last
+        return _state(self.session, last)
+
     def _take(self, event: Event) -> None:
-        self._last = event
+        self._last, self._is_forged = event, None
         if isinstance(event, EpochDone):
             self._done[event.epoch] = event
         elif isinstance(event, Resumed):
@@ -89,6 +99,13 @@ class SessionWatch:
 
 def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
+
+
+def _is_believed(session: Session, last: Finished) -> bool:
+    try:
+        return is_finish(session, last)
+    except CxrError:
+        return False
 
 
 def _state(session: Session, last: Event | None) -> str:

@@ -31,6 +31,7 @@ from core.model.provenance import SeenReport, seen_in_test
 from core.model.weights import LoadedModel
 from core.recipe import Recipe
 from core.store.disk import require_free_bytes
+from core.store.finish import END
 from core.store.seals import SEALS, Seals
 from core.store.session import Session
 from core.training.control import Control
@@ -161,7 +162,8 @@ def keep_description(session: Session, study: Study, seen: SeenReport, seals: Se
     warnings = [seen.message] if seen.level != "none" else []
     known = session.read_json("dataset.json") or {}
     content = {CONTENT: known[CONTENT]} if CONTENT in known else {}
-    described = {**study.description(), "test_warnings": warnings, SEALS: seals.to_json()}
+    sealed = seals.to_json() | {END: None}  # until the run has come to it
+    described = {**study.description(), "test_warnings": warnings, SEALS: sealed}
     session.write_json("dataset.json", described | content)
 
 

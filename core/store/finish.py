@@ -1,0 +1,76 @@
+"""Whether a session's last event, that it finished, is its run's own word.
+
+Lines are easily appended to the events of a run that was interrupted. So a run keeps in
+dataset.json what events.jsonl began with once its figures stood there; until then the place is
+empty. Behind that only a few kinds of events may come.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from core.events import Continued, Finished, Paused, Warned
+from core.regular_file import open_regular
+from core.store.checkpoint import LAST, newest_state
+from core.store.event_file import Prefix, begins_with
+from core.store.seals import SEALS, prefix_of
+from core.store.session import Session
+
+END = "end"
+"""The key beside the seals in dataset.json."""
+
+_MAY_FOLLOW = {kind.__name__ for kind in (Warned, Paused, Continued, Finished)}
+_MOST_BYTES_BEHIND = 2**20
+
+
+def seal_end(session: Session, events: Prefix) -> None:
+    """Keep what events.jsonl begins with, the figures of test included."""
+    described = session.read_json("dataset.json") or {}
+    described[SEALS] = {**described.get(SEALS, {}), END: [events.size_bytes, events.digest]}
+    session.write_json("dataset.json", described)
+
+
+def is_finish(session: Session, last: Finished) -> bool:
+    """Whether the run itself ended so, as far as it can be told: of earlier versions' little.
+
+    Raises:
+        SessionError: dataset.json is no JSON object.
+    """
+    seals = (session.read_json("dataset.json") or {}).get(SEALS)
+    if isinstance(seals, Mapping) and END in seals:
+        return _is_behind(session, prefix_of(seals[END]))
+    return last.epochs <= _epochs_kept(session, otherwise=last.epochs)
+
+
+def _is_behind(session: Session, sealed: Prefix | None) -> bool:
+    if sealed is None:
+        return False
+    try:
+        with open_regular(session.events_path) as events:
+            if not begins_with(events.fileno(), sealed):
+                return False
+            events.seek(sealed.size_bytes, os.SEEK_SET)
+            behind = events.read(_MOST_BYTES_BEHIND + 1)
+    except OSError:
+        return False
+    whole = behind.split(b"\n")[:-1]
+    return len(behind) <= _MOST_BYTES_BEHIND and all(map(_may_follow, whole))
+
+
+def _may_follow(line: bytes) -> bool:
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(event, dict) and event.get("event") in _MAY_FOLLOW
+
+
+def _epochs_kept(session: Session, *, otherwise: int) -> int:
+    """How many the newest checkpoint has behind it; without one it can't be told."""
+    state: Mapping[str, Any] = newest_state(session.checkpoints, LAST) or {}
+    progress = state.get("progress")
+    epoch = progress.get("epoch") if isinstance(progress, Mapping) else None
+    return epoch - 1 if isinstance(epoch, int) else otherwise
