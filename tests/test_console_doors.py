@@ -291,16 +291,16 @@ async def test_the_palette_leads_to_screens_sessions_and_themes(desk):
         await press(pilot, *"recipe")
         await until(pilot, lambda: "Go to Data" not in plain(app), "the narrowed list")
         await press(pilot, "enter")
-        await until(pilot, lambda: app.current_mode == "recipe", "the recipe", 10)
+        await until(pilot, lambda: app.current_mode == "recipe", "the recipe")
         await press(pilot, ":", *"old-one")
         await shows(pilot, "Show session old-one")
         await press(pilot, "enter")
-        await until(pilot, lambda: app.current_mode == "training", "the session", 10)
+        await until(pilot, lambda: app.current_mode == "training", "the session")
         before = app.theme
         await press(pilot, ":", *"theme")
         await shows(pilot, "Light colours")
         await press(pilot, "enter")
-        await until(pilot, lambda: app.theme != before, "another theme", 10)
+        await until(pilot, lambda: app.theme != before, "another theme")
 
 
 async def test_a_colon_is_a_colon_while_a_field_is_edited(desk):
@@ -309,7 +309,7 @@ async def test_a_colon_is_a_colon_while_a_field_is_edited(desk):
     async with app.run_test(size=(80, 24)) as pilot:
         await shows(pilot, "old-one")
         await press(pilot, "/", ":")
-        await until(pilot, lambda: app.focused.value == ":", "the colon in the field", 10)
+        await until(pilot, lambda: app.focused.value == ":", "the colon in the field")
         assert "Go to Data" not in plain(app)
 
 

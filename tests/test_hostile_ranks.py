@@ -157,7 +157,7 @@ def test_a_rank_whose_sign_somebody_keeps_away_is_missed_by_name():
             store.set("pulse/1", value)
             ours.look()
             assert (ours.signs[1], ours.usurped) == (sign, {1}), value[:99]
-        until(lambda: ours.silent_ranks(0.3) or ours.look(), "its silence", 10)
+        until(lambda: ours.silent_ranks(0.3) or ours.look(), "its silence")
         ours.silent_ranks = lambda: [1]
         with pytest.raises(RankLostError, match="was not written by it: somebody else writes ther"):
             team.check()

@@ -51,7 +51,7 @@ def test_work_that_is_walked_away_from_is_not_waited_for():
         in_slices(let_go.wait, stop)
     assert is_somebody_left_behind()
     let_go.set()
-    until(lambda: not is_somebody_left_behind(), "the work's end", 5)
+    until(lambda: not is_somebody_left_behind(), "the work's end")
     with pytest.raises(TimeoutError, match="its own"):
         in_slices(lambda: (_ for _ in ()).throw(TimeoutError("its own")), stop)
     assert in_slices(lambda: 5, stop) == 5

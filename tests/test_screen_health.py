@@ -92,8 +92,8 @@ def test_what_was_found_after_the_checkpoint_gone_back_to_never_was():
 async def test_sentence_evidence_and_remedy_stand_above_the_log_the_gravest_first(desk):
     a_session(desk, *trained(2), events.Warned(message="few Hernias"), *ALL)
     async with on_training(desk, WIDE) as pilot:
-        await shows(pilot, "■ The scores are whole numbers", 10)
-        await shows(pilot, "▲ few Hernias", 10)
+        await shows(pilot, "■ The scores are whole numbers")
+        await shows(pilot, "▲ few Hernias")
         in_order(
             plain(pilot.app),
             "■ The scores are whole numbers",
@@ -112,34 +112,34 @@ async def test_a_run_under_way_is_told_of_at_once_and_silence_is_told_from_absen
     session = a_session(desk, *trained(1))
     with session.writing() as writer:
         async with on_training(desk) as pilot:
-            await shows(pilot, "· no health check has answered", 10)
+            await shows(pilot, "· no health check has answered")
             writer.append(TOO_FAST)
-            await shows(pilot, "▲ The loss jumps", 10)
+            await shows(pilot, "▲ The loss jumps")
             assert "no health check" not in plain(pilot.app)
-            await until(pilot, lambda: "→ Train with a tenth" in plain(pilot.app), "remedy", 10)
+            await until(pilot, lambda: "→ Train with a tenth" in plain(pilot.app), "remedy")
             writer.append(replace(TOO_FAST, severity="ok", text="steady now", step=20))
-            await shows(pilot, "✓ steady now", 10)
+            await shows(pilot, "✓ steady now")
             assert "→ Train" not in plain(pilot.app)
             await press(pilot, "h")
-            await shows(pilot, "▸ ✓ steady now", 10)
+            await shows(pilot, "▸ ✓ steady now")
             writer.append(HARD)
-            await shows(pilot, "■ The scores are", 10)
-            await shows(pilot, "▸ ✓ steady now", 10)
+            await shows(pilot, "■ The scores are")
+            await shows(pilot, "▸ ✓ steady now")
             in_order(plain(pilot.app), "■ The scores are", "▸ ✓ steady now")
             writer.append(replace(RESUMED, step=5))
-            await shows(pilot, "no health check has answered", 10)
+            await shows(pilot, "no health check has answered")
             assert "steady" not in plain(pilot.app)
 
 
 async def test_a_run_that_went_by_without_an_answer_says_so(desk):
     a_session(desk, *trained(1), events.Finished(epochs=1, best_epoch=1, seconds=3.0))
     async with on_training(desk) as pilot:
-        await shows(pilot, "no health check answered", 10)
+        await shows(pilot, "no health check answered")
         await press(pilot, "h")
-        await shows(pilot, "Health of one", 10)
-        await shows(pilot, "no health check answered", 10)
+        await shows(pilot, "Health of one")
+        await shows(pilot, "no health check answered")
         await press(pilot, "a", "down", "escape")
-        await shows(pilot, "base rate", 10)
+        await shows(pilot, "base rate")
 
 
 @pytest.mark.parametrize("size", [(80, 24), (60, 16)])
@@ -147,9 +147,9 @@ async def test_all_of_it_can_be_read_with_the_arrows_in_a_small_terminal(desk, s
     long = replace(HARD, text=" ".join(f"word{n}" for n in range(400)))
     a_session(desk, *trained(1), long, TOO_FAST, LEARNING)
     async with on_training(desk, size) as pilot:
-        await shows(pilot, "h health", 10)
+        await shows(pilot, "h health")
         await press(pilot, "h")
-        await shows(pilot, "▸ ■ word0 word1", 10)
+        await shows(pilot, "▸ ■ word0 word1")
         seen = plain(pilot.app)
         for _ in range(20):
             await press(pilot, "pagedown")
@@ -158,11 +158,11 @@ async def test_all_of_it_can_be_read_with_the_arrows_in_a_small_terminal(desk, s
             seen += plain(pilot.app)
         assert all(f"word{n}" in seen for n in range(400))
         assert "→ Keep the probabilities" in seen
-        await shows(pilot, "▸ ✓ learning", 10)
+        await shows(pilot, "▸ ✓ learning")
         assert "train loss 0.415" in plain(pilot.app)
         for _ in range(3):
             await press(pilot, *["pageup"] * 9)
-        await shows(pilot, "▸ ■ word0 word1", 10)
+        await shows(pilot, "▸ ■ word0 word1")
 
 
 @pytest.mark.parametrize("key", ["enter", "a"])
@@ -170,19 +170,19 @@ async def test_changes_are_tried_on_a_duplicate_and_the_session_stays(desk, key)
     session = a_session(desk, *trained(1), HARD, TOO_FAST)
     before = (session.path / "recipe.toml").read_bytes()
     async with on_training(desk, (100, 40)) as pilot:
-        await shows(pilot, "▲ The loss jumps", 10)
+        await shows(pilot, "▲ The loss jumps")
         await press(pilot, "h")
-        await shows(pilot, "▸ ■", 10)
+        await shows(pilot, "▸ ■")
         assert "train.learning_rate=0.00025" in plain(pilot.app)
         assert "into a duplicate" not in plain(pilot.app)
         await press(pilot, key)  # the first answer has no changes: nothing happens
         await press(pilot, "down")
-        await shows(pilot, "into a duplicate", 10)
+        await shows(pilot, "into a duplicate")
         await press(pilot, key)
-        await until(pilot, lambda: pilot.app.current_mode == "recipe", "the recipe", 10)
-        await shows(pilot, "preset one · 2 changes", 10)
-        await shows(pilot, "• learning rate         0.00025", 10)
-        await shows(pilot, "• epochs                7", 10)
+        await until(pilot, lambda: pilot.app.current_mode == "recipe", "the recipe")
+        await shows(pilot, "preset one · 2 changes")
+        await shows(pilot, "• learning rate         0.00025")
+        await shows(pilot, "• epochs                7")
         assert pilot.app.screen.query_one(RecipeForm).field.key == "train.learning_rate"
         said = " ".join(note.message for note in pilot.app._notifications)
         assert "train.epochs 5 → 7, train.learning_rate 0.001 → 0.00025" in said
@@ -204,10 +204,10 @@ async def test_changes_are_tried_on_a_duplicate_and_the_session_stays(desk, key)
 async def test_changes_that_change_nothing_or_are_none_are_refused(desk, changes, words):
     a_session(desk, *trained(1), replace(TOO_FAST, changes=changes))
     async with on_training(desk) as pilot:
-        await shows(pilot, "▲ The loss jumps", 10)
+        await shows(pilot, "▲ The loss jumps")
         draft = desk.draft
         await press(pilot, "h")
-        await shows(pilot, "into a duplicate", 10)
+        await shows(pilot, "into a duplicate")
         await press(pilot, "a")
         await until(
             pilot,
@@ -233,13 +233,13 @@ HOSTILE = events.Diagnosed(
 async def test_hostile_answers_are_shown_as_what_they_are(desk, size):
     a_session(desk, *trained(1), HOSTILE)
     async with on_training(desk, size) as pilot:
-        await shows(pilot, "· ␛[2J[red", 10)
+        await shows(pilot, "· ␛[2J[red")
         await press(pilot, "h")
-        await shows(pilot, "▸ · ␛[2J[red]gone[/] [/nothing\\u202e", 10)
+        await shows(pilot, "▸ · ␛[2J[red]gone[/] [/nothing\\u202e")
         drawn = plain(pilot.app)
         assert not set("\x1b\x9b\x07\r\u202e") & set(drawn)
         await press(pilot, "escape", "1")
-        await shows(pilot, "1 session", 10)
+        await shows(pilot, "1 session")
 
 
 async def test_an_encoding_without_signs_gets_ascii(desk):
@@ -247,7 +247,7 @@ async def test_an_encoding_without_signs_gets_ascii(desk):
     app = ConsoleApp(desk, ascii_only=True, attach="one")
     async with app.run_test(size=WIDE) as pilot:
         for words in ("# The scores", "> Keep the", "! The loss jumps", ". Images", "+ learning"):
-            await shows(pilot, words, 10)
+            await shows(pilot, words)
 
 
 async def test_the_list_of_sessions_says_what_is_grave_within_its_columns(desk):
@@ -257,7 +257,7 @@ async def test_the_list_of_sessions_says_what_is_grave_within_its_columns(desk):
     a_session(desk, *trained(1), replace(TOO_FAST, text="fast\n" * 50), failed, name="c")
     app = ConsoleApp(desk)
     async with app.run_test(size=NARROW) as pilot:
-        await shows(pilot, "■ The scores are whole", 10)
+        await shows(pilot, "■ The scores are whole")
         rows = plain(app).splitlines()
         assert any("val AUROC" in row and " age" in row for row in rows), "the columns fit"
         place = next(n for n, row in enumerate(rows) if "▲ loss not finite" in row)
@@ -318,7 +318,7 @@ async def test_doubtful_figures_are_told_before_they_are_read(desk, phantom_dir)
             "too few positive patients",
         )
         await press(pilot, "e")
-        await until(pilot, lambda: list(desk.sessions.glob("*/results-test.md")), "the export", 10)
+        await until(pilot, lambda: list(desk.sessions.glob("*/results-test.md")), "the export")
     page = next(desk.sessions.glob("*/results-test.md")).read_text()
     in_order(page, "■ The scores are whole", "▲ The loss jumps", "✓ learning", "too few positive")
 
@@ -345,7 +345,7 @@ async def test_the_data_screen_shows_what_an_audit_found(desk, phantom_dir):
         report = {**screen._picture.report, "health": as_json(FLIPPED, HARD)}
         screen._picture = replace(screen._picture, report=report)
         screen.show_notes()
-        await shows(pilot, "· Images are flipped.", 10)
+        await shows(pilot, "· Images are flipped.")
         in_order(plain(app), "■ The scores", "· Images are flipped", "no patient is in two parts")
 
 
@@ -367,10 +367,10 @@ async def test_many_steps_do_not_draw_the_panel_anew(desk):
     session = a_session(desk, *trained(1), TOO_FAST)
     with session.writing() as writer:
         async with on_training(desk) as pilot:
-            await shows(pilot, "▲ The loss jumps", 10)
+            await shows(pilot, "▲ The loss jumps")
             panel = pilot.app.screen.query_one("#health")
             drawn = panel.content
             writer.append(step(11, 1100.0))
-            await until(pilot, lambda: desk.shown.view.step == 11, "the step", 10)
+            await until(pilot, lambda: desk.shown.view.step == 11, "the step")
             await pilot.pause(0)
             assert panel.content is drawn

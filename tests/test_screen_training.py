@@ -137,7 +137,7 @@ async def test_what_needs_attention_comes_with_what_to_do(desk, told, words):
     a_session(desk, *trained(1), *told)
     async with on_training(desk) as pilot:
         for word in words:
-            await shows(pilot, word, 10)
+            await shows(pilot, word)
 
 
 @pytest.mark.parametrize(
@@ -175,8 +175,8 @@ async def test_each_stage_of_a_run_is_named_while_another_process_writes(desk, t
             writer.append(event)
         async with on_training(desk) as pilot:
             for word in words:
-                await shows(pilot, word, 10)
-            await shows(pilot, f"written by {socket.gethostname()}:{os.getpid()}"[:20], 10)
+                await shows(pilot, word)
+            await shows(pilot, f"written by {socket.gethostname()}:{os.getpid()}"[:20])
 
 
 async def test_the_device_is_shown_while_the_run_is_on(desk):
@@ -185,8 +185,8 @@ async def test_the_device_is_shown_while_the_run_is_on(desk):
         for event in trained(1):
             writer.append(event)
         async with on_training(desk) as pilot:
-            await shows(pilot, "│ cpu", 10)
-            await shows(pilot, " GiB", 10)
+            await shows(pilot, "│ cpu")
+            await shows(pilot, " GiB")
 
 
 async def test_a_session_deleted_while_it_is_shown_is_told(desk):
@@ -194,18 +194,18 @@ async def test_a_session_deleted_while_it_is_shown_is_told(desk):
 
     session = a_session(desk, *trained(1))
     async with on_training(desk) as pilot:
-        await shows(pilot, "interrupted", 10)
+        await shows(pilot, "interrupted")
         shutil.rmtree(session.path)
         await press(pilot, "1", "4")
-        await shows(pilot, "Its directory is gone", 10)
+        await shows(pilot, "Its directory is gone")
         await press(pilot, "e")
-        await shows(pilot, "can't be written", 10)
+        await shows(pilot, "can't be written")
 
 
 async def test_the_export_is_a_picture_and_every_number(desk):
     session = a_session(desk, *trained(2))
     async with on_training(desk) as pilot:
-        await shows(pilot, "base rate 0.602", 10)
+        await shows(pilot, "base rate 0.602")
         await press(pilot, "l", "e")
         await shows(pilot, "written:", 20)
     with Image.open(session.path / "charts" / "loss.png") as picture:
@@ -223,9 +223,9 @@ async def test_where_the_session_is_not_ours_to_write_the_export_says_so(desk):
     session.path.chmod(stat.S_IRUSR | stat.S_IXUSR)
     try:
         async with on_training(desk) as pilot:
-            await shows(pilot, "base rate", 10)
+            await shows(pilot, "base rate")
             await press(pilot, "e")
-            await shows(pilot, "Permission denied", 10)
+            await shows(pilot, "Permission denied")
     finally:
         session.path.chmod(stat.S_IRWXU)
 
@@ -246,7 +246,7 @@ def test_a_chart_without_a_point_has_no_picture():
 async def test_o_sorts_by_each_column_and_the_head_says_which(desk):
     a_session(desk, *trained(2))
     async with on_training(desk) as pilot:
-        await shows(pilot, "Hernia", 10)
+        await shows(pilot, "Hernia")
 
         def first():
             text = plain(pilot.app)
@@ -261,32 +261,32 @@ async def test_o_sorts_by_each_column_and_the_head_says_which(desk):
             ("trend▾", "Mass"),
         ):
             await press(pilot, "o")
-            await shows(pilot, column, 10)
+            await shows(pilot, column)
             assert first() == leads, column
 
 
 async def test_wide_terminals_show_two_curves_and_narrow_ones_the_chosen(desk):
     a_session(desk, *trained(2))
     async with on_training(desk, (200, 60)) as pilot:
-        await shows(pilot, "base rate 0.602", 10)
+        await shows(pilot, "base rate 0.602")
         assert "chance 0.5" in plain(pilot.app)
         await pilot.resize_terminal(80, 24)
-        await until(pilot, lambda: "chance 0.5" not in plain(pilot.app), "one curve", 10)
+        await until(pilot, lambda: "chance 0.5" not in plain(pilot.app), "one curve")
         await press(pilot, "full_stop")
-        await shows(pilot, "chance 0.5", 10)
+        await shows(pilot, "chance 0.5")
         for key in "zv":  # the chart alone, or messages in place of the table
             await press(pilot, key)
-            await until(pilot, lambda: "positives" not in plain(pilot.app), "no table", 10)
+            await until(pilot, lambda: "positives" not in plain(pilot.app), "no table")
             await press(pilot, "escape")
-            await shows(pilot, "positives", 10)
+            await shows(pilot, "positives")
 
 
 async def test_a_chart_is_drawn_again_only_when_something_changed(desk):
     a_session(desk, *trained(2))
     async with on_training(desk) as pilot:
-        await shows(pilot, "base rate", 10)
-        await shows(pilot, "interrupted", 10)
-        await shows(pilot, "ended without a word", 10)
+        await shows(pilot, "base rate")
+        await shows(pilot, "interrupted")
+        await shows(pilot, "ended without a word")
         chart = pilot.app.screen.query(LineChart).first()
         before = None
         while before is not chart._text:  # what is said above it takes some of its lines
@@ -303,8 +303,8 @@ async def test_a_long_session_is_shown_from_its_thinned_events(desk):
     lines += [event_line(step(number, 1010.0 + number)) for number in range(1, 20_001)]
     session.events_path.write_text("\n".join(lines) + "\n")
     async with on_training(desk) as pilot:
-        await shows(pilot, "base rate 0.602", 10)
-        await until(pilot, lambda: pilot.app.desk.shown.view.step == 20_000, "the last step", 10)
+        await shows(pilot, "base rate 0.602")
+        await until(pilot, lambda: pilot.app.desk.shown.view.step == 20_000, "the last step")
         assert pilot.app.desk.shown.source.share_read is None
 
 
