@@ -225,7 +225,7 @@ async def test_what_an_older_version_measured_is_told_with_the_control_it_had(de
 async def test_with_nothing_shown_or_nothing_trained_the_next_step_is_named(desk):
     create_session(desk.sessions, load_recipe("demo"), "fresh")
     app = ConsoleApp(desk)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=(200, 24)) as pilot:
         await press(pilot, "6")
         await shows(pilot, "No session is shown.")
         app.open_session("fresh", "cams")

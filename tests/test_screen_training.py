@@ -193,7 +193,7 @@ async def test_a_session_deleted_while_it_is_shown_is_told(desk):
     import shutil
 
     session = a_session(desk, *trained(1))
-    async with on_training(desk) as pilot:
+    async with on_training(desk, (200, 60)) as pilot:
         await shows(pilot, "interrupted")
         shutil.rmtree(session.path)
         await press(pilot, "1", "4")
