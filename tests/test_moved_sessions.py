@@ -72,7 +72,8 @@ def test_moved_it_keeps_a_checkpoint_where_it_is_now_and_stops(
     assert f"moved to {there} while it ran" in stopped.reason
     assert list(session.path.iterdir()) == []
     assert list(Session(there).events()) == told
-    assert has_checkpoint(Session(there)) == (kind is not DatasetReady)
+    # It looks now and then: after the data there may have been steps meanwhile.
+    assert has_checkpoint(Session(there)) == (stopped.step > 0 or kind is not DatasetReady)
     if kind is StepRecorded:
         again = told_by(Session(there), cache_dir, Event, lambda: None)
         assert isinstance(again[-1], Finished)
