@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -109,12 +108,13 @@ def test_a_pipe_is_called_a_pipe_and_a_device_a_device(tmp_path: Path) -> None:
 def test_a_pipe_that_somebody_feeds_is_refused_too(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
-    writer = threading.Thread(target=lambda: os.close(os.open(path, os.O_WRONLY)), daemon=True)
-    writer.start()
-    with pytest.raises(DataError, match="a pipe"):
-        read_label_table(path)
-    writer.join(5)
-    assert not writer.is_alive()
+    feeder = os.open(path, os.O_RDWR)  # both ends: it never waits for who reads
+    try:
+        os.write(feeder, b"Image Index,Finding Labels\n")
+        with pytest.raises(DataError, match="a pipe"):
+            read_label_table(path)
+    finally:
+        os.close(feeder)
 
 
 def test_an_image_that_became_a_pipe_after_the_look_does_not_wait(tmp_path: Path) -> None:
