@@ -87,6 +87,8 @@ def _exit_code(running: OpenSession) -> int:
 def _last_line(running: OpenSession) -> str:
     if running.view.state == "finished":
         return f"{running.name} finished"
+    if running.is_taken_away:
+        return f"{running.error}\n{running.name} was taken away again: nothing of it had begun"
     step = running.view.kept[1] if running.view.kept else 0
     why = f"{visible(running.error)}\n" if running.error else ""
     return f"{why}go on from step {step:,} with: cxr-tui --resume {running.session.path}"

@@ -6,6 +6,7 @@ console paints before any of them.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,14 +65,15 @@ class Desk:
         return any(changed)
 
     def start(self, recipe: Recipe) -> OpenSession:
-        """A new session of that recipe, running on a thread, and shown.
+        """A new session of that recipe, running on a thread, and shown; gone if it is refused.
 
         Raises:
             SessionError: it can't be made.
         """
         from core.store.sessions import create_session
 
-        return self._run(create_session(self.sessions, recipe))
+        session = create_session(self.sessions, recipe)
+        return self._run(session, session.path.lstat())
 
     def resume(self, name: str) -> OpenSession:
         """Go on with a session, on a thread, and show it.
@@ -119,10 +121,11 @@ class Desk:
         if self.shown is not None:
             self.shown.ask(request)
 
-    def _run(self, session: Session) -> OpenSession:
+    def _run(self, session: Session, made: os.stat_result | None = None) -> OpenSession:
         from cxr_tui.open_session import running
 
-        self.running = self._show(running(session, device=self.device, cache=self.cache))
+        opened = running(session, device=self.device, cache=self.cache, made=made)
+        self.running = self._show(opened)
         self.running.begin()
         return self.running
 

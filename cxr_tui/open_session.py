@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,6 +78,11 @@ class OpenSession:
         """Why our run ended badly."""
         return self.source.error if isinstance(self.source, Runner) else None
 
+    @property
+    def is_taken_away(self) -> bool:
+        """Whether our run's start was refused, so that its folder is gone."""
+        return isinstance(self.source, Runner) and self.source.is_taken_away
+
     def take_events(self) -> bool:
         """Apply what is new; whether there was anything."""
         if isinstance(self.source, Runner):
@@ -96,10 +102,16 @@ class OpenSession:
         return bool(taken)
 
 
-def running(session: Session, *, device: str, cache: Path) -> OpenSession:
-    """The session with a thread that runs it, not begun; it reads first what earlier runs did."""
+def running(
+    session: Session, *, device: str, cache: Path, made: os.stat_result | None = None
+) -> OpenSession:
+    """The session with a thread that runs it, not begun; it reads first what earlier runs did.
+
+    ``made`` is its folder where it is new: where its start is refused, it is taken away again.
+    """
     recipe = session.recipe
-    opened = OpenSession(session, recipe, Runner(session, device=device, cache=cache))
+    runner = Runner(session, device=device, cache=cache, made=made)
+    opened = OpenSession(session, recipe, runner)
     opened.view.epochs = recipe.train.epochs
     opened.view.state, opened.view.stage = _STARTING
     return opened

@@ -25,6 +25,11 @@ def counted(reason: str, images: int) -> str:
     return f"{images:,} × {reason}" if images else reason
 
 
+def shortened(text: str, cells: int) -> str:
+    """The text, or as much as fits before an ellipsis."""
+    return text if len(text) <= cells else f"{text[: max(0, cells - 1)]}…"
+
+
 def visible(text: str) -> str:
     """The text with control characters made visible, so that none of them reaches a terminal.
 

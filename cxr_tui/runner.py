@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import gc
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -18,6 +19,7 @@ from typing import Any, TypeVar
 from core.errors import CxrError
 from core.events import Event
 from core.requests import ONCE, Request
+from core.store.refused import take_away_refused
 from core.store.session import Session
 from cxr_tui.past import Past, taken
 
@@ -26,11 +28,22 @@ _LOOK_SECONDS = 0.2
 
 
 class Runner:
-    """One run of a session on a thread of its own."""
+    """One run of a session on a thread of its own.
 
-    def __init__(self, session: Session, *, device: str, cache: Path) -> None:
+    Args:
+        session: to run.
+        device: to compute on, as on the command line.
+        cache: folder of the caches of images.
+        made: the session's folder where it was made just now; where its start is refused, it goes.
+    """
+
+    def __init__(
+        self, session: Session, *, device: str, cache: Path, made: os.stat_result | None = None
+    ) -> None:
         self.session = session
         self.error: str | None = None
+        self.is_taken_away = False
+        self._made = made
         self._device, self._cache = device, cache
         self._past = Past(session)
         self._events: collections.deque[Event] = collections.deque()
@@ -144,6 +157,8 @@ class Runner:
             machine = Machine(self._device, self._cache, is_attended=True)
             run(self.session, self._events.append, self._next_request, machine)
         except CxrError as error:
+            if self._made is not None:
+                self.is_taken_away = take_away_refused(self.session, self._made, error)
             self.error = str(error)
         except Exception as error:  # noqa: BLE001 - a door: the log has the traceback already
             self.error = f"a defect of ours: {type(error).__name__}: {error} ({self.session.log})"

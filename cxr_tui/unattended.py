@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from core.errors import CxrError, DataError, NoRoomError, StoppedError, UsageError
+from core.errors import CxrError, StoppedError
 from core.event_lines import event_line
 from core.events import Event
 from core.going_on import safe_differences
@@ -18,7 +18,7 @@ from core.in_slices import in_slices
 from core.recipe import Recipe
 from core.store.files import is_file
 from core.store.past import Ending, is_done
-from core.store.refused import take_away
+from core.store.refused import take_away_refused
 from core.store.seals import kept_seals
 from core.store.session import Session
 from core.store.sessions import check_name, create_session, open_session
@@ -89,14 +89,9 @@ def run_new(session: Session, place: Place) -> int:
     try:
         return run_session(session, place)
     except CxrError as error:
-        # On a disk that is too small it stays: once there is room it can be gone on with.
-        refused = error.exit_code in _REFUSALS and not isinstance(error, NoRoomError)
-        if refused and take_away(session, made):
+        if take_away_refused(session, made, error):
             Narrator().tell("session   taken away again: nothing of it had begun")
         raise
-
-
-_REFUSALS = (UsageError.exit_code, DataError.exit_code)
 
 
 def run_session(session: Session, place: Place, changed: Recipe | None = None) -> int:

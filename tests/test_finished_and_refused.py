@@ -8,7 +8,7 @@ from console import press, shows
 from core.event_lines import event_line
 from core.events import Evaluated, Failed, Finished, ModelReady, Resumed, RunStarted
 from core.recipe import Recipe
-from core.recipe_toml import changed_recipe
+from core.recipe_toml import changed_recipe, load_recipe
 from core.requests import Request
 from core.run import Machine, run
 from core.store.past import is_done
@@ -135,4 +135,16 @@ def test_a_refused_start_leaves_no_session_from_the_command_line(cxr_tui, tmp_pa
     assert refused.returncode == 3
     assert "/nowhere is not there" in refused.stderr
     assert "taken away again" in refused.stderr
+    assert list((tmp_path / "sessions").iterdir()) == []
+
+
+async def test_a_refused_start_leaves_no_session_from_the_console_either(tmp_path, cache_dir):
+    app = ConsoleApp(Desk(tmp_path / "sessions", cache_dir, device="cpu"))
+    async with app.run_test(size=(100, 30)) as pilot:
+        app.start_run(changed_recipe(load_recipe("nih-14"), ["dataset.images=/nowhere"]))
+        await shows(pilot, "its session was taken away again")
+        await shows(pilot, "✗ dataset.images: /nowhere is not there")
+        await shows(pilot, "\n   images, or NIH's images_*.tar.gz.")  # under its words
+        await press(pilot, "1")
+        await shows(pilot, "No sessions yet.")
     assert list((tmp_path / "sessions").iterdir()) == []

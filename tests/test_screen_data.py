@@ -1,5 +1,6 @@
 """2 Data, by its keys: opening, looking, changing the draft; on tables and images made here."""
 
+import json
 import re
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import sys
 import pytest
 from console import plain, press, shows, until
 from tables import random_rows, write_images, write_lines, write_v2020
+from textual.app import App
 from textual.events import Paste
 from textual.widgets import Input
 
@@ -20,7 +22,7 @@ from cxr_tui.desk import Desk
 from cxr_tui.recent import MOST_REMEMBERED, DataSet, recent_data_sets, recent_file, remember
 from cxr_tui.screens.folder_picker import DataSetPicker, completion_of
 from cxr_tui.widgets.balance_chart import BalanceChart, bar
-from cxr_tui.widgets.co_occurrence import CoOccurrence, matrix_text
+from cxr_tui.widgets.co_occurrence import CoOccurrence, matrix_text, short_names
 
 
 @pytest.fixture(autouse=True)
@@ -424,6 +426,44 @@ def test_the_matrix_counts_shares_of_the_row():
     lines = matrix_text(counts, 80).plain.splitlines()
     assert lines[2].split() == ["Mass", "10", "·", "40"]
     assert lines[3].split() == ["Nodule", "40", "10", "·"]
+
+
+LONG = ["Enlarged Cardiomediastinum", "Lung Opacity", "Lung Lesion", "Pleural_Thickening"]
+
+
+def test_names_in_the_matrix_are_whole_where_there_is_room_and_end_in_an_ellipsis_elsewhere():
+    counts = {name: dict.fromkeys(LONG, 1) for name in LONG}
+    head, *rows = matrix_text(counts, 80).plain.splitlines()[1:]
+    assert [row[:27].strip() for row in rows] == LONG
+    assert head.split() == ["images", "ECa", "LOp", "LLe", "Plt"]
+    _, *rows = matrix_text(counts, 40).plain.splitlines()[1:]
+    assert [row[:17].strip() for row in rows] == [
+        "Enlarged Cardio…", "Lung Opacity", "Lung Lesion", "Pleural_Thicken…",
+    ]  # fmt: skip
+    assert all(len(row) <= 40 for row in rows)
+
+
+def test_no_two_findings_share_their_three_letters():
+    names = ["Lung", "Lungs", "Lunge", *LONG, "Mass", "Nodule", "_", "日本"]
+    assert len(set(short_names(names).values())) == len(names)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+async def test_a_long_name_takes_room_from_the_bars_and_not_from_itself(tmp_path, width):
+    folder = nih_folder(tmp_path / "nih")
+    recipe = load_recipe("nih-14", [f"dataset.images={folder}", "dataset.partial=true"])
+    report = json.loads(
+        json.dumps(audit_study(recipe, tmp_path, labels_only=True)).replace("Mass", LONG[0])
+    )
+
+    class Alone(App[None]):
+        def compose(self):
+            yield BalanceChart()
+
+    async with Alone().run_test(size=(width, 24)) as pilot:
+        pilot.app.query_one(BalanceChart).show(report)
+        await shows(pilot, f" {LONG[0]} ")
+        await shows(pilot, "box at 224")
 
 
 def test_the_screen_needs_neither_torch_nor_scikit_learn():

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 
+from core.errors import CxrError, DataError, NoRoomError, UsageError
 from core.events import ModelReady
 from core.store.plain_files import FOLDERS
 from core.store.session import Session
@@ -14,6 +15,17 @@ _OURS = frozenset(FOLDERS) | {
     *("recipe.toml", "events.jsonl", "log.txt", "lock", "heartbeat"),
     *("dataset.json", "split.csv", "environment.json"),
 }
+
+_REFUSALS = (UsageError.exit_code, DataError.exit_code)
+
+
+def take_away_refused(session: Session, made: os.stat_result, error: CxrError) -> bool:
+    """Remove a new session whose start this error refused; whether it is gone.
+
+    One for which a disk is too small stays: once there is room it can be gone on with.
+    """
+    is_refusal = error.exit_code in _REFUSALS and not isinstance(error, NoRoomError)
+    return is_refusal and take_away(session, made)
 
 
 def take_away(session: Session, made: os.stat_result) -> bool:

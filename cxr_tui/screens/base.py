@@ -50,7 +50,7 @@ class ConsoleScreen(Screen[None]):
         self.show_running()
 
     def start_or_ask(self, problem: str) -> None:
-        """Start the draft; ask first where its data speaks against it, for a failed run is left."""
+        """Start the draft; ask first where its data speaks against it."""
         if not problem or self.desk.running is not None:
             self.console.action_start()
             return

@@ -17,11 +17,13 @@ from textual.widgets import DataTable, Static
 from core.store.files import write_whole
 from core.store.harmless_cells import harmless
 from cxr_tui.part_scores import WrongImage
-from cxr_tui.plain import visible
+from cxr_tui.plain import shortened, visible
 from cxr_tui.screens.base import ConsoleScreen
 
 _OTHERS_FROM_WIDTH = 56
 """A list this wide has room for an image's other findings."""
+
+_LONGEST_PATIENT = 16
 
 
 class WrongList(DataTable[Text]):
@@ -42,10 +44,13 @@ class WrongList(DataTable[Text]):
         self.clear(columns=True)
         longest = max([5, *(len(visible(image.image)) for image in self._images)])
         self.add_column(Text(" image"), width=1 + min(longest, 40))
-        for head, width in (("patient", 8), ("score", 7), ("label", 6)):
+        patients = max([7, *(len(_patient(image)) for image in self._images)])
+        patients = min(patients, _LONGEST_PATIENT)
+        for head, width in (("patient", 1 + patients), ("score", 7), ("label", 6)):
             self.add_column(Text(head, justify="right"), width=width)
         if has_others:
-            self.add_column(Text("  other findings"), width=max(16, self.size.width - 24 - longest))
+            others = max(16, self.size.width - 17 - patients - longest)
+            self.add_column(Text("  other findings"), width=others)
         for image in self._images:
             self.add_row(*_cells(image)[: 5 if has_others else 4])
         self.move_cursor(row=row)
@@ -127,11 +132,14 @@ class MostWrong(ConsoleScreen):
         self.console.say(f"written: {path}")
 
 
+def _patient(image: WrongImage) -> str:
+    return "–" if image.patient is None else visible(str(image.patient))
+
+
 def _cells(image: WrongImage) -> list[Text]:
-    patient = "–" if image.patient is None else str(image.patient)
     return [
         Text(f" {visible(image.image)}", no_wrap=True, overflow="ellipsis"),
-        Text(patient, justify="right"),
+        Text(shortened(_patient(image), _LONGEST_PATIENT), justify="right"),
         Text(f"{image.score:.4f}", justify="right"),
         Text(str(image.label), justify="right"),
         Text("  " + (", ".join(image.others) or "–"), no_wrap=True, overflow="ellipsis"),

@@ -150,15 +150,19 @@ class TrainingScreen(ValIntervalsScreen):
         self._look()
 
     def _show_words(self, shown: OpenSession) -> None:
-        view, around, width = shown.view, self._around, self.size.width
+        is_refused = shown.is_taken_away and shown.view.state == "failed"
+        around = Surroundings() if is_refused else self._around  # that it is gone is no surprise
+        view, width = shown.view, self.size.width
         head = training_text.head(shown.name, view, around, _share_read(shown), width)
         foot = training_text.foot(view, around, width, ascii_only=self.console.ascii_only)
         notice = Text()
-        if _share_read(shown) is None:  # what is read so far is not how it stands
+        if is_refused:
+            notice = training_text.refused(view)
+        elif _share_read(shown) is None:  # what is read so far is not how it stands
             notice = training_text.notice(shown.name, shown.session.path, view, around)
         self.query_one("#head", Static).update(head, layout=False)
         self.query_one("#foot", Static).update(foot, layout=False)
-        self._replace("#notice", notice)
+        self._replace("#notice", training_text.hanging(notice, self.app.console, width))
         self._replace("#device", Text(around.device))
         unasked = training_text.unasked(view, _share_read(shown))
         self.query_one(HealthPanel).show(list(view.health.values()), unasked)

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
+from rich.console import Console
 from rich.text import Text
 
-from cxr_tui.plain import duration, visible
+from cxr_tui.plain import duration, shortened, visible
 from cxr_tui.run_view import RunView, answer_in_log
 from cxr_tui.screens.sessions import MARKS
 from cxr_tui.surroundings import GONE, INTERRUPTED, SILENT, Surroundings
@@ -19,6 +20,7 @@ _STAGES = {"starting": "loading torch", "validation": "validating"}
 _ASKED = "asked to pause"
 _SHORTEST_NAME, _SHORTEST_BAR, _LONGEST_BAR = 12, 6, 40
 _WARNINGS, _LINES = 5, 100
+_INDENT, _SHORTEST_LINE = "   ", 20
 _ROOMY = 110
 
 
@@ -50,10 +52,8 @@ def head(
         parts.remove(pace)
     rest = "".join(f" · {part}" for part in parts)
     room = max(_SHORTEST_NAME, width - len(rest) - 2)
-    shown = visible(name)
-    if len(shown) > room:
-        shown = f"{shown[: room - 1]}…"
-    text = Text(f" {shown}", style="bold", no_wrap=True, overflow="ellipsis")
+    shown = f" {shortened(visible(name), room)}"
+    text = Text(shown, style="bold", no_wrap=True, overflow="ellipsis")
     return text.append(rest, style="not bold")
 
 
@@ -74,6 +74,15 @@ def _head_parts(view: RunView, around: Surroundings, share_read: float | None) -
         yield f"{view.images_per_second:,.0f} images/s"
     if around.writer:
         yield f"written by {visible(around.writer)}"
+
+
+def refused(view: RunView) -> Text:
+    """Why a new run did not start, where its session was taken away again."""
+    return _lines(
+        f"✗ {visible(view.message)}",
+        "Nothing of it had begun, and its session was taken away again.",
+        "2 and 3 lead to the data and the recipe, S starts anew.",
+    )
 
 
 def notice(name: str, path: Path, view: RunView, around: Surroundings) -> Text:
@@ -99,6 +108,15 @@ def notice(name: str, path: Path, view: RunView, around: Surroundings) -> Text:
     return Text()
 
 
+def hanging(text: Text, console: Console, width: int) -> Text:
+    """The same lines; what of one is too long for the width goes on under its words."""
+    lines: list[Text] = []
+    for line in text.split("\n"):
+        first, *others = line.wrap(console, max(_SHORTEST_LINE, width - len(_INDENT) - 1))
+        lines += [first, *(Text(_INDENT, style=line.style).append(other) for other in others)]
+    return Text("\n").join(lines)
+
+
 def _paused(path: Path, view: RunView) -> Text:
     if view.message in ("", _ASKED):
         return _lines("‖ It waits: P goes on with it, X stops it with a checkpoint.")
@@ -119,7 +137,7 @@ def _kept(view: RunView) -> str:
 def _lines(first: str, *others: str) -> Text:
     text = Text(f" {first}", style="bold")
     for other in others:
-        text.append(f"\n   {other}", style="not bold")
+        text.append(f"\n{_INDENT}{other}", style="not bold")
     return text
 
 

@@ -10,16 +10,17 @@ from textual.binding import Binding, BindingType
 from textual.widgets import DataTable
 
 from core.data.split import PARTS
+from cxr_tui.plain import visible
 
 _EIGHTHS = " ▏▎▍▌▋▊▉"
-_NAME_WIDTH = 18
+_NAME_WIDTH, _LONGEST_NAME = 18, 30
 _PERCENT_WIDTH = 6
 _COUNT_WIDTH = 8
 _BOX_WIDTH = 10
 _SHIFT_WIDTH = 10
 _WIDE = 104
 _PADDING = 2
-_WIDEST_BAR = 24
+_SHORTEST_BAR, _WIDEST_BAR = 3, 24
 
 
 def bar(share: float, greatest: float, width: int, *, ascii_only: bool = False) -> str:
@@ -92,9 +93,9 @@ class BalanceChart(DataTable[Text], inherit_bindings=False):
             return
         self._drawn = (self.size.width, id(report))
         wide = self.size.width >= _WIDE
-        width = self._part_width(wide=wide)
+        name_width, width = self._widths(wide=wide)
         self.clear(columns=True)
-        self.add_column("finding", width=_NAME_WIDTH)
+        self.add_column("finding", width=name_width)
         for part in PARTS:
             head = f"{part}: positives, %" if wide else part
             self.add_column(head, width=width)
@@ -108,13 +109,17 @@ class BalanceChart(DataTable[Text], inherit_bindings=False):
         row = names.index(chosen) if chosen in names else 0
         self.move_cursor(row=row, scroll=False)
 
-    def _part_width(self, *, wide: bool) -> int:
-        taken = _NAME_WIDTH + _BOX_WIDTH + 5 * _PADDING + 2
+    def _widths(self, *, wide: bool) -> tuple[int, int]:
+        """Of a name and of a part's column: longer names shorten the bars, to a few cells."""
+        taken = _BOX_WIDTH + 5 * _PADDING + 2
         if wide:
             taken += _SHIFT_WIDTH + _PADDING
-        least = _PERCENT_WIDTH + (_COUNT_WIDTH + 2 if wide else 0)
-        room = (max(0, self.size.width - taken)) // len(PARTS)
-        return max(least + 1, min(least + 1 + _WIDEST_BAR, room))
+        least = _PERCENT_WIDTH + (_COUNT_WIDTH + 2 if wide else 0) + 1
+        longest = max((len(visible(name)) for name in self._names()), default=0)
+        room = self.size.width - taken - len(PARTS) * (least + _SHORTEST_BAR)
+        name = max(_NAME_WIDTH, min(longest, _LONGEST_NAME, room))
+        part = max(0, self.size.width - taken - name) // len(PARTS)
+        return name, max(least, min(least + _WIDEST_BAR, part))
 
     def _cells(self, report: Mapping[str, Any], name: str, width: int, *, wide: bool) -> list[Text]:
         greatest = max(
@@ -124,7 +129,7 @@ class BalanceChart(DataTable[Text], inherit_bindings=False):
         )
         variables = self.app.theme_variables
         colours = [variables.get(name, "") for name in ("primary", "secondary", "success")]
-        cells = [Text(name)]
+        cells = [Text(visible(name), no_wrap=True, overflow="ellipsis")]
         for part, colour in zip(PARTS, colours, strict=True):
             figures = report["parts"][part]["findings"][name]
             text = Text(f"{figures['positives']:>{_COUNT_WIDTH},}" if wide else "", no_wrap=True)

@@ -10,7 +10,7 @@ from textual.widgets import Static
 
 from core.events import Diagnosed
 from cxr_tui.health_words import ARROW, GRAVE, evidence_in_words, sign_of
-from cxr_tui.plain import closest_ascii, visible
+from cxr_tui.plain import closest_ascii, shortened, visible
 
 _LONGEST = 300
 """Characters of a sentence in the panel; all of it stands in the list of all answers."""
@@ -80,7 +80,7 @@ def _with_reasons(text: Text, answer: Diagnosed, *, ascii_only: bool, cut: bool 
 
 def _cut(text: str) -> str:
     shown = visible(" ".join(text.splitlines()))
-    return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 1]}…"
+    return shortened(shown, _LONGEST)
 
 
 def _style(answer: Diagnosed) -> str:
