@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import html
+import os
 import re
 import shutil
 import subprocess
@@ -35,7 +36,7 @@ _TEXT = re.compile(
 # What has to stand on a screen before its picture is taken, and the keys that bring it there.
 SCREENS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "sessions": ("1", "val AUROC", ()),
-    "data": ("2", "patient", ()),
+    "data": ("2", "box at", ()),
     "recipe": ("3", "GiB free", ()),
     "training": ("4", "Cardiomegaly", ()),
     "training-auroc": ("4", "chance", (".",)),
@@ -48,6 +49,7 @@ SCREENS: dict[str, tuple[str, str, tuple[str, ...]]] = {
 async def take(folder: Path, session: Path, size: str, *, ascii_only: bool, light: bool) -> None:
     """A picture of every screen at one size."""
     columns, _, rows = size.partition("x")
+    os.environ |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"}  # whatever it is started in
     cache = Path(platformdirs.user_cache_dir("cxr-tui"))
     desk = Desk(session.parent, cache, device="cpu")
     app = ConsoleApp(desk, ascii_only=ascii_only, attach=session.name)
