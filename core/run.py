@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 from core.data.batches import Part
-from core.data.study import Study
-from core.data.text_file import table_bytes
+from core.data.study.study import Study
+from core.data.tables.text_file import table_bytes
 from core.errors import CxrError, DataError, RunFailedError, SessionError, StoppedError
 from core.evaluation.predict import Placement, part_predictions
 from core.evaluation.predictions import Predictions, write_predictions
@@ -53,9 +53,8 @@ from core.store.past import Past
 from core.store.recorder import Recorder
 from core.store.seals import Seals
 from core.store.session import Session, SessionWriter
-from core.training.as_left import require_as_left
 from core.training.control import Control, stop_if_asked
-from core.training.device_use import hold_parts, take_best_step
+from core.training.distributed.ranks import BUILT, Build, End, PartRows, Prepare, RankLostError
 from core.training.fit import Fit, validation_progress
 from core.training.keeping import (
     checkpoint_metadata,
@@ -70,12 +69,13 @@ from core.training.preparation import (
     ready_study,
     require_room,
 )
-from core.training.ranks import BUILT, Build, End, PartRows, Prepare, RankLostError
-from core.training.resuming import go_on
+from core.training.resuming.as_left import require_as_left
+from core.training.resuming.resuming import go_on
+from core.training.resuming.same_images import content_of, require_same_content, tell_mended
+from core.training.resuming.same_machine import environment_here, keep_environment
 from core.training.room import Keep, RoomWait
-from core.training.same_images import content_of, require_same_content, tell_mended
-from core.training.same_machine import environment_here, keep_environment
 from core.training.scoring import score
+from core.training.step.device_use import hold_parts, take_best_step
 from core.training.trainer import Trainer
 
 __all__ = ["Machine", "run"]

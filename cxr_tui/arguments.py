@@ -9,8 +9,8 @@ from typing import NoReturn
 
 import platformdirs
 
-from cxr_tui.left_over import refuse_left_over
-from cxr_tui.plain import visible
+from cxr_tui.leftover_words import refuse_left_over
+from cxr_tui.terminal.safe_text import visible
 
 
 class PlainParser(argparse.ArgumentParser):

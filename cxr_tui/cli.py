@@ -16,9 +16,15 @@ import platformdirs
 
 from core.errors import CxrError, DataError, UsageError
 from cxr_tui.arguments import PlainParser, add_places, cache_folder, named
-from cxr_tui.left_over import refuse_left_over, refuse_unknown_command
-from cxr_tui.plain import visible
-from cxr_tui.streams import Outliving, flush_stdout, hush_stdout, leave_at_once, ready_streams
+from cxr_tui.leftover_words import refuse_left_over, refuse_unknown_command
+from cxr_tui.terminal.safe_text import visible
+from cxr_tui.terminal.streams import (
+    Outliving,
+    flush_stdout,
+    hush_stdout,
+    leave_at_once,
+    ready_streams,
+)
 
 COMMANDS = {
     "audit": "what to know before training",
@@ -108,7 +114,7 @@ def _dispatch(argv: list[str]) -> int:
         if arguments.session is not None or arguments.check or arguments.json or arguments.set:
             raise UsageError("--set, --session, --check and --json go with --batch RECIPE")
         return _console(arguments)
-    from cxr_tui.batch import resume_batch, start_batch  # slow to import: not for --help
+    from cxr_tui.batch.command import resume_batch, start_batch  # slow to import: not for --help
 
     return start_batch(arguments) if arguments.batch is not None else resume_batch(arguments)
 
@@ -131,7 +137,7 @@ def _console(arguments: argparse.Namespace) -> int:
             "the console needs a terminal",
             remedy="Without one, train by cxr-tui --batch RECIPE; see cxr-tui --help.",
         )
-    from cxr_tui.console_run import run_console  # Textual: not for --help
+    from cxr_tui.app.run import run_console  # Textual: not for --help
 
     return run_console(
         arguments.sessions,

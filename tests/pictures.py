@@ -19,13 +19,13 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 import platformdirs
 from console import plain, press, until
 
-from cxr_tui.app import ConsoleApp
-from cxr_tui.desk import Desk
+from cxr_tui.app.app import ConsoleApp
+from cxr_tui.console.workspace import Desk
 
 SIZES = ("80x24", "120x40", "200x60")
 CELL_PX = 12.2

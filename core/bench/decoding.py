@@ -13,11 +13,11 @@ from pathlib import Path
 
 from core.bench.blocks import Blocks
 from core.bench.rounds import Rounds
-from core.data.archives import stream_archive
-from core.data.cache import open_cache
-from core.data.decode import MAX_ENCODED_BYTES, UndecodableImage, decode_square
-from core.data.image_files import ImageFile
-from core.data.ingest import IngestProgress, usable_cores
+from core.data.cache.cache import open_cache
+from core.data.cache.ingest import IngestProgress, usable_cores
+from core.data.images.archives import stream_archive
+from core.data.images.decode import MAX_ENCODED_BYTES, UndecodableImage, decode_square
+from core.data.images.image_files import ImageFile
 from core.errors import DataError
 from core.regular_file import open_regular
 

@@ -25,8 +25,8 @@ from core.bench.sample import sampled_rows
 from core.bench.training import ROUNDS as TRAINING_ROUNDS
 from core.bench.training import measure_training
 from core.data.batches import Part
-from core.data.cache import ImageCache, count_ready, open_cache
-from core.data.study import PARTS, Study, prepare_study
+from core.data.cache.cache import ImageCache, count_ready, open_cache
+from core.data.study.study import PARTS, Study, prepare_study
 from core.errors import DataError
 from core.evaluation.predict import Placement
 from core.model.device import choose_device

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.bench.decoding import contents_of, decoded_a_second
-from core.data.file_signature import file_signature
-from core.data.image_files import ImageFile
+from core.data.cache.file_signature import file_signature
+from core.data.images.image_files import ImageFile
 from core.data.phantom import write_phantom
 
 ALL_IMAGES = 112_120

@@ -18,8 +18,8 @@ from core.evaluation.predict import predict_logits
 from core.model.compiler_cache import own_compiler_cache
 from core.model.device import synchronize
 from core.model.precision import autocast
-from core.training.engines import BACKEND, ENGINE_ERRORS, Graphed, captured
 from core.training.objectives import make_optimizer
+from core.training.step.engines import BACKEND, ENGINE_ERRORS, Graphed, captured
 from core.training.trainer import Trainer
 
 _VALIDATION, _SHORT = 0.5, 0.15

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.study import Study
+from core.data.study.study import Study
 
 
 def sampled_rows(study: Study, part: str, count: int) -> NDArray[np.int64]:

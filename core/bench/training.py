@@ -26,8 +26,8 @@ from core.requests import Request
 from core.store.recorder import Recorder
 from core.store.sessions import create_session
 from core.training.control import Control
-from core.training.device_use import hold_parts, take_best_step
 from core.training.fit import Fit
+from core.training.step.device_use import hold_parts, take_best_step
 from core.training.trainer import Trainer
 
 ROUNDS = 4

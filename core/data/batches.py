@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from core.data.cache import ImageCache
+from core.data.cache.cache import ImageCache
 from core.data.resident import ResidentImages
 from core.errors import CxrError
 from core.recipe import AugmentSettings

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from core.data.cache import ImageCache
+from core.data.cache.cache import ImageCache
 
 _BYTES_AT_ONCE = 64 * 2**20
 

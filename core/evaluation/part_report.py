@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.image_lists import read_image_list
-from core.data.index import StudyIndex
-from core.data.label_table import LabelTable, read_label_table
-from core.data.label_version import label_table_name
-from core.data.part_draw import warning_of_figures
-from core.data.sources import TEST_LIST_NAME
-from core.data.study import Study, prepare_study
+from core.data.study.index import StudyIndex
+from core.data.study.part_draw import warning_of_figures
+from core.data.study.sources import TEST_LIST_NAME
+from core.data.study.study import Study, prepare_study
+from core.data.tables.image_lists import read_image_list
+from core.data.tables.label_table import LabelTable, read_label_table
+from core.data.tables.label_version import label_table_name
 from core.errors import DataError
 from core.evaluation.joining import JoinedPredictions, join_predictions
 from core.evaluation.predictions import Predictions, read_predictions

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from core.data.label_version import version_named
+from core.data.tables.label_version import version_named
 from core.errors import RecipeError
 from core.findings import FINDINGS, did_you_mean
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.study import PARTS, Study
+from core.data.study.study import PARTS, Study
 from core.health.diagnosis import Diagnosis
 from core.health.inputs import check_inputs
 from core.health.labels import check_labels

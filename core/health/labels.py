@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from core.data.audit_warnings import percent
+from core.data.study.audit_warnings import percent
 from core.health.diagnosis import Diagnosis, Severity
 from core.health.words import listed
 
@@ -25,7 +25,7 @@ def check_labels(report: Report, *, batch_size: int) -> list[Diagnosis]:
     """What the labels of the parts give away.
 
     Args:
-        report: an audit's (see ``core.data.audit.audit``).
+        report: an audit's (see ``core.data.study.audit.audit``).
         batch_size: images an optimiser step.
     """
     return [

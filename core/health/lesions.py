@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from core.data.audit_warnings import percent
-from core.data.boxes import SMALLEST_SEEN_PX
+from core.data.study.audit_warnings import percent
+from core.data.tables.boxes import SMALLEST_SEEN_PX
 from core.health.diagnosis import Diagnosis, Severity
 from core.health.words import listed
 from core.recipe import NETWORK_STRIDE_PX
@@ -27,7 +27,7 @@ def check_lesions(report: Report, *, images_px: int | None = None) -> list[Diagn
     """What the boxes of an audit's report give away.
 
     Args:
-        report: an audit's (see ``core.data.audit.audit``).
+        report: an audit's (see ``core.data.study.audit.audit``).
         images_px: side of the images themselves, where it is known: a larger input shows no more.
     """
     return [*_lost_to_pixels(report, images_px), *_lost_to_cells(report, images_px)]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from core.data.study import Study
+from core.data.study.study import Study
 from core.evaluation.part_report import report_of_file, report_of_session
 from core.evaluation.predictions import read_predictions
 from core.health.diagnosis import Diagnosis

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.label_table import LabelTable, is_of_phantom, read_label_table
-from core.data.label_version import NIH_2017, NIH_V2020
+from core.data.tables.label_table import LabelTable, is_of_phantom, read_label_table
+from core.data.tables.label_version import NIH_2017, NIH_V2020
 from core.errors import DataError
 from core.evaluation.joining import JoinedPredictions
 from core.findings import PRESENT

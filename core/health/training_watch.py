@@ -31,7 +31,7 @@ from core.health.range_test import check_range, try_rates
 from core.health.scores import SCORE_CHECKS, check_our_scores
 from core.health.watch import HealthRecord
 from core.model.precision import autocast
-from core.training.results import StepResult
+from core.training.step.results import StepResult
 from core.training.trainer import Trainer
 
 LOOKS = (50, 200)

@@ -15,7 +15,7 @@ from core.errors import DataError
 
 SQUASH, CROP, CROP_SKIMAGE = "squash", "crop", "crop-skimage"
 """Resize rules: the whole image made square, or its shorter side fitted and the middle kept; the
-last as torchxrayvision does it. See ``core.data.decode.to_square``."""
+last as torchxrayvision does it. See ``core.data.images.decode.to_square``."""
 
 _RESIZE_RULES = (SQUASH, CROP, CROP_SKIMAGE)
 

@@ -34,13 +34,13 @@ from core.requests import Request
 from core.store.seals import Seals
 from core.store.session import Session
 from core.training.control import Control
+from core.training.distributed.ranks import RankLostError
 from core.training.keeping import keep_best, keep_last, restore_last
-from core.training.ranks import RankLostError
-from core.training.results import Recorded, StepResult
+from core.training.resuming.same_images import tell_mended
 from core.training.room import Keep
-from core.training.same_images import tell_mended
 from core.training.scoring import score
 from core.training.selection import findings_with_enough_patients, score_epoch
+from core.training.step.results import Recorded, StepResult
 from core.training.trainer import NotFiniteError, Trainer
 from core.training.watching import NobodyWatches, Watch
 

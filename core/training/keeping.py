@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.data.study import Study
+from core.data.study.study import Study
 from core.errors import SessionError
 from core.model.densenet import build_model
 from core.model.own_metadata import read_metadata, write_metadata
@@ -15,7 +15,7 @@ from core.recipe import Recipe
 from core.store.checkpoint import BEST, LAST, read_checkpoint, write_checkpoint
 from core.store.seals import SEALS, Seals
 from core.store.session import Session
-from core.training.same_run import progress_of, refuse_another_run
+from core.training.resuming.same_run import progress_of, refuse_another_run
 from core.training.trainer import Trainer
 
 _BYTES_A_PREDICTION = 24

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.data.batches import Part
-from core.data.cache import ImageCache, cache_size_bytes, count_ready, open_cache
-from core.data.cache import IngestProgress as CacheProgress
-from core.data.image_files import ImageFile
-from core.data.part_draw import draws_in_words
-from core.data.quarantine import copies_in_words, refuse_above_share, whole_copies
-from core.data.study import PARTS, Study, miniature, prepare_study, write_split
+from core.data.cache.cache import ImageCache, cache_size_bytes, count_ready, open_cache
+from core.data.cache.cache import IngestProgress as CacheProgress
+from core.data.cache.quarantine import copies_in_words, refuse_above_share, whole_copies
+from core.data.images.image_files import ImageFile
+from core.data.study.part_draw import draws_in_words
+from core.data.study.study import PARTS, Study, miniature, prepare_study, write_split
 from core.errors import DataError, StoppedError
 from core.events import (
     DatasetProgress,
@@ -35,10 +35,10 @@ from core.store.finish import END
 from core.store.seals import SEALS, Seals
 from core.store.session import Session
 from core.training.control import Control
+from core.training.distributed.ranks import ALONE, CACHED, Ranks
 from core.training.keeping import has_checkpoint, run_size_bytes
-from core.training.ranks import ALONE, CACHED, Ranks
+from core.training.resuming.same_images import CONTENT
 from core.training.room import Keep
-from core.training.same_images import CONTENT
 
 Record = Callable[[Event], None]
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from core.data.batches import Part
 from core.evaluation.predict import Placement, predict_logits
 from core.model.precision import without_shortcuts
-from core.training.ranks import Score
+from core.training.distributed.ranks import Score
 from core.training.trainer import Trainer
 
 

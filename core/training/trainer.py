@@ -21,14 +21,14 @@ from core.errors import RecipeError, RunFailedError
 from core.evaluation.predict import Placement
 from core.model.densenet import ChestDenseNet
 from core.recipe import NETWORK_STRIDE_PX, Recipe
-from core.training.backward import Backward, Outcome
-from core.training.engines import Engine
-from core.training.exchange import Exchange, pieces_of
+from core.training.distributed.exchange import Exchange, pieces_of
+from core.training.distributed.ranks import ALONE, BeginEpoch, Ranks, Restore, Step
 from core.training.objectives import Objective, Schedule, is_fused, make_optimizer
 from core.training.progress import Progress
-from core.training.ranks import ALONE, BeginEpoch, Ranks, Restore, Step
-from core.training.results import Outcomes, StepResult
-from core.training.within_memory import WithinMemory, fewest_at_once
+from core.training.step.backward import Backward, Outcome
+from core.training.step.engines import Engine
+from core.training.step.results import Outcomes, StepResult
+from core.training.step.within_memory import WithinMemory, fewest_at_once
 
 MAX_SKIPPED_IN_A_ROW = 5
 """So many steps that are not finite, one after the other, fail the run."""

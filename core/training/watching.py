@@ -8,7 +8,7 @@ from typing import Protocol
 from core.data.batches import Batch
 from core.evaluation.predictions import Predictions
 from core.events import EpochDone
-from core.training.results import StepResult
+from core.training.step.results import StepResult
 from core.training.trainer import Trainer
 
 

@@ -6,14 +6,14 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from core.data.study import audit_study
+from core.data.study.study import audit_study
 from core.health.before import before_download
 from core.recipe_toml import load_recipe
 from core.words import number_of
 from cxr_tui.arguments import add_cache, cache_folder, common_parser
-from cxr_tui.health_words import answers_of, health_pairs
-from cxr_tui.output import print_json, print_pairs, print_table
-from cxr_tui.plain import counted
+from cxr_tui.runs.health_text import answers_of, health_pairs
+from cxr_tui.terminal.safe_text import counted
+from cxr_tui.terminal.stdout import print_json, print_pairs, print_table
 
 _PARTS = ("train", "val", "test")
 

@@ -11,10 +11,10 @@ from core.bench.rounds import BLOCK_SECONDS
 from core.errors import StoppedError
 from core.recipe_toml import load_recipe
 from cxr_tui.arguments import add_cache, cache_folder, common_parser
-from cxr_tui.narration import Narrator
-from cxr_tui.output import print_json, print_pairs, print_table
-from cxr_tui.plain import duration
-from cxr_tui.stop_signals import StopSignals
+from cxr_tui.batch.narration import Narrator
+from cxr_tui.batch.stop_signals import StopSignals
+from cxr_tui.terminal.safe_text import duration
+from cxr_tui.terminal.stdout import print_json, print_pairs, print_table
 
 _LONGEST_BLOCK_SECONDS = 600.0
 _ROWS = (

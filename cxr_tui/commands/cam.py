@@ -9,18 +9,24 @@ from typing import Any
 
 from rich.progress import Progress as Bar
 
-from core.evaluation.cams import DrawnCams, chosen_candidates, draw_cams, localize, method_named
-from core.evaluation.gradcam import METHODS
-from core.evaluation.localization import NEAR, POINTING
-from core.evaluation.localization_words import CONTROLS, OTHER_IMAGE, RANDOM, USUAL_PLACE
-from core.evaluation.map_source import open_map_source
+from core.evaluation.maps.cams import (
+    DrawnCams,
+    chosen_candidates,
+    draw_cams,
+    localize,
+    method_named,
+)
+from core.evaluation.maps.gradcam import METHODS
+from core.evaluation.maps.localization import NEAR, POINTING
+from core.evaluation.maps.localization_words import CONTROLS, OTHER_IMAGE, RANDOM, USUAL_PLACE
+from core.evaluation.maps.map_source import open_map_source
 from core.health.diagnosis import Diagnosis
 from core.health.maps import check_maps
 from core.store.sessions import open_session
 from core.words import number_of
 from cxr_tui.arguments import add_places, cache_folder, common_parser
-from cxr_tui.health_words import answers_of, health_pairs
-from cxr_tui.output import print_json, print_pairs, print_table, stderr_console
+from cxr_tui.runs.health_text import answers_of, health_pairs
+from cxr_tui.terminal.stdout import print_json, print_pairs, print_table, stderr_console
 
 _CONTROL_HEADS = {RANDOM: "random", USUAL_PLACE: "usual place", OTHER_IMAGE: "other map"}
 

@@ -15,7 +15,7 @@ from core.model.weights import imagenet_folders
 from core.store.environment import describe_environment
 from core.store.files import is_folder
 from cxr_tui.arguments import add_places, cache_folder, common_parser
-from cxr_tui.output import print_json, print_pairs
+from cxr_tui.terminal.stdout import print_json, print_pairs
 
 
 def main(argv: Sequence[str]) -> int:

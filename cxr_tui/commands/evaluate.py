@@ -13,8 +13,8 @@ from core.recipe import EvaluateSettings
 from core.recipe_toml import checked_recipe
 from core.store.sessions import open_session
 from cxr_tui.arguments import add_places, cache_folder, common_parser
-from cxr_tui.auroc_report import print_report
-from cxr_tui.output import print_json, say
+from cxr_tui.reports.auroc_table import print_report
+from cxr_tui.terminal.stdout import print_json, say
 
 
 def main(argv: Sequence[str]) -> int:

@@ -12,7 +12,7 @@ from core.recipe import PhantomSettings
 from core.recipe_toml import checked_recipe
 from core.words import number_of
 from cxr_tui.arguments import common_parser, folder
-from cxr_tui.output import print_table, stderr_console
+from cxr_tui.terminal.stdout import print_table, stderr_console
 
 
 def main(argv: Sequence[str]) -> int:

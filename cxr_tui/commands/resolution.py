@@ -8,17 +8,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from core.errors import RecipeError, StoppedError, UsageError
-from core.evaluation.size_study import compare_sessions
+from core.evaluation.resolution.size_study import compare_sessions
 from core.recipe import PATH_KEYS, Recipe
 from core.recipe_toml import differences, load_recipe
 from core.store.sessions import open_session
 from cxr_tui.arguments import add_places, cache_folder, common_parser
-from cxr_tui.narration import Narrator
-from cxr_tui.output import print_json
-from cxr_tui.resolution_table import print_comparison
-from cxr_tui.stop_signals import StopSignals
-from cxr_tui.streams import outlive_readers
-from cxr_tui.unattended import STOPPED, Output, Place, start_or_go_on
+from cxr_tui.batch.headless import STOPPED, Output, Place, start_or_go_on
+from cxr_tui.batch.narration import Narrator
+from cxr_tui.batch.stop_signals import StopSignals
+from cxr_tui.reports.resolution_table import print_comparison
+from cxr_tui.terminal.stdout import print_json
+from cxr_tui.terminal.streams import outlive_readers
 
 _SIZES = "64,96,128,224"
 _MOST_SIZES = 5  # of columns in 80

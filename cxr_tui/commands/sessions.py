@@ -11,8 +11,8 @@ from pathlib import Path
 from core.store.sessions import list_sessions
 from core.store.summary import SessionSummary
 from cxr_tui.arguments import common_parser, folder
-from cxr_tui.output import print_json, print_table
-from cxr_tui.plain import duration
+from cxr_tui.terminal.safe_text import duration
+from cxr_tui.terminal.stdout import print_json, print_table
 
 
 def main(argv: Sequence[str]) -> int:

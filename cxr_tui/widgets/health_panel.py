@@ -9,8 +9,8 @@ from rich.text import Text
 from textual.widgets import Static
 
 from core.events import Diagnosed
-from cxr_tui.health_words import ARROW, GRAVE, evidence_in_words, sign_of
-from cxr_tui.plain import closest_ascii, shortened, visible
+from cxr_tui.runs.health_text import ARROW, GRAVE, evidence_in_words, sign_of
+from cxr_tui.terminal.safe_text import closest_ascii, shortened, visible
 
 _LONGEST = 300
 """Characters of a sentence in the panel; all of it stands in the list of all answers."""

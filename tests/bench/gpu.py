@@ -33,9 +33,9 @@ from core.model.memory import free_bytes
 from core.model.precision import choose_precision
 from core.recipe import Recipe
 from core.recipe_toml import checked_recipe
-from core.training.device_use import hold_parts
 from core.training.objectives import make_optimizer
-from core.training.step_choice import StepChoice, choose_step
+from core.training.step.device_use import hold_parts
+from core.training.step.step_choice import StepChoice, choose_step
 from core.training.trainer import Trainer
 
 _BLOCKS = 5

@@ -20,8 +20,8 @@ import numpy as np
 from core.bench.blocks import Blocks
 from core.bench.decoding import Decoding, measure_decoding
 from core.bench.rounds import Rounds
-from core.data.cache_rows import pixels_checksum
-from core.data.image_files import find_images
+from core.data.cache.cache_rows import pixels_checksum
+from core.data.images.image_files import find_images
 from core.data.phantom.writing import LABELS_HEADER
 
 ROWS = 112_120

@@ -15,8 +15,8 @@ from core.bench.parts import BareStep, OtherParts, first_batch
 from core.bench.training import made_ready, repeated, train_until_told
 from core.bench.turns import MOST_STEPS, LoopTurns
 from core.data.batches import Part
-from core.data.cache import open_cache
-from core.data.study import Study, prepare_study
+from core.data.cache.cache import open_cache
+from core.data.study.study import Study, prepare_study
 from core.evaluation.predict import Placement
 from core.model.densenet import build_model
 from core.model.device import choose_device

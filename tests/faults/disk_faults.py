@@ -125,7 +125,7 @@ def _judge(place: Path, failure: Failure, code: int, message: str) -> Iterator[s
     from core.store.checkpoint import LAST, read_checkpoint
     from core.store.sessions import open_session
     from core.store.summary import SessionSummary
-    from cxr_tui.run_view import RunView
+    from cxr_tui.runs.run_view import RunView
 
     if code not in (0, _STOPPED) or (code == _STOPPED and not failure.for_good):
         yield f"ended with {code}: {message}"

@@ -16,15 +16,16 @@ import numpy as np
 import torch
 from fuzz_mutations import Step, mutated
 
-from core.data.boxes import read_boxes
-from core.data.decode import UndecodableImage, decode_grey, decode_square
-from core.data.image_lists import read_image_list
-from core.data.label_table import read_label_table
-from core.data.quarantine import read_quarantine, write_quarantine
-from core.data.study import prepare_study, read_split, write_split
+from core.data.cache.quarantine import read_quarantine, write_quarantine
+from core.data.images.decode import UndecodableImage, decode_grey, decode_square
+from core.data.study.study import prepare_study, read_split, write_split
+from core.data.tables.boxes import read_boxes
+from core.data.tables.image_lists import read_image_list
+from core.data.tables.label_table import read_label_table
 from core.errors import CxrError
-from core.evaluation.cam_table import COLUMNS, read_table, write_table
 from core.evaluation.joining import join_predictions
+from core.evaluation.maps.cam_table import COLUMNS, read_table, write_table
+from core.evaluation.part_scores import Reading, chosen_point
 from core.evaluation.predictions import read_predictions
 from core.findings import FINDINGS
 from core.model.weights import load_weights
@@ -33,15 +34,14 @@ from core.store.checkpoint import read_checkpoint, verified_checkpoints, write_c
 from core.store.event_log import EventReader, MilestoneReader
 from core.store.sessions import create_session
 from core.store.summary import SessionSummary
-from cxr_tui.chart_picture import chart_csv, chart_png
-from cxr_tui.part_scores import Reading, chosen_point
-from cxr_tui.result_rows import export_csv, export_markdown, figures_of
-from cxr_tui.result_words import missing_words, notes_of, point_lines
-from cxr_tui.run_view import RunView
-from cxr_tui.screens import training_text
-from cxr_tui.surroundings import Surroundings
-from cxr_tui.widgets.auroc_table import sparkline
-from cxr_tui.widgets.curves import CURVES, curve_chart, curve_titles
+from cxr_tui.reports.figure_rows import export_csv, export_markdown, figures_of
+from cxr_tui.reports.notes import missing_words, notes_of, point_lines
+from cxr_tui.runs.liveness import Surroundings
+from cxr_tui.runs.run_view import RunView
+from cxr_tui.training import text as training_text
+from cxr_tui.training.auroc_table import sparkline
+from cxr_tui.training.curves import CURVES, curve_chart, curve_titles
+from cxr_tui.widgets.chart_picture import chart_csv, chart_png
 from cxr_tui.widgets.line_chart import draw
 
 Door = Callable[[bytes, int], None]

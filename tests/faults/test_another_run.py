@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.training.same_run import progress_of
+from core.training.resuming.same_run import progress_of
 
 
 @pytest.mark.parametrize(

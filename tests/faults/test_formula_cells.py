@@ -14,19 +14,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tables import index_of, row_v2020
 
-from core.data.quarantine import read_quarantine, write_quarantine
-from core.data.split import make_split
-from core.data.study import Study, read_split, write_split
+from core.data.cache.quarantine import read_quarantine, write_quarantine
+from core.data.study.split import make_split
+from core.data.study.study import Study, read_split, write_split
 from core.errors import DataError
-from core.evaluation.cam_table import COLUMNS, add_to_table, read_table, write_table
 from core.evaluation.joining import join_predictions
+from core.evaluation.maps.cam_table import COLUMNS, add_to_table, read_table, write_table
 from core.evaluation.predictions import (
     Predictions,
     read_predictions,
     write_predictions,
 )
 from core.store.harmless_cells import harmless, original
-from cxr_tui.chart_picture import chart_csv
+from cxr_tui.widgets.chart_picture import chart_csv
 from cxr_tui.widgets.line_chart import Chart, Line
 
 FORMULAS = ("=1+1.png", "+1.png", "-1.png", "@SUM(A1).png", "\t=1.png", "\r=1.png", "'=1.png")
@@ -209,7 +209,7 @@ def test_a_file_that_is_no_table_of_maps_is_not_replaced_by_one(
 _ADD = """
 import sys
 from pathlib import Path
-from core.evaluation.cam_table import COLUMNS, add_to_table
+from core.evaluation.maps.cam_table import COLUMNS, add_to_table
 folder, who = Path(sys.argv[1]), sys.argv[2]
 print(flush=True)
 sys.stdin.readline()

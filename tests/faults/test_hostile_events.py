@@ -21,10 +21,10 @@ from core.report_shape import fault_of_report
 from core.store.event_log import EventReader
 from core.store.sessions import create_session
 from core.store.summary import SessionSummary
-from cxr_tui.app import ConsoleApp
-from cxr_tui.desk import Desk
-from cxr_tui.plain import duration
-from cxr_tui.run_view import RunView
+from cxr_tui.app.app import ConsoleApp
+from cxr_tui.console.workspace import Desk
+from cxr_tui.runs.run_view import RunView
+from cxr_tui.terminal.safe_text import duration
 
 sys.path.insert(0, str(Path(__file__).parent))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import CxrError, DataError, RunFailedError, SessionError
-from core.evaluation.cam_table import add_to_table
+from core.evaluation.maps.cam_table import add_to_table
 from core.evaluation.part_report import report_of_session
 from core.recipe import Recipe
 from core.requests import Request

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.data.archives import list_archive
-from core.data.boxes import read_boxes
-from core.data.label_table import read_label_table
-from core.data.text_table import MAX_CELLS
+from core.data.images.archives import list_archive
+from core.data.tables.boxes import read_boxes
+from core.data.tables.label_table import read_label_table
+from core.data.tables.text_table import MAX_CELLS
 from core.errors import CxrError, DataError
 from core.evaluation.joining import join_predictions
 from core.evaluation.predictions import read_predictions

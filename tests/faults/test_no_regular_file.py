@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from core.data.archives import list_archive
-from core.data.boxes import read_boxes
-from core.data.decode import decode_grey
-from core.data.image_files import find_images
-from core.data.image_lists import read_image_list
-from core.data.label_table import read_label_table
-from core.data.quarantine import read_quarantine
-from core.data.text_file import table_bytes
+from core.data.cache.quarantine import read_quarantine
+from core.data.images.archives import list_archive
+from core.data.images.decode import decode_grey
+from core.data.images.image_files import find_images
+from core.data.tables.boxes import read_boxes
+from core.data.tables.image_lists import read_image_list
+from core.data.tables.label_table import read_label_table
+from core.data.tables.text_file import table_bytes
 from core.errors import CxrError, DataError, RecipeError, SessionError, UsageError
-from core.evaluation.cam_table import read_table
+from core.evaluation.maps.cam_table import read_table
 from core.evaluation.predictions import read_predictions
 from core.model.weights import load_weights
 from core.recipe import Recipe
@@ -27,7 +27,7 @@ from core.store.checkpoint import read_checkpoint, verify_model_file
 from core.store.event_log import EventReader
 from core.store.sessions import create_session
 from core.store.summary import SessionSummary
-from cxr_tui.keymap import keymap_path, read_keymap
+from cxr_tui.app.keymap import keymap_path, read_keymap
 
 pytestmark = pytest.mark.usefixtures("within_a_minute")
 

@@ -13,15 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cxr_tui
-from core.data.label_table import read_label_table
+from core.data.tables.label_table import read_label_table
 from core.events import Warned
 from core.recipe import Recipe
 from core.store.sessions import create_session
+from cxr_tui.batch.headless import Output, Place, _emit
+from cxr_tui.batch.narration import Narrator
 from cxr_tui.cli import main
-from cxr_tui.narration import Narrator
-from cxr_tui.output import print_pairs, print_table
-from cxr_tui.plain import visible_json
-from cxr_tui.unattended import Output, Place, _emit
+from cxr_tui.terminal.safe_text import visible_json
+from cxr_tui.terminal.stdout import print_pairs, print_table
 
 STEERING = "\x1b[2J\x07\x7f\u009b2J\u202etxt\u2066\u200f\u2028\u2029\ufeff\U000e0041"
 """Escapes, C1 controls, marks that reorder what is read, line separators, invisible tags."""

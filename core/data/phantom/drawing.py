@@ -28,7 +28,7 @@ import numpy.typing as npt
 from PIL import Image
 from pydantic import TypeAdapter
 
-from core.data.ingest import usable_cores
+from core.data.cache.ingest import usable_cores
 from core.data.phantom.anatomy import Chest
 from core.data.phantom.cohort import Patient, Visit
 from core.data.phantom.imaging import lesions_on_image, render

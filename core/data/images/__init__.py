@@ -1,0 +1,1 @@
+"""Image files and archives: where they are, and how they become grey pixels."""

@@ -1,0 +1,1 @@
+"""Label tables, boxes and lists as the collections publish them."""

@@ -1,0 +1,176 @@
+"""What the cells of a label table say: patients, ages, view positions, sexes, follow-up numbers.
+
+Each reader takes one column and looks at its distinct values only: a full NIH table has
+112,120 rows and some hundred different ages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from core.data.tables.text_file import Count, count_of
+from core.data.tables.text_table import TextTable, says_nothing
+from core.errors import DataError
+
+MAX_AGE_YEARS = 120
+UNKNOWN_FOLLOW_UP = -1
+
+_NUMBER = re.compile(r"([0-9]{1,15})(\.0*)?")
+_AGE = re.compile(r"([0-9]{1,4}(?:\.[0-9]*)?)\s*([YMDymd]?)")
+_YEARS_PER_UNIT = {"": 1.0, "Y": 1.0, "M": 1 / 12, "D": 1 / 365.25}
+_VIEWS = {"PA": "PA", "AP": "AP"}
+_SEXES = {"M": "M", "MALE": "M", "F": "F", "FEMALE": "F"}
+_NAMED_PATIENTS_FROM = 1 << 52
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One column as an array over the N rows, and what was repaired in it."""
+
+    values_N: npt.NDArray[Any]
+    counts: tuple[Count, ...] = ()
+
+
+def read_patients(
+    cells: Sequence[str], table: TextTable, *, numbers_only: bool
+) -> tuple[npt.NDArray[np.int64], dict[int, str]]:
+    """Patient numbers of N rows, and the original text of those that are no numbers.
+
+    ``00000007``, ``7`` and ``7.0`` are the same patient. A name such as ``P-7`` becomes a number
+    from 2**52 up to 2**53, taken from its SHA-256, so that it is the same in every table and
+    on every machine.
+
+    Raises:
+        DataError: no patient, or no number where ``numbers_only`` (NIH's tables).
+    """
+    number_of: dict[str, int] = {}
+    name_of: dict[int, str] = {}
+    for cell in dict.fromkeys(cells):
+        text = cell.strip()
+        match = _NUMBER.fullmatch(text)
+        if match:
+            number_of[cell] = int(match[1])
+            continue
+        if says_nothing(text) or numbers_only:
+            raise _no_patient(cell, cells, table)
+        digest = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+        number = _NAMED_PATIENTS_FROM + digest % _NAMED_PATIENTS_FROM
+        if name_of.setdefault(number, text) != text:
+            raise DataError(
+                f"patients {text!r} and {name_of[number]!r} get the same number",
+                where=table.where(cells.index(cell)),
+                remedy="Rename one of them, or number the patients.",
+            )
+        number_of[cell] = number
+    return np.fromiter(map(number_of.__getitem__, cells), np.int64, len(cells)), name_of
+
+
+def _no_patient(cell: str, cells: Sequence[str], table: TextTable) -> DataError:
+    is_empty = says_nothing(cell)
+    what = "the row names no patient" if is_empty else f"patient {cell!r} is no number"
+    if is_empty and cell.strip():
+        what += f" but {cell.strip()!r}"
+    others = sum(map(says_nothing, cells)) - 1 if is_empty else 0
+    if others:
+        what += f", like {others:,} other rows" if others > 1 else ", like another row"
+    return DataError(
+        what,
+        where=table.where(cells.index(cell)),
+        why="Without its patient an image can't be kept out of the other parts",
+        remedy="Complete or remove the row.",
+    )
+
+
+def read_ages(cells: Sequence[str], images: Sequence[str]) -> Column:
+    """Ages in years, NaN where missing: ``57``, ``058Y``, ``011M`` (months), ``001D`` (days).
+
+    Ages above MAX_AGE_YEARS (``414Y``) and cells that are no age are missing, and counted.
+    """
+    unreadable: list[str] = []
+    out_of_range: list[str] = []
+
+    def years(cell: str) -> float:
+        text = cell.strip()
+        match = _AGE.fullmatch(text)
+        if not match:
+            if not says_nothing(text):
+                unreadable.append(cell)
+            return np.nan
+        age_years = float(match[1]) * _YEARS_PER_UNIT[match[2].upper()]
+        if age_years > MAX_AGE_YEARS:
+            out_of_range.append(cell)
+            return np.nan
+        return age_years
+
+    values_N = _by_distinct(cells, years, np.float64)
+    reasons = {
+        f"age above {MAX_AGE_YEARS} years taken as missing": out_of_range,
+        "unreadable age taken as missing": unreadable,
+    }
+    return Column(values_N, _counted(reasons, cells, images))
+
+
+def read_views(cells: Sequence[str], images: Sequence[str]) -> Column:
+    """View positions ``PA`` and ``AP``; anything else is '', and counted unless empty."""
+    return _words(cells, images, _VIEWS, "view position other than PA or AP taken as unknown")
+
+
+def read_sexes(cells: Sequence[str], images: Sequence[str]) -> Column:
+    """Sexes ``M`` and ``F``; anything else is '', and counted unless empty."""
+    return _words(cells, images, _SEXES, "sex other than M or F taken as unknown")
+
+
+def read_follow_ups(cells: Sequence[str], images: Sequence[str]) -> Column:
+    """Follow-up numbers; UNKNOWN_FOLLOW_UP and counted where the cell is no number."""
+    unreadable: list[str] = []
+
+    def number(cell: str) -> int:
+        match = _NUMBER.fullmatch(cell.strip())
+        if match:
+            return int(match[1])
+        unreadable.append(cell)
+        return UNKNOWN_FOLLOW_UP
+
+    values_N = _by_distinct(cells, number, np.int64)
+    return Column(values_N, _counted({"unreadable follow-up number": unreadable}, cells, images))
+
+
+def _words(
+    cells: Sequence[str], images: Sequence[str], known: Mapping[str, str], reason: str
+) -> Column:
+    others: list[str] = []
+
+    def word(cell: str) -> str:
+        text = cell.strip().upper()
+        if text not in known and not says_nothing(text):
+            others.append(cell)
+        return known.get(text, "")
+
+    return Column(_by_distinct(cells, word, object), _counted({reason: others}, cells, images))
+
+
+def _by_distinct(
+    cells: Sequence[str], meaning: Callable[[str], Any], dtype: Any
+) -> npt.NDArray[Any]:
+    by_cell = {cell: meaning(cell) for cell in dict.fromkeys(cells)}
+    return np.fromiter(map(by_cell.__getitem__, cells), dtype, len(cells))
+
+
+def _counted(
+    reasons: Mapping[str, Sequence[str]], cells: Sequence[str], images: Sequence[str]
+) -> tuple[Count, ...]:
+    """A Count of the images whose cell is one of each reason's distinct cells."""
+    counts = []
+    for reason, distinct in reasons.items():
+        bad = frozenset(distinct)  # a table can have as many of them as rows
+        named = [image for image, cell in zip(images, cells, strict=True) if cell in bad]
+        if bad:
+            counts.append(count_of(reason, named))
+    return tuple(counts)

@@ -1,0 +1,1 @@
+"""What pixels are worth: the same study at several image sizes."""

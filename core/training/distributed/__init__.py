@@ -1,0 +1,1 @@
+"""One run as several processes: how they meet, what they say, who is lost."""

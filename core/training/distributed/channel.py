@@ -1,0 +1,112 @@
+"""How a word goes from rank 0 to all others: a short message always, longer ones where it says so.
+
+The short one is sealed with the run's key and counted, and holds the digests of what follows: so
+nothing is parsed, and no memory is taken for it, that did not come from rank 0, in its turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import sha256
+
+import torch
+from torch import Tensor
+
+from core.training.distributed.messages import (
+    MOST_TEXT_BYTES,
+    Heading,
+    heading_of,
+    packed,
+    refused,
+    room_for,
+    text_of,
+    unpacked,
+    word_of,
+)
+from core.training.distributed.ranks import Word
+from core.training.distributed.seals import SEAL_BYTES, is_sealed, seal
+
+_MESSAGE_BYTES, _LENGTH_BYTES = 2048, 8
+_DIGEST_BYTES = 32
+_OTHER_BYTES = "its bytes are not those that process 0 sealed"
+_TEXT_STARTS = SEAL_BYTES + _LENGTH_BYTES + 2 * _DIGEST_BYTES
+_SHORT_TEXT_BYTES = _MESSAGE_BYTES - _TEXT_STARTS
+
+Between = Callable[[], None]
+
+
+class Channel:
+    """Words of one run, in their order.
+
+    Args:
+        key: the run's, see ``core.training.distributed.introductions``.
+        broadcast: brings rank 0's bytes to all, in place; the second argument is called each second
+            while they are waited for, or None where they come at once.
+    """
+
+    def __init__(self, key: bytes, broadcast: Callable[[Tensor, Between | None], None]) -> None:
+        self._key = key
+        self._broadcast = broadcast
+        self._count = 0
+
+    def say(self, word: Word) -> None:
+        """On rank 0."""
+        text, tensors = text_of(word)
+        flat = packed(tensors)
+        is_short = len(text) <= _SHORT_TEXT_BYTES
+        head = (
+            len(text).to_bytes(_LENGTH_BYTES, "little")
+            + _digest(text)
+            + _digest(flat.numpy().tobytes())
+        )
+        sealed = (head + (text if is_short else b"")).ljust(_MESSAGE_BYTES - SEAL_BYTES, b"\0")
+        self._broadcast(_bytes_of(seal(self._key, self._turn(), sealed) + sealed), None)
+        if not is_short:
+            self._broadcast(_bytes_of(text), None)
+        if len(flat):
+            self._broadcast(flat, None)
+
+    def hear(self, between: Between, expect: Callable[[Heading], None]) -> Word:
+        """On the others; ``expect`` refuses tensors that aren't due before there is room for them.
+
+        Raises:
+            WordError: it is no word of this run's rank 0.
+        """
+        message = torch.zeros(_MESSAGE_BYTES, dtype=torch.uint8)
+        self._broadcast(message, between)
+        content = message.numpy().tobytes()
+        sealed = content[SEAL_BYTES:]
+        if not is_sealed(content[:SEAL_BYTES], self._key, self._turn(), sealed):
+            raise refused("it does not bear this run's seal")
+        length = int.from_bytes(sealed[:_LENGTH_BYTES], "little")
+        if length > MOST_TEXT_BYTES:
+            raise refused(f"{length:,} bytes are announced, where at most {MOST_TEXT_BYTES:,} are")
+        text = content[_TEXT_STARTS : _TEXT_STARTS + length]
+        if length > _SHORT_TEXT_BYTES:
+            room = torch.zeros(length, dtype=torch.uint8)
+            self._broadcast(room, None)
+            text = room.numpy().tobytes()
+        digests = content[_TEXT_STARTS - 2 * _DIGEST_BYTES : _TEXT_STARTS]
+        if _digest(text) != digests[:_DIGEST_BYTES]:
+            raise refused(_OTHER_BYTES)
+        heading = heading_of(text)
+        expect(heading)
+        flat = room_for(heading.specs)
+        if len(flat):
+            self._broadcast(flat, None)
+        if _digest(flat.numpy().tobytes()) != digests[_DIGEST_BYTES:]:
+            raise refused(_OTHER_BYTES)
+        return word_of(heading, unpacked(flat, heading.specs))
+
+    def _turn(self) -> str:
+        """Each word has a seal of its own: none can be said twice."""
+        self._count += 1
+        return f"word {self._count}"
+
+
+def _digest(content: bytes) -> bytes:
+    return sha256(content).digest()
+
+
+def _bytes_of(content: bytes) -> Tensor:
+    return torch.frombuffer(bytearray(content), dtype=torch.uint8)

@@ -1,0 +1,253 @@
+"""Several ranks joined by torch.distributed: gloo for words and the CPU, nccl for CUDA tensors.
+
+No wait here is without end: each is in slices of a second, between which lost ranks are looked for
+and Python's signal handlers run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import cast
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from core.errors import StoppedError
+from core.requests import NextRequest, Request
+from core.training.distributed.channel import Channel
+from core.training.distributed.messages import Heading
+from core.training.distributed.pulse import Pulse
+from core.training.distributed.ranks import (
+    CACHED,
+    End,
+    Launch,
+    RankFailedError,
+    RankLostError,
+    Word,
+)
+from core.training.distributed.waits import SLICE, polled, waited
+
+_AN_EXCHANGE = timedelta(minutes=10)
+"""Ranks that live come to the same exchange within this time.
+
+It is counted in slices that we waited: time that the whole job was suspended for is none.
+"""
+
+_POLL_SECONDS = 0.1
+_FIND_CULPRIT_SECONDS, _SUSPICIOUS_SECONDS = 12.0, 4.0
+_FAREWELL_SECONDS = 5.0
+
+
+class LeaderEndedError(Exception):
+    """Rank 0 has left and said with which exit code; nothing is left to do here."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"rank 0 left with exit code {code}")
+        self.code = code
+
+
+class Team:
+    """This rank among its like; made by ``core.training.distributed.meeting``."""
+
+    def __init__(self, launch: Launch, pulse: Pulse, key: bytes = b"") -> None:
+        self.launch = launch
+        self.rank, self.size = launch.rank, launch.size
+        self.pulse = pulse
+        self.is_broken = False
+        """Whether a rank was lost: connections can't be closed in order then."""
+        self._words = Channel(key, self._broadcast)
+        self._on_devices: dist.ProcessGroup | None = None
+        self._has_ended = False
+
+    def tell(self, word: Word) -> None:
+        """See ``Ranks``.
+
+        Raises:
+            RankLostError: a rank is gone.
+        """
+        if not self.launch.leads or self._has_ended:
+            return
+        self._has_ended = isinstance(word, End)
+        self._words.say(word)
+
+    def hear(self, between: Callable[[], None], expect: Callable[[Heading], None]) -> Word:
+        """Rank 0's next word, whenever it comes.
+
+        ``between`` is called each second until then; ``expect`` refuses a word whose tensors can't
+        be those that are due, before any memory is taken for them.
+
+        Raises:
+            RankLostError, LeaderEndedError: it won't come.
+            WordError: what came is none.
+        """
+        return self._words.hear(between, expect)
+
+    def any(self, flag: bool) -> bool:
+        """See ``Ranks``."""
+        flags = torch.tensor([int(flag)])
+        self._finish(lambda: dist.all_reduce(flags, dist.ReduceOp.MAX, async_op=True))
+        return bool(flags.item())
+
+    def add_up(self, tensor: Tensor) -> None:
+        """See ``Ranks``."""
+        if tensor.is_cuda and self._on_devices is None:  # every rank comes here at the same time
+            torch.cuda.set_device(tensor.device)
+            group = dist.new_group(backend="nccl", timeout=_AN_EXCHANGE)
+            self._on_devices = cast("dist.ProcessGroup", group)
+        group = self._on_devices if tensor.is_cuda else None
+        self._finish(
+            lambda: dist.all_reduce(tensor, dist.ReduceOp.SUM, group=group, async_op=True),
+            tensor.is_cuda,
+        )
+
+    def wait_for(self, stage: str, may_go_on: Callable[[], bool]) -> None:
+        """See ``Ranks``: for the caches of other hosts, or for every rank's network or step.
+
+        Raises:
+            StoppedError: a stop was asked for meanwhile.
+        """
+        while True:
+            self.pulse.look()
+            self.check()
+            signs = [sign for rank, sign in self.pulse.signs.items() if rank != self.rank]
+            own_host = self.pulse.signs[self.rank].host
+            if stage == CACHED:  # one process a host; on ours it was us
+                hosts = {sign.host for sign in signs} - {own_host}
+                if hosts <= {sign.host for sign in signs if sign.stage == CACHED}:
+                    return
+            elif len(signs) == self.size - 1 and all(sign.stage == stage for sign in signs):
+                return
+            if not may_go_on():
+                raise StoppedError(f"asked to stop while {self.size} processes got ready")
+            time.sleep(_POLL_SECONDS)
+
+    def leave_early(self, leaves: bool) -> None:
+        """See ``Ranks``."""
+        self.pulse.show(leaves_early=leaves)
+
+    @property
+    def leader_leaves_early(self) -> bool:
+        """Whether rank 0 has left what we are at."""
+        return 0 in self.pulse.signs and self.pulse.signs[0].leaves_early
+
+    def watched(self, next_request: NextRequest) -> NextRequest:
+        """See ``Ranks``."""
+
+        def ask() -> Request:
+            self.check()
+            others = (sign for rank, sign in list(self.pulse.signs.items()) if rank != self.rank)
+            request = Request.STOP if any(s.asked_to_stop for s in others) else next_request()
+            if request is Request.STOP:  # torchrun sends a signal to those that outlive another
+                self._look_for_the_gone()
+            return request
+
+        return ask
+
+    def check(self) -> None:
+        """Look whether all are there.
+
+        Raises:
+            RankLostError: one is gone or has failed.
+            LeaderEndedError: rank 0 has left.
+        """
+        leader = self.pulse.signs.get(0)
+        if leader is not None and leader.code is not None and not self.launch.leads:
+            raise LeaderEndedError(leader.code)
+        for rank, sign in sorted(self.pulse.signs.items()):
+            if rank != self.rank and sign.trouble:
+                raise RankFailedError(f"process {rank} of {self.size} failed: {sign.trouble}")
+        silent = self.pulse.silent_ranks()
+        if silent:
+            raise self._silent(silent[0])
+        if self.pulse.failing:
+            raise self._lost(self.pulse.failing)
+
+    def leave(self, code: int) -> None:
+        """Let go of the others; rank 0 gives them a moment to leave first."""
+        self.pulse.show(code=code)
+        until = time.monotonic() + _FAREWELL_SECONDS
+        while self.launch.leads and not self.is_broken and time.monotonic() < until:
+            self.pulse.look()
+            if all(sign.code is not None for sign in self.pulse.signs.values()):
+                break
+            time.sleep(_POLL_SECONDS / 2)
+        self.pulse.stop()
+        if not self.is_broken:
+            dist.destroy_process_group()
+
+    def _broadcast(self, message: Tensor, between: Callable[[], None] | None) -> None:
+        self._finish(lambda: dist.broadcast(message, 0, async_op=True), between=between)
+
+    def _finish(
+        self,
+        begin: Callable[[], dist.Work | None],
+        is_on_device: bool = False,
+        between: Callable[[], None] | None = None,
+    ) -> None:
+        """Begin an exchange and wait for its end, a slice at a time.
+
+        With ``between`` without end: the others may have nothing to say for as long.
+        """
+        slices = 0
+        try:
+            work = cast("dist.Work", begin())
+            while not (polled(work) if is_on_device else waited(work)):
+                self.check()
+                slices += 1
+                if between is not None:
+                    between()
+                elif slices * SLICE > _AN_EXCHANGE:
+                    raise self._lost(f"not all of {self.size} processes came to an exchange")
+        except RuntimeError as error:
+            raise self._named(error) from error
+
+    def _named(self, error: RuntimeError) -> Exception:
+        """Who is to blame for a connection that broke."""
+        until = time.monotonic() + _FIND_CULPRIT_SECONDS
+        while time.monotonic() < until:
+            self.pulse.look()
+            try:
+                self.check()
+            except (RankLostError, RankFailedError, LeaderEndedError) as known:
+                return known
+            try:
+                self._look_for_the_gone()
+            except RankLostError as known:
+                return known
+            silent = self.pulse.silent_ranks(_SUSPICIOUS_SECONDS)
+            if silent:
+                return self._silent(silent[0])
+            time.sleep(_POLL_SECONDS)
+        return self._lost(f"the connection between the {self.size} processes broke ({error})")
+
+    def _look_for_the_gone(self) -> None:
+        """Raises RankLostError: a process of this host is gone, and did not say that it leaves."""
+        for rank, sign in sorted(self.pulse.signs.items()):
+            if rank != self.rank and sign.code is None and sign.is_a_process_here_that_is_gone:
+                raise self._lost(f"{self._name(rank)} is gone")
+
+    def _silent(self, rank: int) -> RankLostError:
+        usurped = (
+            "; what stands in its place, where the processes meet, was not written by it: somebody "
+            "else writes there"
+            if rank in self.pulse.usurped
+            else ""
+        )
+        return self._lost(f"{self._name(rank)} gives no sign of life any more{usurped}")
+
+    def _name(self, rank: int) -> str:
+        sign = self.pulse.signs.get(rank)
+        where = "" if sign is None else f" (host {sign.host}, process number {sign.pid})"
+        return f"process {rank} of {self.size}{where}"
+
+    def _lost(self, what: str) -> RankLostError:
+        self.is_broken = True
+        return RankLostError(
+            what,
+            why="A run needs all its processes.",
+            remedy="See what ended it (memory, its host), then go on with --resume; another "
+            "number of processes will do.",
+        )

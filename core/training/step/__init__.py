@@ -1,0 +1,1 @@
+"""One training step: backward, its engines, and giving way to less memory."""

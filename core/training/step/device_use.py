@@ -1,0 +1,188 @@
+"""What a device offers beside computing: room for the images, and steps of other kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import torch
+
+from core.data.batches import Batch, Part, augments, training_batches
+from core.data.resident import ResidentImages, hold_images, parts_that_fit
+from core.events import DatasetProgress, Event, ImagesHeld, StepChosen, Warned
+from core.model.memory import give_back_memory
+from core.training.distributed.ranks import STEP_MADE, TakeStep
+from core.training.step.engines import made_engine
+from core.training.step.step_choice import Make, StepChoice, choose_step
+from core.training.trainer import Trainer
+
+Record = Callable[[Event], None]
+
+HELD_PARTS = ("train", "val")
+"""What each epoch reads; the test part is read once."""
+
+
+def hold_parts(
+    trainer: Trainer,
+    parts: dict[str, Part],
+    free_bytes: int | None,
+    may_go_on: Callable[[], bool],
+    record: Record,
+    *,
+    images: Mapping[str, int] | None = None,
+) -> dict[str, Part]:
+    """The parts, with images of train and val on the device where they fit; train alone, or none.
+
+    Args:
+        trainer: whose train part changes with them.
+        parts: by name.
+        free_bytes: memory that the device has left; None where the host's cache is as good.
+        may_go_on: False where the run was asked to stop: then nothing is held.
+        record: takes what came of it.
+        images: of each part, where these are samples of larger ones that have to fit.
+    """
+    share = trainer.settings.resident_share
+    if free_bytes is None or not share:
+        return parts
+    size_px = trainer.recipe.image.size_px
+    counts = [(images or {}).get(name, len(parts[name])) for name in HELD_PARTS]
+    fit = HELD_PARTS[: parts_that_fit(counts, size_px, int(share * free_bytes))]
+    if not fit:
+        why = (
+            f"those of train take {counts[0] * size_px**2 / 2**30:.1f} GiB, which is more than "
+            f"{share:g} of the {free_bytes / 2**30:.1f} GiB that the device has left"
+        )
+        record(_none_held(f"{why} (train.resident_share)"))
+        return parts
+    try:
+        resident = _held(trainer, [parts[name] for name in fit], may_go_on, record)
+    except torch.OutOfMemoryError:
+        give_back_memory(trainer.placement.device)
+        record(_none_held("the device has less memory than it said"))
+        return parts
+    if resident is None:
+        return parts
+    parts = parts | {name: replace(parts[name], resident=resident) for name in fit}
+    trainer.part = parts["train"]
+    held = sum(len(parts[name]) for name in fit)
+    text = f"{held:,} images of {' and '.join(fit)} in the device's memory"
+    record(ImagesHeld(parts=fit, images=held, size_bytes=resident.size_bytes, text=text))
+    return parts
+
+
+def _none_held(why: str) -> ImagesHeld:
+    text = f"images are read from the cache: {why}"
+    return ImagesHeld(parts=(), images=0, size_bytes=0, text=text)
+
+
+def _held(
+    trainer: Trainer, parts: list[Part], may_go_on: Callable[[], bool], record: Record
+) -> ResidentImages | None:
+    def progress(done: int, total: int) -> bool:
+        record(DatasetProgress(stage="copying images to the device", done=done, total=total))
+        return may_go_on()
+
+    rows = [part.cache_rows_N for part in parts]
+    return hold_images(parts[0].cache, rows, trainer.placement.device, progress)
+
+
+def take_best_step(
+    trainer: Trainer,
+    record: Record,
+    make: Make = made_engine,
+    *,
+    steps: int | None = None,
+    may_go_on: Callable[[], bool] = lambda: True,
+) -> StepChoice:
+    """Choose how the run's steps reach the device, and tell it where there was a choice.
+
+    Rank 0 chooses for all; where one of the others can't do it, all take eager steps.
+
+    Args:
+        trainer: takes the engine.
+        record: takes what came of it.
+        make: makes an engine of a kind.
+        steps: of the whole run, where the trainer's part is a sample of it.
+        may_go_on: False where the run was asked to stop while other ranks get ready.
+
+    Raises:
+        StoppedError: it was asked to stop then.
+    """
+    choice = _choice(trainer, record, make, steps)
+    trainer.engine = choice.engine
+    if choice.engine is not None and trainer.ranks.size > 1:
+        trainer.ranks.tell(TakeStep(choice.kind))
+        trainer.ranks.wait_for(STEP_MADE, may_go_on)
+        if not agree_on_step(trainer):
+            why = f"the {choice.kind} step can't be used on another process"
+            failed = "; ".join(filter(None, (choice.failed, why)))
+            choice = replace(
+                choice, kind="eager", reason=why, engine=None, gain=None, failed=failed
+            )
+    give_back_memory(trainer.placement.device)  # of the copies that it was compared with
+    asked = trainer.settings.step
+    if choice.failed:
+        record(Warned(message=f"{choice.failed}; steps are {choice.kind}"))
+    elif asked not in ("auto", choice.kind):
+        record(
+            Warned(message=f"train.step = {asked}, but steps are {choice.kind}: {choice.reason}")
+        )
+    if asked != "auto" or trainer.placement.device.type == "cuda":
+        record(
+            StepChosen(
+                kind=choice.kind, reason=choice.reason, gain=choice.gain, seconds=choice.seconds
+            )
+        )
+    return choice
+
+
+def make_told_step(trainer: Trainer, kind: str, make: Make = made_engine) -> None:
+    """On every rank but the first: a step of this kind, where it is right here too."""
+    trainer.model.train()
+    choice = choose_step(trainer.backward, _first_piece(trainer), asked=kind, steps=0, make=make)
+    trainer.engine = choice.engine
+    give_back_memory(trainer.placement.device)
+
+
+def agree_on_step(trainer: Trainer) -> bool:
+    """Whether every rank can take its step, which has to call this; else none of them does."""
+    if trainer.ranks.any(trainer.engine is None):
+        trainer.engine = None
+    return trainer.engine is not None
+
+
+def _choice(trainer: Trainer, record: Record, make: Make, steps: int | None) -> StepChoice:
+    settings, progress = trainer.settings, trainer.progress
+    if settings.step == "eager":
+        return StepChoice("eager", "it was asked for")
+    size = settings.batch_size // trainer.ranks.size
+    at_once = min(settings.micro_batch_size or size, progress.micro_batch_size or size)
+    if at_once < size:
+        return StepChoice("eager", f"batches are taken {at_once} images at a time")
+    if len(trainer.part) < settings.batch_size:
+        return StepChoice("eager", "there is no whole batch")
+    if settings.step == "auto" and trainer.placement.device.type != "cuda":
+        return StepChoice("eager", "compiling pays on CUDA alone")
+    stage = "comparing steps: a compiler may take minutes"
+    record(DatasetProgress(stage=stage, done=0, total=None))
+    if steps is None:
+        left = (settings.epochs - progress.epoch + 1) * trainer.steps_per_epoch
+        steps = max(0, left - progress.step_in_epoch)
+    trainer.model.train()
+    return choose_step(
+        trainer.backward, _first_piece(trainer), asked=settings.step, steps=steps, make=make
+    )
+
+
+def _first_piece(trainer: Trainer) -> Batch:
+    """This rank's piece of the first batch of the epoch."""
+    return next(
+        training_batches(
+            trainer.part,
+            seed=trainer.settings.seed,
+            epoch=trainer.progress.epoch,
+            batch_size=trainer.settings.batch_size,
+            augment=augments(trainer.recipe.augment),
+            piece=trainer.own_piece,
+        )
+    )

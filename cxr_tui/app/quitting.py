@@ -1,0 +1,38 @@
+"""The quit dialog: stay, stop with a checkpoint, or abandon what came after the last one."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from cxr_tui.console.dialogs import Question
+from cxr_tui.terminal.safe_text import duration
+
+if TYPE_CHECKING:  # the events of a run take a tenth of the time to the first paint
+    from cxr_tui.runs.run_view import RunView
+
+
+def quit_question(name: str, view: RunView) -> Question:
+    """Asked while a run of ours is on; Enter and Escape stay."""
+    answers = [
+        ("enter", "stay"),
+        ("s", "stop it with a checkpoint, then quit"),
+        ("a", f"abandon it: quit at once, {_lost(view)}"),
+    ]
+    return Question(f"{name} is running", f"Quitting stops it. {_standing(view)}", answers)
+
+
+def _standing(view: RunView) -> str:
+    if view.kept is None:
+        return f"It has no checkpoint yet and is at step {view.step:,}."
+    written, step = view.kept
+    age = duration(max(0.0, time.time() - written))
+    return f"It is at step {view.step:,}; its last checkpoint is of step {step:,}, {age} old."
+
+
+def _lost(view: RunView) -> str:
+    kept = view.kept[1] if view.kept else 0
+    steps = max(0, view.step - kept)
+    if steps == 0:
+        return "keeping every step so far"
+    return f"losing the last {steps:,} step{'' if steps == 1 else 's'}"

@@ -1,0 +1,135 @@
+"""``--batch`` and ``--resume`` under torchrun: rank 0 runs as ever, others follow in silence."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import signal
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.errors import CxrError
+from core.training.distributed.job_secret import ranks_secret
+from core.training.distributed.ranks import End, Launch, RankLostError, WordError
+from cxr_tui.batch.narration import Narrator
+from cxr_tui.batch.stop_signals import STOP_SIGNALS, StopSignals
+from cxr_tui.terminal.streams import leave_at_once
+
+if TYPE_CHECKING:
+    from core.training.distributed.team import Team
+
+
+@dataclass
+class Others:
+    """The other ranks of rank 0's run; met when they are needed, as that loads torch."""
+
+    launch: Launch
+    cache: Path
+    recipe: str | None
+    """Digest of what this process was asked to run; None where it can't tell."""
+    _team: Team | None = field(default=None)
+    _has_failed: bool = field(default=False)
+
+    def met(self, stop_requested: Callable[[], bool]) -> Team:
+        """This rank and the others, joined.
+
+        Raises:
+            CxrError: they didn't come, or a stop was asked for; see
+                ``core.training.distributed.meeting``.
+        """
+        if self._team is None:
+            from core.training.distributed.meeting import Meeting
+
+            self._has_failed = True  # unless what follows succeeds
+            secret = ranks_secret(os.environ, self.cache)
+            say = Narrator().tell
+            meeting = Meeting(self.launch, secret, self.recipe, stop_requested, say)
+            self._team = meeting.held()
+            self._has_failed = False
+        return self._team
+
+    def left(self, code: int, stop_requested: Callable[[], bool]) -> None:
+        """Let go of the others, who are met first to be told of it: then they don't wait."""
+        if self._has_failed:
+            return
+        # What the run itself ended by is told, not that nobody is there to hear of it.
+        with contextlib.suppress(CxrError):
+            _leave(self.met(stop_requested), code)
+
+    def device(self, asked: str) -> str:
+        """The device of rank 0."""
+        from core.training.distributed.rank_device import device_for
+
+        return device_for(self.launch, asked)
+
+    @property
+    def command(self) -> str:
+        """How such a run is started."""
+        here = os.environ.get("LOCAL_WORLD_SIZE")
+        if here != str(self.launch.size):
+            return "torchrun … -m cxr_tui"  # over hosts: as it was started
+        return f"torchrun --standalone --nproc-per-node={here} -m cxr_tui"
+
+
+def lead(others: Others, run: Callable[[], int]) -> int:
+    """Run as rank 0; the others leave with the same exit code, however it ends."""
+    signals = _take_signals_to_the_end()
+    code = 1
+    try:
+        code = run()
+        others.met(lambda: signals.stop_requested).tell(End(code))
+        return code
+    except CxrError as error:
+        code = error.exit_code
+        raise
+    finally:
+        others.left(code, lambda: signals.stop_requested)
+
+
+def follow(others: Others, device: str) -> int:
+    """Run as any other rank; what goes wrong is said by rank 0, unless that is gone."""
+    signals = _take_signals_to_the_end()
+    warnings.simplefilter("ignore")  # rank 0 tells them
+    from core.training.distributed.following import follow as follow_rank_0
+
+    team, code = others.met(lambda: signals.stop_requested), 1
+    try:
+        code = follow_rank_0(team, device, others.cache, lambda: signals.stop_requested)
+    except RankLostError as error:
+        code = error.exit_code
+        raise
+    except WordError as error:  # whoever is rank 0 may be none of ours, and not say it
+        code = error.exit_code
+        team.pulse.show(trouble=str(error))
+        raise
+    except CxrError as error:
+        code = error.exit_code
+        team.pulse.show(trouble=str(error))
+    except BaseException as error:
+        team.pulse.show(trouble=f"a defect of ours: {type(error).__name__}: {error}")
+        raise
+    finally:
+        _leave(team, code)
+    return code
+
+
+def _take_signals_to_the_end() -> StopSignals:
+    """From here on they ask for a stop; there is no end to it but ``_leave``."""
+    signals = StopSignals(is_one_of_many=True)
+    signals.__enter__()
+    return signals
+
+
+def _leave(team: Team, code: int) -> None:
+    """Let go of the others, and of signals: torchrun sends one to whoever leaves last."""
+    team.leave(code)
+    # Ignored ones stay so while Python takes itself apart; handlers of ours would not.
+    for kind in (*STOP_SIGNALS, signal.SIGHUP):
+        signal.signal(kind, signal.SIG_IGN)
+    if team.is_broken:
+        # Torch would wait for connections to a rank that is gone.
+        atexit.register(leave_at_once, code)

@@ -1,0 +1,74 @@
+"""The viewer's list of images; the arrows move in it, or over the image while that is zoomed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from rich.text import Text
+from textual.binding import Binding, BindingType
+from textual.coordinate import Coordinate
+from textual.message import Message
+from textual.widgets import DataTable
+
+from cxr_tui.cams.rows import CamRow
+
+_COLUMNS = ((" image", 15), ("prob", 5), ("lab", 4), ("peak", 8), ("IoU", 5))
+"""Heads and widths: with the scroll bar 38 cells."""
+
+
+class CamTable(DataTable[Text]):
+    """Rows that stay where they are while their maps come in."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "select_cursor", "large", id="cams.large", key_display="enter"),
+        Binding("up", "arrow('up')", "up", id="cams.up", show=False),
+        Binding("down", "arrow('down')", "down", id="cams.down", show=False),
+        Binding("left", "arrow('left')", "left", id="cams.left", show=False),
+        Binding("right", "arrow('right')", "right", id="cams.right", show=False),
+    ]
+
+    class Panned(Message):
+        """An arrow while the image is zoomed."""
+
+        def __init__(self, across: int, down: int) -> None:
+            super().__init__()
+            self.across, self.down = across, down
+
+    def __init__(self) -> None:
+        super().__init__(cursor_type="row", cell_padding=0)
+        self.pans = False
+        self._keys: list[tuple[str, str]] = []
+        self._shown: list[list[str]] = []
+
+    def on_mount(self) -> None:
+        """The columns."""
+        for name, width in _COLUMNS:
+            side: Literal["left", "right"] = "left" if name == " image" else "right"
+            self.add_column(Text(name, justify=side), key=name, width=width)
+
+    def show(self, rows: Sequence[CamRow]) -> None:
+        """Show these; only what differs is written, and the cursor stays on its image."""
+        keys = [(row.candidate.image, row.candidate.finding) for row in rows]
+        cells = [row.cells() for row in rows]
+        if keys != self._keys:
+            at = self._keys[self.cursor_row] if 0 <= self.cursor_row < len(self._keys) else None
+            self.clear()
+            for row in cells:
+                self.add_row(*row)
+            self._keys = keys
+            self.move_cursor(row=keys.index(at) if at in keys else 0)
+        else:
+            for number, row in enumerate(cells):
+                if [cell.plain for cell in row] != self._shown[number]:
+                    for column, cell in enumerate(row):
+                        self.update_cell_at(Coordinate(number, column), cell)
+        self._shown = [[cell.plain for cell in row] for row in cells]
+
+    def action_arrow(self, where: str) -> None:
+        """Move in the list, or over the image."""
+        across, down = {"up": (0, -1), "down": (0, 1), "left": (-1, 0), "right": (1, 0)}[where]
+        if self.pans:
+            self.post_message(self.Panned(across, down))
+        elif down:
+            self.move_cursor(row=self.cursor_row + down)

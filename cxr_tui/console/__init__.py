@@ -1,0 +1,1 @@
+"""What every screen stands on: the screen's base, dialogs, top and foot line, themes."""

@@ -1,0 +1,122 @@
+"""Questions that stand over a screen, each answered by one key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from cxr_tui.terminal.safe_text import visible
+
+
+class Question(ModalScreen[str | None]):
+    """Asks, and is dismissed with the key that was pressed; Escape answers None."""
+
+    CSS = """
+    Question { align: center middle; }
+    Question > VerticalScroll {
+        width: auto; max-width: 76; height: auto; max-height: 90%; padding: 1 2;
+        border: round $primary; background: $surface; scrollbar-size-vertical: 1;
+    }
+    Question Static { width: auto; max-width: 70; }
+    Question .title { text-style: bold; }
+    Question .answers { margin-top: 1; }
+    Question.-narrow > VerticalScroll { width: 100%; max-height: 100%; }
+    Question.-narrow Static { width: 1fr; }
+    """
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (80, "-normal")]  # noqa: RUF012 - Textual declares it so
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,backspace", "answer('')", "back", id="dialog.back", show=False)
+    ]
+
+    def __init__(self, title: str, text: str, answers: Sequence[tuple[str, str]]) -> None:
+        super().__init__()
+        self._title, self._body, self._answers = title, text, tuple(answers)
+
+    def compose(self) -> ComposeResult:
+        """The question, then a line for each answer."""
+        with VerticalScroll():
+            yield Static(Content(visible(self._title)), classes="title")
+            if self._body:
+                yield Static(Content(visible(self._body)))
+            keys = "\n".join(f"{key:<5} {what}" for key, what in (*self._answers, ("esc", "back")))
+            yield Static(Content(keys), classes="answers")
+
+    def on_key(self, event: events.Key) -> None:
+        """Any answer's key dismisses it; no other key reaches the screen below."""
+        pressed = event.character or event.key
+        for key, _ in self._answers:
+            if pressed == key or (key == "enter" and event.key == "enter"):
+                event.stop()
+                self.dismiss(key)
+                return
+
+    def action_answer(self, answer: str) -> None:
+        """Leave the question."""
+        self.dismiss(answer or None)
+
+
+class KeysHelp(ModalScreen[None]):
+    """The keys of the screen below, and the global ones."""
+
+    CSS = """
+    KeysHelp { align: center middle; }
+    KeysHelp > VerticalScroll {
+        width: 72; max-width: 100%; height: auto; max-height: 100%; padding: 0 2;
+        border: round $primary; background: $surface; scrollbar-size-vertical: 1;
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,backspace,question_mark,f1,q", "leave", "back", id="help.back", show=False)
+    ]
+
+    def __init__(self, title: str, keys: Sequence[tuple[str, str]]) -> None:
+        super().__init__()
+        self._title, self._keys = title, tuple(keys)
+
+    def compose(self) -> ComposeResult:
+        """A line a key."""
+        width = max((len(key) for key, _ in self._keys), default=0)
+        lines = "\n".join(f"{key:<{width}}  {what}" for key, what in self._keys)
+        with VerticalScroll():  # it has the focus, and so ↑ ↓ and the pages' keys move it
+            yield Static(Content(f"{self._title}\n\n{lines}"))
+
+    def action_leave(self) -> None:
+        """Back to the screen."""
+        self.dismiss(None)
+
+
+class Notes(ModalScreen[None]):
+    """Sentences to read, each a paragraph of its own."""
+
+    CSS = """
+    Notes { align: center middle; }
+    Notes > VerticalScroll {
+        width: 90; max-width: 100%; height: auto; max-height: 95%; padding: 0 2;
+        border: round $primary; background: $surface; scrollbar-size-vertical: 1;
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,backspace,enter,q", "leave", "back", id="notes.back", show=False)
+    ]
+
+    def __init__(self, title: str, lines: Sequence[str]) -> None:
+        super().__init__()
+        self._title, self._lines = title, tuple(lines)
+
+    def compose(self) -> ComposeResult:
+        """The title, the sentences."""
+        text = "\n".join(f"· {visible(line)}" for line in self._lines)
+        with VerticalScroll():
+            yield Static(Content(f"{self._title}\n\n{text}\n\nesc back"))
+
+    def action_leave(self) -> None:
+        """Back to the screen."""
+        self.dismiss(None)

@@ -1,0 +1,70 @@
+"""What every screen of the console has: the line on top, the keys at the bottom, the desk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.screen import Screen
+from textual.widget import Widget
+
+from cxr_tui.console.dialogs import Question
+from cxr_tui.console.foot_line import FootLine
+from cxr_tui.console.too_small import TooSmall
+from cxr_tui.console.top_line import TopLine
+from cxr_tui.console.workspace import Desk
+
+if TYPE_CHECKING:
+    from cxr_tui.app.app import ConsoleApp
+
+
+class ConsoleScreen(Screen[None]):
+    """A mode of the console. ``refresh_view`` is called when there is something new to show."""
+
+    MODE: ClassVar[str] = ""
+
+    @property
+    def console(self) -> ConsoleApp:
+        """The app, as what it is."""
+        return cast("ConsoleApp", self.app)
+
+    @property
+    def desk(self) -> Desk:
+        """What the console works on."""
+        return self.console.desk
+
+    def compose(self) -> ComposeResult:
+        """The line on top, the screen's own parts, the keys."""
+        yield TopLine(self.MODE)
+        yield from self.compose_parts()
+        yield FootLine()
+        yield TooSmall()
+
+    def compose_parts(self) -> ComposeResult:
+        """The screen's own parts."""
+        yield Widget()
+
+    def on_screen_resume(self) -> None:
+        """What changed while another screen was shown."""
+        self.refresh_view()
+        self.show_running()
+
+    def start_or_ask(self, problem: str) -> None:
+        """Start the draft; ask first where its data speaks against it."""
+        if not problem or self.desk.running is not None:
+            self.console.action_start()
+            return
+        question = Question("This run would be refused", problem, [("y", "start it all the same")])
+        self.app.push_screen(
+            question, lambda yes: self.console.action_start() if yes == "y" else None
+        )
+
+    def show_running(self) -> None:
+        """Name the running session on top."""
+        running = self.desk.running
+        # A query, since the app's timer may come while a screen is being put up or taken down.
+        for line in self.query(TopLine):
+            line.show_running(running.name if running else "")
+
+    def refresh_view(self) -> None:
+        """Show what is new."""

@@ -1,0 +1,1 @@
+"""2 Data: the screen and its own parts."""

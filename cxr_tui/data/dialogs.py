@@ -1,0 +1,149 @@
+"""Questions of the data screen: a value to type, findings to tick."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
+
+from rich.segment import Segment
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.strip import Strip
+from textual.widgets import Input, SelectionList, Static
+from textual.widgets.selection_list import Selection
+
+from cxr_tui.terminal.safe_text import visible
+
+
+class ValueDialog(ModalScreen[str | None]):
+    """One value; what is wrong with it is said while it is typed. Escape answers None."""
+
+    CSS = """
+    ValueDialog { align: center middle; background: $background 60%; }
+    ValueDialog > Vertical {
+        width: 66; max-width: 95%; height: auto; padding: 1 2;
+        border: round $primary; background: $surface;
+    }
+    ValueDialog .title { text-style: bold; }
+    ValueDialog #fault { color: $text-error; height: auto; min-height: 1; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "back", id="value.back", show=False)
+    ]
+
+    def __init__(self, title: str, hint: str, value: str, fault_of: Callable[[str], str]) -> None:
+        super().__init__()
+        self._title, self._hint, self._value, self._fault_of = title, hint, value, fault_of
+
+    def compose(self) -> ComposeResult:
+        """What is asked, the field, what is wrong."""
+        with Vertical():
+            yield Static(Content(visible(self._title)), classes="title")
+            yield Static(Content(visible(self._hint)))
+            yield Input(self._value, id="value")
+            yield Static(id="fault")
+            yield Static(Content("enter takes it, esc leaves it as it was"))
+
+    def on_input_changed(self, message: Input.Changed) -> None:
+        """Say what is wrong while typing."""
+        self.query_one("#fault", Static).update(Content(visible(self._fault_of(message.value))))
+
+    def on_input_submitted(self, message: Input.Submitted) -> None:
+        """Only a value that can be taken is taken."""
+        if not self._fault_of(message.value):
+            self.dismiss(message.value)
+
+    def action_leave(self) -> None:
+        """Leave it as it was."""
+        self.dismiss(None)
+
+
+class Checklist(SelectionList[str]):
+    """Ticks that are seen without colours, and drawn by letters: [x] or [ ]."""
+
+    def render_line(self, y: int) -> Strip:
+        """The line, its three cells of button written anew."""
+        row = self.scroll_offset.y + y
+        line = super().render_line(y)
+        if row >= self.option_count:
+            return line
+        _, inner, _, *rest = line
+        is_ticked = self.get_option_at_index(row).value in self.selected
+        return Strip(
+            [
+                Segment("[", inner.style),
+                Segment("x" if is_ticked else " ", inner.style),
+                Segment("]", inner.style),
+                *rest,
+            ]
+        )
+
+
+class FindingsDialog(ModalScreen[tuple[str, ...] | None]):
+    """A checklist of the findings that the table knows."""
+
+    CSS = """
+    FindingsDialog { align: center middle; background: $background 60%; }
+    FindingsDialog > Vertical {
+        width: 60; max-width: 95%; height: auto; max-height: 100%; padding: 0 2;
+        border: round $primary; background: $surface;
+    }
+    FindingsDialog .title { text-style: bold; }
+    FindingsDialog Checklist { height: auto; max-height: 16; border: none; padding: 0; }
+    FindingsDialog #fault { color: $text-error; height: 1; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,backspace,q", "leave", "back", id="findings.back", show=False),
+        Binding("enter", "take", "take", id="findings.take", priority=True),
+        Binding("a", "all", "all", id="findings.all"),
+        Binding("n", "none", "none", id="findings.none"),
+    ]
+
+    def __init__(self, positives: Mapping[str, int], chosen: Sequence[str]) -> None:
+        super().__init__()
+        self._positives, self._chosen = dict(positives), tuple(chosen)
+
+    def compose(self) -> ComposeResult:
+        """A line a finding, with its positives in the whole table."""
+        width = max(len(name) for name in self._positives)
+        with Vertical():
+            yield Static(Content("Findings to learn (images with it)"), classes="title")
+            yield Checklist(
+                *(
+                    Selection(Content(f"{name:<{width}} {count:>8,}"), name, name in self._chosen)
+                    for name, count in self._positives.items()
+                )
+            )
+            yield Static(id="fault")
+            yield Static(Content("space ticks   a all   n none   enter takes   esc back"))
+
+    @property
+    def _list(self) -> Checklist:
+        return self.query_one(Checklist)
+
+    def on_mount(self) -> None:
+        """The list has the keys."""
+        self._list.focus()
+
+    def action_all(self) -> None:
+        """Tick all."""
+        self._list.select_all()
+
+    def action_none(self) -> None:
+        """Tick none."""
+        self._list.deselect_all()
+
+    def action_take(self) -> None:
+        """The ticked ones, in the table's order."""
+        ticked = set(self._list.selected)
+        if not ticked:
+            self.query_one("#fault", Static).update(Content("✗ tick at least one"))
+            return
+        self.dismiss(tuple(name for name in self._positives if name in ticked))
+
+    def action_leave(self) -> None:
+        """Leave them as they were."""
+        self.dismiss(None)

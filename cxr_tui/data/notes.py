@@ -1,0 +1,197 @@
+"""What an audit's report says, in the lines that the data screen shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from core.data.study.split import PARTS
+from core.health.before import of_findings
+from core.health.diagnosis import Severity
+from core.recipe import NETWORK_STRIDE_PX, Recipe
+
+Report = Mapping[str, Any]
+Kind = Literal["good", "bad", "warning", "note", "plain"]
+
+_BLOCKS = "▁▂▃▄▅▆▇█"
+_ASCII_BLOCKS = "_.-~=+*#"
+_LARGER_PX = (512, 1024)
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Note:
+    """One sentence and what kind of news it is."""
+
+    kind: Kind
+    text: str
+
+
+@dataclass(frozen=True)
+class ImageSearch:
+    """How far the search for the images is, and what it found."""
+
+    state: Literal["looking", "found", "refused"] = "looking"
+    so_far: int = 0
+    in_table: int = 0
+    missing: int = 0
+    extra: int = 0
+    quarantined: Mapping[str, str] = field(default_factory=dict)
+    refusal: str = ""
+
+
+def notes_of(report: Report, search: ImageSearch, recipe: Recipe) -> list[Note]:
+    """Leakage, missing and quarantined images, then what is doubtful, then the rest."""
+    return [
+        *_leakage(report),
+        *(Note("note", text) for text in [report.get("subset_note")] if text),
+        *_images(search, partial=recipe.dataset.partial),
+        *(Note("warning", text) for text in _warnings(report)),
+        *_health(report, recipe),
+        *_repaired(report),
+        *(Note("plain", text) for text in [report["split"]["note"]] if text),
+        Note("plain", report["note"]),
+    ]
+
+
+def _leakage(report: Report) -> Iterator[Note]:
+    shared = report["shared_patients"]
+    if not shared:
+        yield Note("good", "no patient is in two parts")
+        return
+    subject = "1 patient is" if shared == 1 else f"{shared:,} patients are"
+    yield Note(
+        "bad",
+        f"{subject} in more than one part, and a run on this split is refused. "
+        "Correct the lists, or split by patient.",
+    )
+
+
+def _images(search: ImageSearch, *, partial: bool) -> Iterator[Note]:
+    if search.state == "refused":
+        yield Note("bad", search.refusal)
+        return
+    if search.state == "looking":
+        yield Note(
+            "plain", f"looking for the images: {search.so_far:,} of {search.in_table:,} so far"
+        )
+        return
+    found = search.in_table - search.missing
+    missing = f"{search.missing:,} of the table's {search.in_table:,} images are missing"
+    if not search.missing:
+        yield Note("good", "no image is missing")
+    elif partial:
+        yield Note("warning", f"{missing}: parts are drawn over the {found:,} that are there")
+    else:
+        yield Note(
+            "bad",
+            f"{missing}, so a run is refused. Fetch the rest, or choose to skip them "
+            "(the field «missing»). The figures here are the whole table's.",
+        )
+    if search.extra:
+        yield Note("plain", f"{search.extra:,} images that the table does not name are ignored")
+    if search.quarantined:
+        named = "; ".join(
+            f"{name}: {reason}" for name, reason in list(search.quarantined.items())[:_NAMED]
+        )
+        more = len(search.quarantined) - _NAMED
+        yield Note(
+            "warning",
+            f"{len(search.quarantined):,} can't be decoded and are quarantined: {named}"
+            + (f"; and {more:,} more" if more > 0 else ""),
+        )
+
+
+def _warnings(report: Report) -> list[str]:
+    """The audit's warnings without the one that stands above them in more detail."""
+    warnings: list[str] = report["warnings"]
+    return warnings[bool(report["missing_images"]) :]
+
+
+def _health(report: Report, recipe: Recipe) -> Iterator[Note]:
+    for found in of_findings(recipe, report):
+        is_grave = found.severity in (Severity.WARNING, Severity.STOP)
+        yield Note("warning" if is_grave else "note", f"{found.text} {found.remedy}")
+
+
+def _repaired(report: Report) -> Iterator[Note]:
+    for count in report["counts"]:
+        number = f"{count['images']:,} × " if count["images"] else ""
+        examples = f" ({', '.join(count['examples'])})" if count["examples"] else ""
+        yield Note("plain", f"{number}{count['reason']}{examples}")
+
+
+def part_table(report: Report, *, ascii_only: bool = False) -> list[tuple[str, ...]]:
+    """Rows of (what, train, val, test): images, patients, views, ages, sex, no finding."""
+    parts = [report["parts"][part] for part in PARTS]
+    rows: list[tuple[str, ...]] = [
+        ("", *PARTS),
+        ("images", *(f"{part['images']:,}" for part in parts)),
+        ("patients", *(f"{part['patients']:,}" for part in parts)),
+    ]
+    for name, column, value in (
+        ("AP", "views", "AP"),
+        ("PA", "views", "PA"),
+        ("women", "sexes", "F"),
+    ):
+        if any(part[column] for part in parts):
+            rows.append((name, *(_share(part[column], value) for part in parts)))
+    if any(part["no_finding"] for part in parts):
+        shares = (part["no_finding"] and part["no_finding"]["share"] for part in parts)
+        rows.append(("no finding", *("–" if s is None else f"{100 * s:.1f} %" for s in shares)))
+    ages = [part["median_age_years"] for part in parts]
+    if any(age is not None for age in ages):
+        rows.append(("median age", *("–" if age is None else f"{age:.0f}" for age in ages)))
+        decades = (part["age_decades"] or [] for part in parts)
+        rows.append(("ages 0–119", *(_histogram(d, ascii_only=ascii_only) for d in decades)))
+    return rows
+
+
+def _share(tally: Mapping[str, int] | None, value: str) -> str:
+    total = sum(tally.values()) if tally else 0
+    return f"{100 * tally[value] / total:.1f} %" if tally and total else "–"
+
+
+def _histogram(counts: Sequence[int], *, ascii_only: bool) -> str:
+    blocks = _ASCII_BLOCKS if ascii_only else _BLOCKS
+    most = max(counts, default=0)
+    if not most:
+        return "–"
+    return "".join(
+        blocks[min(len(blocks) - 1, count * len(blocks) // most)] if count else " "
+        for count in counts
+    )
+
+
+def finding_line(report: Report, finding: str) -> str:
+    """One finding's positive images and their patients, by part."""
+    figures = [report["parts"][part]["findings"][finding] for part in PARTS]
+    positives = " · ".join(f"{f['positives']:,}" for f in figures)
+    patients = " · ".join(f"{f['positive_patients']:,}" for f in figures)
+    return f"{finding}: {positives} images of {patients} patients"
+
+
+def lesion_sentence(report: Report, finding: str) -> str:
+    """How large the finding's boxes are at the input size, against a cell of the last map."""
+    lesion = report["lesions"].get(finding)
+    if not lesion:
+        return f"No box of {finding} is known, so neither is the size of its lesions."
+    size_px = report["input_size_px"]
+    width, height = lesion["median_px_at_input"]
+    article = "An" if finding[0] in "AEIOU" else "A"
+    sentence = (
+        f"{article} {finding} box is {width:.0f}×{height:.0f} px at {size_px}; "
+        f"one cell of the map covers {NETWORK_STRIDE_PX} px"
+    )
+    if max(width, height) >= NETWORK_STRIDE_PX:
+        return sentence + "."
+    sentence += f", and {100 * lesion['share_smaller_than_cell']:.0f} % of the boxes are smaller."
+    larger_px = next((size for size in _LARGER_PX if size > size_px), None)
+    if larger_px is None:
+        return sentence
+    factor = larger_px / size_px
+    return sentence + (
+        f" {larger_px} px gives {width * factor:.0f}×{height * factor:.0f}, "
+        f"for {factor**2:.2g} times the work."
+    )

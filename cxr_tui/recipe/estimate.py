@@ -1,0 +1,198 @@
+"""What a recipe would take here: images, steps, cache, disk, device; known without torch."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from core.data.cache.cache import cache_size_bytes, count_ready
+from core.data.study.index import StudyIndex, with_findings
+from core.data.study.sources import locate_sources, phantom_folder
+from core.data.study.split import PARTS, Split, make_split, refuse_shared_patients
+from core.data.study.subset import draw_subset
+from core.data.study.survey import Survey, read_survey, with_found_images
+from core.errors import CxrError
+from core.model.input_spec import SQUASH
+from core.recipe import IMAGENET, NO_WEIGHTS, Recipe
+from core.words import number_of
+from cxr_tui.recipe.device_text import device_words
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What is known so far; None is not known (yet).
+
+    Attributes:
+        stage: what is being looked at now; '' where all that can be known is.
+        images: train, val and test.
+        steps_per_epoch: optimiser steps.
+        cache_bytes: what the images take, decoded.
+        images_ready: those that need no decoding any more.
+        device: where it would compute, in words.
+        disk_free_bytes: where the cache is.
+        note: what happens at the start besides.
+        problem: why a run would be refused; '' where nothing is known against it.
+    """
+
+    stage: str = ""
+    images: Mapping[str, int] | None = None
+    steps_per_epoch: int | None = None
+    cache_bytes: int | None = None
+    images_ready: int | None = None
+    device: str = ""
+    disk_free_bytes: int | None = None
+    note: str = ""
+    problem: str = ""
+
+    @property
+    def share_ready(self) -> float | None:
+        """Share of the images that need no decoding any more."""
+        if self.images is None or self.images_ready is None:
+            return None
+        return self.images_ready / sum(self.images.values())
+
+    @property
+    def lacks_disk(self) -> bool:
+        """Whether what is still to be decoded is known not to fit."""
+        if self.cache_bytes is None or self.disk_free_bytes is None:
+            return False
+        return self.cache_bytes * (1 - (self.share_ready or 0)) > self.disk_free_bytes
+
+
+class DataAtHand:
+    """The data set that was read last, so that editing other fields costs no second reading.
+
+    Any thread may ask; one at a time reads.
+    """
+
+    def __init__(self, cache: Path) -> None:
+        self._cache = cache
+        self._lock = threading.Lock()
+        self._known_as: object = None
+        self._table: Survey | None = None
+        self._found: tuple[Survey, Survey] | None = None
+        """A table's survey, and that of its images that are there."""
+
+    def table(self, recipe: Recipe) -> Survey:
+        """Every image of the label table.
+
+        Raises:
+            CxrError: see ``core.data.study.survey.read_survey``.
+        """
+        sources = locate_sources(recipe, cache=self._cache, labels_only=True)
+        status = sources.labels.stat()
+        known_as = (sources, status.st_mtime_ns, status.st_size)
+        with self._lock:
+            if self._table is None or self._known_as != known_as:
+                self._table, self._known_as = read_survey(recipe, self._cache), known_as
+            return self._table
+
+    def found(self, recipe: Recipe) -> Survey:
+        """The images that are there, however few.
+
+        Raises:
+            CxrError: see ``core.data.study.survey.with_found_images``.
+        """
+        table = self.table(recipe)
+        with self._lock:
+            if self._found is None or self._found[0] is not table:
+                self._found = (table, with_found_images(table, self._cache))
+            return self._found[1]
+
+    def look_for_images_again(self) -> None:
+        """Next time: a download may have gone on."""
+        with self._lock:
+            self._found = None
+
+
+def outlooks(recipe: Recipe, cache: Path, device: str, data: DataAtHand) -> Iterator[Outlook]:
+    """Fuller and fuller outlooks of a recipe; the last one has no stage.
+
+    No image is decoded, nothing is written, and no error is raised: what stands against the
+    run is in ``problem``.
+    """
+    outlook = Outlook(stage="looking at this machine", disk_free_bytes=free_bytes(cache))
+    yield outlook
+    outlook = replace(outlook, device=device_words(device), stage="reading the label table")
+    yield outlook
+    phantom = recipe.dataset.phantom
+    if phantom is not None and not phantom_folder(phantom, cache).is_dir():
+        note = f"the synthetic set of {number_of(phantom.patients, 'patient')} is drawn first"
+        yield replace(outlook, stage="", note=note)
+        return
+    dataset = recipe.dataset
+    if dataset.labels is None and dataset.images is None and phantom is None:
+        problem = "no data set is named: 2 (Data) chooses one"
+        yield replace(outlook, stage="", problem=problem)
+        return
+    try:
+        for known in _of_data(recipe, cache, data, outlook):
+            outlook = known
+            yield outlook
+    except CxrError as error:
+        yield replace(outlook, stage="", problem=error.what)
+    except OSError as error:
+        yield replace(outlook, stage="", problem=f"the data set can't be read ({error.strerror})")
+
+
+def steps_in_epoch(num_images: int, batch_size: int) -> int:
+    """Optimiser steps, as ``core.data.batches.steps_per_epoch`` counts them, which needs torch."""
+    full, rest = divmod(num_images, batch_size)
+    return full + (1 if rest > 1 or (rest == 1 and full == 0) else 0)
+
+
+def free_bytes(folder: Path) -> int | None:
+    """Free space where the folder is, or will be made."""
+    for place in (folder.absolute(), *folder.absolute().parents):
+        if place.is_dir():
+            return shutil.disk_usage(place).free
+    return None
+
+
+def _of_data(recipe: Recipe, cache: Path, data: DataAtHand, outlook: Outlook) -> Iterator[Outlook]:
+    table = data.table(recipe)
+    if not recipe.dataset.partial:  # else the parts are drawn over the images that are there
+        outlook = _with_parts(outlook, recipe, _drawn(recipe, table))
+        outlook = replace(outlook, stage="looking for the images")
+        yield outlook
+    locate_sources(recipe, cache=cache)  # refuses where no folder of images is there
+    found = data.found(recipe)
+    missing = found.index.missing_images or 0
+    if missing and not recipe.dataset.partial:
+        words = f"{missing:,} of the table's {found.index.num_table_images:,} images are not there"
+        remedy = "set partial (dataset) to train without them"
+        yield replace(outlook, stage="", problem=f"{words}: {remedy}")
+        return
+    drawn = _drawn(recipe, found)
+    outlook = _with_parts(outlook, recipe, drawn)
+    if recipe.model.weights in (IMAGENET, NO_WEIGHTS):
+        # A checkpoint may want its images cropped instead, which takes torch to find out.
+        ready = _count_ready(recipe, cache, found.index, drawn)
+        outlook = replace(outlook, images_ready=ready)
+    yield replace(outlook, stage="")
+
+
+def _drawn(recipe: Recipe, survey: Survey) -> Split:
+    index = with_findings(survey.index, recipe.dataset.findings)
+    listed = None if recipe.split.by == "patient" else survey.listed
+    split = make_split(index, recipe.split, survey.sources, listed=listed)
+    refuse_shared_patients(index, split)
+    return draw_subset(index, split, recipe.subset)
+
+
+def _with_parts(outlook: Outlook, recipe: Recipe, drawn: Split) -> Outlook:
+    images = {part: len(drawn.rows[part]) for part in PARTS}
+    return replace(
+        outlook,
+        images=images,
+        steps_per_epoch=steps_in_epoch(images["train"], recipe.train.batch_size),
+        cache_bytes=cache_size_bytes(sum(images.values()), recipe.image.size_px),
+    )
+
+
+def _count_ready(recipe: Recipe, cache: Path, index: StudyIndex, drawn: Split) -> int:
+    used = [str(name) for part in PARTS for name in index.images[drawn.rows[part]]]
+    return count_ready(cache, index.files, used, size_px=recipe.image.size_px, resize=SQUASH)

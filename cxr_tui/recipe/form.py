@@ -1,0 +1,294 @@
+"""The recipe as a form: a row a field, by section, edited where it stands."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import Static
+
+from core.errors import RecipeError
+from core.recipe import Recipe
+from core.recipe_toml import differences
+from cxr_tui.recipe.field_editor import FieldEditor, FieldInput
+from cxr_tui.recipe.field_row import FieldRow
+from cxr_tui.recipe.fields import (
+    RecipeField,
+    edited_recipe,
+    recipe_fields,
+    shown_value,
+    typed_value,
+    unused_because,
+)
+from cxr_tui.terminal.safe_text import visible
+
+TWO_COLUMNS_FROM = 110
+"""Cells of width from which the sections stand in two columns."""
+
+AIRY_FROM = 46
+"""Lines of height from which sections stand apart."""
+
+_SECOND_COLUMN = ("augment", "subset", "split", "dataset", "dataset.phantom", "evaluate")
+_CYCLED_UP_TO = 4
+
+
+class RecipeForm(VerticalScroll):
+    """Every field of a recipe. It changes no recipe: it says what was made of it, ``Edited``."""
+
+    DEFAULT_CSS = """
+    RecipeForm { scrollbar-size-vertical: 1; scrollbar-background: $background; }
+    RecipeForm #columns { height: auto; }
+    RecipeForm .column { height: auto; }
+    RecipeForm.wide #columns { layout: horizontal; }
+    RecipeForm.wide .column { width: 1fr; }
+    RecipeForm .section { height: 1; color: $text-muted; text-style: bold; padding: 0 1; }
+    RecipeForm.airy .section { margin-top: 1; }
+    RecipeForm .no-match, RecipeForm .being-edited { display: none; }
+    RecipeForm #nothing { display: none; padding: 1; color: $text-muted; }
+    RecipeForm #nothing.shown { display: block; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "edit", "edit", id="form.edit"),
+        Binding("up", "move(-1)", "field above", id="form.up", show=False),
+        Binding("down", "move(1)", "field below", id="form.down", show=False),
+        Binding("pageup", "move(-10)", "ten fields up", id="form.page-up", show=False),
+        Binding("pagedown", "move(10)", "ten fields down", id="form.page-down", show=False),
+        Binding("home", "move(-999)", "first field", id="form.first", show=False),
+        Binding("end", "move(999)", "last field", id="form.last", show=False),
+        Binding("delete", "reset", "as the preset says", id="form.reset", show=False),
+    ]
+
+    class Edited(Message):
+        """A field was given another value; ``recipe`` is the whole, and valid."""
+
+        def __init__(self, field: RecipeField, recipe: Recipe) -> None:
+            super().__init__()
+            self.field, self.recipe = field, recipe
+
+    class Moved(Message):
+        """The cursor is on another field."""
+
+        def __init__(self, field: RecipeField) -> None:
+            super().__init__()
+            self.field = field
+
+    class ListAsked(Message):
+        """A field with many choices wants a list to choose from."""
+
+        def __init__(self, field: RecipeField) -> None:
+            super().__init__()
+            self.field = field
+
+    def __init__(self, recipe: Recipe, preset: Recipe) -> None:
+        super().__init__()
+        self._recipe, self._preset = recipe, preset
+        self._field_rows: dict[str, FieldRow] = {}
+        self._headings: dict[str, Static] = {}
+        self._at = recipe_fields()[0].key
+        self._field_editor: FieldEditor | None = None
+
+    def compose(self) -> ComposeResult:
+        """Sections in two columns, which stand one below the other where it is narrow."""
+        for field in recipe_fields():
+            self._headings.setdefault(
+                field.section, Static(Text(field.section_title), classes="section")
+            )
+            self._field_rows[field.key] = FieldRow(field)
+        yield Static("no field is called so, and no help says it", id="nothing")
+        with Vertical(id="columns"):
+            for is_second in (False, True):
+                with Vertical(classes="column"):
+                    yield FieldEditor()
+                    for section, heading in self._headings.items():
+                        if (section in _SECOND_COLUMN) is is_second:
+                            yield heading
+                            yield from self._rows_of(section)
+
+    def on_mount(self) -> None:
+        """The values, and the cursor."""
+        self.show(self._recipe, self._preset)
+        self._put_cursor(self._at)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Two columns, and a blank line between sections, where there is room for them."""
+        is_wide = event.size.width >= TWO_COLUMNS_FROM
+        self.set_class(is_wide, "wide")
+        self.set_class(is_wide and event.size.height >= AIRY_FROM, "airy")
+
+    def on_focus(self) -> None:
+        """While a field is open, keys are for it."""
+        if self._field_editor is not None:
+            self._field_editor.query_one(FieldInput).focus()
+
+    @property
+    def field(self) -> RecipeField:
+        """The field at the cursor."""
+        return self._field_rows[self._at].field
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with what is being typed; '' where nothing is."""
+        return "" if self._field_editor is None else self._field_editor.fault
+
+    @property
+    def is_editing(self) -> bool:
+        """Whether a field is open."""
+        return self._field_editor is not None
+
+    def show(self, recipe: Recipe, preset: Recipe) -> None:
+        """The recipe's values; those that the preset has otherwise are marked."""
+        self._recipe, self._preset = recipe, preset
+        changed = differences(preset, recipe)
+        for key, row in self._field_rows.items():
+            row.value = shown_value(recipe, key)
+            row.changed = key in changed
+            row.unused = bool(unused_because(recipe, key))
+
+    def filter(self, wanted: str) -> None:
+        """Show the fields whose name holds this text, or where none does, whose help; '' shows all.
+
+        Words of the help are not seen in the list: a field would seem not to match.
+        """
+        wanted = wanted.casefold()
+        named = {key for key, row in self._field_rows.items() if wanted in _name_of(row.field)}
+        shown = named or {
+            key for key, row in self._field_rows.items() if wanted in row.field.help.casefold()
+        }
+        for section, heading in self._headings.items():
+            rows = self._rows_of(section)
+            for row in rows:
+                row.set_class(row.field.key not in shown, "no-match")
+            heading.set_class(all(row.has_class("no-match") for row in rows), "no-match")
+        self.query_one("#nothing").set_class(not shown, "shown")
+        matching = self._matching()
+        if matching and self._at not in matching:
+            self._put_cursor(matching[0])
+
+    def go_to(self, key: str) -> None:
+        """The cursor on this field, where there is one; what is typed or filtered stays."""
+        if key in self._matching():
+            self._put_cursor(key)
+
+    def action_move(self, by: int) -> None:
+        """The cursor, by so many rows."""
+        keys = self._matching()
+        if keys:
+            at = keys.index(self._at) if self._at in keys else 0
+            self._put_cursor(keys[max(0, min(len(keys) - 1, at + by))])
+
+    def action_edit(self) -> None:
+        """The next choice, a list of choices, or the input."""
+        field = self.field
+        if len(field.choices) > _CYCLED_UP_TO:
+            self.post_message(self.ListAsked(field))
+        elif field.choices:
+            at = field.choices.index(typed_value(self._recipe, field.key))
+            self.choose(field.choices[(at + 1) % len(field.choices)])
+        elif self._field_editor is None:
+            self._open_editor(self._field_rows[field.key])
+
+    def action_reset(self) -> None:
+        """The preset's value for the field at the cursor."""
+        self.choose(typed_value(self._preset, self._at))
+
+    def choose(self, text: str) -> None:
+        """Give the field at the cursor this value, where it can have it."""
+        field = self.field
+        try:
+            recipe = edited_recipe(self._recipe, field.key, text)
+        except RecipeError as error:
+            self.app.notify(visible(error.what), markup=False, severity="warning")
+            return
+        self.post_message(self.Edited(field, recipe))
+
+    def leave_field(self) -> bool:
+        """Close the field that is open, its value as it was; whether one was."""
+        editor, self._field_editor = self._field_editor, None
+        if editor is None or editor.field is None:
+            return False
+        row = self._field_rows[editor.field.key]
+        editor.close()
+        row.remove_class("being-edited")
+        self.screen.set_focus(self)
+        return True
+
+    def on_field_input_left(self) -> None:
+        """Esc."""
+        self.leave_field()
+
+    def on_field_input_taken(self, message: FieldInput.Taken) -> None:
+        """Enter or an arrow: close the field, unless what stands there can't be."""
+        if self._take_field():
+            self.action_move(message.move)
+
+    def on_descendant_blur(self) -> None:
+        """A click elsewhere closes the field too; a terminal that loses the focus doesn't."""
+        if self._field_editor is not None and self.app.app_focus:
+            self.call_later(self._close_unless_focused)
+
+    def _close_unless_focused(self) -> None:
+        editor = self._field_editor
+        if editor is None or editor.has_focus_within or not self.screen.is_current:
+            return
+        if not self._take_field():
+            self.leave_field()
+
+    def _take_field(self) -> bool:
+        """Close the field with what stands there; False where that can't be."""
+        editor = self._field_editor
+        recipe = None if editor is None else editor.outcome()
+        if editor is None or editor.field is None or recipe is None:
+            return False
+        field = editor.field
+        self.leave_field()
+        if recipe != self._recipe:
+            self.post_message(self.Edited(field, recipe))
+        return True
+
+    def on_field_row_clicked(self, message: FieldRow.Clicked) -> None:
+        """A click moves the cursor; a click on the row at the cursor edits it."""
+        if self._field_editor is not None and not self._take_field():
+            self.leave_field()
+        self.focus()
+        if message.field.key == self._at:
+            self.action_edit()
+        else:
+            self._put_cursor(message.field.key)
+
+    def _rows_of(self, section: str) -> list[FieldRow]:
+        return [row for row in self._field_rows.values() if row.field.section == section]
+
+    def _matching(self) -> list[str]:
+        return [key for key, row in self._field_rows.items() if not row.has_class("no-match")]
+
+    def _put_cursor(self, key: str) -> None:
+        self._field_rows[self._at].at_cursor = False
+        self._at = key
+        row = self._field_rows[key]
+        row.at_cursor = True
+        is_first = self._rows_of(row.field.section)[0] is row
+        if is_first:  # its heading belongs to it
+            self.scroll_to_widget(self._headings[row.field.section], animate=False)
+        self.scroll_to_widget(row, animate=False)
+        self.post_message(self.Moved(row.field))
+
+    def _open_editor(self, row: FieldRow) -> None:
+        column = row.parent
+        assert isinstance(column, Widget)
+        editor = column.query_one(FieldEditor)
+        column.move_child(editor, after=row)
+        row.add_class("being-edited")
+        self._field_editor = editor
+        editor.open(row.field, self._recipe)
+        self.call_after_refresh(self.scroll_to_widget, editor, animate=False)
+
+
+def _name_of(field: RecipeField) -> str:
+    """What a field is looked for by: its key in recipes, and its name on the screen."""
+    return f"{field.key} {field.label}".casefold()

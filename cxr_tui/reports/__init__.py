@@ -1,0 +1,1 @@
+"""Figures as rows and words; no Textual."""

@@ -1,0 +1,110 @@
+"""The charts of one finding: its ROC curve, its calibration, how its scores are spread."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.widgets import Static
+
+from core.evaluation.part_scores import FindingCurves, OperatingPoint
+from cxr_tui.widgets.line_chart import Chart, Line, LineChart
+
+_NO_CURVE = "no curve: it needs positive and negative images"
+
+
+class TitledChart(Vertical):
+    """A chart under one line that names what is drawn over what."""
+
+    DEFAULT_CSS = """
+    TitledChart { height: 1fr; padding: 0 1; }
+    TitledChart Static { height: 1; color: $text-muted; }
+    """
+
+    def __init__(self, *, ascii_only: bool = False, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._ascii_only = ascii_only
+        self._titles: tuple[str, ...] = ("",)
+
+    def compose(self) -> ComposeResult:
+        """The title, the chart."""
+        yield Static()
+        yield LineChart(ascii_only=self._ascii_only)
+
+    def show(self, titles: Sequence[str], chart: Chart) -> None:
+        """Draw this under the first of the titles that fits; they are ordered by length."""
+        self._titles = tuple(titles)
+        self._show_title()
+        self.query_one(LineChart).show(chart)
+
+    def on_resize(self) -> None:
+        """Another title fits."""
+        self._show_title()
+
+    def _show_title(self) -> None:
+        width = self.size.width
+        fitting = [title for title in self._titles if len(title) <= width]
+        title = fitting[0] if fitting else self._titles[-1]
+        text = Text(title, no_wrap=True, overflow="ellipsis")
+        self.query_one(Static).update(text, layout=False)
+
+
+def roc_chart(curves: FindingCurves | None, point: OperatingPoint | None, waiting: str) -> Chart:
+    """Sensitivity over 1 − specificity, the diagonal of chance, the operating point."""
+    if curves is None or curves.roc is None:
+        return Chart((), empty=_NO_CURVE if curves else waiting)
+    lines = [
+        Line("chance", (0.0, 1.0), (0.0, 1.0), "gray", marker="·"),
+        Line("ROC", curves.roc.false_positive_rate, curves.roc.sensitivity, "blue"),
+    ]
+    if point is not None and point.sensitivity is not None and point.specificity is not None:
+        at = (1 - point.specificity, point.sensitivity)
+        lines.append(Line("threshold", at[:1], at[1:], "orange", dots=True))
+    return Chart(tuple(lines), y_limits=(0.0, 1.0), y_ticks=(0.0, 0.5, 1.0))
+
+
+def calibration_chart(curves: FindingCurves | None, waiting: str) -> Chart:
+    """The share that is positive over the mean probability of groups of images."""
+    groups = curves.calibration if curves else None
+    if groups is None:
+        return Chart((), empty=_NO_CURVE if curves else waiting)
+    top = _round_up(max(*groups.mean_score, *groups.share_present, 0.0))
+    return Chart(
+        (
+            Line("as stated", (0.0, top), (0.0, top), "gray", marker="·"),
+            Line("groups", groups.mean_score, groups.share_present, "blue"),
+            Line("groups", groups.mean_score, groups.share_present, "orange", dots=True),
+        ),
+        y_limits=(0.0, top),
+        y_ticks=(0.0, top / 2, top),
+    )
+
+
+def spread_chart(curves: FindingCurves | None, point: OperatingPoint | None, waiting: str) -> Chart:
+    """Shares of the present and of the absent images by their score, and the threshold."""
+    spread = curves.spread if curves else None
+    if spread is None:
+        return Chart((), empty=_NO_CURVE if curves else waiting)
+    lines = [
+        Line("absent", spread.log_odds, spread.absent, "gray", marker="·"),
+        Line("present", spread.log_odds, spread.present, "blue"),
+    ]
+    threshold = point.threshold if point else None
+    if threshold is not None and 0 < threshold < 1:
+        at = math.log(threshold / (1 - threshold))
+        top = max(*spread.present, *spread.absent)
+        if spread.log_odds[0] <= at <= spread.log_odds[-1]:
+            lines.insert(0, Line("threshold", (at, at), (0.0, top), "orange", marker="|"))
+    return Chart(tuple(lines))
+
+
+def _round_up(value: float) -> float:
+    """The next 1, 2, 4, 6 or 8 of its decade: an axis that ends on a round figure, 1 at most."""
+    if value <= 0:
+        return 0.1
+    decade = 10.0 ** math.floor(math.log10(value))
+    fitting = [step * decade for step in (1, 2, 4, 6, 8, 10) if step * decade >= value]
+    return min(1.0, fitting[0])

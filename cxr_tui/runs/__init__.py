@@ -1,0 +1,1 @@
+"""A run, live, past or attached to; no Textual."""

@@ -1,0 +1,65 @@
+"""What a session's files and its machine say beside its events: who writes, and with what.
+
+A run that was killed leaves no event that says so. Looking takes a moment: on a thread.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+
+from core.store.files import is_file
+from core.store.heartbeat import SILENT_AFTER_SECONDS
+from core.store.session import Session
+from cxr_tui.runs.device_use import CpuTime, cpu_time, gpu_words
+
+INTERRUPTED, SILENT, GONE = "interrupted", "silent", "gone"
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """``state`` is empty where the events' own word holds; ``device`` where nothing is known."""
+
+    state: str = ""
+    silent_seconds: float = 0.0
+    writer: str = ""
+    device: str = ""
+
+
+@dataclass(frozen=True)
+class Witness:
+    """What to look for, taken from what is shown."""
+
+    session: Session
+    is_ours: bool
+    is_open: bool
+    writer: tuple[str, int] | None
+    device: str
+
+    def look(self, before: CpuTime | None) -> tuple[Surroundings, CpuTime | None]:
+        """How it stands; ``before`` is the last look's processor time, the new one is returned.
+
+        An ended session is only looked for, not into.
+        """
+        if not is_file(self.session.path / "recipe.toml"):
+            return Surroundings(state=GONE), None
+        if not self.is_open:
+            return Surroundings(), None
+        host, pid = self.writer or ("", 0)
+        if self.is_ours:
+            host, pid = socket.gethostname(), os.getpid()
+        is_here = self.is_ours or self.session.is_being_written()
+        silence = self.session.seconds_since_heartbeat()
+        # A suspended process holds its lock: it is told from one that works by its heartbeat.
+        is_silent = silence > SILENT_AFTER_SECONDS if silence is not None else not is_here
+        if is_silent and not self.is_ours:
+            return Surroundings(SILENT if silence else INTERRUPTED, silence or 0.0), None
+        if not is_here and host in ("", socket.gethostname()):
+            return Surroundings(state=INTERRUPTED), None
+        writer = "" if self.is_ours or not host else f"{host}:{pid}"
+        now = cpu_time(pid) if host == socket.gethostname() else None
+        if now is None:
+            return Surroundings(writer=writer), None
+        words = gpu_words(self.device, pid) if self.device.startswith("cuda") else now.words(before)
+        return Surroundings(writer=writer, device=words), now

@@ -1,0 +1,1 @@
+"""1 Sessions: the screen and its own parts."""

@@ -1,0 +1,319 @@
+"""Sessions and Training, by their keys, over a real run on its thread."""
+
+import os
+import re
+import shutil
+
+import pytest
+from console import plain, press, shows, until
+
+from core.events import EpochDone, Failed, Finished, RunStarted
+from core.recipe_toml import load_recipe
+from core.store import heartbeat
+from core.store.sessions import create_session
+from cxr_tui.app.app import ConsoleApp
+from cxr_tui.console.workspace import Desk
+from cxr_tui.runs.open_session import OpenSession
+
+
+@pytest.fixture
+def desk(tmp_path, cache_dir):
+    return Desk(tmp_path / "sessions", cache_dir, device="cpu")
+
+
+def small_demo(phantom_dir, **changes):
+    keys = {
+        "dataset.phantom": "none",
+        "dataset.images": phantom_dir,
+        "image.size_px": 32,
+        "train.epochs": 2,
+        "train.batch_size": 8,
+        "train.precision": "fp32",
+        "evaluate.bootstrap": 20,
+    } | changes
+    return load_recipe("demo", [f"{key}={value}" for key, value in keys.items()])
+
+
+def a_session(folder, name, *events):
+    session = create_session(folder, load_recipe("demo"), name)
+    with session.writing() as writer:
+        for event in events:
+            writer.append(event)
+    return session
+
+
+def epoch(number, mean, **changes):
+    fields = {
+        "epoch": number,
+        "step": number * 10,
+        "train_loss": 0.5,
+        "val_loss": 0.4,
+        "auroc": {"Mass": mean},
+        "mean_auroc": mean,
+        "selected_on": ("Mass",),
+        "is_best": True,
+        "learning_rate": 0.1,
+        "seconds": 3.0,
+    } | changes
+    return EpochDone(**fields)
+
+
+async def test_a_new_user_is_told_the_next_step(desk):
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "No sessions yet.")
+        assert "n, Enter" in plain(app)
+
+
+async def test_coming_back_to_an_empty_list_keeps_every_key_working(desk):
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "No sessions yet.")
+        for key, mode in (
+            ("4", "training"),
+            ("1", "sessions"),
+            ("4", "training"),
+            ("1", "sessions"),
+        ):
+            await press(pilot, key)
+            await until(pilot, lambda mode=mode: app.current_mode == mode, mode)
+        await press(pilot, "n")
+        await shows(pilot, "A new session")
+
+
+async def test_n_enter_asks_and_then_trains(desk, phantom_dir, monkeypatch):
+    monkeypatch.setattr(desk, "first_recipe", lambda: small_demo(phantom_dir))
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "No sessions yet.")
+        await press(pilot, "n")
+        await shows(pilot, "train the demo on the synthetic set")
+        await press(pilot, "enter")
+        await until(pilot, lambda: app.current_mode == "training", "the training screen")
+        await until(pilot, lambda: desk.running is None, "the end of the run", 120)
+        assert desk.shown.view.state == "finished"
+        await shows(pilot, "✓ finished")
+        assert "Cardiomegaly" in plain(app)
+        await press(pilot, "full_stop")
+        await shows(pilot, "chance 0.5")
+
+
+async def test_stopping_keeps_a_checkpoint_and_resuming_goes_on(desk, phantom_dir):
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.start_run(small_demo(phantom_dir, **{"train.epochs": 50}))
+        await until(pilot, lambda: desk.shown.view.step > 0, "the first step", 120)
+        await press(pilot, "P")
+        await shows(pilot, "‖ paused")
+        await press(pilot, "P")
+        await shows(pilot, "● running")
+        await press(pilot, "X")
+        await shows(pilot, "Stop ")
+        await press(pilot, "y")
+        await until(pilot, lambda: desk.running is None, "the stop", 60)
+        await shows(pilot, "■ stopped")
+        stopped_at = desk.shown.view.step
+        app.resume_run(desk.shown.name)
+        await until(pilot, lambda: desk.shown.view.step > stopped_at, "more steps", 60)
+        await press(pilot, "q")
+        await shows(pilot, "Quitting stops it.")
+        await press(pilot, "s")
+        await until(pilot, lambda: not desk.running or not desk.running.is_ours, "the end")
+
+
+async def test_t_tries_learning_rates_on_a_copy_while_the_run_waits(desk, phantom_dir):
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.start_run(small_demo(phantom_dir, **{"train.epochs": 50}))
+        await until(pilot, lambda: desk.shown.view.step > 0, "the first step", 120)
+        await press(pilot, "T")
+        await until(pilot, lambda: "rate-range" in desk.shown.view.health, "the answer", 120)
+        at = desk.shown.view.health["rate-range"].step
+        await until(pilot, lambda: desk.shown.view.step > at, "the next step", 60)
+        await press(pilot, "P")
+        await shows(pilot, "‖ paused")
+        await press(pilot, "T")
+        said = [notice.message for notice in app._notifications]
+        assert "It waits: P goes on, and then T tries learning rates." in said
+        await press(pilot, "X", "y")
+        await until(pilot, lambda: desk.running is None, "the stop", 60)
+
+
+async def test_q_quits_at_once_where_nothing_runs(desk):
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "No sessions yet.")
+        await press(pilot, "q")
+        await until(pilot, lambda: not app.is_running or app._exit, "the exit")
+    assert app.return_code == 0
+
+
+async def test_the_list_shows_states_by_word_and_why_a_run_failed(desk):
+    a_session(
+        desk.sessions,
+        "bad",
+        RunStarted(name="bad", host="h", pid=1),
+        Failed(message="loss not finite at step 812", exit_code=4),
+    )
+    a_session(desk.sessions, "good", RunStarted(name="good", host="h", pid=1), epoch(1, 0.842))
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "✗ failed")
+        screen = plain(app)
+        assert "▲ loss not finite at step 812" in screen
+        assert "0.842" in screen
+        assert "○ interrupted" in screen
+
+
+async def test_a_long_reason_or_name_never_takes_the_other_columns(desk):
+    a_session(
+        desk.sessions,
+        "bad",
+        RunStarted(name="bad", host="h", pid=1),
+        Failed(
+            message="dataset.images: /data/nih is not there, or closed to us. " * 4, exit_code=3
+        ),
+    )
+    a_session(desk.sessions, "good", RunStarted(name="good", host="h", pid=1), epoch(1, 0.842))
+    longest = "long-" + "n" * 75
+    a_session(desk.sessions, longest, RunStarted(name=longest, host="h", pid=1))
+    app = ConsoleApp(desk)
+    for size in ((80, 24), (120, 30)):
+        async with app.run_test(size=size) as pilot:
+            await shows(pilot, "✗ failed")
+            (line,) = [line for line in plain(app).splitlines() if line.startswith(" good")]
+            assert "0.842" in line
+            assert re.search(r"\d+ (s|min)\b", line)
+            assert "long-nn" in plain(app)
+            assert "…" in plain(app)
+        app = ConsoleApp(desk)
+
+
+async def test_the_columns_are_narrow_again_after_a_long_name_is_gone(desk):
+    for name in ("a" * 25, "b"):
+        a_session(desk.sessions, name, RunStarted(name=name, host="h", pid=1))
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "a" * 25)
+        before = plain(app).splitlines()[1].index("state")
+        shutil.rmtree(desk.sessions / ("a" * 25))
+        app.screen.refresh_view()
+        await until(pilot, lambda: "aaaa" not in plain(app), "the row to go")
+        assert plain(app).splitlines()[1].index("state") < before
+
+
+async def test_the_filter_narrows_the_list_and_digits_stay_in_it(desk):
+    for name in ("mass-1", "mass-2", "hernia"):
+        a_session(desk.sessions, name)
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "hernia")
+        await press(pilot, "/", "s", "s", "-", "2")
+        await until(pilot, lambda: "mass-1" not in plain(app), "the filtered list")
+        await shows(pilot, "mass-2")  # the rows are drawn a frame after the list was emptied
+        assert app.current_mode == "sessions"
+        await press(pilot, "enter")
+        await press(pilot, "escape")
+        await shows(pilot, "hernia")
+
+
+async def test_deleting_says_what_goes_and_asks(desk):
+    session = a_session(desk.sessions, "old")
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "old")
+        await press(pilot, "d")
+        await shows(pilot, "is no way back.")
+        await press(pilot, "escape")
+        assert session.path.exists()
+        await press(pilot, "d")
+        await press(pilot, "y")
+        await until(pilot, lambda: not session.path.exists(), "the deletion")
+        await shows(pilot, "No sessions yet.")
+
+
+async def test_a_session_held_by_a_suspended_process_is_not_deleted(desk, monkeypatch):
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 3600)
+    session = a_session(desk.sessions, "old", RunStarted(name="old", host="h", pid=1))
+    app = ConsoleApp(desk)
+    with session.writing():
+        os.utime(session.path / "heartbeat", (0, 0))
+        async with app.run_test(size=(80, 24), notifications=True) as pilot:
+            await shows(pilot, "silent")
+            await press(pilot, "d")
+            await shows(pilot, "old is held by a silent")
+    assert session.path.exists()
+
+
+async def test_a_run_that_said_it_ended_is_left_without_a_question(desk, monkeypatch):
+    said = [RunStarted(name="old", host="h", pid=1), Finished(epochs=1, best_epoch=1, seconds=1.0)]
+    a_session(desk.sessions, "old", *said)
+    monkeypatch.setattr(OpenSession, "is_ours", True)  # its thread has not left yet
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "old")
+        desk.running = desk.show("old")
+        await until(pilot, lambda: desk.running.view.is_over, "its end")
+        await press(pilot, "q")
+    assert app.return_value == 0
+
+
+async def test_text_from_files_cannot_drive_the_screen(desk):
+    a_session(
+        desk.sessions,
+        "evil",
+        RunStarted(name="evil", host="h", pid=1),
+        Failed(message="[/b]\x1b[2J‮", exit_code=4),
+    )
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "[/b]␛[2J")
+        await press(pilot, "enter")
+        await until(pilot, lambda: app.current_mode != "sessions", "another screen")
+        app.action_mode("training")
+        await shows(pilot, "✗ failed")
+        assert "\x1b" not in plain(app)
+
+
+async def test_keys_of_the_screen_are_told_by_a_question_mark(desk):
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "No sessions yet.")
+        await press(pilot, "?")
+        await shows(pilot, "Keys of sessions")
+        assert "reuse recipe" in plain(app)
+
+
+async def test_all_keys_of_a_screen_can_be_read_in_a_small_terminal(desk):
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.action_mode("cams")
+        await until(pilot, lambda: app.current_mode == "cams", "the maps")
+        await press(pilot, "?")
+        await shows(pilot, "Keys of cams")
+        assert "zoom" not in plain(app)
+        await press(pilot, "end")
+        await shows(pilot, "zoom")
+        await press(pilot, "escape")
+        await until(pilot, lambda: "Keys of" not in plain(app), "the way back")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+async def test_every_screen_keeps_the_way_out_in_sight(desk, size):
+    a_session(desk.sessions, "x" * 60, RunStarted(name="x", host="h", pid=1), epoch(1, 0.7))
+    app = ConsoleApp(desk)
+    async with app.run_test(size=size) as pilot:
+        await shows(pilot, "xxx")
+        for mode in app.MODES:
+            app.action_mode(mode)
+            await until(pilot, lambda mode=mode: app.current_mode == mode, mode)
+            await until(pilot, lambda: plain(app).rstrip().endswith("q  ?"), f"the keys of {mode}")
+
+
+async def test_keys_can_be_remapped_by_their_ids(desk):
+    app = ConsoleApp(desk)
+    app.set_keymap({"keys": "f5"})
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "No sessions yet.")
+        await press(pilot, "f5")
+        await shows(pilot, "Keys of sessions")

@@ -1,0 +1,193 @@
+"""What each screen looks like at three sizes: its text, and the style of every cell.
+
+``pytest --snapshot-update`` writes them anew, after looking at them (tests/pictures.py). They are
+of Textual's pinned version: another one may draw scrollbars and borders in its own way.
+"""
+
+import re
+import shutil
+import string
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from console import press, shows, until
+from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
+from test_screen_health import ALL as ANSWERS
+from test_screen_results import scored_session
+from test_screen_training import trained
+
+from core.events import CheckpointWritten, Failed, Finished, RunStarted, Stopped
+from core.recipe_toml import load_recipe
+from core.store.sessions import create_session
+from cxr_tui.app.app import ConsoleApp
+from cxr_tui.cams.session_maps import standing_of
+from cxr_tui.console.workspace import Desk
+
+SIZES = [(80, 24), (120, 40), (200, 60)]
+DAY = 86_400
+_LETTERS = string.ascii_letters + string.digits
+
+# What differs from machine to machine and from day to day, each with as many cells.
+VARIES = [
+    (re.compile(r"\d\d:\d\d:\d\d"), "00:00:00"),
+    (re.compile(r"[\d,]+\.\d GiB free"), "##.# GiB free"),
+    (re.compile(r"cpu, \d+ cores"), "cpu, # cores"),
+]
+
+
+class Screens(SingleFileSnapshotExtension):
+    """One readable file a picture."""
+
+    file_extension = "txt"
+    _write_mode = WriteMode.TEXT
+
+
+@pytest.fixture
+def snapshot(snapshot):
+    return snapshot.use_extension(Screens)
+
+
+@pytest.fixture
+def desk(tmp_path, cache_dir):
+    return Desk(tmp_path / "sessions", cache_dir, device="cpu")
+
+
+def drawn(app):
+    """The lines of the screen; below them, a letter a style for each of their cells."""
+    update = app.screen._compositor.render_update(full=True, screen_stack=app._background_screens)
+    letters, lines, styles = {}, [], []
+    for strip in update.strips:
+        segments = [segment for part in strip for segment in part]
+        text = "".join(segment.text for segment in segments)
+        for pattern, instead in VARIES:
+            text = pattern.sub(instead, text)
+        lines.append(text.rstrip())
+        runs = []
+        for segment in segments:
+            name = str(segment.style)
+            # A picture's half blocks have colours by the hundred: their letters start anew.
+            letter = letters.setdefault(name, _LETTERS[len(letters) % len(_LETTERS)])
+            runs.append(letter * segment.cell_length)
+        styles.append("".join(runs).rstrip("a"))
+    legend = [f"{letter} {name}" for name, letter in letters.items()]
+    return "\n".join([*lines, "", *styles, "", *legend]) + "\n"
+
+
+def a_session(desk, name, *told):
+    session = create_session(desk.sessions, load_recipe("demo"), name)
+    with session.writing() as writer:
+        for event in told:
+            writer.append(event)
+    return session
+
+
+async def sessions(pilot, desk, _phantom_dir):
+    then = time.time() - 2 * DAY - 600
+    begun = RunStarted(time=then, name="x", host="far", pid=1)
+    kept = CheckpointWritten(time=then, name="last", step=20, epoch=2, reason="stopped")
+    a_session(
+        desk,
+        "demo",
+        *(e for e in trained(5) if not isinstance(e, RunStarted)),
+        Finished(time=then, epochs=5, best_epoch=5, seconds=60.0),
+    )
+    a_session(
+        desk,
+        "mass-29",
+        begun,
+        Failed(time=then, message="loss not finite at step 812", exit_code=4),
+    )
+    a_session(desk, "nih-14-first-try", begun, kept, Stopped(time=then, step=20, reason="asked to"))
+    pilot.app.screen.refresh_view()
+    await shows(pilot, "3 sessions")
+
+
+async def nothing_yet(pilot, _desk, _phantom_dir):
+    await shows(pilot, "No sessions yet.")
+    await until(pilot, lambda: "enter open" not in drawn(pilot.app), "the keys of an empty list")
+
+
+async def data(pilot, desk, phantom_dir):
+    keys = ["dataset.phantom=none", f"dataset.images={phantom_dir}"]
+    desk.draft = load_recipe("demo", keys)
+    await press(pilot, "2")
+    await shows(pilot, "no patient is in two parts")
+
+
+async def recipe(pilot, _desk, _phantom_dir):
+    await press(pilot, "3")
+    await shows(pilot, "GiB free")
+
+
+async def training(pilot, desk, _phantom_dir):
+    ended = Finished(time=1100.0, epochs=5, best_epoch=5, seconds=100.0)
+    told = [replace(e, host="far", pid=1) if isinstance(e, RunStarted) else e for e in trained(5)]
+    a_session(desk, "one", *told, ended)
+    pilot.app.open_session("one", "training")
+    await shows(pilot, "✓ finished")
+    await shows(pilot, "base rate")
+
+
+async def ailing(pilot, desk, _phantom_dir):
+    ended = Stopped(time=1100.0, step=50, reason="asked to stop")
+    told = [replace(e, host="far", pid=1) if isinstance(e, RunStarted) else e for e in trained(5)]
+    found = [replace(answer, time=1090.0) for answer in ANSWERS]
+    a_session(desk, "ailing", *told, *found, ended)
+    pilot.app.open_session("ailing", "training")
+    await shows(pilot, "■ stopped")
+    await shows(pilot, "■ The scores")
+    await shows(pilot, "base rate")
+
+
+async def results(pilot, desk, phantom_dir):
+    scored_session(desk, phantom_dir)
+    pilot.app.open_session("scored", "results")
+    await shows(pilot, "sensitivity 0.")
+
+
+async def cams(pilot, desk, _phantom_dir):
+    """Maps set by hand on real images: those of a trained network differ by machine."""
+    pilot.app.open_session("trained", "cams")
+    await shows(pilot, "in the box", 120)
+    screen = pilot.app.screen
+    kept, finding = screen.kept, screen.kept.findings[0]
+    boxed = [replace(one, probability=None) for one in kept.candidates[finding] if one.has_boxes]
+    found = [kept.found("grad-cam", one) for one in boxed]
+    for place, one in enumerate(found):
+        map_MM = np.zeros_like(one.map_MM)
+        map_MM[place % 2, 1] = 1.0
+        found[place] = replace(one, map_MM=map_MM, logit=2.0 - place / 4, candidate=boxed[place])
+    kept.candidates[finding] = boxed
+    kept.take(found)
+    kept.standing["grad-cam", finding] = standing_of(kept, finding, "grad-cam")
+    screen.refresh_view()
+    await shows(pilot, "probability 0.88")
+    await until(pilot, lambda: "reading the image" not in drawn(pilot.app), "the image")
+
+
+async def keys(pilot, _desk, _phantom_dir):
+    await press(pilot, "4")
+    await shows(pilot, "No session is shown.")
+    await press(pilot, "?")
+    await shows(pilot, "Keys of training")
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize(
+    "scene", [nothing_yet, sessions, data, recipe, training, ailing, results, cams, keys]
+)
+async def test_the_screen_is_as_it_was(desk, phantom_dir, trained_dir, snapshot, scene, size):
+    if scene is cams:
+        shutil.copytree(trained_dir, desk.sessions / "trained")
+    app = ConsoleApp(desk)
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: "q  ?" in drawn(app), "the first screen")
+        await scene(pilot, desk, phantom_dir)
+        await until(pilot, lambda: not app.workers._workers, "the threads")
+        before = ""
+        while before != (before := drawn(app)):
+            await pilot.pause(0.3)
+        # Which epoch of the trained session was the best differs by machine.
+        assert re.sub(r"best-\d{6}", "best-000000", before) == snapshot

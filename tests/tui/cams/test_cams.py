@@ -1,0 +1,378 @@
+"""6 CAMs, by its keys, over maps of a session that was really trained."""
+
+import csv
+import json
+import shutil
+import threading
+
+import numpy as np
+import pytest
+from console import plain, press, shows, until
+from PIL import Image
+
+from core.evaluation.maps import found_maps
+from core.evaluation.maps.overlay import BOX_COLOUR
+from core.findings import FINDINGS
+from core.recipe_toml import load_recipe
+from core.store.sessions import create_session
+from cxr_tui.app.app import ConsoleApp
+from cxr_tui.cams.xray_picture import Look, Shown, fitted, picture, zoomed_to
+from cxr_tui.cams.xray_view import XrayView
+from cxr_tui.console.workspace import Desk
+from cxr_tui.terminal.graphics import KITTY, SIXEL, graphics
+
+
+@pytest.fixture
+def desk(trained_dir, tmp_path, cache_dir):
+    shutil.copytree(trained_dir, tmp_path / "sessions" / "trained")
+    return Desk(tmp_path / "sessions", cache_dir, device="cpu")
+
+
+async def opened(pilot, finding="Cardiomegaly"):
+    """The viewer, with every map of the first finding made."""
+    pilot.app.open_session("trained", "cams")
+    await until(pilot, lambda: pilot.app.current_mode == "cams", "the viewer")
+    await shows(pilot, finding)
+    await shows(pilot, "where most boxes are")
+    await shows(pilot, "probability 0.")
+    await until(pilot, lambda: "reading the image" not in plain(pilot.app), "the image")
+
+
+async def at_a_map(pilot):
+    """On an image of Pneumothorax, the best learned of them, that has a box and evidence."""
+    await opened(pilot)
+    screen = pilot.app.screen
+    await press(pilot, ",", ",")
+    await shows(pilot, "· Pneumothorax ·")
+    await until(pilot, lambda: ("grad-cam", "Pneumothorax") in screen.kept.standing, "its maps")
+    for _ in screen._rows:
+        row = screen.chosen_row()
+        if row.found.has_evidence and len(row.found.boxes_K4):
+            break
+        await press(pilot, "down")
+    await until(pilot, lambda: "IoBB" in plain(pilot.app), "the map's words")
+    await until(pilot, lambda: "reading the image" not in plain(pilot.app), "the image")
+
+
+def screen_of(pilot):
+    return pilot.app.screen
+
+
+def colours(pilot):
+    """The colours that the picture is drawn with."""
+    view = pilot.app.screen.query_one(XrayView)
+    found = set()
+    for y in range(view.size.height):
+        for segment in view.render_line(y):
+            if not segment.text.startswith("▀"):
+                continue
+            for colour in (segment.style.color, segment.style.bgcolor):
+                if colour is not None and colour.triplet is not None:
+                    found.add(tuple(colour.triplet))
+    return found
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+async def test_the_list_the_picture_and_the_standing_are_there_at_every_size(desk, size):
+    app = ConsoleApp(desk)
+    async with app.run_test(size=size) as pilot:
+        await opened(pilot)
+        screen = plain(app)
+        assert "with a box · Grad-CAM" in screen
+        assert "where most boxes are" in screen
+        assert "▀" in screen
+        assert BOX_COLOUR in colours(pilot)
+
+
+async def test_single_keys_change_what_is_drawn(desk):
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await at_a_map(pilot)
+
+        async def changes(*keys):
+            before = colours(pilot)
+            await press(pilot, *keys)
+            await until(pilot, lambda: colours(pilot) != before, f"another picture by {keys}")
+
+        await changes("b")
+        assert BOX_COLOUR not in colours(pilot)
+        await changes("b")
+        await changes("+")
+        await changes(*">>>>")
+        await shows(pilot, "from 40 % of the peak")
+        await changes("m")
+        greys = {colour for colour in colours(pilot) if colour != BOX_COLOUR}
+        assert all(red == green == blue for red, green, blue in greys)
+        await changes("m")
+        await changes("m")
+
+
+async def test_zooming_goes_to_the_box_and_arrows_pan_until_escape(desk):
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await at_a_map(pilot)
+        screen = screen_of(pilot)
+        await press(pilot, "z")
+        await until(pilot, lambda: screen._look.is_zoomed, "the zoom")
+        region, row = screen._look.region, screen.chosen_row()
+        await press(pilot, "left", "up")
+        await until(pilot, lambda: screen._look.region != region, "another part")
+        assert screen.chosen_row() is row
+        await press(pilot, "escape")
+        await until(pilot, lambda: not screen._look.is_zoomed, "the whole image")
+        await press(pilot, "down")
+        await until(pilot, lambda: screen.chosen_row() is not row, "the next image")
+        await press(pilot, "enter")
+        await until(pilot, lambda: "in the box" not in plain(app), "the large picture")
+        row = screen.chosen_row()
+        await press(pilot, "down")
+        await until(pilot, lambda: screen.chosen_row() is not row, "the next image, large")
+        await press(pilot, "enter")
+        await shows(pilot, "in the box")
+        await press(pilot, "enter")
+        await until(pilot, lambda: "in the box" not in plain(app), "the large picture")
+        await press(pilot, "escape")
+        await shows(pilot, "in the box")
+        assert app.current_mode == "cams"
+
+
+async def test_method_finding_filter_and_order_have_keys(desk):
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot)
+        screen = screen_of(pilot)
+        for title in ("Grad-CAM++", "LayerCAM", "CAM", "Grad-CAM"):
+            await press(pilot, "g")
+            await shows(pilot, f"with a box · {title}")
+        await press(pilot, "f")
+        await shows(pilot, "Mass: ")
+        await press(pilot, "escape")
+        await press(pilot, ".", ".")
+        await shows(pilot, "· Mass ·")
+        await until(pilot, lambda: ("grad-cam", "Mass") in screen.kept.standing, "its maps")
+        await press(pilot, "h")
+        await shows(pilot, "only hit")
+        assert all(row.found.hit for row in screen._rows)
+        await press(pilot, "h")
+        await shows(pilot, "only miss")
+        assert all(row.found.hit is False for row in screen._rows)
+        await press(pilot, *"hhh", "/")
+        await until(pilot, lambda: "only" not in plain(app).split("\n")[1], "all images")
+        await press(pilot, "o")
+        chances = [row.probability for row in screen._rows]
+        await until(
+            pilot,
+            lambda: [row.probability for row in screen._rows] == sorted(chances, reverse=True),
+            "the surest first",
+        )
+
+
+async def test_s_saves_the_overlay_and_shows_its_path_and_a_saves_the_list(desk):
+    app = ConsoleApp(desk)
+    folder = desk.sessions / "trained" / "cams"
+    async with app.run_test(size=(120, 40)) as pilot:
+        await at_a_map(pilot)
+        await press(pilot, "s")
+        await until(pilot, lambda: len(list(folder.glob("*.png"))) == 1, "the overlay")
+        await until(pilot, lambda: any("saved: " in n.message for n in app._notifications), "it")
+        (path,) = folder.glob("*.png")
+        assert json.loads(Image.open(path).text["cxr-tui"])["opacity"] == 0.6
+        count = len(screen_of(pilot)._rows)
+        await press(pilot, "a")
+        await until(pilot, lambda: len(list(folder.glob("*.png"))) == count, "all of them")
+        await until(pilot, lambda: (folder / "cams.csv").exists(), "the table")
+        await until(
+            pilot,
+            lambda: len(list(csv.DictReader((folder / "cams.csv").open()))) == count,
+            "a row each",
+        )
+
+
+async def test_covering_the_lesion_and_measuring_all_boxes_are_on_keys(desk):
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await at_a_map(pilot)
+        await press(pilot, "c")
+        await shows(pilot, "box covered: logit")
+        await press(pilot, "l")
+        await shows(pilot, "Maps against boxes")
+        kept = json.loads((desk.sessions / "trained/evaluation/localization.json").read_text())
+        assert kept["findings"]
+        await press(pilot, "escape")
+        await until(pilot, lambda: "Maps against boxes" not in plain(app), "the viewer")
+        app.action_mode("results")
+        await press(pilot, "v")
+        await shows(pilot, "the peak is ")
+
+
+async def test_what_an_older_version_measured_is_told_with_the_control_it_had(desk):
+    old = {"pointing": 0.5, "pointing_ci": [0.2, 0.8]}
+    finding = {"maps": 14, "map": old, "controls": {"random": old, "mean_box": old}}
+    report = {
+        "findings": dict.fromkeys(FINDINGS, finding),
+        "summary": [f"{name}: It does not beat the mean box." for name in FINDINGS],
+    }
+    folder = desk.sessions / "trained" / "evaluation"
+    (folder / "localization.json").write_text(json.dumps(report))
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.open_session("trained", "results")
+        await shows(pilot, "95 %")
+        await press(pilot, "v")
+        await shows(pilot, "It does not beat the mean box.")
+
+
+async def test_with_nothing_shown_or_nothing_trained_the_next_step_is_named(desk):
+    create_session(desk.sessions, load_recipe("demo"), "fresh")
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(200, 24)) as pilot:
+        await press(pilot, "6")
+        await shows(pilot, "No session is shown.")
+        app.open_session("fresh", "cams")
+        await shows(pilot, "nothing has been trained here")
+
+
+async def test_maps_of_one_session_do_not_stay_over_another(desk):
+    create_session(desk.sessions, load_recipe("demo"), "fresh")
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot)
+        app.open_session("fresh", "cams")
+        await shows(pilot, "nothing has been trained here")
+        assert "in the box" not in plain(app)
+        app.open_session("trained", "cams")
+        await shows(pilot, "in the box")
+
+
+async def test_an_image_that_went_meanwhile_is_named_and_the_console_lives(
+    desk, phantom_dir, tmp_path
+):
+    folder = tmp_path / "set"
+    shutil.copytree(phantom_dir, folder)
+    recipe = desk.sessions / "trained" / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace(str(phantom_dir), str(folder)))
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot)
+        shutil.rmtree(folder / "images_001")
+        for part in folder.glob("images_*"):
+            shutil.rmtree(part)
+        await press(pilot, "down")
+        await shows(pilot, "can't be read")
+        await press(pilot, "s")
+        await until(pilot, lambda: app._notifications, "why it can't be saved")
+
+
+@pytest.mark.parametrize("ascii_only", [True])
+async def test_letters_give_a_readable_image_too(desk, ascii_only):
+    app = ConsoleApp(desk, ascii_only=ascii_only)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot)
+        view = plain(app)
+        assert "▀" not in view
+        assert "O" in view
+        assert sum(view.count(sign) for sign in ".:-=+*#%@") > 500
+
+
+async def test_maps_wait_for_the_step_of_a_run_and_the_run_goes_on(desk, phantom_dir, monkeypatch):
+    keys = {
+        "dataset.phantom": "none",
+        "dataset.images": phantom_dir,
+        "image.size_px": 32,
+        "train.epochs": 400,
+        "train.batch_size": 8,
+        "train.precision": "fp32",
+    }
+    recipe = load_recipe("demo", [f"{key}={value}" for key, value in keys.items()])
+    threads, looked = set(), found_maps._looked
+
+    def watched(*arguments):
+        threads.add(threading.current_thread())
+        return looked(*arguments)
+
+    monkeypatch.setattr(found_maps, "_looked", watched)
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.start_run(recipe)
+        running = desk.running
+        try:
+            await until(pilot, lambda: desk.shown.view.step > 0, "the first step", 120)
+            await opened(pilot)
+            assert threads == {running.source._thread}
+            step = running.view.step
+            await until(pilot, lambda: running.view.step > step, "more steps", 60)
+        finally:
+            running.stop()
+        await until(pilot, lambda: desk.running is None, "the end", 60)
+
+
+def test_a_picture_keeps_its_proportions_and_its_box_in_place():
+    grey = np.full((200, 100), 80, dtype=np.uint8)
+    shown = Shown(grey, np.zeros((200, 100)), boxes=[(50.0, 100.0, 50.0, 100.0)])
+    assert fitted(shown, Look(), 80, 20) == (20, 40)
+    drawn = picture(shown, Look(), 20, 40)
+    rows, columns = np.nonzero((drawn == BOX_COLOUR).all(axis=2))
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (20, 39, 10, 19)
+    close = zoomed_to(Look(), shown, (50.0, 100.0, 10.0, 10.0))
+    assert close.is_zoomed
+    assert 0 <= close.region[0] <= 1 - close.region[2]
+
+
+def test_kitty_and_sixel_carry_the_picture():
+    image = np.zeros((12, 8, 3), dtype=np.uint8)
+    image[:6] = (255, 0, 0)
+    kitty = graphics(image, KITTY, {})
+    assert kitty.startswith("\x1b_Ga=T,f=100")
+    assert graphics(image, KITTY, {"TMUX": "x"}).startswith("\x1bPtmux;\x1b\x1b_G")
+    sixel = graphics(image, SIXEL, {})
+    assert sixel.startswith("\x1bP")
+    assert sixel.endswith("\x1b\\")
+    assert "!8~" in sixel  # a whole band of one colour, eight columns wide
+
+
+def test_the_viewers_screen_loads_without_torch():
+    import subprocess
+    import sys
+
+    code = "import cxr_tui.cams.screen, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+async def test_more_images_than_are_kept_can_be_gone_through_and_back(desk, monkeypatch):
+    monkeypatch.setattr("cxr_tui.cams.session_maps._IMAGES_KEPT", 2)
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot)
+        screen = screen_of(pilot)
+        for key in ("down", "down", "down", "up", "up", "up"):
+            await press(pilot, key)
+            image = screen.chosen_row().candidate.image
+            await until(pilot, lambda image=image: image in screen.kept.images, f"{image}")
+            await until(pilot, lambda: "▀" in plain(app), "the picture")
+
+
+async def test_maps_and_covering_at_the_same_time_do_not_meet(desk):
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await at_a_map(pilot)
+        screen = screen_of(pilot)
+        for _ in range(4):
+            await press(pilot, "g", "c", "l")
+        await shows(pilot, "Maps against boxes", 120)
+        assert app.defect is None
+        assert screen.kept.maps
+
+
+async def test_where_maps_cannot_be_saved_the_reason_is_told(desk):
+    app = ConsoleApp(desk)
+    folder = desk.sessions / "trained" / "cams"
+    async with app.run_test(size=(120, 40)) as pilot:
+        await at_a_map(pilot)
+        shutil.rmtree(folder)
+        folder.write_text("a file in its place")
+        await press(pilot, "s")
+        await until(
+            pilot,
+            lambda: any("can't be written" in n.message for n in app._notifications),
+            "the reason",
+        )

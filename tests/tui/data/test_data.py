@@ -1,0 +1,533 @@
+"""2 Data, by its keys: opening, looking, changing the draft; on tables and images made here."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+from console import plain, press, shows, until
+from tables import random_rows, write_images, write_lines, write_v2020
+from textual.app import App
+from textual.events import Paste
+from textual.widgets import Input
+
+from core.data.study.study import audit_study
+from core.recipe import Recipe
+from core.recipe_toml import changed_recipe, load_recipe
+from cxr_tui.app.app import ConsoleApp
+from cxr_tui.console.workspace import Desk
+from cxr_tui.data.balance_chart import BalanceChart, bar
+from cxr_tui.data.co_occurrence import CoOccurrence, matrix_text, short_names
+from cxr_tui.data.fields import balanced, share_of, stepped, typed
+from cxr_tui.data.folder_picker import DataSetPicker, completion_of
+from cxr_tui.data.notes import ImageSearch, lesion_sentence, notes_of
+from cxr_tui.data.recent_data_sets import (
+    MOST_REMEMBERED,
+    DataSet,
+    recent_data_sets,
+    recent_file,
+    remember,
+)
+
+
+@pytest.fixture(autouse=True)
+def own_state(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+@pytest.fixture
+def app(tmp_path, cache_dir):
+    return ConsoleApp(Desk(tmp_path / "sessions", cache_dir, device="cpu"))
+
+
+def nih_folder(folder, *, images=None):
+    """Tables and lists of 60 patients, with some of their images."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = random_rows(60)
+    write_v2020(folder / "Data_Entry_2017_v2020.csv", rows)
+    names = [row.partition(",")[0] for row in rows]
+    test = [name for name in names if int(name[:8]) % 4 == 0]
+    write_lines(folder / "train_val_list.txt", [name for name in names if name not in test])
+    write_lines(folder / "test_list.txt", test)
+    write_images(folder / "images", names if images is None else names[:images])
+    return folder
+
+
+def on(app, folder, *changes):
+    app.desk.draft = changed_recipe(
+        load_recipe("nih-14", ['dataset.findings=["Mass","Nodule","Hernia"]']),
+        [f"dataset.images={folder}", "split.by=official", *changes],
+    )
+    return app
+
+
+async def settled(pilot):
+    """The draft's picture is drawn and the search for images is over."""
+    screen = pilot.app.get_screen_stack("data")[0]
+
+    def is_drawn():
+        picture = screen._picture
+        drawn = picture is not None and picture.recipe == pilot.app.desk.draft
+        return drawn and not screen._is_drawing and screen._search.state != "looking"
+
+    await until(pilot, is_drawn, "the picture")
+    return screen._picture.report
+
+
+def flat(app):
+    """The screen's words, however its lines are broken."""
+    return " ".join(plain(app).split())
+
+
+async def says(pilot, words):
+    await until(pilot, lambda: words in flat(pilot.app), repr(words))
+
+
+async def choose(pilot, name):
+    """Move to the field of that name, which is then marked."""
+    screen = pilot.app.screen
+    for _ in screen._choices():
+        if screen._choices()[screen._field].name == name:
+            break
+        await press(pilot, ".")
+    await says(pilot, f"{name} ‹")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+async def test_the_figures_are_the_audits_at_every_size(app, tmp_path, cache_dir, size):
+    on(app, nih_folder(tmp_path / "nih"))
+    async with app.run_test(size=size) as pilot:
+        await press(pilot, "2")
+        await settled(pilot)
+        audited = audit_study(app.desk.draft, cache_dir)
+        await says(pilot, f"{audited['images']:,} images · 60 patients")
+        for part in ("train", "val", "test"):
+            figures = audited["parts"][part]["findings"]["Mass"]
+            await says(pilot, f"{100 * figures['prevalence']:.1f} %")
+            await says(pilot, f"{figures['positives']:,}")
+        await says(pilot, "✓ no patient is in two parts")
+        await says(pilot, "✓ no image is missing")
+
+
+async def test_a_step_of_the_seed_draws_other_parts_and_stays_in_the_draft(app, tmp_path):
+    on(app, nih_folder(tmp_path / "nih"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await press(pilot, "2")
+        before = await settled(pilot)
+        await choose(pilot, "seed")
+        await press(pilot, "right", "right", "left", "right")
+        after = await settled(pilot)
+        assert app.desk.draft.split.seed == 2
+        assert after["split"]["seed"] == 2
+        assert after["parts"]["val"] != before["parts"]["val"]
+        assert after["parts"]["test"] == before["parts"]["test"]
+        await says(pilot, "seed ‹2›")
+
+
+async def test_a_typed_share_moves_patients_and_train_gets_the_rest(app, tmp_path):
+    on(app, nih_folder(tmp_path / "nih"), "split.by=patient")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await press(pilot, "2")
+        await settled(pilot)
+        await choose(pilot, "test")
+        await press(pilot, "enter")
+        await shows(pilot, "percent of the patients")
+        await press(pilot, *["backspace"] * 4, *"95")
+        await shows(pilot, "✗")
+        await press(pilot, "enter", *["backspace"] * 2, *"50", "enter")
+        report = await settled(pilot)
+        split = app.desk.draft.split
+        assert (split.train, split.val, split.test) == pytest.approx((0.4, 0.1, 0.5))
+        assert report["parts"]["test"]["patients"] == 30
+
+
+async def test_missing_images_are_counted_and_can_be_gone_without(app, tmp_path):
+    on(app, nih_folder(tmp_path / "nih", images=120))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await press(pilot, "2")
+        whole = await settled(pilot)
+        missing = whole["images"] - 120
+        await says(pilot, f"✗ {missing:,} of the table's {whole['images']:,} images are missing")
+        await choose(pilot, "missing")
+        await press(pilot, "right")
+        partial = await settled(pilot)
+        assert app.desk.draft.dataset.partial
+        assert partial["images"] == 120
+        await says(pilot, "parts are drawn over the 120")
+
+
+async def test_findings_are_ticked_in_a_list(app, tmp_path):
+    on(app, nih_folder(tmp_path / "nih"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await press(pilot, "2")
+        await settled(pilot)
+        await press(pilot, "f")
+        await shows(pilot, "Findings to learn")
+        await press(pilot, "n", "enter")
+        await shows(pilot, "tick at least one")
+        await press(pilot, "down", "down", "space", "enter")
+        report = await settled(pilot)
+        assert app.desk.draft.dataset.findings == ("Effusion",)
+        assert report["findings"] == ["Effusion"]
+
+
+async def test_balance_keeps_every_positive_and_empty_takes_it_off(app, tmp_path):
+    on(app, nih_folder(tmp_path / "nih"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await press(pilot, "2")
+        before = await settled(pilot)
+        app.screen.query_one(BalanceChart).move_cursor(row=1)
+        await pilot.pause(0)
+        finding = app.screen.query_one(BalanceChart).finding
+        await press(pilot, "b")
+        await shows(pilot, f"Prevalence of {finding}")
+        await press(pilot, *"0.x")
+        await shows(pilot, "must be a percentage")
+        await press(pilot, "backspace", "backspace", "backspace", *"40", "enter")
+        after = await settled(pilot)
+        mass = after["parts"]["train"]["findings"][finding]
+        assert mass["prevalence"] == pytest.approx(0.4, abs=0.01)
+        assert mass["positives"] == before["parts"]["train"]["findings"][finding]["positives"]
+        await says(pilot, f"{finding} at 40 %")
+        app.screen.query_one(BalanceChart).move_cursor(
+            row=app.screen.query_one(BalanceChart)._names().index(finding)
+        )
+        await press(pilot, "b")
+        await shows(pilot, f"Prevalence of {finding}")
+        await press(pilot, "ctrl+u", "enter")
+        assert (await settled(pilot))["parts"] == before["parts"]
+        assert app.desk.draft.subset.finding is None
+
+
+async def test_co_occurrence_stands_in_for_the_chart_and_esc_brings_it_back(app, tmp_path):
+    on(app, nih_folder(tmp_path / "nih"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await press(pilot, "2")
+        await settled(pilot)
+        await press(pilot, "x")
+        await shows(pilot, "Of the images with a row's finding")
+        assert not app.screen.query_one(BalanceChart).display
+        await press(pilot, "escape")
+        await until(pilot, lambda: app.screen.query_one(BalanceChart).display, "the chart")
+        assert app.current_mode == "data"
+        await press(pilot, "z")
+        await shows(pilot, "Labels were mined")
+        await press(pilot, "escape", "escape")
+        assert app.current_mode == "sessions"
+
+
+async def test_a_large_terminal_shows_chart_matrix_and_notes_at_once(app, tmp_path):
+    on(app, nih_folder(tmp_path / "nih"))
+    async with app.run_test(size=(200, 60)) as pilot:
+        await press(pilot, "2")
+        await settled(pilot)
+        assert app.screen.query_one(BalanceChart).display
+        assert app.screen.query_one(CoOccurrence).display
+        await says(pilot, "Labels were mined")
+        await says(pilot, "median age")
+
+
+async def test_a_split_that_cannot_be_is_refused_in_words_and_another_one_helps(app, tmp_path):
+    folder = nih_folder(tmp_path / "nih")
+    (folder / "test_list.txt").unlink()
+    on(app, folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await press(pilot, "2")
+        await says(pilot, "✗ split.test_list: no such list is named")
+        await choose(pilot, "split")
+        await press(pilot, "right")
+        await settled(pilot)
+        assert app.desk.draft.split.by == "patient"
+        await until(pilot, lambda: "✗" not in plain(app), "a picture without a fault")
+
+
+async def test_a_folder_that_vanished_is_said_and_read_again_when_it_is_back(app, tmp_path):
+    folder = tmp_path / "nih"
+    on(app, folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await press(pilot, "2")
+        await says(pilot, "is not there")
+        assert "x co-occurrence" not in plain(app)  # there is nothing to look at
+        nih_folder(folder)
+        await press(pilot, "enter")
+        await settled(pilot)
+
+
+async def test_no_image_under_the_folder_leaves_the_tables_picture(app, tmp_path):
+    folder = nih_folder(tmp_path / "nih", images=0)
+    on(app, folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await press(pilot, "2")
+        await settled(pilot)
+        await says(pilot, "60 patients")
+        await says(pilot, f"✗ {str(folder)[:10]}")
+
+
+async def test_a_path_is_typed_and_remembered_for_the_next_time(app, tmp_path):
+    folder = nih_folder(tmp_path / "my [nih\x1b]")
+    async with app.run_test(size=(80, 24)) as pilot:
+        on(app, folder, "dataset.images=")
+        await press(pilot, "2")
+        await shows(pilot, "No data set is chosen")
+        await press(pilot, "o")
+        await shows(pilot, "Open a data set")
+        await press(pilot, "tab", "ctrl+u", *"/no/such", "enter")
+        await shows(pilot, "✗ /no/such is not there")
+        app.screen.query_one("Input").value = str(folder)
+        await press(pilot, "enter")
+        await settled(pilot)
+        await shows(pilot, "my [nih␛]")
+        assert app.desk.draft.dataset.images == folder
+        await until(pilot, lambda: bool(recent_data_sets()), "the memory")
+        app.desk.draft = changed_recipe(app.desk.draft, ["dataset.images="])
+        await press(pilot, "1")
+        app.switch_mode("data")
+        await shows(pilot, "No data set is chosen")
+        await press(pilot, "o")
+        await shows(pilot, "my [nih␛]")
+        await press(pilot, "enter")
+        await settled(pilot)
+        assert app.desk.draft.dataset.images == folder
+
+
+async def test_a_folder_is_found_in_the_tree(app, tmp_path, monkeypatch):
+    folder = nih_folder(tmp_path / "work" / "my nih")
+    (tmp_path / "work" / "[b]\x1b[other").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    on(app, folder, "dataset.images=")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await press(pilot, "2")
+        await shows(pilot, "No data set is chosen")
+        await press(pilot, "o", "tab", "tab")
+        await shows(pilot, "▸ my nih")
+        assert "[b]␛[other" in plain(app)
+        await press(pilot, "down", "down", "o")
+        await settled(pilot)
+        assert app.desk.draft.dataset.images == folder
+
+
+async def test_the_synthetic_set_is_made_when_it_is_asked_for(tmp_path):
+    app = ConsoleApp(Desk(tmp_path / "sessions", tmp_path / "fresh", device="cpu"))
+    app.desk.draft = load_recipe("nih-14", ["dataset.phantom={patients=12, size_px=64, seed=1}"])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await press(pilot, "2")
+        await shows(pilot, "is not made yet")
+        assert not list((tmp_path / "fresh").glob("phantom*"))
+        await press(pilot, "enter")
+        report = await settled(pilot)
+        assert report["patients"] == 12
+        assert recent_data_sets() == []
+
+
+async def test_ascii_needs_no_blocks(tmp_path, cache_dir):
+    app = ConsoleApp(Desk(tmp_path / "sessions", cache_dir), ascii_only=True)
+    on(app, nih_folder(tmp_path / "nih"))
+    async with app.run_test(size=(200, 60)) as pilot:
+        await press(pilot, "2")
+        await settled(pilot)
+        await says(pilot, "+ no patient is in two parts")
+        assert not set(plain(app)) & set("█▉▊▋▌▍▎▏▁▂▃▄▅▆▇✓✗▲")
+
+
+def test_another_data_set_forgets_the_files_of_the_one_before(tmp_path):
+    recipe = changed_recipe(load_recipe("demo"), [])
+    named = DataSet.at(tmp_path).put_into(recipe)
+    assert named.dataset.phantom is None
+    assert named.dataset.images == tmp_path
+    table = tmp_path / "mine.csv"
+    table.write_text("x")
+    named = DataSet.at(table).put_into(named)
+    assert (named.dataset.labels, named.dataset.images) == (table, tmp_path)
+    back = DataSet.of(recipe).put_into(named)
+    assert back.dataset == recipe.dataset
+
+
+def test_the_latest_data_sets_come_first_once_each_and_damage_is_no_harm(tmp_path):
+    for number in range(MOST_REMEMBERED + 2):
+        remember(DataSet.at(tmp_path / str(number)))
+    remember(DataSet.at(tmp_path / "5"))
+    kept = recent_data_sets()
+    assert len(kept) == MOST_REMEMBERED
+    assert kept[0] == DataSet.at(tmp_path / "5")
+    assert len(set(kept)) == len(kept)
+    for damage in ("", "[1]", '{"data_sets": [3, {"dataset.images": 4}, {}]}', "\x00"):
+        recent_file().write_text(damage)
+        assert recent_data_sets() == []
+
+
+def test_a_path_is_completed_by_folders_and_tables(tmp_path):
+    (tmp_path / "nih-large").mkdir()
+    (tmp_path / "note.txt").write_text("")
+    (tmp_path / "table.csv").write_text("")
+    assert completion_of(f"{tmp_path}/ni") == f"{tmp_path}/nih-large/"
+    assert completion_of(f"{tmp_path}/ta") == f"{tmp_path}/table.csv"
+    assert completion_of(f"{tmp_path}/no") is None
+    assert completion_of("/no/such/folder/") is None
+
+
+def test_shares_are_typed_as_percentages_or_shares():
+    assert share_of("29", "k") == share_of("29 %", "k") == share_of("0.29", "k") == 0.29
+    assert share_of("0.5 %", "k") == 0.005
+    assert typed(Recipe(), "image.size_px", "320 px").image.size_px == 320
+    assert balanced(Recipe(), "Mass", "29").subset.prevalence == 0.29
+
+
+def test_the_split_by_patient_takes_what_val_and_test_leave():
+    recipe = changed_recipe(Recipe(), ["split.val=0.3"])
+    by_patient = stepped(recipe, "split.by", 1)
+    assert by_patient.split.train == pytest.approx(0.5)
+    assert stepped(by_patient, "split.val", -1).split.train == pytest.approx(0.51)
+
+
+def test_sizes_go_by_their_steps_from_wherever_they_are():
+    recipe = changed_recipe(Recipe(), ["image.size_px=230"])
+    assert stepped(recipe, "image.size_px", 1).image.size_px == 256
+    assert stepped(recipe, "image.size_px", -1).image.size_px == 224
+    assert stepped(changed_recipe(recipe, ["image.size_px=32"]), "image.size_px", -1).image
+
+
+def test_a_small_lesion_is_said_in_a_plain_sentence():
+    lesion = {"boxes": 79, "median_px_at_input": [15.3, 14.9], "share_smaller_than_cell": 0.99}
+    report = {"lesions": {"Nodule": lesion}, "input_size_px": 224}
+    assert lesion_sentence(report, "Nodule") == (
+        "A Nodule box is 15×15 px at 224; one cell of the map covers 32 px, and 99 % of the "
+        "boxes are smaller. 512 px gives 35×34, for 5.2 times the work."
+    )
+    assert "No box of Hernia" in lesion_sentence(report, "Hernia")
+
+
+def test_notes_say_what_the_search_for_images_has_come_to():
+    part = {"images": 9, "patients": 9, "findings": {}}
+    report = {
+        "shared_patients": 3,
+        "split": {"note": None},
+        "missing_images": None,
+        "parts": {"train": part, "val": part, "test": part},
+        "shift": {},
+        "lesions": {},
+        "warnings": ["another"],
+        "counts": [],
+        "note": "n",
+    }
+    recipe = load_recipe("nih-14", [])
+    looking = notes_of(report, ImageSearch(so_far=5_000, in_table=9_000), recipe)
+    assert [note.kind for note in looking] == ["bad", "plain", "warning", "plain"]
+    assert looking[1].text == "looking for the images: 5,000 of 9,000 so far"
+    search = ImageSearch("found", in_table=9, extra=2, quarantined={"a.png": "truncated"})
+    texts = [note.text for note in notes_of(report, search, recipe)]
+    assert "1 can't be decoded and are quarantined: a.png: truncated" in texts
+    assert "2 images that the table does not name are ignored" in texts
+
+
+def test_bars_grow_with_the_share_and_never_vanish():
+    assert bar(0.5, 1.0, 8) == "████"
+    assert bar(0.001, 1.0, 8) == "▏"
+    assert bar(0.0, 1.0, 8) == ""
+    assert bar(0.5, 1.0, 8, ascii_only=True) == "####"
+
+
+def test_the_matrix_counts_shares_of_the_row():
+    counts = {"Mass": {"Mass": 10, "Nodule": 4}, "Nodule": {"Mass": 4, "Nodule": 40}}
+    lines = matrix_text(counts, 80).plain.splitlines()
+    assert lines[2].split() == ["Mass", "10", "·", "40"]
+    assert lines[3].split() == ["Nodule", "40", "10", "·"]
+
+
+LONG = ["Enlarged Cardiomediastinum", "Lung Opacity", "Lung Lesion", "Pleural_Thickening"]
+
+
+def test_names_in_the_matrix_are_whole_where_there_is_room_and_end_in_an_ellipsis_elsewhere():
+    counts = {name: dict.fromkeys(LONG, 1) for name in LONG}
+    head, *rows = matrix_text(counts, 80).plain.splitlines()[1:]
+    assert [row[:27].strip() for row in rows] == LONG
+    assert head.split() == ["images", "ECa", "LOp", "LLe", "Plt"]
+    _, *rows = matrix_text(counts, 40).plain.splitlines()[1:]
+    assert [row[:17].strip() for row in rows] == [
+        "Enlarged Cardio…", "Lung Opacity", "Lung Lesion", "Pleural_Thicken…",
+    ]  # fmt: skip
+    assert all(len(row) <= 40 for row in rows)
+
+
+def test_no_two_findings_share_their_three_letters():
+    names = ["Lung", "Lungs", "Lunge", *LONG, "Mass", "Nodule", "_", "日本"]
+    assert len(set(short_names(names).values())) == len(names)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+async def test_a_long_name_takes_room_from_the_bars_and_not_from_itself(tmp_path, width):
+    folder = nih_folder(tmp_path / "nih")
+    recipe = load_recipe("nih-14", [f"dataset.images={folder}", "dataset.partial=true"])
+    report = json.loads(
+        json.dumps(audit_study(recipe, tmp_path, labels_only=True)).replace("Mass", LONG[0])
+    )
+
+    class Alone(App[None]):
+        def compose(self):
+            yield BalanceChart()
+
+    async with Alone().run_test(size=(width, 24)) as pilot:
+        pilot.app.query_one(BalanceChart).show(report)
+        await shows(pilot, f" {LONG[0]} ")
+        await shows(pilot, "box at 224")
+
+
+def test_the_screen_needs_neither_torch_nor_scikit_learn():
+    code = "import cxr_tui.data.screen, sys; print(*{'torch', 'sklearn'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+async def test_what_is_refused_here_is_not_started_without_a_question(app, tmp_path):
+    folder = nih_folder(tmp_path / "nih")
+    (folder / "test_list.txt").unlink()
+    on(app, folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.action_mode("data")
+        await until(pilot, lambda: app.screen._refusal != "", "the refusal")
+        await press(pilot, "S")
+        await shows(pilot, "This run would be refused")
+        await press(pilot, "escape")
+        assert app.desk.running is None
+        assert not app.desk.sessions.exists()
+
+
+async def test_a_path_that_is_typed_in_the_picker_is_taken_and_not_the_synthetic_set(app, tmp_path):
+    folder = nih_folder(tmp_path / "mine")
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.action_mode("data")
+        await until(pilot, lambda: app.current_mode == "data", "the data")
+        await press(pilot, "o")
+        await until(pilot, lambda: isinstance(app.screen, DataSetPicker), "the picker")
+        await press(pilot, *str(folder), "enter")
+        await until(pilot, lambda: not isinstance(app.screen, DataSetPicker), "its end")
+        assert app.desk.draft.dataset.images == folder
+
+
+async def test_a_path_that_is_pasted_in_the_picker_is_taken(app, tmp_path):
+    folder = nih_folder(tmp_path / "mine")
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.action_mode("data")
+        await until(pilot, lambda: app.current_mode == "data", "the data")
+        await press(pilot, "o")
+        await until(pilot, lambda: isinstance(app.screen, DataSetPicker), "the picker")
+        app.post_message(Paste(f"{folder}\n"))
+        await until(pilot, lambda: app.screen.query_one(Input).value == str(folder), "the path")
+        await press(pilot, "enter")
+        await until(pilot, lambda: not isinstance(app.screen, DataSetPicker), "its end")
+        assert app.desk.draft.dataset.images == folder
+
+
+async def test_ticked_findings_are_told_apart_without_colours(app, tmp_path):
+    on(app, nih_folder(tmp_path))
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.action_mode("data")
+        await settled(pilot)
+        await press(pilot, "f")
+        await shows(pilot, "Findings to learn")
+        shown = plain(app)
+        assert re.search(r"\[x\] Mass", shown)
+        assert re.search(r"\[ \] Edema", shown)
+        await press(pilot, "n", "space")
+        assert re.search(r"\[ \] Mass", plain(app))
+        assert plain(app).count("[x]") == 1

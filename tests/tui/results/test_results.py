@@ -1,0 +1,524 @@
+"""5 Results, by its keys: figures, curves, thresholds, references, what is missing."""
+
+import csv
+import re
+
+import numpy as np
+import pytest
+from console import plain, press, shows, until
+
+from core.data.study.study import prepare_study, write_split
+from core.evaluation.metrics import READ_THE_INTERVAL
+from core.evaluation.part_report import evaluate_part
+from core.evaluation.predictions import Predictions, write_predictions
+from core.evaluation.references import load_references
+from core.events import (
+    Evaluated,
+    Failed,
+    Finished,
+    RunStarted,
+    TestStarted,
+    ValidationProgress,
+)
+from core.recipe_toml import load_recipe
+from core.store.sessions import create_session
+from cxr_tui.app.app import ConsoleApp
+from cxr_tui.console.workspace import Desk
+from cxr_tui.reports.figure_rows import export_csv, export_markdown, figures_of
+from cxr_tui.reports.notes import FEW_PATIENTS_NOTE
+from cxr_tui.results.most_wrong import MostWrong
+from cxr_tui.results.report_table import ReportTable, fitting
+
+FINDINGS = ("Cardiomegaly", "Effusion", "Mass")
+STARTED = RunStarted(name="x", host="h", pid=1)
+
+
+@pytest.fixture
+def desk(tmp_path, cache_dir):
+    return Desk(tmp_path / "sessions", cache_dir, device="cpu")
+
+
+def recipe_for(phantom_dir, *more):
+    names = ", ".join(f'"{finding}"' for finding in FINDINGS)
+    keys = [
+        "dataset.phantom=none",
+        f"dataset.images={phantom_dir}",
+        f"dataset.findings=[{names}]",
+        "evaluate.bootstrap=20",
+        *more,
+    ]
+    return load_recipe("demo", keys)
+
+
+def predicted(study, part, seed):
+    """Scores that know something of the labels."""
+    rows = study.rows(part)
+    labels_NF = study.index.labels_NF[rows]
+    noise_NF = np.random.default_rng(seed).normal(size=labels_NF.shape)
+    return Predictions(
+        images=study.index.images[rows],
+        patients=study.index.patients[rows],
+        findings=study.index.findings,
+        labels_NF=labels_NF,
+        scores_NF=1 / (1 + np.exp(-(1.5 * labels_NF - 1 + noise_NF))),
+    )
+
+
+ON_OFFICIAL_TEST = {
+    "split_kind": "official",
+    "images": 25_596,
+    "label_table": "NIH 2017 (Data_Entry_2017.csv)",
+}
+"""What a report says of the test part and labels that Wang et al. measured on."""
+
+
+def scored_session(desk, phantom_dir, name="scored", *more, test_is_there=True, **changes):
+    """A session as a run leaves it behind: split, predictions, the report of its test part."""
+    recipe = recipe_for(phantom_dir, *more)
+    study = prepare_study(recipe, desk.cache, labels_only=True)
+    session = create_session(desk.sessions, recipe, name)
+    session.predictions.mkdir(exist_ok=True)
+    write_split(session.path / "split.csv", study)
+    val, test = predicted(study, "val", 1), predicted(study, "test", 2)
+    write_predictions(session.predictions / "val.csv", val)
+    with session.writing() as writer:
+        writer.append(STARTED)
+        if test_is_there:
+            write_predictions(session.predictions / "test.csv", test)
+            report = evaluate_part(study, "test", test, val) | changes
+            writer.append(Evaluated(report=report))
+            writer.append(Finished(epochs=5, best_epoch=3, seconds=60.0))
+    return session
+
+
+async def opened(pilot, name="scored"):
+    pilot.app.open_session(name, "results")
+    await until(pilot, lambda: pilot.app.current_mode == "results", "the results")
+    await shows(pilot, "sensitivity 0.")
+    await until(pilot, lambda: "reading the pred" not in plain(pilot.app), "the scores")
+
+
+async def says(pilot, words):
+    """Wait for a message over the screen, which may be wrapped there."""
+    await until(
+        pilot, lambda: any(words in note.message for note in pilot.app._notifications), repr(words)
+    )
+
+
+def reported(app):
+    return app.desk.shown.view.report["findings"]
+
+
+async def test_each_finding_stands_with_its_interval_the_mean_and_the_table_alone(
+    desk, phantom_dir
+):
+    scored_session(desk, phantom_dir)
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        screen = plain(app)
+        for finding, figures in reported(app).items():
+            low, high = figures["auroc_ci"]
+            line = next(line for line in screen.splitlines() if re.match(rf" .?{finding}", line))
+            assert f"{figures['auroc']:.3f} {low:.3f} – {high:.3f}" in re.sub(" +", " ", line)
+        report = app.desk.shown.view.report
+        assert re.search(rf"mean +{report['mean_auroc']:.3f}", screen)
+        assert re.search(rf"table alone +{report['table_alone']['mean_auroc']:.3f}", screen)
+        assert f"{report['images']:,} images of {report['patients']:,} patients" in screen
+
+
+async def test_the_best_stands_first_and_o_orders_otherwise(desk, phantom_dir):
+    scored_session(desk, phantom_dir)
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        by_auroc = sorted(FINDINGS, key=lambda name: -reported(app)[name]["auroc"])
+        assert app.screen.query_one(ReportTable)._names == by_auroc
+        await press(pilot, "o")
+        assert app.screen.query_one(ReportTable)._names == list(FINDINGS)
+
+
+async def test_the_cursor_chooses_whose_operating_point_is_told(desk, phantom_dir):
+    scored_session(desk, phantom_dir)
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        first, second = app.screen.query_one(ReportTable)._names[:2]
+        await shows(pilot, f"{first} at ")
+        await press(pilot, "down")
+        point = reported(app)[second]["operating_point"]
+        await shows(pilot, f"{second} at {point['threshold']:.3f}, chosen on val by")
+        await shows(
+            pilot, f"sensitivity {point['sensitivity']:.2f} ({point['sensitivity_ci'][0]:.2f}–"
+        )
+
+
+async def test_another_rule_is_refused_or_applied_to_all_findings(desk, phantom_dir):
+    scored_session(desk, phantom_dir)
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        await press(pilot, "t", *"specificity=2")
+        await shows(pilot, "must be a number between 0 and 1")
+        await press(pilot, "backspace", *"0.8", "enter")
+        await shows(pilot, "specificity=0.8")
+        await press(pilot, "down")
+        await shows(pilot, "specificity=0.8")
+        finding = app.screen.query_one(ReportTable).chosen
+        scores = app.screen._scores()
+        column = scores.val.findings.index(finding)
+        threshold = float(re.search(r"at ([\d.e-]+),", plain(app))[1])
+        absent = scores.val.labels_NF[:, column] == 0
+        spared = (scores.val.scores_NF[absent, column] < threshold + 5e-4).mean()
+        assert 0.8 <= spared < 0.8 + 2 / absent.sum()
+
+
+async def test_a_value_holds_for_one_finding_and_nothing_brings_the_recipes_rule_back(
+    desk, phantom_dir
+):
+    scored_session(desk, phantom_dir)
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        await press(pilot, "t", *"0", "enter")
+        await shows(pilot, "at 0, set by hand")
+        assert "sensitivity 1.00 (" in plain(app)
+        assert "specificity 0.00 (0.00–" in plain(app)
+        await press(pilot, "down")
+        await shows(pilot, "Youden")
+        await press(pilot, "up")
+        await shows(pilot, "set by hand")
+        await press(pilot, "t", "backspace", "enter")
+        await shows(pilot, "Youden")
+
+
+async def test_escape_leaves_the_threshold_and_digits_stay_in_its_field(desk, phantom_dir):
+    scored_session(desk, phantom_dir)
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        await press(pilot, "t", "1")
+        assert app.current_mode == "results"
+        await press(pilot, "escape")
+        await until(pilot, lambda: "esc back" not in plain(app), "the screen below")
+        assert "Youden" in plain(app)
+
+
+async def test_a_published_column_is_blank_with_its_reason_on_another_split(desk, phantom_dir):
+    scored_session(desk, phantom_dir)
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot)
+        await press(pilot, "g")
+        await shows(pilot, "reference wang2017_official is left blank")
+        assert "Δ" not in plain(app)
+        for _ in load_references():
+            await press(pilot, "g")
+        await says(pilot, "no reference")
+
+
+async def test_a_published_column_stands_beside_the_official_test_part_with_its_difference(
+    desk, phantom_dir
+):
+    scored_session(desk, phantom_dir, **ON_OFFICIAL_TEST)
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        await press(pilot, "g")
+        await shows(pilot, "Δ")
+        published = load_references()["wang2017_official"].auroc_by_finding["Mass"]
+        auroc = reported(app)["Mass"]["auroc"]
+        delta = f"{auroc - published:+.3f}".replace("-", "−")
+        line = next(line for line in plain(app).splitlines() if "Mass " in line)
+        assert f"{published:.3f} {delta}" in re.sub(" +", " ", line)
+
+
+async def test_the_recipes_own_published_column_stands_there_from_the_start(desk, phantom_dir):
+    reference = {"column": "wang2017_official", "note": None}
+    scored_session(desk, phantom_dir, **ON_OFFICIAL_TEST, reference=reference)
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        await shows(pilot, "Wang17")
+        assert re.search(r"mean .*[+−]0\.\d{3}", plain(app))
+
+
+async def test_the_figures_of_val_are_computed_and_say_that_their_threshold_flatters(
+    desk, phantom_dir
+):
+    scored_session(desk, phantom_dir)
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot)
+        await press(pilot, "full_stop")
+        await shows(pilot, "scored · val: ")
+        await shows(pilot, "it flatters itself")
+        val_report = app.screen._report()
+        assert val_report["split"] == "val"
+        await press(pilot, "comma")
+        await shows(pilot, "scored · test: ")
+        await press(pilot, "comma")
+        await shows(pilot, "it flatters itself")
+        assert app.screen._report() is val_report, "computed once"
+
+
+async def test_val_whose_table_is_gone_says_why_it_has_no_figures(desk, phantom_dir, tmp_path):
+    folder = tmp_path / "moved"
+    folder.mkdir()
+    for path in phantom_dir.iterdir():
+        if path.is_file():
+            (folder / path.name).write_bytes(path.read_bytes())
+    scored_session(desk, folder)
+    (folder / "Data_Entry_2017_v2020.csv").unlink()
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        await press(pilot, "full_stop")
+        await shows(pilot, "The figures of val can't be computed.")
+        await press(pilot, "full_stop")
+        await shows(pilot, "scored · test: ")
+
+
+async def test_enter_lists_the_images_by_error_and_escape_goes_back(desk, phantom_dir):
+    session = scored_session(desk, phantom_dir)
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        finding = app.screen.query_one(ReportTable).chosen
+        scores = app.screen._scores().predictions
+        column = scores.findings.index(finding)
+        labels, values = scores.labels_NF[:, column], scores.scores_NF[:, column]
+        await press(pilot, "enter")
+        await shows(pilot, "labelled absent, scored highest")
+        worst = np.flatnonzero(labels == 0)[np.argmax(values[labels == 0])]
+        missed = np.flatnonzero(labels == 1)[np.argmin(values[labels == 1])]
+        lines = plain(app).splitlines()
+        head = next(i for i, line in enumerate(lines) if line.lstrip().startswith("image "))
+        assert f"{scores.images[worst]}" in lines[head + 1]
+        assert f"{scores.images[missed]}" in lines[head + 1]
+        assert f"{values[worst]:.4f}" in lines[head + 1]
+        await press(pilot, "e")
+        path = session.path / f"images-by-error-{finding}-test.csv"
+        await until(pilot, path.is_file, "the export")
+        rows = list(csv.reader(path.open()))
+        assert rows[1][0] == scores.images[worst]
+        await press(pilot, "escape")
+        await until(pilot, lambda: not isinstance(app.screen, MostWrong), "the table")
+        assert app.current_mode == "results"
+
+
+async def test_images_of_one_session_do_not_stay_over_another(desk, phantom_dir):
+    scored_session(desk, phantom_dir)
+    scored_session(desk, phantom_dir, "other")
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        await press(pilot, "enter")
+        await shows(pilot, "labelled absent")
+        app.open_session("other", "sessions")
+        await press(pilot, "5")
+        await until(pilot, lambda: not isinstance(app.screen, MostWrong), "the table")
+        await shows(pilot, "other · test: ")
+
+
+async def test_e_writes_the_table_with_its_notes(desk, phantom_dir):
+    session = scored_session(desk, phantom_dir)
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        await press(pilot, "e")
+        await says(pilot, "written: results-test.csv and results-test.md")
+        with (session.path / "results-test.csv").open() as stream:
+            rows = {row["finding"]: row for row in csv.DictReader(stream)}
+        assert float(rows["Mass"]["auroc"]) == reported(app)["Mass"]["auroc"]
+        assert {*FINDINGS, "mean", "table alone"} == set(rows)
+        page = (session.path / "results-test.md").read_text()
+        assert "| Mass |" in page
+        assert "Labels were mined from reports" in page
+
+
+def test_exported_text_is_no_formula_and_breaks_no_table():
+    figures = figures_of(
+        {
+            "split": "test",
+            "findings": {"=cmd|' /C calc'!A0": {"auroc": 0.5, "note": "@SUM(1)\n| x"}},
+        },
+        "none",
+    )
+    cells = next(iter(list(csv.reader(export_csv(figures).decode().splitlines()))[1:]))
+    assert cells[0].startswith("'=")
+    assert cells[-1].startswith("'@")
+    page = export_markdown(figures, "t", ["a|b\x1b[2J"]).decode()
+    assert "=cmd\\|' /C calc'!A0" in page
+    assert "\x1b" not in page
+
+
+async def test_large_charts_and_notes_come_and_go(desk, phantom_dir):
+    scored_session(desk, phantom_dir)
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        await press(pilot, "z")
+        await until(pilot, lambda: "95 % interval" not in plain(app), "the chart alone")
+        await shows(pilot, "ROC of ")
+        await press(pilot, "c")
+        await shows(pilot, "calibration of ")
+        await press(pilot, "c")
+        await shows(pilot, "images over log-odds")
+        await press(pilot, "v")
+        await shows(pilot, "Labels were mined from reports")
+        await press(pilot, "escape")
+        await shows(pilot, "95 % interval")
+        assert app.current_mode == "results"
+        second = app.screen.query_one(ReportTable)._names[1]
+        await press(pilot, "down")
+        await shows(pilot, f"{second} at ")
+        await press(pilot, "escape")
+        await until(pilot, lambda: app.current_mode == "sessions", "the sessions")
+
+
+async def test_nothing_is_made_large_before_there_are_figures(desk, phantom_dir):
+    scored_session(desk, phantom_dir, "without", test_is_there=False)
+    scored_session(desk, phantom_dir)
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.open_session("without", "results")
+        await shows(pilot, "without · test")
+        await press(pilot, "v", "z", "v")
+        await opened(pilot)
+        await shows(pilot, "95 % interval")
+
+
+async def test_both_parts_are_read_though_one_is_left_at_once(desk, phantom_dir):
+    scored_session(desk, phantom_dir)
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        screen = app.screen
+        screen._cache = None  # as when the session is opened: nothing is read yet
+        for by in (1, 1, 1, 1):
+            screen.action_part(by)
+            screen._scores()
+        for part in ("val", "test"):
+            screen.action_part(0 if screen._reading.part == part else 1)
+            await until(pilot, lambda: not isinstance(screen._scores(), str), part)
+
+
+async def test_a_wide_terminal_shows_all_charts_and_the_notes_beside_the_table(desk, phantom_dir):
+    scored_session(desk, phantom_dir)
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(200, 60)) as pilot:
+        await opened(pilot)
+        words = (
+            "95 % interval",
+            "sensitivity over",
+            "calibration",
+            "log-odds",
+            "table alone: what",
+        )
+        for part in words:
+            await shows(pilot, part)
+        lines = plain(app).splitlines()
+        assert any("Mass" in line and "│" in line for line in lines), "charts beside the table"
+
+
+async def test_with_nothing_shown_the_next_step_is_named(desk):
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await press(pilot, "5")
+        await shows(pilot, "No session is shown.")
+
+
+async def test_before_the_end_it_says_what_is_missing_and_shows_val_meanwhile(desk, phantom_dir):
+    scored_session(desk, phantom_dir, "cut", test_is_there=False)
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.open_session("cut", "results")
+        await shows(pilot, "the test part is scored once")
+        screen = plain(app)
+        assert "was interrupted" in screen
+        assert "cxr-tui --resume cut" in screen
+        await press(pilot, "full_stop")
+        await shows(pilot, "cut · val: ")
+        await shows(pilot, "sensitivity ")
+
+
+async def test_a_run_whose_test_part_is_being_scored_says_how_far_it_is(desk, phantom_dir):
+    session = create_session(desk.sessions, recipe_for(phantom_dir), "live")
+    app = ConsoleApp(desk)
+    with session.writing() as writer:
+        writer.append(STARTED)
+        writer.append(TestStarted(epoch=1, images=90))
+        writer.append(ValidationProgress(part="test", done=40, total=90))
+        async with app.run_test(size=(80, 24)) as pilot:
+            app.open_session("live", "results")
+            await shows(pilot, "The test part is being scored: 40 of 90 images.")
+
+
+async def test_a_failed_run_says_why_it_has_no_figures(desk, phantom_dir):
+    session = create_session(desk.sessions, recipe_for(phantom_dir), "bad")
+    with session.writing() as writer:
+        writer.append(STARTED)
+        writer.append(Failed(message="loss not finite \x1b[31m", exit_code=4))
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.open_session("bad", "results")
+        await shows(pilot, "The run failed at epoch 0 of 5: loss not finite ␛[31m")
+
+
+async def test_damaged_predictions_leave_the_figures_and_say_why_there_is_no_curve(
+    desk, phantom_dir
+):
+    session = scored_session(desk, phantom_dir)
+    (session.predictions / "test.csv").write_bytes(b"Image Index\n\xff\x00")
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.open_session("scored", "results")
+        await shows(pilot, "no curve: ")
+        await shows(pilot, "95 % interval")
+        await press(pilot, "enter")
+        assert not isinstance(app.screen, MostWrong)
+
+
+async def test_scores_that_were_cut_to_integers_are_an_alarm_beside_their_row(desk, phantom_dir):
+    session = scored_session(desk, phantom_dir)
+    report = session_report(session)
+    report["findings"]["Mass"]["note"] = "every score is 0, so this AUROC of 0.5 says nothing"
+    with session.writing() as writer:
+        writer.append(Evaluated(report=report))
+    app = ConsoleApp(desk)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot)
+        await shows(pilot, "▲Mass")
+        assert "▲ Mass: every score is 0" in plain(app)
+
+
+def session_report(session):
+    return next(dict(e.report) for e in session.events() if isinstance(e, Evaluated))
+
+
+async def test_ascii_only_draws_no_braille_and_no_triangles(desk, phantom_dir):
+    scored_session(desk, phantom_dir)
+    app = ConsoleApp(desk, ascii_only=True)
+    async with app.run_test(size=(200, 60)) as pilot:
+        await opened(pilot)
+        assert not re.search("[\u2800-\u28ff▲●]", plain(app))
+
+
+def test_the_engines_note_on_few_patients_is_known_by_its_end():
+    assert FEW_PATIENTS_NOTE == READ_THE_INTERVAL
+
+
+def test_at_80_columns_the_views_and_the_published_figures_fit():
+    names = ("Atelectasis", "Pleural_Thickening")
+    report = {
+        "split": "test",
+        "split_kind": "official",
+        "images": 25_596,
+        "findings": {n: {"auroc_by_view": {"PA": 0.8, "AP": 0.7}, "auroc": 0.8} for n in names},
+    }
+    figures = figures_of(report, "swinchex2022_official")
+    kept, gap = fitting(figures.columns(), len("Pleural_Thickening"), 79)
+    assert [column.head for column in kept][-4:] == ["PA", "AP", "Swinch22", "Δ"]
+    widths = sum(column.width + gap for column in kept[1:]) + len("Pleural_Thickening") + gap
+    assert widths <= 79 - 2
