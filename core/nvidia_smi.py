@@ -3,8 +3,28 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import dataclass
 
 _SECONDS = 5
+_QUERY = "index,uuid,name,memory.free,memory.total,utilization.gpu"
+_MIB_PER_GIB = 1024
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One line of nvidia-smi's answer; ``index`` is the number that torch will give it."""
+
+    index: int
+    name: str
+    free_gib: float
+    total_gib: float
+    busy_percent: int | None = None
+
+    @property
+    def words(self) -> str:
+        """For a person."""
+        name = self.name.removeprefix("NVIDIA ")
+        return f"cuda:{self.index} {name}, {self.free_gib:.0f} of {self.total_gib:.0f} GiB free"
 
 
 def ask_nvidia_smi(query: str, *options: str) -> str | None:
@@ -25,3 +45,33 @@ def ask_nvidia_smi(query: str, *options: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return answer.stdout
+
+
+def nvidia_smi() -> str:
+    """Its answer about every GPU; empty where it has none to give."""
+    return ask_nvidia_smi(f"--query-gpu={_QUERY}") or ""
+
+
+def visible_gpus(answer: str, visible_devices: str | None) -> list[Gpu]:
+    """The GPUs that torch will see, in its order.
+
+    Args:
+        answer: of ``nvidia-smi --query-gpu=index,uuid,name,memory.free,memory.total``, in MiB;
+            a column more is its use in percent.
+        visible_devices: ``CUDA_VISIBLE_DEVICES``: numbers or UUIDs; None: all.
+    """
+    rows = [[cell.strip() for cell in line.split(",")] for line in answer.splitlines()]
+    rows = [row for row in rows if len(row) in (5, 6) and row[3].isdigit() and row[4].isdigit()]
+    if visible_devices is not None:
+        wanted = [item.strip() for item in visible_devices.split(",") if item.strip()]
+        rows = [row for item in wanted for row in rows if item == row[0] or row[1].startswith(item)]
+    return [
+        Gpu(
+            index,
+            name,
+            int(free) / _MIB_PER_GIB,
+            int(total) / _MIB_PER_GIB,
+            int(use[0]) if use and use[0].isdigit() else None,
+        )
+        for index, (_, _, name, free, total, *use) in enumerate(rows)
+    ]

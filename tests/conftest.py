@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -118,8 +116,3 @@ def cxr_tui(tmp_path: Path) -> Program:
         )
 
     return run
-
-
-def json_lines(text: str) -> list[dict[str, Any]]:
-    """The objects of a stream of JSON lines."""
-    return [json.loads(line) for line in text.splitlines()]

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from textual.app import SystemCommand
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
+from cxr_tui.console.console import Console
 from cxr_tui.console.themes import THEMES
 from cxr_tui.console.top_line import SCREENS
 from cxr_tui.terminal.safe_text import visible
-
-if TYPE_CHECKING:
-    from cxr_tui.app.app import ConsoleApp
 
 _NEWEST = 5
 """So many sessions are offered before anything is typed."""
 
 
-def console_commands(app: ConsoleApp) -> Iterator[SystemCommand]:
+def console_commands(app: Console) -> Iterator[SystemCommand]:
     """What can be done wherever one is; what makes no sense at the moment is left out."""
     for mode, title in SCREENS:
         yield SystemCommand(
@@ -46,8 +45,10 @@ def console_commands(app: ConsoleApp) -> Iterator[SystemCommand]:
                 help_text,
                 lambda name=theme.name: setattr(app, "theme", name),
             )
-    yield SystemCommand("Keys of this screen", "What each key does here", app.action_keys)
-    yield SystemCommand("Quit", "Asks first while a run is on", app.action_leave)
+    yield SystemCommand(
+        "Keys of this screen", "What each key does here", partial(app.run_action, "keys")
+    )
+    yield SystemCommand("Quit", "Asks first while a run is on", partial(app.run_action, "leave"))
 
 
 class SessionCommands(Provider):
@@ -79,8 +80,8 @@ class SessionCommands(Provider):
                 )
 
     @property
-    def _console(self) -> ConsoleApp:
-        return cast("ConsoleApp", self.app)
+    def _console(self) -> Console:
+        return cast("Console", self.app)
 
     def _show(self, name: str) -> None:
         self._console.open_session(name, "training")

@@ -15,8 +15,7 @@ from cxr_tui.cams.rows import FILTERS, ORDERS, CamRow, rows_of, standing_lines
 from cxr_tui.cams.session_maps import METHOD_TITLES
 from cxr_tui.cams.table import CamTable
 from cxr_tui.cams.xray_view import XrayView
-from cxr_tui.console.dialogs import Notes
-from cxr_tui.recipe.file_dialog import ChoiceList
+from cxr_tui.console.dialogs import ChoiceList, Notes
 from cxr_tui.terminal.safe_text import visible
 
 if TYPE_CHECKING:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
+from textual import getters
 from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.widget import Widget
 
+from cxr_tui.console.console import Console
 from cxr_tui.console.dialogs import Question
 from cxr_tui.console.foot_line import FootLine
 from cxr_tui.console.too_small import TooSmall
 from cxr_tui.console.top_line import TopLine
 from cxr_tui.console.workspace import Desk
-
-if TYPE_CHECKING:
-    from cxr_tui.app.app import ConsoleApp
 
 
 class ConsoleScreen(Screen[None]):
@@ -23,10 +22,7 @@ class ConsoleScreen(Screen[None]):
 
     MODE: ClassVar[str] = ""
 
-    @property
-    def console(self) -> ConsoleApp:
-        """The app, as what it is."""
-        return cast("ConsoleApp", self.app)
+    console = getters.app(Console)
 
     @property
     def desk(self) -> Desk:
@@ -43,6 +39,15 @@ class ConsoleScreen(Screen[None]):
     def compose_parts(self) -> ComposeResult:
         """The screen's own parts."""
         yield Widget()
+
+    def on_mount(self) -> None:
+        """Hear of news from now on."""
+        self.console.news.subscribe(self, self._on_news)
+
+    def _on_news(self, _: None) -> None:
+        if self.is_current:
+            self.refresh_view()
+            self.show_running()
 
     def on_screen_resume(self) -> None:
         """What changed while another screen was shown."""

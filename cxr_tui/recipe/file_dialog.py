@@ -1,9 +1,9 @@
-"""Questions of the recipe screen: one of many, and a file's name."""
+"""A question for a file's name."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,62 +12,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Input, OptionList, Static
-from textual.widgets.option_list import Option
+from textual.widgets import Input, Static
 
 from cxr_tui.terminal.safe_text import visible
-
-
-class ChoiceList(ModalScreen[str | None]):
-    """A list to choose from; dismissed with the chosen value, Escape answers None."""
-
-    CSS = """
-    ChoiceList { align: center middle; }
-    ChoiceList > Vertical {
-        width: 76; max-width: 95%; height: auto; max-height: 95%; padding: 0 2;
-        border: round $primary; background: $surface;
-    }
-    ChoiceList .title { text-style: bold; }
-    ChoiceList OptionList {
-        height: auto; max-height: 18; border: none; padding: 0; background: $surface;
-        text-wrap: nowrap; text-overflow: ellipsis;
-    }
-    """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,backspace,q", "leave", "back", id="choices.back", show=False)
-    ]
-
-    def __init__(self, title: str, choices: Sequence[tuple[str, str]], chosen: str) -> None:
-        """``choices``: each a value and the line that stands for it."""
-        super().__init__()
-        self._title, self._choices, self._chosen = title, tuple(choices), chosen
-
-    def compose(self) -> ComposeResult:
-        """A line a choice, the one at hand marked."""
-        with Vertical():
-            yield Static(Content(visible(self._title)), classes="title")
-            yield OptionList(
-                *(
-                    Option(Content(f"{'•' if value == self._chosen else ' '} {visible(line)}"))
-                    for value, line in self._choices
-                )
-            )
-            yield Static(Content("enter takes it, esc goes back"))
-
-    def on_mount(self) -> None:
-        """The cursor on the one at hand."""
-        options = self.query_one(OptionList)
-        values = [value for value, _ in self._choices]
-        options.highlighted = values.index(self._chosen) if self._chosen in values else 0
-        options.focus()
-
-    def on_option_list_option_selected(self, message: OptionList.OptionSelected) -> None:
-        """Enter or a click."""
-        self.dismiss(self._choices[message.option_index][0])
-
-    def action_leave(self) -> None:
-        """Nothing is chosen."""
-        self.dismiss(None)
 
 
 class FileName(ModalScreen[Path | None]):

@@ -17,13 +17,13 @@ from core.errors import CxrError
 from core.recipe import Recipe
 from core.recipe_toml import differences, load_recipe, recipe_toml
 from core.store.files import write_whole
-from cxr_tui.console.dialogs import Question
+from cxr_tui.console.dialogs import ChoiceList, Question
 from cxr_tui.recipe.estimate_panel import outlook_lines
 from cxr_tui.recipe.estimate_worker import LookingAheadScreen
 from cxr_tui.recipe.field_help import change_list, field_help
 from cxr_tui.recipe.field_row import elided
 from cxr_tui.recipe.fields import shown_value, typed_value
-from cxr_tui.recipe.file_dialog import ChoiceList, FileName
+from cxr_tui.recipe.file_dialog import FileName
 from cxr_tui.recipe.form import RecipeForm
 from cxr_tui.recipe.presets import preset_choices, preset_recipe
 from cxr_tui.terminal.safe_text import visible

@@ -3,53 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-
-from rich.text import Text
-from textual.app import ComposeResult
-from textual.containers import Vertical
-from textual.widgets import Static
 
 from core.evaluation.part_scores import FindingCurves, OperatingPoint
-from cxr_tui.widgets.line_chart import Chart, Line, LineChart
+from cxr_tui.widgets.line_chart import Chart, Line
 
 _NO_CURVE = "no curve: it needs positive and negative images"
-
-
-class TitledChart(Vertical):
-    """A chart under one line that names what is drawn over what."""
-
-    DEFAULT_CSS = """
-    TitledChart { height: 1fr; padding: 0 1; }
-    TitledChart Static { height: 1; color: $text-muted; }
-    """
-
-    def __init__(self, *, ascii_only: bool = False, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self._ascii_only = ascii_only
-        self._titles: tuple[str, ...] = ("",)
-
-    def compose(self) -> ComposeResult:
-        """The title, the chart."""
-        yield Static()
-        yield LineChart(ascii_only=self._ascii_only)
-
-    def show(self, titles: Sequence[str], chart: Chart) -> None:
-        """Draw this under the first of the titles that fits; they are ordered by length."""
-        self._titles = tuple(titles)
-        self._show_title()
-        self.query_one(LineChart).show(chart)
-
-    def on_resize(self) -> None:
-        """Another title fits."""
-        self._show_title()
-
-    def _show_title(self) -> None:
-        width = self.size.width
-        fitting = [title for title in self._titles if len(title) <= width]
-        title = fitting[0] if fitting else self._titles[-1]
-        text = Text(title, no_wrap=True, overflow="ellipsis")
-        self.query_one(Static).update(text, layout=False)
 
 
 def roc_chart(curves: FindingCurves | None, point: OperatingPoint | None, waiting: str) -> Chart:

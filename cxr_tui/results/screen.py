@@ -31,13 +31,14 @@ from cxr_tui.reports.notes import (
     spread_titles,
 )
 from cxr_tui.results.figures_worker import FiguresScreen, Report
-from cxr_tui.results.finding_charts import TitledChart, calibration_chart, roc_chart, spread_chart
+from cxr_tui.results.finding_charts import calibration_chart, roc_chart, spread_chart
 from cxr_tui.results.most_wrong import MostWrong
 from cxr_tui.results.report_table import ReportTable
 from cxr_tui.results.threshold import ThresholdDialog
 from cxr_tui.runs.health_text import GRAVE, answers_of, health_pairs
 from cxr_tui.terminal.safe_text import visible
 from cxr_tui.widgets.health_panel import HealthPanel
+from cxr_tui.widgets.titled_chart import TitledChart
 
 PARTS = ("test", "val")
 CHARTS = ("roc", "calibration", "spread")

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from cxr_tui.recipe.device_text import Gpu, nvidia_smi, visible_gpus
+from core.nvidia_smi import Gpu, nvidia_smi, visible_gpus
 
 _BYTES_PER_GIB = 2**30
 _PROC = Path("/proc")

@@ -22,6 +22,19 @@ from cxr_tui.runs.step_series import StepSeries
 _LOG_LINES = 500
 
 
+MARKS = {
+    "running": "●",
+    "paused": "‖",
+    "finished": "✓",
+    "stopped": "■",
+    "failed": "✗",
+    "silent": "○",
+    "interrupted": "○",
+    "new": "·",
+}
+"""The sign that stands before each state."""
+
+
 @dataclass
 class RunView:
     """Everything that screens show of one run."""

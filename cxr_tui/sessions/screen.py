@@ -18,21 +18,11 @@ from core.words import number_of
 from cxr_tui.console.dialogs import Question
 from cxr_tui.console.screen import ConsoleScreen
 from cxr_tui.runs.health_text import GRAVE, sign_of
+from cxr_tui.runs.run_view import MARKS
 from cxr_tui.terminal.safe_text import duration, visible
 
 if TYPE_CHECKING:
     from core.store.summary import SessionSummary, SessionWatch
-
-MARKS = {
-    "running": "●",
-    "paused": "‖",
-    "finished": "✓",
-    "stopped": "■",
-    "failed": "✗",
-    "silent": "○",
-    "interrupted": "○",
-    "new": "·",
-}
 
 _NOTHING_YET = """
    No sessions yet.

@@ -22,7 +22,7 @@ from cxr_tui.training.text import unasked
 from cxr_tui.widgets.health_panel import in_full, mark_of
 
 if TYPE_CHECKING:
-    from cxr_tui.app.app import ConsoleApp
+    from cxr_tui.console.console import Console
     from cxr_tui.runs.open_session import OpenSession
 
 _LOOK_SECONDS = 0.5
@@ -148,13 +148,13 @@ class HealthDialog(ModalScreen[Diagnosed | None]):
         self.dismiss(None)
 
 
-def show_health(console: ConsoleApp, shown: OpenSession) -> None:
+def show_health(console: Console, shown: OpenSession) -> None:
     """The answers of a session over the screen; what is to be tried becomes the draft."""
     dialog = HealthDialog(shown, ascii_only=console.ascii_only)
     console.push_screen(dialog, lambda answer: _try_changes(console, shown, answer))
 
 
-def _try_changes(console: ConsoleApp, shown: OpenSession, answer: Diagnosed | None) -> None:
+def _try_changes(console: Console, shown: OpenSession, answer: Diagnosed | None) -> None:
     """The session's recipe with the answer's changes is the draft; the session stays."""
     if answer is None:
         return

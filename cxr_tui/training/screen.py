@@ -13,7 +13,6 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.message import Message
 from textual.widgets import Static
 
-from cxr_tui.results.finding_charts import TitledChart
 from cxr_tui.runs.device_use import CpuTime
 from cxr_tui.runs.liveness import Surroundings, Witness
 from cxr_tui.runs.open_session import OpenSession
@@ -25,6 +24,7 @@ from cxr_tui.training.val_intervals import ValIntervalsScreen
 from cxr_tui.widgets.chart_export import ChartExport
 from cxr_tui.widgets.health_panel import HealthPanel
 from cxr_tui.widgets.line_chart import Chart
+from cxr_tui.widgets.titled_chart import TitledChart
 
 LOOK_SECONDS = 3.0
 """Between two looks at the session's files and its device."""

@@ -12,8 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cxr_tui.runs.liveness import GONE, INTERRUPTED, SILENT, Surroundings
-from cxr_tui.runs.run_view import RunView, answer_in_log
-from cxr_tui.sessions.screen import MARKS
+from cxr_tui.runs.run_view import MARKS, RunView, answer_in_log
 from cxr_tui.terminal.safe_text import duration, shortened, visible
 
 _STAGES = {"starting": "loading torch", "validation": "validating"}

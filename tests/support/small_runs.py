@@ -128,3 +128,26 @@ def listed_state(session: Session) -> str:
     )
     (summary,) = json.loads(told.stdout)["sessions"]
     return str(summary["state"])
+
+
+def json_lines(text: str) -> list[dict[str, Any]]:
+    """The objects of a stream of JSON lines."""
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def rank_arguments(phantom_dir, cache_dir, **changes):
+    """27 images to train on: three batches of eight, and three images that are one rank's alone."""
+    keys = {
+        "dataset.phantom": "none",
+        "dataset.images": phantom_dir,
+        "dataset.findings": '["Cardiomegaly","Effusion"]',
+        "image.size_px": 32,
+        "subset.max_images": 45,
+        "train.epochs": 2,
+        "train.batch_size": 8,
+        "train.precision": "fp32",
+        "train.few_images_first": "never",
+        "evaluate.bootstrap": 20,
+    } | changes
+    sets = [item for key, value in keys.items() for item in ("--set", f"{key}={value}")]
+    return ["--batch", "demo", "--cache", cache_dir, "--device", "cpu", *sets]

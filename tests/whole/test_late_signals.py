@@ -19,7 +19,7 @@ from core.data.cache.cache import open_cache
 from core.data.images import decode_jobs, image_files
 from core.data.images.archives import list_archive, stream_archive
 from core.data.images.image_files import find_images
-from core.data.study.study import study
+from core.data.study import study
 from core.errors import StoppedError
 from core.in_slices import in_slices, is_somebody_left_behind
 from core.recipe import Recipe

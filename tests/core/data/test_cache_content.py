@@ -21,8 +21,8 @@ from cached_images import (
 )
 from PIL import Image
 
+from core.data.cache import file_signature as signatures
 from core.data.cache.cache import ImageCache, IngestProgress, open_cache
-from core.data.cache.cache import file_signature as signatures
 from core.data.cache.cache_rows import ROW
 from core.data.cache.file_signature import UNKNOWN, file_signature
 from core.data.images.image_files import find_images

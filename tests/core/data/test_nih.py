@@ -6,8 +6,8 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import json_lines
 from PIL import Image
+from small_runs import json_lines
 
 from core.data.tables.boxes import read_boxes
 from core.evaluation.maps.cams import draw_cams

@@ -22,8 +22,7 @@ from hostile_rank import (
     silent_at,
     store_at,
 )
-from small_runs import kinds_of, until
-from test_ranks import arguments
+from small_runs import kinds_of, rank_arguments, until
 from torch.distributed import HashStore
 
 from core.errors import UsageError
@@ -58,7 +57,7 @@ def process(folder, rank, port, *what):
 
 def test_a_stranger_who_took_the_port_first_is_refused_by_name(tmp_path, phantom_dir, cache_dir):
     store = store_at(port := free_port())
-    run = process(tmp_path, 1, port, *arguments(phantom_dir, cache_dir))
+    run = process(tmp_path, 1, port, *rank_arguments(phantom_dir, cache_dir))
     pose_as_the_first(store)
     assert run.wait(60) == 2
     err = (tmp_path / "err1").read_text()
@@ -72,7 +71,7 @@ def test_a_first_process_that_says_what_none_says_is_refused(
     what, tmp_path, phantom_dir, cache_dir, monkeypatch
 ):
     port, marker = free_port(), tmp_path / "executed"
-    run = process(tmp_path, 1, port, *arguments(phantom_dir, cache_dir))
+    run = process(tmp_path, 1, port, *rank_arguments(phantom_dir, cache_dir))
     for name, value in (("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", str(port))):
         monkeypatch.setenv(name, value)
     try:
@@ -90,8 +89,10 @@ def test_whoever_is_silent_on_the_port_is_waited_for_aloud_and_a_stop_is_heard(
 ):
     port = free_port()
     with silent_at(port):
-        run = process(tmp_path, 1, port, *arguments(phantom_dir, cache_dir))
-        first = process(tmp_path, 0, port, *arguments(phantom_dir, cache_dir), "--session", "run")
+        run = process(tmp_path, 1, port, *rank_arguments(phantom_dir, cache_dir))
+        first = process(
+            tmp_path, 0, port, *rank_arguments(phantom_dir, cache_dir), "--session", "run"
+        )
         assert first.wait(60) == 2
         said = (tmp_path / "err0").read_text()
         assert f"MASTER_PORT: port {port} is taken on this host" in said
@@ -121,7 +122,7 @@ def test_a_run_whose_signs_of_life_are_overwritten_all_the_time_comes_to_its_end
     tmp_path, phantom_dir, cache_dir
 ):
     port = free_port()
-    what = [*arguments(phantom_dir, cache_dir, **{"train.epochs": 1}), "--session", "run"]
+    what = [*rank_arguments(phantom_dir, cache_dir, **{"train.epochs": 1}), "--session", "run"]
     first, second = (process(tmp_path, rank, port, *what) for rank in range(2))
     session = Session(tmp_path / "sessions" / "run")
     until(lambda: "RunStarted" in kinds_of(session) or first.poll() is not None, "its start")

@@ -12,10 +12,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import json_lines
 from places import SUPPORT
 from rank_steps import losses_of, trainer_of
-from small_runs import children_of, events_of, kinds_of, off_the_networks, state_of, until
+from small_runs import (
+    children_of,
+    events_of,
+    json_lines,
+    kinds_of,
+    off_the_networks,
+    rank_arguments,
+    state_of,
+    until,
+)
 from torch.distributed import HashStore
 
 from core.data.batches import micro_batches
@@ -32,24 +40,6 @@ from core.training.distributed.team import Team
 
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone")
 FOR_EVER = 500
-
-
-def arguments(phantom_dir, cache_dir, **changes):
-    """27 images to train on: three batches of eight, and three images that are one rank's alone."""
-    keys = {
-        "dataset.phantom": "none",
-        "dataset.images": phantom_dir,
-        "dataset.findings": '["Cardiomegaly","Effusion"]',
-        "image.size_px": 32,
-        "subset.max_images": 45,
-        "train.epochs": 2,
-        "train.batch_size": 8,
-        "train.precision": "fp32",
-        "train.few_images_first": "never",
-        "evaluate.bootstrap": 20,
-    } | changes
-    sets = [item for key, value in keys.items() for item in ("--set", f"{key}={value}")]
-    return ["--batch", "demo", "--cache", cache_dir, "--device", "cpu", *sets]
 
 
 def started(folder, ranks, *what, program=("-m", "cxr_tui"), **environment):
@@ -83,7 +73,7 @@ def rank_of(pid):
 def two(tmp_path_factory, phantom_dir, cache_dir):
     """A run of two processes to its end: its session, and what was printed."""
     folder = tmp_path_factory.mktemp("two")
-    what = arguments(phantom_dir, cache_dir)
+    what = rank_arguments(phantom_dir, cache_dir)
     code, out, err = ran(folder, 2, *what, "--session", "run", "--json")
     assert code == 0, err
     return Session(folder / "sessions" / "run"), out, err
@@ -93,7 +83,7 @@ def two(tmp_path_factory, phantom_dir, cache_dir):
 def one(tmp_path_factory, phantom_dir, cache_dir):
     """One process that accumulates the same pieces."""
     folder = tmp_path_factory.mktemp("one")
-    what = arguments(phantom_dir, cache_dir, **{"train.micro_batch_size": 4})
+    what = rank_arguments(phantom_dir, cache_dir, **{"train.micro_batch_size": 4})
     code, _, err = ran(folder, 1, *what, "--session", "run")
     assert code == 0, err
     return Session(folder / "sessions" / "run")
@@ -182,7 +172,7 @@ def test_the_whole_run_of_two_ranks_is_that_of_one(one, two):
 @pytest.mark.slow
 def test_a_step_that_the_first_chooses_is_taken_by_both(tmp_path, two, phantom_dir, cache_dir):
     """Compiled as far as it goes without a C++ compiler, with the words of a real run."""
-    what = arguments(phantom_dir, cache_dir, **{"train.step": "compiled"})
+    what = rank_arguments(phantom_dir, cache_dir, **{"train.step": "compiled"})
     program = [str(SUPPORT / "compiled_run.py")]
     code, _, err = ran(tmp_path, 2, *what, "--session", "run", program=program)
     assert code == 0, err
@@ -201,7 +191,7 @@ def test_a_step_that_the_first_chooses_is_taken_by_both(tmp_path, two, phantom_d
 @pytest.mark.slow
 def test_both_ranks_score_in_fp32_what_is_kept_of_a_run_in_bf16(tmp_path, phantom_dir, cache_dir):
     changes = {"train.precision": "bf16", "train.epochs": 1}
-    what = arguments(phantom_dir, cache_dir, **changes)
+    what = rank_arguments(phantom_dir, cache_dir, **changes)
     code, _, err = ran(tmp_path, 2, *what, "--session", "run")
     assert code == 0, err
     session = Session(tmp_path / "sessions" / "run")
@@ -224,7 +214,7 @@ def test_one_rank_alone_writes_and_speaks(two):
 def test_a_pause_holds_both_and_a_signal_to_one_stops_all_and_one_process_goes_on(
     tmp_path, phantom_dir, cache_dir
 ):
-    what = arguments(phantom_dir, cache_dir, **{"train.epochs": FOR_EVER})
+    what = rank_arguments(phantom_dir, cache_dir, **{"train.epochs": FOR_EVER})
     run, session = begun(tmp_path, what)
     session.ask(Request.PAUSE)
     until(lambda: kinds_of(session)[-1] == "Paused", "a pause")
@@ -257,7 +247,7 @@ def test_two_processes_go_on_where_one_stopped(tmp_path, one, cache_dir):
 def test_a_rank_that_is_killed_ends_the_run_by_name_with_a_checkpoint(
     tmp_path, phantom_dir, cache_dir
 ):
-    what = arguments(phantom_dir, cache_dir, **{"train.epochs": FOR_EVER})
+    what = rank_arguments(phantom_dir, cache_dir, **{"train.epochs": FOR_EVER})
     run, session = begun(tmp_path, what)
     lost = pid_of(run, 1)
     killed = time.monotonic()
@@ -293,7 +283,7 @@ def test_a_rank_that_is_lost_while_a_part_is_scored_costs_no_step(
     tmp_path, one, phantom_dir, cache_dir
 ):
     in_first_val = lost_at(
-        "Score:1", tmp_path, *arguments(phantom_dir, cache_dir), "--session", "run"
+        "Score:1", tmp_path, *rank_arguments(phantom_dir, cache_dir), "--session", "run"
     )
     # Val of the first epoch anew, val of the second, and then the test part.
     on = ["--resume", "run", *goes_on(cache_dir, 2)]
@@ -314,7 +304,7 @@ def test_a_rank_that_is_lost_while_a_part_is_scored_costs_no_step(
 
 def test_a_rank_that_is_lost_before_the_first_step_ends_the_run_by_name(tmp_path, phantom_dir):
     # A cache that is empty: torchrun's signal to rank 0 comes while it is filled.
-    what = arguments(phantom_dir, tmp_path / "cache")
+    what = rank_arguments(phantom_dir, tmp_path / "cache")
     err = lost_at("Prepare:1", tmp_path, *what, "--session", "run")
     assert "exitcode  : 4" in err
     assert kinds_of(Session(tmp_path / "sessions" / "run"))[-1] == "Failed"
@@ -340,7 +330,7 @@ def test_a_stop_is_believed_where_all_are_there_and_torchruns_after_a_death_is_n
 
 
 def test_a_wrong_recipe_is_refused_once_and_all_leave(tmp_path, phantom_dir, cache_dir):
-    what = arguments(phantom_dir, cache_dir, **{"train.batch_size": 4})
+    what = rank_arguments(phantom_dir, cache_dir, **{"train.batch_size": 4})
     _, out, err = ran(tmp_path, 2, *what)
     assert err.count("needs three images at once in each of 2 processes, got 2") == 1
     assert err.count("exitcode  : 2") == 2

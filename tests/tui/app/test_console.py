@@ -12,13 +12,7 @@ from core.recipe_toml import load_recipe
 from core.store import heartbeat
 from core.store.sessions import create_session
 from cxr_tui.app.app import ConsoleApp
-from cxr_tui.console.workspace import Desk
 from cxr_tui.runs.open_session import OpenSession
-
-
-@pytest.fixture
-def desk(tmp_path, cache_dir):
-    return Desk(tmp_path / "sessions", cache_dir, device="cpu")
 
 
 def small_demo(phantom_dir, **changes):

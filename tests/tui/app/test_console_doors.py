@@ -13,7 +13,6 @@ from core.recipe_toml import load_recipe
 from core.requests import Request
 from core.store.sessions import create_session, open_session
 from cxr_tui.app.app import ConsoleApp
-from cxr_tui.console.workspace import Desk
 from cxr_tui.runs.open_session import running
 
 STRAY = """
@@ -41,11 +40,6 @@ BROKEN_WORKER = """
 import core.store.sessions
 core.store.sessions.list_sessions = lambda folder: 1 / 0
 """
-
-
-@pytest.fixture
-def desk(tmp_path, cache_dir):
-    return Desk(tmp_path / "sessions", cache_dir, device="cpu")
 
 
 def long_recipe(phantom_dir):

@@ -11,13 +11,7 @@ from core.events import RunStarted
 from core.recipe_toml import load_recipe
 from core.store.sessions import create_session
 from cxr_tui.app.app import ConsoleApp
-from cxr_tui.console.workspace import Desk
 from cxr_tui.terminal.safe_text import closest_ascii
-
-
-@pytest.fixture
-def desk(tmp_path, cache_dir):
-    return Desk(tmp_path / "sessions", cache_dir, device="cpu")
 
 
 def a_session(folder, name):

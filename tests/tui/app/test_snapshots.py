@@ -14,16 +14,13 @@ import numpy as np
 import pytest
 from console import press, shows, until
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
-from test_screen_health import ALL as ANSWERS
-from test_screen_results import scored_session
-from test_screen_training import trained
+from told_sessions import ANSWERS, scored_session, trained
 
 from core.events import CheckpointWritten, Failed, Finished, RunStarted, Stopped
 from core.recipe_toml import load_recipe
 from core.store.sessions import create_session
 from cxr_tui.app.app import ConsoleApp
 from cxr_tui.cams.session_maps import standing_of
-from cxr_tui.console.workspace import Desk
 
 SIZES = [(80, 24), (120, 40), (200, 60)]
 DAY = 86_400
@@ -47,11 +44,6 @@ class Screens(SingleFileSnapshotExtension):
 @pytest.fixture
 def snapshot(snapshot):
     return snapshot.use_extension(Screens)
-
-
-@pytest.fixture
-def desk(tmp_path, cache_dir):
-    return Desk(tmp_path / "sessions", cache_dir, device="cpu")
 
 
 def drawn(app):

@@ -11,8 +11,8 @@ import subprocess
 import sys
 
 import pytest
-from conftest import json_lines
 from PIL import Image
+from small_runs import json_lines
 
 from core.data.study.part_draw import draws_in_words
 from core.data.study.study import prepare_study

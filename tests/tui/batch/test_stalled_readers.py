@@ -10,9 +10,8 @@ import sys
 import time
 
 import pytest
-from conftest import json_lines
 from places import REPOSITORY
-from small_runs import NAME, events_of, kinds_of, made_session, program, until
+from small_runs import NAME, events_of, json_lines, kinds_of, made_session, program, until
 
 WRITER = """
 import json, sys

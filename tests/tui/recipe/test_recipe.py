@@ -519,7 +519,7 @@ def test_a_long_value_keeps_its_ends():
 
 
 def test_visible_gpus_are_numbered_as_torch_numbers_them():
-    from cxr_tui.recipe.device_text import visible_gpus
+    from core.nvidia_smi import visible_gpus
 
     answer = "0, GPU-aa, NVIDIA H100, 20480, 81920\n1, GPU-bb, NVIDIA H100, 71680, 81920\n"
     assert [gpu.words for gpu in visible_gpus(answer, None)] == [

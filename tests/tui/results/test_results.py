@@ -4,65 +4,23 @@ import csv
 import re
 
 import numpy as np
-import pytest
 from console import plain, press, shows, until
+from told_sessions import FINDINGS, STARTED, opened, recipe_for, scored_session
 
-from core.data.study.study import prepare_study, write_split
 from core.evaluation.metrics import READ_THE_INTERVAL
-from core.evaluation.part_report import evaluate_part
-from core.evaluation.predictions import Predictions, write_predictions
 from core.evaluation.references import load_references
 from core.events import (
     Evaluated,
     Failed,
-    Finished,
-    RunStarted,
     TestStarted,
     ValidationProgress,
 )
-from core.recipe_toml import load_recipe
 from core.store.sessions import create_session
 from cxr_tui.app.app import ConsoleApp
-from cxr_tui.console.workspace import Desk
 from cxr_tui.reports.figure_rows import export_csv, export_markdown, figures_of
 from cxr_tui.reports.notes import FEW_PATIENTS_NOTE
 from cxr_tui.results.most_wrong import MostWrong
 from cxr_tui.results.report_table import ReportTable, fitting
-
-FINDINGS = ("Cardiomegaly", "Effusion", "Mass")
-STARTED = RunStarted(name="x", host="h", pid=1)
-
-
-@pytest.fixture
-def desk(tmp_path, cache_dir):
-    return Desk(tmp_path / "sessions", cache_dir, device="cpu")
-
-
-def recipe_for(phantom_dir, *more):
-    names = ", ".join(f'"{finding}"' for finding in FINDINGS)
-    keys = [
-        "dataset.phantom=none",
-        f"dataset.images={phantom_dir}",
-        f"dataset.findings=[{names}]",
-        "evaluate.bootstrap=20",
-        *more,
-    ]
-    return load_recipe("demo", keys)
-
-
-def predicted(study, part, seed):
-    """Scores that know something of the labels."""
-    rows = study.rows(part)
-    labels_NF = study.index.labels_NF[rows]
-    noise_NF = np.random.default_rng(seed).normal(size=labels_NF.shape)
-    return Predictions(
-        images=study.index.images[rows],
-        patients=study.index.patients[rows],
-        findings=study.index.findings,
-        labels_NF=labels_NF,
-        scores_NF=1 / (1 + np.exp(-(1.5 * labels_NF - 1 + noise_NF))),
-    )
-
 
 ON_OFFICIAL_TEST = {
     "split_kind": "official",
@@ -70,32 +28,6 @@ ON_OFFICIAL_TEST = {
     "label_table": "NIH 2017 (Data_Entry_2017.csv)",
 }
 """What a report says of the test part and labels that Wang et al. measured on."""
-
-
-def scored_session(desk, phantom_dir, name="scored", *more, test_is_there=True, **changes):
-    """A session as a run leaves it behind: split, predictions, the report of its test part."""
-    recipe = recipe_for(phantom_dir, *more)
-    study = prepare_study(recipe, desk.cache, labels_only=True)
-    session = create_session(desk.sessions, recipe, name)
-    session.predictions.mkdir(exist_ok=True)
-    write_split(session.path / "split.csv", study)
-    val, test = predicted(study, "val", 1), predicted(study, "test", 2)
-    write_predictions(session.predictions / "val.csv", val)
-    with session.writing() as writer:
-        writer.append(STARTED)
-        if test_is_there:
-            write_predictions(session.predictions / "test.csv", test)
-            report = evaluate_part(study, "test", test, val) | changes
-            writer.append(Evaluated(report=report))
-            writer.append(Finished(epochs=5, best_epoch=3, seconds=60.0))
-    return session
-
-
-async def opened(pilot, name="scored"):
-    pilot.app.open_session(name, "results")
-    await until(pilot, lambda: pilot.app.current_mode == "results", "the results")
-    await shows(pilot, "sensitivity 0.")
-    await until(pilot, lambda: "reading the pred" not in plain(pilot.app), "the scores")
 
 
 async def says(pilot, words):

@@ -4,54 +4,31 @@ from dataclasses import replace
 
 import pytest
 from console import plain, press, shows, until
-from test_screen_results import opened, scored_session
-from test_screen_training import a_session, on_training, step, trained
+from told_sessions import (
+    ANSWERS,
+    FLIPPED,
+    HARD,
+    LEARNING,
+    TOO_FAST,
+    a_session,
+    on_training,
+    opened,
+    scored_session,
+    step,
+    trained,
+)
 
 from core import events
 from core.store.summary import SessionSummary
 from cxr_tui.app.app import ConsoleApp
 from cxr_tui.batch.narration import Narrator
-from cxr_tui.console.workspace import Desk
 from cxr_tui.recipe.form import RecipeForm
 from cxr_tui.runs.health_text import answers_of
 from cxr_tui.runs.run_view import RunView
 from cxr_tui.training.text import messages
 
-HARD = events.Diagnosed(
-    check="scores-hard",
-    severity="stop",
-    text="The scores are whole numbers: something cuts them before the AUROC.",
-    evidence={"distinct_scores": 2, "tied_pairs": 0.998},
-    remedy="Keep the probabilities as they leave the sigmoid.",
-    step=12,
-)
-TOO_FAST = events.Diagnosed(
-    check="learning-rate",
-    severity="warning",
-    text="The loss jumps: the learning rate is too high.",
-    evidence={"loss_swing": 0.41},
-    remedy="Train with a tenth of it.",
-    changes=("train.learning_rate=0.00025", "train.epochs=7"),
-    step=14,
-)
-FLIPPED = events.Diagnosed(
-    check="flip", severity="note", text="Images are flipped.", remedy="Set augment.flip to 0."
-)
-LEARNING = events.Diagnosed(
-    check="learning",
-    severity="ok",
-    text="learning: loss 31 % under the base rate",
-    evidence={"train_loss": 0.415},
-    step=16,
-)
-ALL = (LEARNING, FLIPPED, TOO_FAST, HARD)
 RESUMED = events.Resumed(step=13, epoch=2, position=0, checkpoint="last")
 WIDE, NARROW = (200, 60), (80, 24)
-
-
-@pytest.fixture
-def desk(tmp_path, cache_dir):
-    return Desk(tmp_path / "sessions", cache_dir, device="cpu")
 
 
 def view_after(*told):
@@ -68,7 +45,7 @@ def in_order(screen, *words):
 
 def test_the_gravest_comes_first_and_of_equals_the_newest():
     older = replace(TOO_FAST, check="flat", step=3)
-    view = view_after(older, *ALL)
+    view = view_after(older, *ANSWERS)
     assert list(view.health) == ["scores-hard", "learning-rate", "flat", "flip", "learning"]
     unknown = replace(FLIPPED, check="new", severity="catastrophe")
     assert list(view_after(LEARNING, unknown).health) == ["new", "learning"]
@@ -85,12 +62,12 @@ def test_a_later_answer_of_a_check_takes_the_place_of_the_earlier():
 
 def test_what_was_found_after_the_checkpoint_gone_back_to_never_was():
     worse = replace(FLIPPED, severity="stop", text="worse", step=15)
-    view = view_after(*ALL, worse, RESUMED)
+    view = view_after(*ANSWERS, worse, RESUMED)
     assert list(view.health.values()) == [HARD, FLIPPED], "and what had stood before stands again"
 
 
 async def test_sentence_evidence_and_remedy_stand_above_the_log_the_gravest_first(desk):
-    a_session(desk, *trained(2), events.Warned(message="few Hernias"), *ALL)
+    a_session(desk, *trained(2), events.Warned(message="few Hernias"), *ANSWERS)
     async with on_training(desk, WIDE) as pilot:
         await shows(pilot, "■ The scores are whole numbers")
         await shows(pilot, "▲ few Hernias")
@@ -243,7 +220,7 @@ async def test_hostile_answers_are_shown_as_what_they_are(desk, size):
 
 
 async def test_an_encoding_without_signs_gets_ascii(desk):
-    a_session(desk, *trained(1), *ALL)
+    a_session(desk, *trained(1), *ANSWERS)
     app = ConsoleApp(desk, ascii_only=True, attach="one")
     async with app.run_test(size=WIDE) as pilot:
         for words in ("# The scores", "> Keep the", "! The loss jumps", ". Images", "+ learning"):
@@ -251,7 +228,7 @@ async def test_an_encoding_without_signs_gets_ascii(desk):
 
 
 async def test_the_list_of_sessions_says_what_is_grave_within_its_columns(desk):
-    a_session(desk, *trained(1), *ALL, name="a")
+    a_session(desk, *trained(1), *ANSWERS, name="a")
     a_session(desk, *trained(1), LEARNING, FLIPPED, name="b")
     failed = events.Failed(message="loss not finite", exit_code=4)
     a_session(desk, *trained(1), replace(TOO_FAST, text="fast\n" * 50), failed, name="c")
@@ -266,7 +243,7 @@ async def test_the_list_of_sessions_says_what_is_grave_within_its_columns(desk):
 
 
 def test_the_summary_of_a_session_holds_its_gravest_answer(desk):
-    session = a_session(desk, *trained(1), *ALL)
+    session = a_session(desk, *trained(1), *ANSWERS)
     found = SessionSummary.of(session)
     assert (found.health, found.health_text) == ("stop", HARD.text)
     with session.writing() as writer:

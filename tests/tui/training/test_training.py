@@ -9,109 +9,17 @@ import stat
 import pytest
 from console import plain, press, shows, until
 from PIL import Image
+from told_sessions import a_session, begun, dataset, model, on_training, step, trained
 
 from core import events
 from core.event_lines import event_line
+from core.nvidia_smi import visible_gpus
 from core.recipe_toml import load_recipe
 from core.store.sessions import create_session
-from cxr_tui.app.app import ConsoleApp
-from cxr_tui.console.workspace import Desk
-from cxr_tui.recipe.device_text import visible_gpus
 from cxr_tui.runs.device_use import CpuTime, cpu_time, words_of_gpu
 from cxr_tui.runs.run_view import RunView
 from cxr_tui.widgets.chart_picture import chart_csv, chart_png
 from cxr_tui.widgets.line_chart import Chart, Line, LineChart
-
-IMAGES = {"train": 80, "val": 20, "test": 40}
-
-
-@pytest.fixture
-def desk(tmp_path, cache_dir):
-    return Desk(tmp_path / "sessions", cache_dir, device="cpu")
-
-
-def begun(pid=None, host=None):
-    return events.RunStarted(
-        time=1000.0, name="x", host=host or socket.gethostname(), pid=pid or os.getpid()
-    )
-
-
-def dataset():
-    return events.DatasetReady(
-        time=1001.0,
-        table_version="v",
-        findings=("Mass", "Hernia"),
-        images=IMAGES,
-        patients=IMAGES,
-        positives={part: {"Mass": 5, "Hernia": 9} for part in IMAGES},
-    )
-
-
-def model():
-    return events.ModelReady(
-        time=1002.0,
-        device="cpu",
-        device_name="a processor",
-        precision="fp32",
-        weights="fresh",
-        matched_tensors=0,
-        total_tensors=1,
-        steps_per_epoch=10,
-        base_rate_loss=0.602,
-    )
-
-
-def step(number, time, loss=0.5):
-    return events.StepRecorded(
-        time=time,
-        step=number,
-        epoch=(number - 1) // 10 + 1,
-        train_loss=loss,
-        learning_rate=0.01,
-        gradient_norm=1.0,
-        images_per_second=8.0,
-    )
-
-
-def epoch_done(number, time, mass=0.7, hernia=0.6):
-    return events.EpochDone(
-        time=time,
-        epoch=number,
-        step=number * 10,
-        train_loss=0.5,
-        val_loss=0.4,
-        auroc={"Mass": mass, "Hernia": hernia},
-        mean_auroc=(mass + hernia) / 2,
-        selected_on=("Mass",),
-        is_best=True,
-        learning_rate=0.01,
-        seconds=12.0,
-    )
-
-
-def trained(epochs):
-    """Events of whole epochs: ten steps of a second each, then four seconds of validation."""
-    told, time = [begun(), dataset(), model()], 1010.0
-    for epoch in range(1, epochs + 1):
-        told.append(events.EpochStarted(time=time, epoch=epoch, steps=10))
-        told += [
-            step((epoch - 1) * 10 + n, time + n, loss=1.0 / (epoch * 10 + n)) for n in range(1, 11)
-        ]
-        time += 14.0
-        told.append(epoch_done(epoch, time, mass=0.6 + 0.05 * epoch))
-    return told
-
-
-def a_session(desk, *told, name="one"):
-    session = create_session(desk.sessions, load_recipe("demo"), name)
-    with session.writing() as writer:
-        for event in told:
-            writer.append(event)
-    return session
-
-
-def on_training(desk, size=(80, 24), name="one"):
-    return ConsoleApp(desk, attach=name).run_test(size=size, notifications=True)
 
 
 @pytest.mark.parametrize(
