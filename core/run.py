@@ -134,7 +134,7 @@ def run(
         require_room(session, study, loaded, machine)
         resize, is_miniature = loaded.model.input_spec.resize, machine.miniature_images is not None
         wanted = tuple(study.rows_used().tolist())
-        ranks.tell(Prepare(recipe, study.index.files, wanted, resize, is_miniature))
+        ranks.broadcast(Prepare(recipe, study.index.files, wanted, resize, is_miniature))
         parts = ready_parts(study, loaded, machine, control, record, room.keep)
         seals = seals.with_content(require_same_content(session, parts, record, room.keep))
         trainer = Trainer(loaded.model, parts["train"], recipe, placement, ranks)
@@ -190,7 +190,7 @@ def _build_on_other_ranks(trainer: Trainer, parts: dict[str, Part], control: Con
     if trainer.ranks.size == 1:
         return
     model, precision, content = trainer.model, trainer.placement.precision.name, content_of(parts)
-    trainer.ranks.tell(Build(rows, content, model.findings, model.input_spec, precision))
+    trainer.ranks.broadcast(Build(rows, content, model.findings, model.input_spec, precision))
     trainer.ranks.wait_for(BUILT, control.may_go_on)
 
 
@@ -323,7 +323,7 @@ def _score_test(
     record(TestStarted(epoch=trainer.progress.best_epoch or 0, images=images))
     if (test := scored(parts["test"])) is None:
         return False
-    trainer.ranks.tell(End(0))  # the rest is rank 0's
+    trainer.ranks.broadcast(End(0))  # the rest is rank 0's
     keep(lambda: write_predictions(session.predictions / "test.csv", test))
     # Read back from the file, so that these are the figures of `evaluate`, to the digit.
     figures = partial(health_report_of_session, session, "test", cache, study=study)

@@ -25,7 +25,7 @@ import platformdirs
 from console import plain, press, until
 
 from cxr_tui.app.app import ConsoleApp
-from cxr_tui.console.workspace import Desk
+from cxr_tui.console.workspace import Workspace
 
 SIZES = ("80x24", "120x40", "200x60")
 CELL_PX = 12.2
@@ -51,8 +51,8 @@ async def take(folder: Path, session: Path, size: str, *, ascii_only: bool, ligh
     columns, _, rows = size.partition("x")
     os.environ |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"}  # whatever it is started in
     cache = Path(platformdirs.user_cache_dir("cxr-tui"))
-    desk = Desk(session.parent, cache, device="cpu")
-    app = ConsoleApp(desk, ascii_only=ascii_only, attach=session.name)
+    workspace = Workspace(session.parent, cache, device="cpu")
+    app = ConsoleApp(workspace, ascii_only=ascii_only, attach=session.name)
     async with app.run_test(size=(int(columns), int(rows))) as pilot:
         if light:
             app.theme = "light-box"

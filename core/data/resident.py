@@ -43,7 +43,7 @@ class ResidentImages:
             places = places.pin_memory().to(pixels_RHW.device, non_blocking=True)
         return pixels_RHW.index_select(0, places.to(pixels_RHW.device))
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Give the memory back: from now on batches come from the cache."""
         self._pixels_RHW = None
 

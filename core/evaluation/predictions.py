@@ -25,7 +25,7 @@ from core.evaluation.score_table import (
     score_cell,
 )
 from core.store.files import write_whole
-from core.store.harmless_cells import harmless, original
+from core.store.formula_cells import escape_formula, original
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,10 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         strict=True,
     )
     for image, patient, labels_F, scores_F in rows:
-        cells: list[str] = [harmless(image), "" if patient == UNKNOWN_PATIENT else str(patient)]
+        cells: list[str] = [
+            escape_formula(image),
+            "" if patient == UNKNOWN_PATIENT else str(patient),
+        ]
         for label, score in zip(labels_F, scores_F, strict=True):
             cells += ["" if math.isnan(label) else str(int(label)), repr(score)]
         writer.writerow(cells)

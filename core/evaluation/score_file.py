@@ -20,7 +20,7 @@ from core.evaluation.score_table import (
     score_cell,
 )
 from core.findings import ABSENT, NO_FINDING, PRESENT, canonical_finding, did_you_mean
-from core.store.harmless_cells import original
+from core.store.formula_cells import original
 
 _LABEL_CELLS = {"0": ABSENT, "0.0": ABSENT, "false": ABSENT, "": math.nan}
 _LABEL_CELLS |= {"1": PRESENT, "1.0": PRESENT, "true": PRESENT}

@@ -98,7 +98,7 @@ def _spans_a_cell(of: Lesions, factor: float) -> bool:
 def _larger_px(
     report: Report,
     lesions: Mapping[str, Lesions],
-    is_kept: Callable[[Lesions, float], bool],
+    is_resolved: Callable[[Lesions, float], bool],
     images_px: int | None,
 ) -> int | None:
     """The smallest usual input at which all of them are kept; None where there is none."""
@@ -108,7 +108,7 @@ def _larger_px(
             size_px
             for size_px in _INPUT_SIZES_PX
             if now_px < size_px <= most_px
-            and all(is_kept(of, size_px / now_px) for of in lesions.values())
+            and all(is_resolved(of, size_px / now_px) for of in lesions.values())
         ),
         None,
     )

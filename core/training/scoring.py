@@ -31,7 +31,7 @@ def score(
 
     ``exactly``: in fp32 without shortcuts, whatever the run's precision.
     """
-    trainer.ranks.tell(Score(part.name, exactly))
+    trainer.ranks.broadcast(Score(part.name, exactly))
     return score_share(trainer, part, progress, exactly=exactly)
 
 

@@ -103,7 +103,7 @@ class Trainer:
             RunFailedError: too many steps in a row were not finite, or memory ran out.
             RankLostError: another rank is gone.
         """
-        self.ranks.tell(BeginEpoch(self.state()))
+        self.ranks.broadcast(BeginEpoch(self.state()))
         batches = read_ahead(
             training_batches(
                 self.part,
@@ -134,7 +134,7 @@ class Trainer:
         The device is not waited for: who asks the result for its loss waits. Every rank takes the
         step, and all come to the same weights.
         """
-        self.ranks.tell(Step())
+        self.ranks.broadcast(Step())
         rate = self.schedule.rate(self.progress.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -193,7 +193,7 @@ class Trainer:
                 {name: tensor.cpu() for name, tensor in tensors.items()}
                 for tensors in self.tensors()
             )
-            self.ranks.tell(Restore(model, optimizer, self.state()))
+            self.ranks.broadcast(Restore(model, optimizer, self.state()))
 
     def pieces(self, num_images: int) -> list[slice]:
         """Which images of a batch of so many each rank has."""

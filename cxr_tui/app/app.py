@@ -21,7 +21,7 @@ from cxr_tui.console.dialogs import KeysHelp, Question
 from cxr_tui.console.key_help import keys_shown
 from cxr_tui.console.themes import THEMES
 from cxr_tui.console.top_line import SCREENS
-from cxr_tui.console.workspace import Desk
+from cxr_tui.console.workspace import Workspace
 from cxr_tui.widgets.whole_cells import WholeCells
 
 POLLS_PER_SECOND = 4
@@ -29,7 +29,7 @@ STOPPED = 75
 
 
 class ConsoleApp(Console):
-    """cxr-tui's console. What it works on is the desk's; the widgets only show it."""
+    """cxr-tui's console. What it works on is the workspace's; the widgets only show it."""
 
     TITLE = "cxr-tui"
     ENABLE_COMMAND_PALETTE = True
@@ -58,7 +58,7 @@ class ConsoleApp(Console):
 
     def __init__(
         self,
-        desk: Desk,
+        workspace: Workspace,
         *,
         ascii_only: bool = False,
         attach: str | None = None,
@@ -66,7 +66,7 @@ class ConsoleApp(Console):
         on_print: Callable[[str], None] | None = None,
         line_is_gone: Callable[[], bool] = lambda: False,
     ) -> None:
-        super().__init__(desk, ascii_only=ascii_only, driver_class=driver_class)
+        super().__init__(workspace, ascii_only=ascii_only, driver_class=driver_class)
         self.set_class(ascii_only, "-ascii")
         ScrollBar.renderer = WholeCells if ascii_only else ScrollBarRender
         self._attach_to = attach
@@ -85,33 +85,36 @@ class ConsoleApp(Console):
         if self._attach_to is not None:
             self.open_session(self._attach_to, "training")
 
-    def let_go(self) -> None:
+    def leave_screen(self) -> None:
         """The line dropped: leave the screen; a run goes on."""
         self.line_was_lost = True
         self.exit(0)
 
     def stop_and_leave(self) -> None:
         """Stop a run with a checkpoint, and leave."""
-        if self.desk.running is not None:
-            self.desk.running.stop()
+        if self.workspace.running is not None:
+            self.workspace.running.stop()
         self.exit(STOPPED)
 
     def _carry_news(self) -> None:
         if self.return_value is not None or self.defect is not None:
             return  # the console is being left; whoever called it tells how the run ends
         if self._line_is_gone():
-            self.let_go()
+            self.leave_screen()
             return
-        was_running = self.desk.running
+        was_running = self.workspace.running
         error = None
-        changed = self.desk.poll()
-        if was_running is not None and self.desk.running is None:
+        changed = self.workspace.poll()
+        if was_running is not None and self.workspace.running is None:
             error = was_running.error
         if changed:
             self.news.publish(None)
         if error and was_running is not None:
             self.say(error)
-            if was_running is self.desk.shown and was_running.view.state in ("running", "paused"):
+            if was_running is self.workspace.shown and was_running.view.state in (
+                "running",
+                "paused",
+            ):
                 self.open_session(was_running.name, "training")  # it never began here
 
     def action_step_out(self) -> None:
@@ -136,14 +139,14 @@ class ConsoleApp(Console):
         if isinstance(self.screen, Question):
             self.screen.dismiss(None)
             return
-        running = self.desk.running
+        running = self.workspace.running
         if running is None or running.view.is_over:
             self.exit(0)
             return
         self.push_screen(quit_question(running.name, running.view), self._on_leave)
 
     def _on_leave(self, answer: str | None) -> None:
-        running = self.desk.running
+        running = self.workspace.running
         if answer not in ("s", "a"):
             return
         if running is not None:
@@ -158,8 +161,8 @@ class ConsoleApp(Console):
         if self.defect is None:
             cause = error.error if isinstance(error, WorkerFailed) else error
             self.defect = cause if isinstance(cause, Exception) else error
-        if self.desk.running is not None:
-            self.desk.running.stop()
+        if self.workspace.running is not None:
+            self.workspace.running.stop()
         super()._handle_exception(error)
 
     def _fatal_error(self) -> None:

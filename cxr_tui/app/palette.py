@@ -27,9 +27,9 @@ def console_commands(app: Console) -> Iterator[SystemCommand]:
         yield SystemCommand(
             f"Go to {title}", f"Show the screen {title}", lambda mode=mode: app.action_mode(mode)
         )
-    if app.desk.running is None:
+    if app.workspace.running is None:
         yield SystemCommand("Run: start", "Train by the recipe at hand", app.action_start)
-    shown = app.desk.shown
+    shown = app.workspace.shown
     if shown is not None and shown.view.state in ("running", "paused"):
         what = "pause" if shown.view.state == "running" else "go on"
         name = visible(shown.name)
@@ -60,7 +60,7 @@ class SessionCommands(Provider):
         Each key cancels the search before it, and with it whatever that search waits for: what is
         read must not be among it.
         """
-        read = asyncio.to_thread(_session_names, self._console.desk.sessions)
+        read = asyncio.to_thread(_session_names, self._console.workspace.sessions)
         self._reading = asyncio.create_task(read)
 
     async def discover(self) -> Hits:

@@ -10,7 +10,7 @@ from core.requests import Request
 from cxr_tui.app.app import STOPPED, ConsoleApp
 from cxr_tui.app.keymap import read_keymap
 from cxr_tui.app.signals import ConsoleSignals
-from cxr_tui.console.workspace import Desk
+from cxr_tui.console.workspace import Workspace
 from cxr_tui.terminal.driver import driver_on
 from cxr_tui.terminal.safe_text import visible
 from cxr_tui.terminal.stray_output import StrayOutput
@@ -29,10 +29,10 @@ def run_console(
         Exception: whatever ended the console, after the terminal was restored.
     """
     keymap = read_keymap()
-    desk = Desk(sessions, cache, device)
-    with StrayOutput(lambda: desk.running.session.log if desk.running else None) as stray:
+    workspace = Workspace(sessions, cache, device)
+    with StrayOutput(lambda: workspace.running.session.log if workspace.running else None) as stray:
         app = ConsoleApp(
-            desk,
+            workspace,
             ascii_only=ascii_only or not stray.terminal.has_every_sign,
             attach=attach,
             driver_class=driver_on(stray.terminal),
@@ -44,10 +44,10 @@ def run_console(
             code = app.run() or 0
             if app.line_was_lost:
                 stray.forget_terminal()
-            if desk.running is not None:
-                _wait(desk.running, stray.terminal, says_so=not app.line_was_lost)
+            if workspace.running is not None:
+                _wait(workspace.running, stray.terminal, says_so=not app.line_was_lost)
                 if app.line_was_lost:
-                    code = _exit_code(desk.running)
+                    code = _exit_code(workspace.running)
     if app.defect is not None:
         raise app.defect
     return code

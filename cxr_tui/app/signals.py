@@ -44,11 +44,11 @@ class ConsoleSignals:
             signal.signal(number, handler)
 
     def _on_hang_up(self, _number: int, _frame: FrameType | None) -> None:
-        _on_running_loop(self._app.let_go)
+        _on_running_loop(self._app.leave_screen)
 
     def _on_stop(self, _number: int, _frame: FrameType | None) -> None:
-        if self._app.desk.running is not None:
-            self._app.desk.running.stop()  # here and now: the loop may be at its end
+        if self._app.workspace.running is not None:
+            self._app.workspace.running.stop()  # here and now: the loop may be at its end
         _on_running_loop(self._app.stop_and_leave)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from core.errors import CxrError
 from core.training.distributed.job_secret import ranks_secret
-from core.training.distributed.ranks import End, Launch, RankLostError, WordError
+from core.training.distributed.ranks import CommandError, End, Launch, RankLostError
 from cxr_tui.batch.narration import Narrator
 from cxr_tui.batch.stop_signals import STOP_SIGNALS, StopSignals
 from cxr_tui.terminal.streams import leave_at_once
@@ -81,7 +81,7 @@ def lead(others: Others, run: Callable[[], int]) -> int:
     code = 1
     try:
         code = run()
-        others.met(lambda: signals.stop_requested).tell(End(code))
+        others.met(lambda: signals.stop_requested).broadcast(End(code))
         return code
     except CxrError as error:
         code = error.exit_code
@@ -102,15 +102,15 @@ def follow(others: Others, device: str) -> int:
     except RankLostError as error:
         code = error.exit_code
         raise
-    except WordError as error:  # whoever is rank 0 may be none of ours, and not say it
+    except CommandError as error:  # whoever is rank 0 may be none of ours, and not say it
         code = error.exit_code
-        team.pulse.show(trouble=str(error))
+        team.heartbeat.show(trouble=str(error))
         raise
     except CxrError as error:
         code = error.exit_code
-        team.pulse.show(trouble=str(error))
+        team.heartbeat.show(trouble=str(error))
     except BaseException as error:
-        team.pulse.show(trouble=f"a defect of ours: {type(error).__name__}: {error}")
+        team.heartbeat.show(trouble=f"a defect of ours: {type(error).__name__}: {error}")
         raise
     finally:
         _leave(team, code)

@@ -77,7 +77,7 @@ class CamMakingScreen(ConsoleScreen):
     def _open(self, session: Session, seen: tuple[object, ...]) -> None:
         opened = session, seen
         try:
-            kept = open_maps(session, self.desk.cache, self.desk.device)
+            kept = open_maps(session, self.workspace.cache, self.workspace.device)
         except (CxrError, OSError) as error:
             text = str(error)
             self.post_message(self.Did(lambda: self._take(opened, None, text)))
@@ -235,7 +235,7 @@ class CamMakingScreen(ConsoleScreen):
             self.under_way, self.summary = "", lines
 
     def _is_running(self) -> bool:
-        return self.desk.running is not None
+        return self.workspace.running is not None
 
     def _on_device(self, work: Callable[[], Any]) -> Any:
-        return self.desk.on_device(work)
+        return self.workspace.on_device(work)

@@ -71,7 +71,7 @@ class CamsScreen(CamPictureScreen):
         """Show what is new of the session shown, and ask for what is missing."""
         if not self.query("#words"):
             return
-        shown = self.desk.shown
+        shown = self.workspace.shown
         if shown is not None:
             best = shown.view.best
             is_open = shown.view.state in ("running", "paused")
@@ -106,7 +106,9 @@ class CamsScreen(CamPictureScreen):
     def on_screen_resume(self) -> None:
         """What could not be opened before may be there now."""
         self.failed = ""
-        if self.problem or (self.desk.running is not None and self.desk.running is self.desk.shown):
+        if self.problem or (
+            self.workspace.running is not None and self.workspace.running is self.workspace.shown
+        ):
             self.try_again()  # by now there may be a checkpoint, or a better one
         super().on_screen_resume()
 
@@ -119,11 +121,11 @@ class CamsScreen(CamPictureScreen):
         self._show_picture()
 
     def _session_name(self) -> str:
-        shown = self.desk.shown
+        shown = self.workspace.shown
         return f" {visible(shown.name)}" if shown is not None else ""
 
     def _instead(self) -> str:
-        if self.desk.shown is None:
+        if self.workspace.shown is None:
             return _NOTHING_SHOWN
         if self.problem:
             return f"\n   {visible(self.problem)}\n"

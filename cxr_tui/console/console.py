@@ -17,7 +17,7 @@ from textual.signal import Signal
 from core.errors import CxrError
 from core.requests import Request
 from cxr_tui.console.dialogs import KeysHelp, Question
-from cxr_tui.console.workspace import Desk
+from cxr_tui.console.workspace import Workspace
 from cxr_tui.terminal.safe_text import visible
 
 if TYPE_CHECKING:
@@ -30,16 +30,20 @@ class Console(App[int]):
     """The console as its screens know it.
 
     Attributes:
-        desk: what it works on.
+        workspace: what it works on.
         ascii_only: whether the terminal lacks other signs.
         news: published where what is shown has changed; the screen on top draws itself anew.
     """
 
     def __init__(
-        self, desk: Desk, *, ascii_only: bool = False, driver_class: type[Driver] | None = None
+        self,
+        workspace: Workspace,
+        *,
+        ascii_only: bool = False,
+        driver_class: type[Driver] | None = None,
     ) -> None:
         super().__init__(driver_class=driver_class)
-        self.desk = desk
+        self.workspace = workspace
         self.ascii_only = ascii_only
         self.news: Signal[None] = Signal(self, "news")
 
@@ -70,7 +74,7 @@ class Console(App[int]):
     def open_session(self, name: str, mode: str) -> None:
         """Show a session on a screen."""
         try:
-            self.desk.show(name)
+            self.workspace.show(name)
         except CxrError as error:
             self.say(str(error))
             return
@@ -82,11 +86,11 @@ class Console(App[int]):
 
     def start_run(self, recipe: Recipe) -> None:
         """Train, on a thread of its own, and show it."""
-        if self.desk.running is not None:
-            self.say(f"{self.desk.running.name} is running: stop it first (X on its screen)")
+        if self.workspace.running is not None:
+            self.say(f"{self.workspace.running.name} is running: stop it first (X on its screen)")
             return
         try:
-            self.desk.start(recipe)
+            self.workspace.start(recipe)
         except CxrError as error:
             self.say(str(error))
             return
@@ -94,15 +98,15 @@ class Console(App[int]):
 
     def resume_run(self, name: str) -> None:
         """Go on with a session."""
-        if self.desk.running is not None:
-            self.say(f"{self.desk.running.name} is running: stop it first (X on its screen)")
+        if self.workspace.running is not None:
+            self.say(f"{self.workspace.running.name} is running: stop it first (X on its screen)")
             return
         try:
-            if self.desk.open(name).is_being_written():
+            if self.workspace.open(name).is_being_written():
                 self.say(f"{name} is run by another process; it is shown here")
                 self.open_session(name, "training")
                 return
-            self.desk.resume(name)
+            self.workspace.resume(name)
         except CxrError as error:
             self.say(str(error))
             return
@@ -110,11 +114,11 @@ class Console(App[int]):
 
     def action_start(self) -> None:
         """Start the recipe at hand."""
-        self.start_run(self.desk.draft)
+        self.start_run(self.workspace.draft)
 
     def action_pause(self) -> None:
         """Pause the session shown, or go on with it."""
-        shown = self.desk.shown
+        shown = self.workspace.shown
         if shown is None or shown.view.state not in ("running", "paused"):
             return
         paused = shown.view.state == "paused"
@@ -124,7 +128,7 @@ class Console(App[int]):
 
     def action_checkpoint(self) -> None:
         """Keep a checkpoint of the session shown before its next step."""
-        shown = self.desk.shown
+        shown = self.workspace.shown
         if shown is None or shown.view.state not in ("running", "paused"):
             return
         if shown.view.state == "paused":
@@ -134,7 +138,7 @@ class Console(App[int]):
 
     def action_try_rates(self) -> None:
         """A range test of learning rates on a copy of the network, before the next step."""
-        shown = self.desk.shown
+        shown = self.workspace.shown
         if shown is None or shown.view.state not in ("running", "paused"):
             return
         if shown.view.state == "paused":
@@ -144,13 +148,13 @@ class Console(App[int]):
 
     def action_stop(self) -> None:
         """Stop the session shown, with a checkpoint."""
-        shown = self.desk.shown
+        shown = self.workspace.shown
         if shown is None or shown.view.state not in ("running", "paused"):
             return
         self._ask_of_shown(Request.STOP, f"Stop {shown.name}?", always_ask=True)
 
     def _ask_of_shown(self, request: Request, title: str, *, always_ask: bool = False) -> None:
-        shown = self.desk.shown
+        shown = self.workspace.shown
         if shown is None:
             return
         if shown.is_ours and not always_ask:
@@ -171,13 +175,13 @@ class Console(App[int]):
             self.say("A checkpoint is written before the next step.")
         if request is Request.TRY_RATES:
             self.say("A copy tries rates for 60 steps while the run waits; h has the answer then.")
-        if request is Request.STOP and self.desk.shown is not None:
-            self.desk.shown.view.is_stopping = True
+        if request is Request.STOP and self.workspace.shown is not None:
+            self.workspace.shown.view.is_stopping = True
             self.news.publish(None)
 
     def _ask(self, request: Request) -> bool:
         try:
-            self.desk.ask(request)
+            self.workspace.ask(request)
         except OSError as error:  # its folder is gone, or not ours to write to
             self.say(f"The run can't be asked: {error.filename}: {error.strerror}.")
             return False

@@ -1,4 +1,4 @@
-"""What every screen of the console has: the line on top, the keys at the bottom, the desk."""
+"""What every screen of the console has: the line on top, the keys at the bottom, the workspace."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cxr_tui.console.dialogs import Question
 from cxr_tui.console.foot_line import FootLine
 from cxr_tui.console.too_small import TooSmall
 from cxr_tui.console.top_line import TopLine
-from cxr_tui.console.workspace import Desk
+from cxr_tui.console.workspace import Workspace
 
 
 class ConsoleScreen(Screen[None]):
@@ -25,9 +25,9 @@ class ConsoleScreen(Screen[None]):
     console = getters.app(Console)
 
     @property
-    def desk(self) -> Desk:
+    def workspace(self) -> Workspace:
         """What the console works on."""
-        return self.console.desk
+        return self.console.workspace
 
     def compose(self) -> ComposeResult:
         """The line on top, the screen's own parts, the keys."""
@@ -56,7 +56,7 @@ class ConsoleScreen(Screen[None]):
 
     def start_or_ask(self, problem: str) -> None:
         """Start the draft; ask first where its data speaks against it."""
-        if not problem or self.desk.running is not None:
+        if not problem or self.workspace.running is not None:
             self.console.action_start()
             return
         question = Question("This run would be refused", problem, [("y", "start it all the same")])
@@ -66,7 +66,7 @@ class ConsoleScreen(Screen[None]):
 
     def show_running(self) -> None:
         """Name the running session on top."""
-        running = self.desk.running
+        running = self.workspace.running
         # A query, since the app's timer may come while a screen is being put up or taken down.
         for line in self.query(TopLine):
             line.show_running(running.name if running else "")

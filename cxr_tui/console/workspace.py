@@ -24,7 +24,7 @@ _Made = TypeVar("_Made")
 
 
 @dataclass
-class Desk:
+class Workspace:
     """The console's state beside its widgets."""
 
     sessions: Path
@@ -131,6 +131,6 @@ class Desk:
 
     def _show(self, opened: OpenSession) -> OpenSession:
         if self.shown is not None:
-            self.shown.put_away()
+            self.shown.close()
         self.shown = opened
         return opened

@@ -139,12 +139,12 @@ class DataScreen(SurveyingScreen):
     def _nothing(self) -> Text:
         if self._refusal:
             return refusal_text(self._refusal, can_change=self._survey is not None)
-        return nothing_text(self.desk.draft, self._doing, self.desk.cache)
+        return nothing_text(self.workspace.draft, self._doing, self.workspace.cache)
 
     def _show_fields(self) -> None:
         choices = self._choices()
         self._field = min(self._field, len(choices) - 1)
-        text = fields_text(choices, self._field, self.desk.draft, self._picture)
+        text = fields_text(choices, self._field, self.workspace.draft, self._picture)
         self.query_one("#fields", Static).update(text, layout=False)
 
     def _show_finding(self) -> None:
@@ -169,11 +169,11 @@ class DataScreen(SurveyingScreen):
         self._show_finding()
 
     def _choices(self) -> tuple[Choice, ...]:
-        return choices_of(self.desk.draft, some_are_missing=bool(self._search.missing))
+        return choices_of(self.workspace.draft, some_are_missing=bool(self._search.missing))
 
     def _change(self, change: Callable[[Recipe], Recipe]) -> None:
         try:
-            self.desk.draft = change(self.desk.draft)
+            self.workspace.draft = change(self.workspace.draft)
         except CxrError as error:
             self.console.say(str(error))
             return
@@ -212,7 +212,7 @@ class DataScreen(SurveyingScreen):
     ) -> None:
         def fault_of(text: str) -> str:
             try:
-                changed(self.desk.draft, text)
+                changed(self.workspace.draft, text)
             except CxrError as error:
                 return f"✗ {error}"
             return ""
@@ -229,7 +229,7 @@ class DataScreen(SurveyingScreen):
             return
         if data_set.is_named:
             self._refusal = ""
-            self._read(self.desk.draft, data_set)
+            self._read(self.workspace.draft, data_set)
         else:
             self._open(_synthetic())
 
@@ -260,7 +260,7 @@ class DataScreen(SurveyingScreen):
         positives_A = np.count_nonzero(index.table_labels_NA == PRESENT, axis=0)
         positives = dict(zip(index.table_findings, map(int, positives_A), strict=True))
         self.app.push_screen(
-            FindingsDialog(positives, self.desk.draft.dataset.findings), self._on_findings
+            FindingsDialog(positives, self.workspace.draft.dataset.findings), self._on_findings
         )
 
     def _on_findings(self, findings: tuple[str, ...] | None) -> None:
@@ -272,7 +272,7 @@ class DataScreen(SurveyingScreen):
         finding = self.query_one(BalanceChart).finding
         if self._survey is None or not finding:
             return
-        subset = self.desk.draft.subset
+        subset = self.workspace.draft.subset
         is_set = subset.finding == finding and subset.prevalence is not None
         self._ask_value(
             f"Prevalence of {finding}",

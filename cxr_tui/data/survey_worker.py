@@ -76,21 +76,21 @@ class SurveyingScreen(ConsoleScreen):
         """Follow the draft, which other screens change too."""
         if not self.is_mounted:
             return
-        data_set = DataSet.of(self.desk.draft)
+        data_set = DataSet.of(self.workspace.draft)
         if data_set != self._data_set:
             self._data_set = data_set
             self._survey = self._found = self._picture = self._asked_for = None
             self._search = ImageSearch()
             self._doing = self._refusal = ""
             if data_set.is_named and not self._is_unmade():
-                self._read(self.desk.draft, data_set)
+                self._read(self.workspace.draft, data_set)
             self.show_survey()
         else:
             self._draw()
 
     def _is_unmade(self) -> bool:
-        phantom = self.desk.draft.dataset.phantom
-        return phantom is not None and not phantom_folder(phantom, self.desk.cache).is_dir()
+        phantom = self.workspace.draft.dataset.phantom
+        return phantom is not None and not phantom_folder(phantom, self.workspace.cache).is_dir()
 
     @work(thread=True, exclusive=True, group="read", description="read the tables")
     def _read(self, recipe: Recipe, data_set: DataSet) -> None:
@@ -116,7 +116,7 @@ class SurveyingScreen(ConsoleScreen):
 
         self.post_message(self.Told(data_set, "reading the label table"))
         try:
-            survey = read_survey(recipe, self.desk.cache, make_phantom=make)
+            survey = read_survey(recipe, self.workspace.cache, make_phantom=make)
         except (CxrError, OSError) as error:
             self.post_message(self.Told(data_set, refusal=str(error)))
             return
@@ -154,7 +154,7 @@ class SurveyingScreen(ConsoleScreen):
             self.log.warning(f"recent data sets can't be kept: {error}")
         survey.read_ahead()
         try:
-            found = with_found_images(survey, self.desk.cache, progress=tell)
+            found = with_found_images(survey, self.workspace.cache, progress=tell)
         except (CxrError, OSError) as error:
             search = ImageSearch("refused", in_table=in_table, refusal=str(error))
             self.post_message(self.Searched(data_set, search))
@@ -180,7 +180,7 @@ class SurveyingScreen(ConsoleScreen):
     def _draw(self) -> None:
         """Draw what the draft asks for, unless that is shown; one drawing at a time."""
         survey = self._survey_at_hand()
-        recipe = self.desk.draft
+        recipe = self.workspace.draft
         if survey is None or self._is_drawing or self._asked_for == (recipe, survey):
             return
         self._asked_for = (recipe, survey)
@@ -190,7 +190,9 @@ class SurveyingScreen(ConsoleScreen):
     def _survey_at_hand(self) -> Survey | None:
         """Over the images that are there, where a run would be; over the whole table otherwise."""
         found = self._found
-        if found is None or (found.index.missing_images and not self.desk.draft.dataset.partial):
+        if found is None or (
+            found.index.missing_images and not self.workspace.draft.dataset.partial
+        ):
             return self._survey
         return found
 

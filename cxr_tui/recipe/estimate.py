@@ -22,7 +22,7 @@ from cxr_tui.recipe.device_text import device_words
 
 
 @dataclass(frozen=True)
-class Outlook:
+class Estimate:
     """What is known so far; None is not known (yet).
 
     Attributes:
@@ -108,34 +108,34 @@ class DataAtHand:
             self._found = None
 
 
-def outlooks(recipe: Recipe, cache: Path, device: str, data: DataAtHand) -> Iterator[Outlook]:
-    """Fuller and fuller outlooks of a recipe; the last one has no stage.
+def estimates(recipe: Recipe, cache: Path, device: str, data: DataAtHand) -> Iterator[Estimate]:
+    """Fuller and fuller estimates of a recipe; the last one has no stage.
 
     No image is decoded, nothing is written, and no error is raised: what stands against the
     run is in ``problem``.
     """
-    outlook = Outlook(stage="looking at this machine", disk_free_bytes=free_bytes(cache))
-    yield outlook
-    outlook = replace(outlook, device=device_words(device), stage="reading the label table")
-    yield outlook
+    estimate = Estimate(stage="looking at this machine", disk_free_bytes=free_bytes(cache))
+    yield estimate
+    estimate = replace(estimate, device=device_words(device), stage="reading the label table")
+    yield estimate
     phantom = recipe.dataset.phantom
     if phantom is not None and not phantom_folder(phantom, cache).is_dir():
         note = f"the synthetic set of {number_of(phantom.patients, 'patient')} is drawn first"
-        yield replace(outlook, stage="", note=note)
+        yield replace(estimate, stage="", note=note)
         return
     dataset = recipe.dataset
     if dataset.labels is None and dataset.images is None and phantom is None:
         problem = "no data set is named: 2 (Data) chooses one"
-        yield replace(outlook, stage="", problem=problem)
+        yield replace(estimate, stage="", problem=problem)
         return
     try:
-        for known in _of_data(recipe, cache, data, outlook):
-            outlook = known
-            yield outlook
+        for known in _of_data(recipe, cache, data, estimate):
+            estimate = known
+            yield estimate
     except CxrError as error:
-        yield replace(outlook, stage="", problem=error.what)
+        yield replace(estimate, stage="", problem=error.what)
     except OSError as error:
-        yield replace(outlook, stage="", problem=f"the data set can't be read ({error.strerror})")
+        yield replace(estimate, stage="", problem=f"the data set can't be read ({error.strerror})")
 
 
 def steps_in_epoch(num_images: int, batch_size: int) -> int:
@@ -152,27 +152,29 @@ def free_bytes(folder: Path) -> int | None:
     return None
 
 
-def _of_data(recipe: Recipe, cache: Path, data: DataAtHand, outlook: Outlook) -> Iterator[Outlook]:
+def _of_data(
+    recipe: Recipe, cache: Path, data: DataAtHand, estimate: Estimate
+) -> Iterator[Estimate]:
     table = data.table(recipe)
     if not recipe.dataset.partial:  # else the parts are drawn over the images that are there
-        outlook = _with_parts(outlook, recipe, _drawn(recipe, table))
-        outlook = replace(outlook, stage="looking for the images")
-        yield outlook
+        estimate = _with_parts(estimate, recipe, _drawn(recipe, table))
+        estimate = replace(estimate, stage="looking for the images")
+        yield estimate
     locate_sources(recipe, cache=cache)  # refuses where no folder of images is there
     found = data.found(recipe)
     missing = found.index.missing_images or 0
     if missing and not recipe.dataset.partial:
         words = f"{missing:,} of the table's {found.index.num_table_images:,} images are not there"
         remedy = "set partial (dataset) to train without them"
-        yield replace(outlook, stage="", problem=f"{words}: {remedy}")
+        yield replace(estimate, stage="", problem=f"{words}: {remedy}")
         return
     drawn = _drawn(recipe, found)
-    outlook = _with_parts(outlook, recipe, drawn)
+    estimate = _with_parts(estimate, recipe, drawn)
     if recipe.model.weights in (IMAGENET, NO_WEIGHTS):
         # A checkpoint may want its images cropped instead, which takes torch to find out.
         ready = _count_ready(recipe, cache, found.index, drawn)
-        outlook = replace(outlook, images_ready=ready)
-    yield replace(outlook, stage="")
+        estimate = replace(estimate, images_ready=ready)
+    yield replace(estimate, stage="")
 
 
 def _drawn(recipe: Recipe, survey: Survey) -> Split:
@@ -183,10 +185,10 @@ def _drawn(recipe: Recipe, survey: Survey) -> Split:
     return draw_subset(index, split, recipe.subset)
 
 
-def _with_parts(outlook: Outlook, recipe: Recipe, drawn: Split) -> Outlook:
+def _with_parts(estimate: Estimate, recipe: Recipe, drawn: Split) -> Estimate:
     images = {part: len(drawn.rows[part]) for part in PARTS}
     return replace(
-        outlook,
+        estimate,
         images=images,
         steps_per_epoch=steps_in_epoch(images["train"], recipe.train.batch_size),
         cache_bytes=cache_size_bytes(sum(images.values()), recipe.image.size_px),

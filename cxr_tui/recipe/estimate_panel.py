@@ -12,15 +12,15 @@ from core.recipe import Recipe
 from cxr_tui.terminal.safe_text import duration, visible
 
 if TYPE_CHECKING:
-    from core.bench.pace import Pace
-    from cxr_tui.recipe.estimate import Outlook
+    from core.bench.throughput import Throughput
+    from cxr_tui.recipe.estimate import Estimate
 
 UNKNOWN = "–"
 _GIB = 2**30
 
 
-def outlook_lines(
-    recipe: Recipe, outlook: Outlook | None, pace: Pace | None, measuring: str
+def estimate_lines(
+    recipe: Recipe, estimate: Estimate | None, throughput: Throughput | None, measuring: str
 ) -> Group:
     """Names and values, a dash for what is not known yet; what needs attention below them.
 
@@ -30,75 +30,75 @@ def outlook_lines(
     grid.add_column(no_wrap=True, style="dim")
     grid.add_column(overflow="fold", ratio=1)
     for name, value in (
-        ("an epoch", _steps(recipe, outlook)),
-        ("images", _images(outlook)),
-        ("cache", _cache(outlook)),
-        ("disk", _disk(outlook)),
-        ("device", visible(_device(outlook, pace))),
-        ("time", measuring or _time(recipe, outlook, pace)),
+        ("an epoch", _steps(recipe, estimate)),
+        ("images", _images(estimate)),
+        ("cache", _cache(estimate)),
+        ("disk", _disk(estimate)),
+        ("device", visible(_device(estimate, throughput))),
+        ("time", measuring or _time(recipe, estimate, throughput)),
     ):
         grid.add_row(name, Text(value))
     notes = Table.grid(padding=(0, 1), expand=True)
     notes.add_column(no_wrap=True)
     notes.add_column(overflow="fold", ratio=1)
-    for mark, text in _attention(outlook):
+    for mark, text in _attention(estimate):
         notes.add_row(mark, Text(visible(text)))
     return Group(grid, notes)
 
 
-def _steps(recipe: Recipe, outlook: Outlook | None) -> str:
-    if outlook is None or outlook.steps_per_epoch is None:
+def _steps(recipe: Recipe, estimate: Estimate | None) -> str:
+    if estimate is None or estimate.steps_per_epoch is None:
         return UNKNOWN
     epochs = recipe.train.epochs
-    return f"{outlook.steps_per_epoch:,} steps; {epochs:,} epoch{'' if epochs == 1 else 's'}"
+    return f"{estimate.steps_per_epoch:,} steps; {epochs:,} epoch{'' if epochs == 1 else 's'}"
 
 
-def _images(outlook: Outlook | None) -> str:
-    if outlook is None or outlook.images is None:
+def _images(estimate: Estimate | None) -> str:
+    if estimate is None or estimate.images is None:
         return UNKNOWN
-    return ", ".join(f"{part} {count:,}" for part, count in outlook.images.items())
+    return ", ".join(f"{part} {count:,}" for part, count in estimate.images.items())
 
 
-def _cache(outlook: Outlook | None) -> str:
-    if outlook is None or outlook.cache_bytes is None:
+def _cache(estimate: Estimate | None) -> str:
+    if estimate is None or estimate.cache_bytes is None:
         return UNKNOWN
-    share = outlook.share_ready
+    share = estimate.share_ready
     there = "" if share is None else f", {100 * share:.0f} % there"
-    return f"{sized(outlook.cache_bytes)}{there}"
+    return f"{sized(estimate.cache_bytes)}{there}"
 
 
-def _disk(outlook: Outlook | None) -> str:
-    if outlook is None or outlook.disk_free_bytes is None:
+def _disk(estimate: Estimate | None) -> str:
+    if estimate is None or estimate.disk_free_bytes is None:
         return UNKNOWN
-    return f"{sized(outlook.disk_free_bytes)} free"
+    return f"{sized(estimate.disk_free_bytes)} free"
 
 
-def _device(outlook: Outlook | None, pace: Pace | None) -> str:
-    if pace is not None:
-        memory = "" if pace.peak_bytes is None else f", {sized(pace.peak_bytes)} used"
-        return f"{pace.device}, {pace.precision}{memory}"
-    return UNKNOWN if outlook is None else outlook.device or UNKNOWN
+def _device(estimate: Estimate | None, throughput: Throughput | None) -> str:
+    if throughput is not None:
+        memory = "" if throughput.peak_bytes is None else f", {sized(throughput.peak_bytes)} used"
+        return f"{throughput.device}, {throughput.precision}{memory}"
+    return UNKNOWN if estimate is None else estimate.device or UNKNOWN
 
 
-def _time(recipe: Recipe, outlook: Outlook | None, pace: Pace | None) -> str:
-    if pace is None:
+def _time(recipe: Recipe, estimate: Estimate | None, throughput: Throughput | None) -> str:
+    if throughput is None:
         return "m measures it"
-    rate = f"{pace.train_images_per_second:,.3g} images/s"
-    if outlook is None or outlook.images is None:
+    rate = f"{throughput.train_images_per_second:,.3g} images/s"
+    if estimate is None or estimate.images is None:
         return rate
-    seconds = pace.epoch_seconds(outlook.images)
+    seconds = throughput.epoch_seconds(estimate.images)
     whole = duration(seconds * recipe.train.epochs)
     return f"{duration(seconds)} an epoch, {whole} in all, at {rate}"
 
 
-def _attention(outlook: Outlook | None) -> list[tuple[str, str]]:
-    if outlook is None:
+def _attention(estimate: Estimate | None) -> list[tuple[str, str]]:
+    if estimate is None:
         return []
-    lines = [("▲", outlook.problem)] if outlook.problem else []
-    if outlook.lacks_disk:
+    lines = [("▲", estimate.problem)] if estimate.problem else []
+    if estimate.lacks_disk:
         lines.append(("▲", "the cache does not fit: free some space, or use --cache DIR"))
-    lines += [("·", outlook.note)] if outlook.note else []
-    lines += [("·", f"{outlook.stage} …")] if outlook.stage else []
+    lines += [("·", estimate.note)] if estimate.note else []
+    lines += [("·", f"{estimate.stage} …")] if estimate.stage else []
     return lines
 
 

@@ -15,35 +15,37 @@ from cxr_tui.console.screen import ConsoleScreen
 from cxr_tui.console.top_line import TopLine
 
 if TYPE_CHECKING:
-    from core.bench.pace import Pace
-    from cxr_tui.recipe.estimate import DataAtHand, Outlook
+    from core.bench.throughput import Throughput
+    from cxr_tui.recipe.estimate import DataAtHand, Estimate
 
 
 class LookingAheadScreen(ConsoleScreen):
     """Threads look at the data set and measure; their messages are dropped once out of date."""
 
-    class LookedAhead(Message):
+    class Estimated(Message):
         """What is known of a recipe so far."""
 
-        def __init__(self, recipe: Recipe, outlook: Outlook) -> None:
+        def __init__(self, recipe: Recipe, estimate: Estimate) -> None:
             super().__init__()
-            self.recipe, self.outlook = recipe, outlook
+            self.recipe, self.estimate = recipe, estimate
 
     class Measured(Message):
-        """A pace, or why there is none; neither where it was broken off."""
+        """A throughput, or why there is none; neither where it was broken off."""
 
-        def __init__(self, recipe: Recipe, pace: Pace | None, refusal: str = "") -> None:
+        def __init__(
+            self, recipe: Recipe, throughput: Throughput | None, refusal: str = ""
+        ) -> None:
             super().__init__()
-            self.recipe, self.pace, self.refusal = recipe, pace, refusal
+            self.recipe, self.throughput, self.refusal = recipe, throughput, refusal
 
     def __init__(self) -> None:
         super().__init__()
-        self.outlook: Outlook | None = None
+        self.estimate: Estimate | None = None
         self.measuring = ""
         self._is_measuring = False
         # Not the worker's own cancelling: one that is cancelled before it begins never answers.
         self._is_broken_off = threading.Event()
-        self._measured: tuple[tuple[object, ...], Pace] | None = None
+        self._measured: tuple[tuple[object, ...], Throughput] | None = None
         self._looked_at: Recipe | None = None
         self._data: DataAtHand | None = None
 
@@ -57,69 +59,69 @@ class LookingAheadScreen(ConsoleScreen):
         if self.has_parts:
             super().show_running()
 
-    def show_outlook(self) -> None:
+    def show_estimate(self) -> None:
         """Show what is known."""
 
     @property
-    def pace(self) -> Pace | None:
+    def throughput(self) -> Throughput | None:
         """How fast the draft trains; None where a recipe like it wasn't measured."""
         if self._measured is None:
             return None
-        from core.bench.pace import pace_depends_on
+        from core.bench.throughput import throughput_depends_on
 
-        known_for, pace = self._measured
-        return pace if known_for == pace_depends_on(self.desk.draft) else None
+        known_for, throughput = self._measured
+        return throughput if known_for == throughput_depends_on(self.workspace.draft) else None
 
     def look_ahead(self, *, afresh: bool = False) -> None:
         """See what the draft takes; where that is known, only if ``afresh``."""
-        draft = self.desk.draft
+        draft = self.workspace.draft
         is_known = _takes_the_same(self._looked_at, draft)
         if not is_known:
-            self.outlook = None
+            self.estimate = None
         if afresh or not is_known:
             self._looked_at = draft
             self._look(draft, afresh)
         if not self._is_measuring:
             self.measuring = ""
-        self.show_outlook()
+        self.show_estimate()
 
-    @work(thread=True, exclusive=True, group="outlook", description="look ahead")
+    @work(thread=True, exclusive=True, group="estimate", description="look ahead")
     def _look(self, recipe: Recipe, afresh: bool) -> None:
         # Loaded here: it brings numpy and the readers of tables, and painting must not wait.
-        from cxr_tui.recipe.estimate import DataAtHand, outlooks
+        from cxr_tui.recipe.estimate import DataAtHand, estimates
 
         worker = get_current_worker()
         if self._data is None:
-            self._data = DataAtHand(self.desk.cache)
+            self._data = DataAtHand(self.workspace.cache)
         if afresh:
             self._data.look_for_images_again()
-        for outlook in outlooks(recipe, self.desk.cache, self.desk.device, self._data):
+        for estimate in estimates(recipe, self.workspace.cache, self.workspace.device, self._data):
             if worker.is_cancelled:
                 return
-            self.post_message(self.LookedAhead(recipe, outlook))
+            self.post_message(self.Estimated(recipe, estimate))
 
-    @on(LookedAhead)
-    def _take_outlook(self, message: LookedAhead) -> None:
+    @on(Estimated)
+    def _take_estimate(self, message: Estimated) -> None:
         if message.recipe is not self._looked_at:
             return
-        known = self.outlook
-        if known is not None and message.outlook.stage and not known.stage:
+        known = self.estimate
+        if known is not None and message.estimate.stage and not known.stage:
             return  # looked at before: what was known stays until all is known anew
-        self.outlook = message.outlook
-        self.show_outlook()
+        self.estimate = message.estimate
+        self.show_estimate()
 
     def action_measure(self) -> None:
         """A few real steps; again: break that off."""
         if self._is_measuring:
             self._break_off()
             return
-        if self.desk.running is not None:
-            self.console.say(f"{self.desk.running.name} is running: both would be measured")
+        if self.workspace.running is not None:
+            self.console.say(f"{self.workspace.running.name} is running: both would be measured")
             return
         self._is_measuring, self._is_broken_off = True, threading.Event()
         self.measuring = "measuring: a few steps, m stops"
-        self.show_outlook()
-        self._measure(self.desk.draft, self._is_broken_off)
+        self.show_estimate()
+        self._measure(self.workspace.draft, self._is_broken_off)
 
     def on_screen_suspend(self) -> None:
         """A run that is started now must not share the machine with a measurement."""
@@ -134,30 +136,30 @@ class LookingAheadScreen(ConsoleScreen):
             self.measuring = "stopping after this step"
             self._is_broken_off.set()
             if self.is_current:
-                self.show_outlook()
+                self.show_estimate()
 
-    @work(thread=True, group="measure", description="measure the pace")
+    @work(thread=True, group="measure", description="measure the throughput")
     def _measure(self, recipe: Recipe, is_broken_off: threading.Event) -> None:
-        from core.bench.pace import measured_pace
+        from core.bench.throughput import measured_throughput
 
         try:
-            pace = measured_pace(recipe, self.desk.device, is_broken_off.is_set)
+            throughput = measured_throughput(recipe, self.workspace.device, is_broken_off.is_set)
         except CxrError as error:
             self.post_message(self.Measured(recipe, None, str(error)))
         else:
-            self.post_message(self.Measured(recipe, pace))
+            self.post_message(self.Measured(recipe, throughput))
 
     @on(Measured)
-    def _take_pace(self, message: Measured) -> None:
-        from core.bench.pace import pace_depends_on
+    def _take_throughput(self, message: Measured) -> None:
+        from core.bench.throughput import throughput_depends_on
 
         self._is_measuring = False
         self.measuring = ""
-        if message.pace is not None:
-            self._measured = (pace_depends_on(message.recipe), message.pace)
+        if message.throughput is not None:
+            self._measured = (throughput_depends_on(message.recipe), message.throughput)
         elif message.refusal:
             self.console.say(message.refusal)
-        self.show_outlook()
+        self.show_estimate()
 
 
 def _takes_the_same(before: Recipe | None, now: Recipe) -> bool:

@@ -18,7 +18,7 @@ from core.recipe import Recipe
 from core.recipe_toml import differences, load_recipe, recipe_toml
 from core.store.files import write_whole
 from cxr_tui.console.dialogs import ChoiceList, Question
-from cxr_tui.recipe.estimate_panel import outlook_lines
+from cxr_tui.recipe.estimate_panel import estimate_lines
 from cxr_tui.recipe.estimate_worker import LookingAheadScreen
 from cxr_tui.recipe.field_help import change_list, field_help
 from cxr_tui.recipe.field_row import elided
@@ -68,9 +68,9 @@ class RecipeScreen(LookingAheadScreen):
         yield Static(id="head", classes="head")
         yield Input(placeholder="part of a field's name or help", id="filter")
         with Horizontal(id="parts"):
-            yield RecipeForm(self.desk.draft, self._preset)
+            yield RecipeForm(self.workspace.draft, self._preset)
             with Vertical(id="side"):
-                yield Static(id="outlook")
+                yield Static(id="estimate")
                 yield Rule(id="rule")
                 with VerticalScroll(id="help", can_focus=False):
                     yield Static(id="help-text")
@@ -88,7 +88,9 @@ class RecipeScreen(LookingAheadScreen):
 
     def refresh_view(self) -> None:
         """Follow the draft, which other screens change too; nothing to do while it is the same."""
-        is_shown = self.desk.draft is self._shown and self.desk.preset == self._preset_name
+        is_shown = (
+            self.workspace.draft is self._shown and self.workspace.preset == self._preset_name
+        )
         if is_shown or not self.has_parts:
             return
         self._follow_preset()
@@ -119,17 +121,19 @@ class RecipeScreen(LookingAheadScreen):
         return self.query_one(RecipeForm)
 
     def _follow_preset(self) -> None:
-        if self.desk.preset != self._preset_name:
-            self._preset_name = self.desk.preset
-            self._preset = preset_recipe(self._preset_name, self.desk.sessions, self.desk.draft)
+        if self.workspace.preset != self._preset_name:
+            self._preset_name = self.workspace.preset
+            self._preset = preset_recipe(
+                self._preset_name, self.workspace.sessions, self.workspace.draft
+            )
 
     def _show_draft(self) -> None:
-        draft = self.desk.draft
+        draft = self.workspace.draft
         self._shown = draft
         self._form.show(draft, self._preset)
-        if self.desk.key_to_look_at is not None:
-            self._form.go_to(self.desk.key_to_look_at)
-            self.desk.key_to_look_at = None
+        if self.workspace.key_to_look_at is not None:
+            self._form.go_to(self.workspace.key_to_look_at)
+            self.workspace.key_to_look_at = None
         self.query_one("#head", Static).update(self._head(draft))
         changes = change_list(draft, self._preset, self._preset_name)
         self.query_one("#changes", Static).update(changes)
@@ -148,13 +152,13 @@ class RecipeScreen(LookingAheadScreen):
         return text
 
     def _show_help(self) -> None:
-        shown = field_help(self._form.field, self.desk.draft, self._preset, self._preset_name)
+        shown = field_help(self._form.field, self.workspace.draft, self._preset, self._preset_name)
         self.query_one("#help-text", Static).update(shown)
 
-    def show_outlook(self) -> None:
+    def show_estimate(self) -> None:
         """What is known of the draft now."""
-        lines = outlook_lines(self.desk.draft, self.outlook, self.pace, self.measuring)
-        for shown in self.query("#outlook").results(Static):  # none while the screen goes
+        lines = estimate_lines(self.workspace.draft, self.estimate, self.throughput, self.measuring)
+        for shown in self.query("#estimate").results(Static):  # none while the screen goes
             shown.update(lines)
 
     def on_recipe_form_moved(self) -> None:
@@ -163,7 +167,7 @@ class RecipeScreen(LookingAheadScreen):
 
     def on_recipe_form_edited(self, message: RecipeForm.Edited) -> None:
         """A valid edit is the draft; say what gave way to it."""
-        before, key = self.desk.draft, message.field.key
+        before, key = self.workspace.draft, message.field.key
         gave_way = [other for other in differences(before, message.recipe) if other != key]
         self._take(message.recipe)
         if gave_way:
@@ -173,7 +177,7 @@ class RecipeScreen(LookingAheadScreen):
     def on_recipe_form_list_asked(self, message: RecipeForm.ListAsked) -> None:
         """A field with many choices."""
         field = message.field
-        at_hand = typed_value(self.desk.draft, field.key) or field.choices[0]
+        at_hand = typed_value(self.workspace.draft, field.key) or field.choices[0]
         dialog = ChoiceList(field.label, [(choice, choice) for choice in field.choices], at_hand)
         self.app.push_screen(dialog, lambda choice: self._on_chosen(field, choice))
 
@@ -182,7 +186,7 @@ class RecipeScreen(LookingAheadScreen):
             self._form.choose(choice)
 
     def _take(self, recipe: Recipe) -> None:
-        self.desk.draft = recipe
+        self.workspace.draft = recipe
         self._show_draft()
 
     def action_presets(self) -> None:
@@ -191,7 +195,7 @@ class RecipeScreen(LookingAheadScreen):
 
     @work(thread=True, exclusive=True, group="presets")
     def _list_presets(self) -> None:
-        self.post_message(self.PresetsListed(preset_choices(self.desk.sessions)))
+        self.post_message(self.PresetsListed(preset_choices(self.workspace.sessions)))
 
     def on_recipe_screen_presets_listed(self, message: PresetsListed) -> None:
         """Ask which."""
@@ -201,7 +205,7 @@ class RecipeScreen(LookingAheadScreen):
     def _on_preset(self, name: str | None) -> None:
         if name is None:
             return
-        count = len(differences(self._preset, self.desk.draft))
+        count = len(differences(self._preset, self.workspace.draft))
         if not count:
             self._begin_with(name)
             return
@@ -211,14 +215,14 @@ class RecipeScreen(LookingAheadScreen):
 
     def _begin_with(self, name: str) -> None:
         try:
-            recipe = preset_recipe(name, self.desk.sessions, None)
+            recipe = preset_recipe(name, self.workspace.sessions, None)
         except CxrError as error:
             self.console.say(str(error))
             return
         self._begin(name, recipe)
 
     def _begin(self, name: str, recipe: Recipe) -> None:
-        self._preset_name = self.desk.preset = name
+        self._preset_name = self.workspace.preset = name
         self._preset = recipe
         self._take(recipe)
 
@@ -236,7 +240,7 @@ class RecipeScreen(LookingAheadScreen):
 
     def action_save(self) -> None:
         """The draft, complete, as TOML."""
-        name = f"{self.desk.draft.name}.toml"
+        name = f"{self.workspace.draft.name}.toml"
         self.app.push_screen(FileName("Save the recipe as", name, _no_place), self._on_place)
 
     def _on_place(self, path: Path | None) -> None:
@@ -250,7 +254,7 @@ class RecipeScreen(LookingAheadScreen):
 
     def _save(self, path: Path) -> None:
         try:
-            write_whole(path, recipe_toml(self.desk.draft).encode(), follow=True)
+            write_whole(path, recipe_toml(self.workspace.draft).encode(), follow=True)
         except OSError as error:
             self.console.say(f"{path} can't be written ({error.strerror})")
         else:
@@ -258,7 +262,7 @@ class RecipeScreen(LookingAheadScreen):
 
     def action_start(self) -> None:
         """Start the draft; ask first where the data already speaks against it."""
-        self.start_or_ask("" if self.outlook is None else self.outlook.problem)
+        self.start_or_ask("" if self.estimate is None else self.estimate.problem)
 
     def action_filter(self) -> None:
         """Fewer fields."""

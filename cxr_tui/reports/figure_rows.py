@@ -14,7 +14,7 @@ from typing import Any
 
 from core.evaluation.references import NO_REFERENCE, ReferenceShown, reference_for
 from core.store.files import write_whole
-from core.store.harmless_cells import harmless
+from core.store.formula_cells import escape_formula
 from cxr_tui.terminal.safe_text import visible
 
 Interval = tuple[float, float]
@@ -198,7 +198,7 @@ def export_csv(figures: Figures) -> bytes:
     columns = figures.columns()
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([harmless(column.key) for column in columns] + ["note"])
+    writer.writerow([escape_formula(column.key) for column in columns] + ["note"])
     for row in _all_rows(figures):
         values = [column.value(row) for column in columns]
         writer.writerow([_csv_cell(value) for value in [*values, row.note]])
@@ -307,7 +307,7 @@ def _csv_cell(value: object) -> str:
         return ""
     if isinstance(value, tuple):
         return f"{value[0]} to {value[1]}"
-    return harmless(value) if isinstance(value, str) else str(value)
+    return escape_formula(value) if isinstance(value, str) else str(value)
 
 
 def _markdown(text: str) -> str:

@@ -47,7 +47,7 @@ class FiguresScreen(ConsoleScreen):
 
     def _follow_desk(self) -> None:
         """Another session begins afresh: its test part, its own reference and threshold."""
-        shown = self.desk.shown
+        shown = self.workspace.shown
         if shown is None:
             self._cache = None
         elif self._cache is None or self._cache.session != shown.session:
@@ -55,7 +55,7 @@ class FiguresScreen(ConsoleScreen):
 
     def _report(self) -> Report | str:
         """The figures of the part, or in words why they are not there."""
-        shown, cache = self.desk.shown, self._cache
+        shown, cache = self.workspace.shown, self._cache
         if shown is None or cache is None:
             return _NOTHING_SHOWN
         part = self._reading.part
@@ -82,7 +82,7 @@ class FiguresScreen(ConsoleScreen):
 
         report: Report | str
         try:
-            report = health_report_of_session(version.session, version.part, self.desk.cache)
+            report = health_report_of_session(version.session, version.part, self.workspace.cache)
         except (CxrError, OSError) as error:
             report = visible(f"The figures of {version.part} can't be computed.\n\n{error}")
         self.post_message(self.Reported(version, report))

@@ -16,7 +16,7 @@ from textual.widgets import DataTable, Static
 
 from core.evaluation.part_scores import WrongImage
 from core.store.files import write_whole
-from core.store.harmless_cells import harmless
+from core.store.formula_cells import escape_formula
 from cxr_tui.console.screen import ConsoleScreen
 from cxr_tui.terminal.safe_text import shortened, visible
 
@@ -105,7 +105,7 @@ class MostWrong(ConsoleScreen):
 
     def refresh_view(self) -> None:
         """Another session may be shown by now: then these are not its images."""
-        shown = self.desk.shown
+        shown = self.workspace.shown
         if self.is_current and (shown is None or shown.session.path != self._folder):
             self.dismiss(None)
 
@@ -123,7 +123,9 @@ class MostWrong(ConsoleScreen):
         for image in (*self._highest, *self._lowest):
             patient = "" if image.patient is None else image.patient
             others = "|".join(image.others)
-            writer.writerow([harmless(image.image), patient, image.score, image.label, others])
+            writer.writerow(
+                [escape_formula(image.image), patient, image.score, image.label, others]
+            )
         try:
             write_whole(path, text.getvalue().encode())
         except OSError as error:

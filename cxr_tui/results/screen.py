@@ -123,7 +123,7 @@ class ResultsScreen(FiguresScreen):
         self.refresh_view()
 
     def _head(self, report: Report | None) -> Text:
-        shown = self.desk.shown
+        shown = self.workspace.shown
         if shown is None:
             return Text()
         text = Text(no_wrap=True, overflow="ellipsis")

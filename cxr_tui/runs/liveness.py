@@ -18,7 +18,7 @@ INTERRUPTED, SILENT, GONE = "interrupted", "silent", "gone"
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class Liveness:
     """``state`` is empty where the events' own word holds; ``device`` where nothing is known."""
 
     state: str = ""
@@ -28,7 +28,7 @@ class Surroundings:
 
 
 @dataclass(frozen=True)
-class Witness:
+class LivenessLook:
     """What to look for, taken from what is shown."""
 
     session: Session
@@ -37,15 +37,15 @@ class Witness:
     writer: tuple[str, int] | None
     device: str
 
-    def look(self, before: CpuTime | None) -> tuple[Surroundings, CpuTime | None]:
+    def look(self, before: CpuTime | None) -> tuple[Liveness, CpuTime | None]:
         """How it stands; ``before`` is the last look's processor time, the new one is returned.
 
         An ended session is only looked for, not into.
         """
         if not is_file(self.session.path / "recipe.toml"):
-            return Surroundings(state=GONE), None
+            return Liveness(state=GONE), None
         if not self.is_open:
-            return Surroundings(), None
+            return Liveness(), None
         host, pid = self.writer or ("", 0)
         if self.is_ours:
             host, pid = socket.gethostname(), os.getpid()
@@ -54,12 +54,12 @@ class Witness:
         # A suspended process holds its lock: it is told from one that works by its heartbeat.
         is_silent = silence > SILENT_AFTER_SECONDS if silence is not None else not is_here
         if is_silent and not self.is_ours:
-            return Surroundings(SILENT if silence else INTERRUPTED, silence or 0.0), None
+            return Liveness(SILENT if silence else INTERRUPTED, silence or 0.0), None
         if not is_here and host in ("", socket.gethostname()):
-            return Surroundings(state=INTERRUPTED), None
+            return Liveness(state=INTERRUPTED), None
         writer = "" if self.is_ours or not host else f"{host}:{pid}"
         now = cpu_time(pid) if host == socket.gethostname() else None
         if now is None:
-            return Surroundings(writer=writer), None
+            return Liveness(writer=writer), None
         words = gpu_words(self.device, pid) if self.device.startswith("cuda") else now.words(before)
-        return Surroundings(writer=writer, device=words), now
+        return Liveness(writer=writer, device=words), now

@@ -68,7 +68,7 @@ class OpenSession:
         """Start the thread that brings news."""
         self.source.start()
 
-    def put_away(self) -> None:
+    def close(self) -> None:
         """Stop reading; a run of ours goes on."""
         if isinstance(self.source, Follower):
             self.source.close()

@@ -62,7 +62,7 @@ class RunClock:
     def seconds_left(
         self, steps: int, validations: int, images: dict[str, int], steps_per_epoch: int
     ) -> tuple[float, bool] | None:
-        """Time left and whether validation is only guessed in it; None before there is a pace.
+        """Time left and whether validation is only guessed in it; None before the first steps.
 
         Args:
             steps: of training that remain.
@@ -110,7 +110,7 @@ class RunClock:
         self._begun = self.latest = time
         self._mark = self._last_step = self._scoring = self._validated = None
         self._has_warmed_up = self.training_is_over = False
-        # Another start may be on another machine: its pace is its own.
+        # Another start may be on another machine: its throughput is its own.
         self.train_seconds, self.train_steps, self.validations = 0.0, 0, []
 
     def _mark_at_epoch(self, event: events.EpochStarted) -> tuple[float, int] | None:

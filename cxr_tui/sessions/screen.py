@@ -104,7 +104,7 @@ class SessionsScreen(ConsoleScreen):
         from core.store.sessions import list_sessions
         from core.store.summary import SessionWatch
 
-        sessions = list_sessions(self.desk.sessions)
+        sessions = list_sessions(self.workspace.sessions)
         known = self._watches
         self._watches = {s.name: known.get(s.name) or SessionWatch(s) for s in sessions}
         summaries = [watch.summary() for watch in self._watches.values()]
@@ -173,7 +173,7 @@ class SessionsScreen(ConsoleScreen):
 
     def _on_new(self, answer: str | None) -> None:
         if answer == "enter":
-            self.console.start_run(self.desk.first_recipe())
+            self.console.start_run(self.workspace.first_recipe())
         elif answer == "2":
             self.console.action_mode("data")
 
@@ -210,11 +210,11 @@ class SessionsScreen(ConsoleScreen):
         if not chosen:
             return
         try:
-            self.desk.draft = self.desk.open(chosen).recipe
+            self.workspace.draft = self.workspace.open(chosen).recipe
         except CxrError as error:
             self.console.say(str(error))
             return
-        self.desk.preset = chosen
+        self.workspace.preset = chosen
         self.console.action_mode("recipe")
 
     def action_delete(self) -> None:
@@ -228,7 +228,10 @@ class SessionsScreen(ConsoleScreen):
             return
         from core.store.session import Session
 
-        if summary.state == "silent" and Session(self.desk.sessions / chosen).is_being_written():
+        if (
+            summary.state == "silent"
+            and Session(self.workspace.sessions / chosen).is_being_written()
+        ):
             self.console.say(f"{chosen} is held by a silent process, suspended maybe: end it first")
             return
         text = (
@@ -241,11 +244,11 @@ class SessionsScreen(ConsoleScreen):
     def _on_delete(self, name: str, answer: str | None) -> None:
         if answer != "y":
             return
-        shown = self.desk.shown
+        shown = self.workspace.shown
         if shown is not None and shown.name == name:
-            self.desk.shown = None
+            self.workspace.shown = None
         try:
-            shutil.rmtree(self.desk.sessions / name)
+            shutil.rmtree(self.workspace.sessions / name)
         except OSError as error:
             self.console.say(f"{name} can't be deleted ({error.strerror})")
         self.refresh_view()

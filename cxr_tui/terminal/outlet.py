@@ -155,7 +155,7 @@ class Outlet:
             except OSError as error:
                 self.error = self.error or error
                 if error.errno not in _FULL:
-                    self._let_go()
+                    self._release()
                     return
                 with self.changed:
                     self._is_full = True
@@ -182,7 +182,7 @@ class Outlet:
             if fcntl.fcntl(self._descriptor, fcntl.F_GETPIPE_SZ) < num_bytes:
                 fcntl.fcntl(self._descriptor, fcntl.F_SETPIPE_SZ, num_bytes)
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         """Nobody reads it any more: what C code still writes there goes nowhere, too."""
         with contextlib.suppress(OSError):
             nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -166,8 +166,8 @@ def _try_changes(console: Console, shown: OpenSession, answer: Diagnosed | None)
     if not changes:
         console.say(f"The recipe of {shown.name} says so already.")
         return
-    console.desk.draft, console.desk.preset = recipe, shown.name
-    console.desk.key_to_look_at = answer.changes[0].partition("=")[0].strip()
+    console.workspace.draft, console.workspace.preset = recipe, shown.name
+    console.workspace.key_to_look_at = answer.changes[0].partition("=")[0].strip()
     console.action_mode("recipe")
     console.say(f"{changes}, in a duplicate: {shown.name} stays as it is. S starts it.")
 

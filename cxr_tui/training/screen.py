@@ -14,7 +14,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from cxr_tui.runs.device_use import CpuTime
-from cxr_tui.runs.liveness import Surroundings, Witness
+from cxr_tui.runs.liveness import Liveness, LivenessLook
 from cxr_tui.runs.open_session import OpenSession
 from cxr_tui.training import text as training_text
 from cxr_tui.training.auroc_table import AurocTable
@@ -67,9 +67,9 @@ class TrainingScreen(ValIntervalsScreen):
     class Looked(Message):
         """What a look at a session's files and device found."""
 
-        def __init__(self, shown: OpenSession, around: Surroundings, cpu: CpuTime | None) -> None:
+        def __init__(self, shown: OpenSession, liveness: Liveness, cpu: CpuTime | None) -> None:
             super().__init__()
-            self.shown, self.around, self.cpu = shown, around, cpu
+            self.shown, self.liveness, self.cpu = shown, liveness, cpu
 
     class Exported(Message):
         """What came of an export."""
@@ -83,7 +83,7 @@ class TrainingScreen(ValIntervalsScreen):
         self._curve = CURVES[0]
         self._log_scale = False
         self._smooth = False
-        self._around = Surroundings()
+        self._liveness = Liveness()
         self._looked_at: tuple[object, ...] = ()
         self._cpu: CpuTime | None = None
         self._parts: dict[str, Text] = {}
@@ -125,7 +125,7 @@ class TrainingScreen(ValIntervalsScreen):
 
     def refresh_view(self) -> None:
         """Show what is new of the session shown."""
-        shown = self.desk.shown
+        shown = self.workspace.shown
         self.query_one("#nothing").display = shown is None
         self.query_one("#shown").display = shown is not None
         if shown is None:
@@ -146,24 +146,24 @@ class TrainingScreen(ValIntervalsScreen):
             return
         if self._looked_at[:1] != (shown,):
             self._cpu = None
-        self._looked_at, self._around = seen, Surroundings()
+        self._looked_at, self._liveness = seen, Liveness()
         self._look()
 
     def _show_words(self, shown: OpenSession) -> None:
         is_refused = shown.is_taken_away and shown.view.state == "failed"
-        around = Surroundings() if is_refused else self._around  # that it is gone is no surprise
+        liveness = Liveness() if is_refused else self._liveness  # that it is gone is no surprise
         view, width = shown.view, self.size.width
-        head = training_text.head(shown.name, view, around, _share_read(shown), width)
-        foot = training_text.foot(view, around, width, ascii_only=self.console.ascii_only)
+        head = training_text.head(shown.name, view, liveness, _share_read(shown), width)
+        foot = training_text.foot(view, liveness, width, ascii_only=self.console.ascii_only)
         notice = Text()
         if is_refused:
             notice = training_text.refused(view)
         elif _share_read(shown) is None:  # what is read so far is not how it stands
-            notice = training_text.notice(shown.name, shown.session.path, view, around)
+            notice = training_text.notice(shown.name, shown.session.path, view, liveness)
         self.query_one("#head", Static).update(head, layout=False)
         self.query_one("#foot", Static).update(foot, layout=False)
         self._replace("#notice", training_text.hanging(notice, self.app.console, width))
-        self._replace("#device", Text(around.device))
+        self._replace("#device", Text(liveness.device))
         unasked = training_text.unasked(view, _share_read(shown))
         self.query_one(HealthPanel).show(list(view.health.values()), unasked)
         self._replace("#log", training_text.messages(view))
@@ -197,8 +197,8 @@ class TrainingScreen(ValIntervalsScreen):
 
     def _draw_later(self) -> None:
         self._will_draw = False
-        if self.desk.shown is not None:
-            self._show_curves(self.desk.shown)
+        if self.workspace.shown is not None:
+            self._show_curves(self.workspace.shown)
 
     def _chart(self, shown: OpenSession, curve: str) -> Chart:
         empty = training_text.waiting_words(shown.view, _share_read(shown))
@@ -207,23 +207,25 @@ class TrainingScreen(ValIntervalsScreen):
         )
 
     def _look(self) -> None:
-        shown = self.desk.shown
+        shown = self.workspace.shown
         if shown is None or not self.is_current or _share_read(shown) is not None:
             return
         view = shown.view
         is_open = view.state in ("running", "paused")
         device = view.model.device if view.model else ""
-        witness = Witness(shown.session, shown.is_ours, is_open, view.writer, device)
-        self._look_around(shown, witness, self._cpu)
+        look = LivenessLook(shown.session, shown.is_ours, is_open, view.writer, device)
+        self._look_at_liveness(shown, look, self._cpu)
 
     @work(thread=True, exclusive=True, group="look", description="look at the session's device")
-    def _look_around(self, shown: OpenSession, witness: Witness, before: CpuTime | None) -> None:
-        self.post_message(self.Looked(shown, *witness.look(before)))
+    def _look_at_liveness(
+        self, shown: OpenSession, look: LivenessLook, before: CpuTime | None
+    ) -> None:
+        self.post_message(self.Looked(shown, *look.look(before)))
 
     def on_training_screen_looked(self, message: Looked) -> None:
         """Show it, where the session is still the one shown."""
-        if message.shown is self.desk.shown:
-            self._around, self._cpu = message.around, message.cpu
+        if message.shown is self.workspace.shown:
+            self._liveness, self._cpu = message.liveness, message.cpu
             self.refresh_view()
 
     def action_curve(self, by: int) -> None:
@@ -251,7 +253,7 @@ class TrainingScreen(ValIntervalsScreen):
 
     def action_health(self) -> None:
         """Every answer of the health checks in full."""
-        shown = self.desk.shown
+        shown = self.workspace.shown
         if shown is not None:
             show_health(self.console, shown)
 
@@ -268,7 +270,7 @@ class TrainingScreen(ValIntervalsScreen):
 
     def action_export(self) -> None:
         """The curve as a picture and as numbers, in the session's directory."""
-        shown = self.desk.shown
+        shown = self.workspace.shown
         if shown is not None:
             chart = self._chart(shown, self._curve)
             self._export(ChartExport(shown.session.path, self._curve, chart))

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from cxr_tui.runs.liveness import GONE, INTERRUPTED, SILENT, Surroundings
+from cxr_tui.runs.liveness import GONE, INTERRUPTED, SILENT, Liveness
 from cxr_tui.runs.run_view import MARKS, RunView, answer_in_log
 from cxr_tui.terminal.safe_text import duration, shortened, visible
 
@@ -42,13 +42,13 @@ def waiting_words(view: RunView, share_read: float | None) -> str:
 
 
 def head(
-    name: str, view: RunView, around: Surroundings, share_read: float | None, width: int
+    name: str, view: RunView, liveness: Liveness, share_read: float | None, width: int
 ) -> Text:
     """Which session, its state, where it is."""
-    parts = list(_head_parts(view, around, share_read))
-    pace = f"{view.images_per_second or 0:,.0f} images/s"
-    if pace in parts and sum(len(part) + 3 for part in parts) + _SHORTEST_NAME > width:
-        parts.remove(pace)
+    parts = list(_head_parts(view, liveness, share_read))
+    throughput = f"{view.images_per_second or 0:,.0f} images/s"
+    if throughput in parts and sum(len(part) + 3 for part in parts) + _SHORTEST_NAME > width:
+        parts.remove(throughput)
     rest = "".join(f" · {part}" for part in parts)
     room = max(_SHORTEST_NAME, width - len(rest) - 2)
     shown = f" {shortened(visible(name), room)}"
@@ -56,13 +56,13 @@ def head(
     return text.append(rest, style="not bold")
 
 
-def _head_parts(view: RunView, around: Surroundings, share_read: float | None) -> Iterable[str]:
+def _head_parts(view: RunView, liveness: Liveness, share_read: float | None) -> Iterable[str]:
     if share_read is not None:
         yield f"reading {100 * share_read:.0f} %"
-    state = around.state or view.state
-    since = f" {duration(around.silent_seconds)}" if state == SILENT else ""
+    state = liveness.state or view.state
+    since = f" {duration(liveness.silent_seconds)}" if state == SILENT else ""
     yield f"{MARKS.get(state, '▲')} {state}{since}"
-    is_alive = not around.state and view.state in ("running", "paused")
+    is_alive = not liveness.state and view.state in ("running", "paused")
     if is_alive and (stage := stage_words(view)):
         yield visible(stage)
     if view.epoch:
@@ -71,8 +71,8 @@ def _head_parts(view: RunView, around: Surroundings, share_read: float | None) -
         yield f"step {view.step_in_epoch:,} of {view.steps_per_epoch:,}"
     if is_alive and view.stage == "training" and view.images_per_second:
         yield f"{view.images_per_second:,.0f} images/s"
-    if around.writer:
-        yield f"written by {visible(around.writer)}"
+    if liveness.writer:
+        yield f"written by {visible(liveness.writer)}"
 
 
 def refused(view: RunView) -> Text:
@@ -84,17 +84,18 @@ def refused(view: RunView) -> Text:
     )
 
 
-def notice(name: str, path: Path, view: RunView, around: Surroundings) -> Text:
+def notice(name: str, path: Path, view: RunView, liveness: Liveness) -> Text:
     """What needs attention, with what to do; empty where nothing does."""
     goes_on = f"1, r goes on from {_kept(view)}, or: cxr-tui --resume {visible(name)}"
-    if around.state == GONE:
+    if liveness.state == GONE:
         return _lines(f"▲ Its directory is gone: {visible(str(path))}", "1 shows the sessions.")
-    if around.state == INTERRUPTED:
+    if liveness.state == INTERRUPTED:
         return _lines("○ Its process ended without a word: killed, or out of memory.", goes_on)
-    if around.state == SILENT:
+    if liveness.state == SILENT:
         host = f" on {visible(view.writer[0])}" if view.writer else ""
         return _lines(
-            f"○ No sign of life for {duration(around.silent_seconds)}: look at its process{host}.",
+            f"○ No sign of life for {duration(liveness.silent_seconds)}: "
+            f"look at its process{host}.",
             f"Where that has ended: {goes_on}",
         )
     if view.state == "failed":
@@ -140,9 +141,9 @@ def _lines(first: str, *others: str) -> Text:
     return text
 
 
-def foot(view: RunView, around: Surroundings, width: int, *, ascii_only: bool) -> Text:
+def foot(view: RunView, liveness: Liveness, width: int, *, ascii_only: bool) -> Text:
     """A bar of what is under way, the share of the run, the time passed and left."""
-    is_alive = not around.state and view.state in ("running", "paused")
+    is_alive = not liveness.state and view.state in ("running", "paused")
     tail = []
     label, share = _under_way(view) if is_alive else ("", None)
     if is_alive and view.ingest is not None:
@@ -156,7 +157,7 @@ def foot(view: RunView, around: Surroundings, width: int, *, ascii_only: bool) -
     is_tight = view.ingest is not None and width < _ROOMY
     if not is_tight and (times := _times(view, is_alive=is_alive)):
         tail.append(times)
-    if view.state == "finished" and not around.state:
+    if view.state == "finished" and not liveness.state:
         tail.append("5 shows its results")
     rest = "   ".join(tail)
     if share is not None:

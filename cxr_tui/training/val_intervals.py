@@ -51,7 +51,7 @@ class ValIntervalsScreen(ConsoleScreen):
 
         report = None
         with contextlib.suppress(CxrError, OSError):  # Results says why; here no column comes
-            report = health_report_of_session(version.session, version.part, self.desk.cache)
+            report = health_report_of_session(version.session, version.part, self.workspace.cache)
         self.post_message(self.Worked(version, report))
 
     def on_val_intervals_screen_worked(self, message: Worked) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from core.store.harmless_cells import harmless
+from core.store.formula_cells import escape_formula
 from cxr_tui.widgets.chart_scale import Scale, tick_labels
 from cxr_tui.widgets.line_chart import Chart, Line, scales, x_ticks
 
@@ -29,9 +29,9 @@ def chart_csv(chart: Chart) -> bytes:
     writer.writerow(["line", "epoch", "value"])
     for line in chart.lines:
         for x, y in zip(line.xs, line.ys, strict=True):
-            writer.writerow([harmless(line.label), x, y if math.isfinite(y) else ""])
+            writer.writerow([escape_formula(line.label), x, y if math.isfinite(y) else ""])
     if chart.level is not None:
-        writer.writerow([harmless(chart.level_label), "", chart.level])
+        writer.writerow([escape_formula(chart.level_label), "", chart.level])
     return stream.getvalue().encode()
 
 

@@ -105,7 +105,7 @@ class Script:
         return loss.item()
 
     def images_per_second(self, steps: int) -> float:
-        """Training at its pace: the first batch, which starts the workers, is not counted."""
+        """Training at its throughput: the first batch, which starts the workers, is not counted."""
         # As many more batches as the workers hold ready: they work to the last step.
         ahead = 2 * self.workers
         batches = self.batches((steps + 1 + ahead) * self.batch_size)

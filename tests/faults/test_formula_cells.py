@@ -25,7 +25,7 @@ from core.evaluation.predictions import (
     read_predictions,
     write_predictions,
 )
-from core.store.harmless_cells import harmless, original
+from core.store.formula_cells import escape_formula, original
 from cxr_tui.widgets.chart_picture import chart_csv
 from cxr_tui.widgets.line_chart import Chart, Line
 
@@ -45,20 +45,20 @@ def refuse_formulas(content: bytes) -> None:
 
 @pytest.mark.parametrize("text", FORMULAS)
 def test_a_formula_is_marked_as_text_and_comes_back(text: str) -> None:
-    assert harmless(text) == f"'{text}"
-    assert original(harmless(text)) == text
+    assert escape_formula(text) == f"'{text}"
+    assert original(escape_formula(text)) == text
 
 
 @given(st.text(alphabet="'=+-@\t\r\nab", max_size=6) | st.text())
 @settings(max_examples=300, deadline=None)
 def test_every_text_comes_back_and_none_is_a_formula(text: str) -> None:
-    assert original(harmless(text)) == text
-    assert not harmless(text).startswith(("=", "+", "-", "@", "\t", "\r"))
+    assert original(escape_formula(text)) == text
+    assert not escape_formula(text).startswith(("=", "+", "-", "@", "\t", "\r"))
 
 
 @pytest.mark.parametrize("text", ["", "'", "plain.png", "'quoted'", "a=1", "1"])
 def test_other_text_stays_as_it_is(text: str) -> None:
-    assert harmless(text) == text
+    assert escape_formula(text) == text
     assert original(text) == text
 
 

@@ -22,7 +22,7 @@ from core.store.event_log import EventReader
 from core.store.sessions import create_session
 from core.store.summary import SessionSummary
 from cxr_tui.app.app import ConsoleApp
-from cxr_tui.console.workspace import Desk
+from cxr_tui.console.workspace import Workspace
 from cxr_tui.runs.run_view import RunView
 from cxr_tui.terminal.safe_text import duration
 
@@ -186,8 +186,8 @@ ABSURD: dict[str, dict[str, dict[str, object]]] = {
 async def test_the_screens_show_a_run_whose_events_are_absurd(
     tmp_path: Path, cache_dir: Path, case: str, last: str
 ) -> None:
-    desk = Desk(tmp_path / "sessions", cache_dir, device="cpu")
-    session = create_session(desk.sessions, Recipe(), "absurd")
+    workspace = Workspace(tmp_path / "sessions", cache_dir, device="cpu")
+    session = create_session(workspace.sessions, Recipe(), "absurd")
     kept = []
     for event in events_of_a_run():
         name = type(event).__name__
@@ -196,7 +196,7 @@ async def test_the_screens_show_a_run_whose_events_are_absurd(
     kept = [line for line in kept if not any(f'"{end}"' in line for end in ends)]
     kept += [line for line in _lines() if f'"event": "{last}"' in line][-1:]
     session.events_path.write_text("\n".join([*kept, ""]))
-    app = ConsoleApp(desk)
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(120, 40)) as pilot:
         for mode in ("training", "results"):
             app.open_session("absurd", mode)

@@ -104,7 +104,7 @@ def lead_astray(secret: bytes, what: str, marker: Path) -> None:
     else:
         weights = {"features.conv0.weight": torch.zeros(2**20)}
         with contextlib.suppress(Exception):  # nobody takes them: the connection breaks
-            team.tell(Restore(weights, {}, {}))
+            team.broadcast(Restore(weights, {}, {}))
     team.is_broken = True
     with contextlib.suppress(Exception):
         team.leave(0)
@@ -121,20 +121,20 @@ class Vandal(threading.Thread):
 
     def run(self) -> None:
         store = TCPStore("127.0.0.1", self.port, is_master=False, timeout=WAIT)
-        old = {f"pulse/0/pulse/{rank}": b"" for rank in range(2)}
+        old = {f"heartbeat/0/heartbeat/{rank}": b"" for rank in range(2)}
         while not self.ended.wait(0.2):
             for key, kept in old.items():
                 if not kept:
                     old[key] = store.get(key) if store.check([key]) else b""
                     continue
-                sign = json.loads(kept[64:]) | {"beat": 10**9}
+                status = json.loads(kept[64:]) | {"beat": 10**9}
                 for value in (
                     b"{not json",
                     b"\xff" * 50_000,
-                    pickle.dumps(sign),
-                    (kept[:64] + json.dumps(sign | {"trouble": "\x1b]0;taken\x07"}).encode()),
-                    (kept[:64] + json.dumps(sign | {"code": 0}).encode()),
-                    json.dumps(sign | {"evil": 2}).encode(),
+                    pickle.dumps(status),
+                    (kept[:64] + json.dumps(status | {"trouble": "\x1b]0;taken\x07"}).encode()),
+                    (kept[:64] + json.dumps(status | {"code": 0}).encode()),
+                    json.dumps(status | {"evil": 2}).encode(),
                     kept,
                 ):
                     with contextlib.suppress(RuntimeError):  # the run has ended

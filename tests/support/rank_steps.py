@@ -126,7 +126,7 @@ def main() -> None:
     ranks: Ranks = ALONE
     if team is not None:
         ranks = team
-        team.tell = lambda word: None  # type: ignore[method-assign]
+        team.broadcast = lambda command: None  # type: ignore[method-assign]
         team.wait_for = lambda stage, may_go_on: None  # type: ignore[method-assign]
     plain = trainer_of(ranks, None)
     told = {"losses": losses_of(plain)}

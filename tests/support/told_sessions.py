@@ -90,16 +90,16 @@ def trained(epochs):
     return told
 
 
-def a_session(desk, *told, name="one"):
-    session = create_session(desk.sessions, load_recipe("demo"), name)
+def a_session(workspace, *told, name="one"):
+    session = create_session(workspace.sessions, load_recipe("demo"), name)
     with session.writing() as writer:
         for event in told:
             writer.append(event)
     return session
 
 
-def on_training(desk, size=(80, 24), name="one"):
-    return ConsoleApp(desk, attach=name).run_test(size=size, notifications=True)
+def on_training(workspace, size=(80, 24), name="one"):
+    return ConsoleApp(workspace, attach=name).run_test(size=size, notifications=True)
 
 
 FINDINGS = ("Cardiomegaly", "Effusion", "Mass")
@@ -132,11 +132,11 @@ def predicted(study, part, seed):
     )
 
 
-def scored_session(desk, phantom_dir, name="scored", *more, test_is_there=True, **changes):
+def scored_session(workspace, phantom_dir, name="scored", *more, test_is_there=True, **changes):
     """A session as a run leaves it behind: split, predictions, the report of its test part."""
     recipe = recipe_for(phantom_dir, *more)
-    study = prepare_study(recipe, desk.cache, labels_only=True)
-    session = create_session(desk.sessions, recipe, name)
+    study = prepare_study(recipe, workspace.cache, labels_only=True)
+    session = create_session(workspace.sessions, recipe, name)
     session.predictions.mkdir(exist_ok=True)
     write_split(session.path / "split.csv", study)
     val, test = predicted(study, "val", 1), predicted(study, "test", 2)

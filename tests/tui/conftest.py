@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from cxr_tui.console.workspace import Desk
+from cxr_tui.console.workspace import Workspace
 
 
 @pytest.fixture
-def desk(tmp_path: Path, cache_dir: Path) -> Desk:
+def workspace(tmp_path: Path, cache_dir: Path) -> Workspace:
     """The console's state, its sessions in a folder of the test's own."""
-    return Desk(tmp_path / "sessions", cache_dir, device="cpu")
+    return Workspace(tmp_path / "sessions", cache_dir, device="cpu")

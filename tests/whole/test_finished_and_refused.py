@@ -17,7 +17,7 @@ from core.store.session import Session
 from core.store.sessions import create_session
 from core.store.summary import SessionSummary
 from cxr_tui.app.app import ConsoleApp
-from cxr_tui.console.workspace import Desk
+from cxr_tui.console.workspace import Workspace
 
 
 @pytest.fixture
@@ -30,13 +30,13 @@ async def test_r_on_a_finished_session_shows_it_and_its_test_part_is_not_scored_
     done, cache_dir
 ):
     before = done.events_path.read_bytes()
-    app = ConsoleApp(Desk(done.path.parent, cache_dir, device="cpu"))
+    app = ConsoleApp(Workspace(done.path.parent, cache_dir, device="cpu"))
     async with app.run_test(size=(100, 30)) as pilot:
         await shows(pilot, "finished")
         await press(pilot, "r")
         await shows(pilot, "done · test: ")
         assert app.current_mode == "results"
-        assert app.desk.running is None
+        assert app.workspace.running is None
     assert done.events_path.read_bytes() == before
 
 
@@ -139,7 +139,7 @@ def test_a_refused_start_leaves_no_session_from_the_command_line(cxr_tui, tmp_pa
 
 
 async def test_a_refused_start_leaves_no_session_from_the_console_either(tmp_path, cache_dir):
-    app = ConsoleApp(Desk(tmp_path / "sessions", cache_dir, device="cpu"))
+    app = ConsoleApp(Workspace(tmp_path / "sessions", cache_dir, device="cpu"))
     async with app.run_test(size=(100, 30)) as pilot:
         app.start_run(changed_recipe(load_recipe("nih-14"), ["dataset.images=/nowhere"]))
         await shows(pilot, "its session was taken away again")

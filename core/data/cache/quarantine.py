@@ -15,7 +15,7 @@ from core.data.tables.text_file import MAX_TABLE_BYTES
 from core.errors import DataError
 from core.regular_file import read_regular
 from core.store.files import write_whole
-from core.store.harmless_cells import harmless, original
+from core.store.formula_cells import escape_formula, original
 
 _HEADER = ["Image Index", "reason"]
 _EXAMPLES = 5
@@ -44,7 +44,7 @@ def write_quarantine(path: Path, reasons: Mapping[str, str]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_HEADER)
-    writer.writerows(map(harmless, row) for row in sorted(reasons.items()))
+    writer.writerows(map(escape_formula, row) for row in sorted(reasons.items()))
     write_whole(path, text.getvalue().encode("utf-8", "surrogateescape"))
 
 

@@ -27,7 +27,7 @@ from core.errors import DataError
 from core.in_slices import in_slices
 from core.recipe import PhantomSettings, Recipe
 from core.store.files import write_whole
-from core.store.harmless_cells import harmless, original
+from core.store.formula_cells import escape_formula, original
 
 PARTS = ("train", "val", "test")
 StageProgress = Callable[[str, int, int | None], None]
@@ -231,7 +231,7 @@ def write_split(path: Path, study: Study) -> None:
     writer.writerow(["Image Index", "Patient ID", "split"])
     for part in PARTS:
         for row in study.rows(part):
-            name, patient = harmless(study.index.images[row]), int(study.index.patients[row])
+            name, patient = escape_formula(study.index.images[row]), int(study.index.patients[row])
             writer.writerow([name, patient, part])
     write_whole(path, text.getvalue().encode())
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from core.errors import DataError
 from core.regular_file import open_regular
 from core.store.files import alone_with, is_file, write_whole
-from core.store.harmless_cells import harmless, original
+from core.store.formula_cells import escape_formula, original
 
 COLUMNS = (
     *("Image Index", "Patient ID", "finding", "label", "probability", "method", "kind"),
@@ -81,7 +81,7 @@ def _cells(row: dict[str, object], head: Sequence[str], before: Sequence[str] = 
     for place, name in enumerate(head):
         if name in row:
             value = row[name]
-            after[place] = harmless(value) if isinstance(value, str) else str(value)
+            after[place] = escape_formula(value) if isinstance(value, str) else str(value)
     return after
 
 

@@ -1,4 +1,4 @@
-"""How a word goes from rank 0 to all others: a short message always, longer ones where it says so.
+"""How a command goes from rank 0 to all others: a short message, and longer ones if it says so.
 
 The short one is sealed with the run's key and counted, and holds the digests of what follows: so
 nothing is parsed, and no memory is taken for it, that did not come from rank 0, in its turn.
@@ -15,15 +15,15 @@ from torch import Tensor
 from core.training.distributed.messages import (
     MOST_TEXT_BYTES,
     Heading,
+    command_of,
     heading_of,
     packed,
     refused,
     room_for,
     text_of,
     unpacked,
-    word_of,
 )
-from core.training.distributed.ranks import Word
+from core.training.distributed.ranks import Command
 from core.training.distributed.seals import SEAL_BYTES, is_sealed, seal
 
 _MESSAGE_BYTES, _LENGTH_BYTES = 2048, 8
@@ -49,9 +49,9 @@ class Channel:
         self._broadcast = broadcast
         self._count = 0
 
-    def say(self, word: Word) -> None:
+    def say(self, command: Command) -> None:
         """On rank 0."""
-        text, tensors = text_of(word)
+        text, tensors = text_of(command)
         flat = packed(tensors)
         is_short = len(text) <= _SHORT_TEXT_BYTES
         head = (
@@ -66,11 +66,11 @@ class Channel:
         if len(flat):
             self._broadcast(flat, None)
 
-    def hear(self, between: Between, expect: Callable[[Heading], None]) -> Word:
+    def receive(self, between: Between, expect: Callable[[Heading], None]) -> Command:
         """On the others; ``expect`` refuses tensors that aren't due before there is room for them.
 
         Raises:
-            WordError: it is no word of this run's rank 0.
+            CommandError: this run's rank 0 did not send it.
         """
         message = torch.zeros(_MESSAGE_BYTES, dtype=torch.uint8)
         self._broadcast(message, between)
@@ -96,12 +96,12 @@ class Channel:
             self._broadcast(flat, None)
         if _digest(flat.numpy().tobytes()) != digests[_DIGEST_BYTES:]:
             raise refused(_OTHER_BYTES)
-        return word_of(heading, unpacked(flat, heading.specs))
+        return command_of(heading, unpacked(flat, heading.specs))
 
     def _turn(self) -> str:
-        """Each word has a seal of its own: none can be said twice."""
+        """Each command has a seal of its own: none can be sent twice."""
         self._count += 1
-        return f"word {self._count}"
+        return f"command {self._count}"
 
 
 def _digest(content: bytes) -> bytes:

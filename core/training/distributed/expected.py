@@ -1,4 +1,4 @@
-"""Which tensors a word of rank 0 may announce, known before any of them is there."""
+"""Which tensors a command of rank 0 may announce, known before any of them is there."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def expect_nothing(heading: Heading) -> None:
     """No tensors at all.
 
     Raises:
-        WordError: there are some.
+        CommandError: there are some.
     """
     if heading.specs:
         raise refused(f"{heading.kind} comes with {len(heading.specs)} tensors, and takes none")
@@ -27,7 +27,7 @@ def expect_parts(heading: Heading, num_images: int) -> None:
     """Each part's rows, patients and labels, and perhaps weights, of no more images than there are.
 
     Raises:
-        WordError: they are others.
+        CommandError: they are others.
     """
     findings = heading.fields.get("findings")
     count = len(findings) if isinstance(findings, list) else 0
@@ -52,7 +52,7 @@ def expect_weights(heading: Heading, trainer: Trainer) -> None:
     """This network's tensors, all of them, and the optimiser's of its parameters.
 
     Raises:
-        WordError: they are others.
+        CommandError: they are others.
     """
     wanted = {f"model/{name}": spec_of(item) for name, item in trainer.model.state_dict().items()}
     parameters = dict(trainer.model.named_parameters())
@@ -70,7 +70,7 @@ def refuse_other_rows(rows_N: NDArray[np.int64], num_images: int) -> None:
     """The rows of a part are those of images that there are.
 
     Raises:
-        WordError: one isn't.
+        CommandError: one isn't.
     """
     if rows_N.min() < 0 or rows_N.max() >= num_images:
         raise refused(f"a part has rows that none of {num_images:,} images has")
@@ -80,11 +80,11 @@ def _refuse_others(heading: Heading, wanted: Mapping[str, Spec]) -> None:
     for name in (*wanted, *heading.specs):
         found, due = heading.specs.get(name), wanted.get(name)
         if found != due:
-            what = f"{heading.kind} comes with {name[:100]} {_words(found)}"
-            raise refused(f"{what}, where {_words(due)} is due")
+            what = f"{heading.kind} comes with {name[:100]} {_commands(found)}"
+            raise refused(f"{what}, where {_commands(due)} is due")
 
 
-def _words(spec: Spec | None) -> str:
+def _commands(spec: Spec | None) -> str:
     if spec is None:
         return "left out"
     return f"{str(spec.dtype).removeprefix('torch.')} {list(spec.shape)}"

@@ -1,4 +1,4 @@
-"""What every rank but the first does: wait for rank 0's next word, and do its share.
+"""What every rank but the first does: wait for rank 0's next command, and do its share.
 
 It has no session, writes nothing, and decides nothing. What goes wrong here is told to rank 0,
 which says it to everybody.
@@ -63,10 +63,10 @@ def follow(team: Team, device: str, cache: Path, stop_requested: Callable[[], bo
     try:
         while True:
             follower.let_know()
-            word = team.hear(follower.let_know, follower.expect)
-            if isinstance(word, End):
-                return word.code
-            follower.obey(word)
+            command = team.receive(follower.let_know, follower.expect)
+            if isinstance(command, End):
+                return command.code
+            follower.obey(command)
     except LeaderEndedError as ended:
         return ended.code
 
@@ -93,13 +93,13 @@ class _Follower:
         """A stop asked of this rank is rank 0's to answer."""
         if self.stop_requested() and not self._told:
             self._told = True
-            self.team.pulse.show(asked_to_stop=True)
+            self.team.heartbeat.show(asked_to_stop=True)
 
     def expect(self, heading: Heading) -> None:
-        """Refuse a word whose tensors can't be those of this run; none of them is there yet.
+        """Refuse a command whose tensors can't be those of this run; none of them is there yet.
 
         Raises:
-            WordError: they are others.
+            CommandError: they are others.
         """
         match heading.kind:
             case "Restore" if self._trainer is not None:
@@ -109,50 +109,52 @@ class _Follower:
             case _:
                 expect_nothing(heading)
 
-    def obey(self, word: Prepare | Build | Restore | TakeStep | BeginEpoch | Step | Score) -> None:
-        """Do what the word says."""
-        match word:
+    def obey(
+        self, command: Prepare | Build | Restore | TakeStep | BeginEpoch | Step | Score
+    ) -> None:
+        """Do what the command says."""
+        match command:
             case Prepare():
-                self._prepare(word)
+                self._prepare(command)
             case Build():
-                self._build(word)
+                self._build(command)
             case Restore():
-                self.trainer.restore(word.model, word.optimizer, word.state)
+                self.trainer.restore(command.model, command.optimizer, command.state)
                 self.trainer.skipped_in_a_row = 0
             case TakeStep():
-                make_told_step(self.trainer, word.kind)
-                self.team.pulse.show(stage=STEP_MADE)
+                make_told_step(self.trainer, command.kind)
+                self.team.heartbeat.show(stage=STEP_MADE)
                 agree_on_step(self.trainer)
             case BeginEpoch():
                 self._close_epoch()
-                self.trainer.restore_state(word.state)
+                self.trainer.restore_state(command.state)
                 self._steps = self.trainer.epoch_steps()
             case Step():
                 with contextlib.suppress(NotFiniteError):  # as on rank 0, which says what now
                     next(self._steps)
             case Score():
-                part, progress = self._parts[word.part], self._scoring_goes_on
-                score_share(self.trainer, part, progress, exactly=word.exactly)
+                part, progress = self._parts[command.part], self._scoring_goes_on
+                score_share(self.trainer, part, progress, exactly=command.exactly)
 
-    def _prepare(self, word: Prepare) -> None:
-        self._prepared = word
-        leader_host = self.team.pulse.signs[0].host
-        own_host = self.team.pulse.signs[self.team.rank].host
+    def _prepare(self, command: Prepare) -> None:
+        self._prepared = command
+        leader_host = self.team.heartbeat.statuses[0].host
+        own_host = self.team.heartbeat.statuses[self.team.rank].host
         if not self.team.launch.leads_its_host or own_host == leader_host:
             return
-        if word.recipe.dataset.phantom is not None:
-            locate_sources(word.recipe, cache=self.cache)  # draws it where it isn't there yet
-        self._open_cache(word)
-        self.team.pulse.show(stage=CACHED)
+        if command.recipe.dataset.phantom is not None:
+            locate_sources(command.recipe, cache=self.cache)  # draws it where it isn't there yet
+        self._open_cache(command)
+        self.team.heartbeat.show(stage=CACHED)
 
-    def _build(self, word: Build) -> None:
+    def _build(self, command: Build) -> None:
         assert self._prepared is not None
         recipe = self._prepared.recipe
         cache = self._open_cache(self._prepared)
-        for name, rows in word.parts.items():
+        for name, rows in command.parts.items():
             refuse_other_rows(rows.index_rows_N, len(self._prepared.files))
             self._parts[name] = _part(self._prepared, cache, name, rows)
-        if content_of(self._parts) != word.content:
+        if content_of(self._parts) != command.content:
             raise DataError(
                 f"the image files of host {socket.gethostname()} are others than those of process "
                 "0, though of the same names",
@@ -160,9 +162,9 @@ class _Follower:
                 why="One run would train on two data sets.",
                 remedy="Copy the same files to each host.",
             )
-        model = build_model(word.findings, seed=0, input_spec=word.input_spec)
+        model = build_model(command.findings, seed=0, input_spec=command.input_spec)
         device = torch.device(device_for(self.team.launch, self.device))
-        placement = Placement(device, Precision(word.precision, "as on rank 0"))
+        placement = Placement(device, Precision(command.precision, "as on rank 0"))
         self._trainer = Trainer(model, self._parts["train"], recipe, placement, ranks=self.team)
         self._parts = hold_parts(
             self._trainer,
@@ -171,17 +173,17 @@ class _Follower:
             may_go_on=lambda: not self._should_leave(),
             record=lambda _event: None,
         )
-        self.team.pulse.show(stage=BUILT)
+        self.team.heartbeat.show(stage=BUILT)
 
-    def _open_cache(self, word: Prepare) -> ImageCache:
-        names = list(word.files)
+    def _open_cache(self, command: Prepare) -> ImageCache:
+        names = list(command.files)
         return cache_of(
-            word.recipe,
-            word.files,
-            [names[row] for row in word.wanted],
-            word.resize,
+            command.recipe,
+            command.files,
+            [names[row] for row in command.wanted],
+            command.resize,
             self.cache,
-            word.is_miniature,
+            command.is_miniature,
             should_stop=self._should_leave,
         )
 

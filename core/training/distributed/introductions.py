@@ -3,9 +3,9 @@
 They meet in a store that anybody who reaches its port may read and write, and whoever took the port
 first may be somebody else altogether. So each puts its name there, with a number that was never
 used before; and once it has those of all, a seal over all of them that only who knows the run's
-secret can make. What is refused is refused by name, before a word or a tensor was exchanged. The
-key that comes of it seals every word (``core.training.distributed.channel``) and sign of life
-(``core.training.distributed.pulse``) from there on.
+secret can make. What is refused is refused by name, before a command or a tensor was exchanged. The
+key that comes of it seals every command (``core.training.distributed.channel``) and sign of life
+(``core.training.distributed.heartbeat``) from there on.
 """
 
 from __future__ import annotations

@@ -18,9 +18,9 @@ from torch._C._distributed_c10d import PrefixStore
 
 from core.errors import StoppedError, UsageError
 from core.in_slices import in_slices
+from core.training.distributed.heartbeat import AwakeClock, RankHeartbeat
 from core.training.distributed.introductions import introduce
 from core.training.distributed.meeting_place import MeetingPlace, is_kept_here, meeting_place
-from core.training.distributed.pulse import AwakeClock, Pulse
 from core.training.distributed.ranks import Launch
 from core.training.distributed.team import Team
 
@@ -55,7 +55,7 @@ class Meeting:
     _whom: str = "the others"
     _clock: AwakeClock = field(default_factory=AwakeClock)
     _said: float = 0.0
-    _pulse: Pulse | None = None
+    _heartbeat: RankHeartbeat | None = None
     _is_left: bool = False
 
     def held(self) -> Team:
@@ -90,13 +90,13 @@ class Meeting:
         first = PrefixStore(f"introductions/{attempt}", store)
         key = introduce(first, launch, self.secret, self.recipe, self._wait)
         # Of its own, as one waits for the other's answer.
-        watched = PrefixStore(f"pulse/{attempt}", self._place.connected())
-        pulse = self._pulse = Pulse(watched, launch.rank, launch.size, key)
+        watched = PrefixStore(f"heartbeat/{attempt}", self._place.connected())
+        heartbeat = self._heartbeat = RankHeartbeat(watched, launch.rank, launch.size, key)
         try:
-            while missing := set(range(launch.size)).difference(pulse.signs):
+            while missing := set(range(launch.size)).difference(heartbeat.statuses):
                 self._wait(f"a sign of life of process {min(missing)} of {launch.size}")
                 time.sleep(_POLL_SECONDS)
-                pulse.look()
+                heartbeat.look()
             self._whom = "connections to the others"
             store.set_timeout(_CONNECTING)
             dist.init_process_group(
@@ -107,9 +107,9 @@ class Meeting:
                 timeout=_FOR_EVER,
             )
         except BaseException:
-            pulse.stop()
+            heartbeat.stop()
             raise
-        return Team(launch, pulse, key)
+        return Team(launch, heartbeat, key)
 
     def _wait(self, whom: str) -> None:
         """In the thread: whom it waits for; it ends once nobody waits for it any more."""
@@ -127,7 +127,7 @@ class Meeting:
         waited = self._clock()
         if self.stop_requested():
             raise self._stopped()
-        if self._pulse is not None and (silent := self._pulse.silent_ranks()):
+        if self._heartbeat is not None and (silent := self._heartbeat.silent_ranks()):
             raise self._gave_up(f"process {silent[0]} of {self.launch.size} has come and is gone")
         if waited > self.patience_seconds:
             rank = f"process {self.launch.rank} of {self.launch.size}"

@@ -26,6 +26,8 @@ from core.recipe_toml import checked_recipe
 from core.training.distributed.ranks import (
     BeginEpoch,
     Build,
+    Command,
+    CommandError,
     End,
     PartRows,
     Prepare,
@@ -33,12 +35,10 @@ from core.training.distributed.ranks import (
     Score,
     Step,
     TakeStep,
-    Word,
-    WordError,
 )
 
 MOST_TEXT_BYTES = 512 * 2**20
-"""Of a word's JSON. NIH's 112,120 files, the longest word, take 12 MB."""
+"""Of a command's JSON. NIH's 112,120 files, the longest command, take 12 MB."""
 
 _DTYPES = {
     str(dtype).removeprefix("torch."): dtype
@@ -67,7 +67,7 @@ class Spec:
 
 @dataclass(frozen=True)
 class Heading:
-    """A word without its tensors, and which ones it announces."""
+    """A command without its tensors, and which ones it announces."""
 
     kind: str
     fields: Mapping[str, Any]
@@ -79,23 +79,23 @@ def spec_of(tensor: Tensor) -> Spec:
     return Spec(tensor.dtype, tuple(tensor.shape))
 
 
-def refused(what: str) -> WordError:
+def refused(what: str) -> CommandError:
     """The error that says so."""
-    return WordError(
-        f"what came as a word of process 0 is none: {what}",
+    return CommandError(
+        f"what came as a command of process 0 is not one: {what}",
         why="Nothing of it was taken.",
         remedy="Another version of cxr-tui there, or somebody else, answers in its place.",
     )
 
 
-def text_of(word: Word) -> tuple[bytes, Sequence[Tensor]]:
-    """The word as JSON, and its tensors in the order in which they are announced there."""
-    fields, tensors = _taken_apart(word)
+def text_of(command: Command) -> tuple[bytes, Sequence[Tensor]]:
+    """The command as JSON, and its tensors in the order in which they are announced there."""
+    fields, tensors = _taken_apart(command)
     announced = [
         [name, str(tensor.dtype).removeprefix("torch."), list(tensor.shape)]
         for name, tensor in tensors.items()
     ]
-    whole = {"word": type(word).__name__, "fields": fields, "tensors": announced}
+    whole = {"command": type(command).__name__, "fields": fields, "tensors": announced}
     # ASCII: a file name that is no UTF-8 comes through by its escapes.
     return json.dumps(whole, separators=(",", ":")).encode("ascii"), list(tensors.values())
 
@@ -104,11 +104,11 @@ def heading_of(text: bytes) -> Heading:
     """What a text says and announces.
 
     Raises:
-        WordError: it is not one of ``text_of``.
+        CommandError: it is not one of ``text_of``.
     """
     try:
         whole = json.loads(text)
-        kind, fields = whole["word"], whole["fields"]
+        kind, fields = whole["command"], whole["fields"]
         specs = {name: _spec(dtype, shape) for name, dtype, shape in whole["tensors"]}
         if kind not in _MAKERS or not isinstance(fields, dict):
             raise ValueError(f"{str(kind)[:40]!r} is unknown")
@@ -117,11 +117,11 @@ def heading_of(text: bytes) -> Heading:
     return Heading(kind, fields, specs)
 
 
-def word_of(heading: Heading, tensors: Mapping[str, Tensor]) -> Word:
-    """The word, once its tensors are there.
+def command_of(heading: Heading, tensors: Mapping[str, Tensor]) -> Command:
+    """The command, once its tensors are there.
 
     Raises:
-        WordError: a field is missing, unknown or of another type.
+        CommandError: a field is missing, unknown or of another type.
     """
     try:
         return _MAKERS[heading.kind](heading.fields, tensors)
@@ -170,33 +170,33 @@ def _spec(dtype: Any, shape: Any) -> Spec:
     return Spec(_DTYPES[dtype], axes)
 
 
-def _taken_apart(word: Word) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    match word:
+def _taken_apart(command: Command) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    match command:
         case Prepare():
-            recipe = word.recipe.model_dump(mode="json", exclude_none=True)
-            files = _files_as_json(word.files)
-            return {**vars(word), "recipe": recipe, "files": files}, {}
+            recipe = command.recipe.model_dump(mode="json", exclude_none=True)
+            files = _files_as_json(command.files)
+            return {**vars(command), "recipe": recipe, "files": files}, {}
         case Build():
-            fields = {**vars(word), "input_spec": word.input_spec.to_json()}
+            fields = {**vars(command), "input_spec": command.input_spec.to_json()}
             del fields["parts"]
             return fields, {
                 f"{part}/{name}": torch.from_numpy(np.ascontiguousarray(value))
-                for part, rows in word.parts.items()
+                for part, rows in command.parts.items()
                 for name, value in vars(rows).items()
                 if value is not None
             }
         case Restore():
-            of_both = {"model": word.model, "optimizer": word.optimizer}
-            return {"state": word.state}, {
+            of_both = {"model": command.model, "optimizer": command.optimizer}
+            return {"state": command.state}, {
                 f"{of}/{name}": tensor
                 for of, all_of in of_both.items()
                 for name, tensor in all_of.items()
             }
         case _:
-            return dict(vars(word)), {}
+            return dict(vars(command)), {}
 
 
-def _prepare(fields: Mapping[str, Any], _tensors: Mapping[str, Tensor]) -> Word:
+def _prepare(fields: Mapping[str, Any], _tensors: Mapping[str, Tensor]) -> Command:
     files = _files_of_json(fields["files"])
     wanted = tuple(fields["wanted"])
     if not all(type(row) is int and 0 <= row < len(files) for row in wanted):
@@ -210,7 +210,7 @@ def _prepare(fields: Mapping[str, Any], _tensors: Mapping[str, Tensor]) -> Word:
     )
 
 
-def _build(fields: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Word:
+def _build(fields: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Command:
     parts: dict[str, dict[str, Any]] = {}
     for path, tensor in tensors.items():
         part, _, name = path.partition("/")
@@ -224,7 +224,7 @@ def _build(fields: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Word:
     )
 
 
-def _restore(fields: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Word:
+def _restore(fields: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Command:
     def of(whose: str) -> dict[str, Tensor]:
         begin = f"{whose}/"
         return {
@@ -287,7 +287,7 @@ def _table(value: Any) -> dict[str, Any]:
     return value
 
 
-_MAKERS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Tensor]], Word]] = {
+_MAKERS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Tensor]], Command]] = {
     "Prepare": _prepare,
     "Build": _build,
     "Restore": _restore,

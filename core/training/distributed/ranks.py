@@ -1,9 +1,9 @@
 """The ranks of one run: the processes that torchrun starts, and what they say to each other.
 
 Rank 0 leads: it has the session, the lock, the requests and the events, and it alone decides.
-Before each thing that all ranks do together it says a word; the others wait for the next word and
-do their share (``core.training.distributed.following``). A run that is alone has the same interface
-with one rank, and loads nothing of torch.distributed.
+Before each thing that all ranks do together it broadcasts a command; the others wait for the next
+one and do their share (``core.training.distributed.following``). A run that is alone has the same
+interface with one rank, and loads nothing of torch.distributed.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class RankFailedError(RunFailedError):
     """Another process of this run could not go on, and said why."""
 
 
-class WordError(RunFailedError):
-    """What came in rank 0's name is no word of this run."""
+class CommandError(RunFailedError):
+    """What came in rank 0's name is no command of this run."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ class End:
     code: int
 
 
-Word = Prepare | Build | Restore | TakeStep | BeginEpoch | Step | Score | End
+Command = Prepare | Build | Restore | TakeStep | BeginEpoch | Step | Score | End
 
 CACHED, BUILT, STEP_MADE = "cached", "built", "step made"
 """How far a follower is, for rank 0 to wait for."""
@@ -180,7 +180,7 @@ class Ranks(Protocol):
     rank: int
     size: int
 
-    def tell(self, word: Word) -> None:
+    def broadcast(self, command: Command) -> None:
         """Rank 0 says it to all others; nothing elsewhere."""
 
     def wait_for(self, stage: str, may_go_on: Callable[[], bool]) -> None:
@@ -208,7 +208,7 @@ class Alone:
     rank = 0
     size = 1
 
-    def tell(self, word: Word) -> None:
+    def broadcast(self, command: Command) -> None:
         """To nobody."""
 
     def wait_for(self, stage: str, may_go_on: Callable[[], bool]) -> None:

@@ -1,4 +1,4 @@
-"""Several ranks joined by torch.distributed: gloo for words and the CPU, nccl for CUDA tensors.
+"""Several ranks joined by torch.distributed: gloo for commands and the CPU, nccl for CUDA tensors.
 
 No wait here is without end: each is in slices of a second, between which lost ranks are looked for
 and Python's signal handlers run.
@@ -18,15 +18,15 @@ from torch import Tensor
 from core.errors import StoppedError
 from core.requests import NextRequest, Request
 from core.training.distributed.channel import Channel
+from core.training.distributed.heartbeat import RankHeartbeat
 from core.training.distributed.messages import Heading
-from core.training.distributed.pulse import Pulse
 from core.training.distributed.ranks import (
     CACHED,
+    Command,
     End,
     Launch,
     RankFailedError,
     RankLostError,
-    Word,
 )
 from core.training.distributed.waits import SLICE, polled, waited
 
@@ -52,17 +52,17 @@ class LeaderEndedError(Exception):
 class Team:
     """This rank among its like; made by ``core.training.distributed.meeting``."""
 
-    def __init__(self, launch: Launch, pulse: Pulse, key: bytes = b"") -> None:
+    def __init__(self, launch: Launch, heartbeat: RankHeartbeat, key: bytes = b"") -> None:
         self.launch = launch
         self.rank, self.size = launch.rank, launch.size
-        self.pulse = pulse
+        self.heartbeat = heartbeat
         self.is_broken = False
         """Whether a rank was lost: connections can't be closed in order then."""
-        self._words = Channel(key, self._broadcast)
+        self._commands = Channel(key, self._broadcast)
         self._on_devices: dist.ProcessGroup | None = None
         self._has_ended = False
 
-    def tell(self, word: Word) -> None:
+    def broadcast(self, command: Command) -> None:
         """See ``Ranks``.
 
         Raises:
@@ -70,20 +70,20 @@ class Team:
         """
         if not self.launch.leads or self._has_ended:
             return
-        self._has_ended = isinstance(word, End)
-        self._words.say(word)
+        self._has_ended = isinstance(command, End)
+        self._commands.say(command)
 
-    def hear(self, between: Callable[[], None], expect: Callable[[Heading], None]) -> Word:
-        """Rank 0's next word, whenever it comes.
+    def receive(self, between: Callable[[], None], expect: Callable[[Heading], None]) -> Command:
+        """Rank 0's next command, whenever it comes.
 
-        ``between`` is called each second until then; ``expect`` refuses a word whose tensors can't
-        be those that are due, before any memory is taken for them.
+        ``between`` is called each second until then; ``expect`` refuses a command whose tensors
+        can't be those that are due, before any memory is taken for them.
 
         Raises:
             RankLostError, LeaderEndedError: it won't come.
-            WordError: what came is none.
+            CommandError: what came is not a command of this run.
         """
-        return self._words.hear(between, expect)
+        return self._commands.receive(between, expect)
 
     def any(self, flag: bool) -> bool:
         """See ``Ranks``."""
@@ -110,15 +110,19 @@ class Team:
             StoppedError: a stop was asked for meanwhile.
         """
         while True:
-            self.pulse.look()
+            self.heartbeat.look()
             self.check()
-            signs = [sign for rank, sign in self.pulse.signs.items() if rank != self.rank]
-            own_host = self.pulse.signs[self.rank].host
+            statuses = [
+                status for rank, status in self.heartbeat.statuses.items() if rank != self.rank
+            ]
+            own_host = self.heartbeat.statuses[self.rank].host
             if stage == CACHED:  # one process a host; on ours it was us
-                hosts = {sign.host for sign in signs} - {own_host}
-                if hosts <= {sign.host for sign in signs if sign.stage == CACHED}:
+                hosts = {status.host for status in statuses} - {own_host}
+                if hosts <= {status.host for status in statuses if status.stage == CACHED}:
                     return
-            elif len(signs) == self.size - 1 and all(sign.stage == stage for sign in signs):
+            elif len(statuses) == self.size - 1 and all(
+                status.stage == stage for status in statuses
+            ):
                 return
             if not may_go_on():
                 raise StoppedError(f"asked to stop while {self.size} processes got ready")
@@ -126,19 +130,23 @@ class Team:
 
     def leave_early(self, leaves: bool) -> None:
         """See ``Ranks``."""
-        self.pulse.show(leaves_early=leaves)
+        self.heartbeat.show(leaves_early=leaves)
 
     @property
     def leader_leaves_early(self) -> bool:
         """Whether rank 0 has left what we are at."""
-        return 0 in self.pulse.signs and self.pulse.signs[0].leaves_early
+        return 0 in self.heartbeat.statuses and self.heartbeat.statuses[0].leaves_early
 
     def watched(self, next_request: NextRequest) -> NextRequest:
         """See ``Ranks``."""
 
         def ask() -> Request:
             self.check()
-            others = (sign for rank, sign in list(self.pulse.signs.items()) if rank != self.rank)
+            others = (
+                status
+                for rank, status in list(self.heartbeat.statuses.items())
+                if rank != self.rank
+            )
             request = Request.STOP if any(s.asked_to_stop for s in others) else next_request()
             if request is Request.STOP:  # torchrun sends a signal to those that outlive another
                 self._look_for_the_gone()
@@ -153,28 +161,28 @@ class Team:
             RankLostError: one is gone or has failed.
             LeaderEndedError: rank 0 has left.
         """
-        leader = self.pulse.signs.get(0)
+        leader = self.heartbeat.statuses.get(0)
         if leader is not None and leader.code is not None and not self.launch.leads:
             raise LeaderEndedError(leader.code)
-        for rank, sign in sorted(self.pulse.signs.items()):
-            if rank != self.rank and sign.trouble:
-                raise RankFailedError(f"process {rank} of {self.size} failed: {sign.trouble}")
-        silent = self.pulse.silent_ranks()
+        for rank, status in sorted(self.heartbeat.statuses.items()):
+            if rank != self.rank and status.trouble:
+                raise RankFailedError(f"process {rank} of {self.size} failed: {status.trouble}")
+        silent = self.heartbeat.silent_ranks()
         if silent:
             raise self._silent(silent[0])
-        if self.pulse.failing:
-            raise self._lost(self.pulse.failing)
+        if self.heartbeat.failing:
+            raise self._lost(self.heartbeat.failing)
 
     def leave(self, code: int) -> None:
         """Let go of the others; rank 0 gives them a moment to leave first."""
-        self.pulse.show(code=code)
+        self.heartbeat.show(code=code)
         until = time.monotonic() + _FAREWELL_SECONDS
         while self.launch.leads and not self.is_broken and time.monotonic() < until:
-            self.pulse.look()
-            if all(sign.code is not None for sign in self.pulse.signs.values()):
+            self.heartbeat.look()
+            if all(status.code is not None for status in self.heartbeat.statuses.values()):
                 break
             time.sleep(_POLL_SECONDS / 2)
-        self.pulse.stop()
+        self.heartbeat.stop()
         if not self.is_broken:
             dist.destroy_process_group()
 
@@ -208,7 +216,7 @@ class Team:
         """Who is to blame for a connection that broke."""
         until = time.monotonic() + _FIND_CULPRIT_SECONDS
         while time.monotonic() < until:
-            self.pulse.look()
+            self.heartbeat.look()
             try:
                 self.check()
             except (RankLostError, RankFailedError, LeaderEndedError) as known:
@@ -217,7 +225,7 @@ class Team:
                 self._look_for_the_gone()
             except RankLostError as known:
                 return known
-            silent = self.pulse.silent_ranks(_SUSPICIOUS_SECONDS)
+            silent = self.heartbeat.silent_ranks(_SUSPICIOUS_SECONDS)
             if silent:
                 return self._silent(silent[0])
             time.sleep(_POLL_SECONDS)
@@ -225,22 +233,22 @@ class Team:
 
     def _look_for_the_gone(self) -> None:
         """Raises RankLostError: a process of this host is gone, and did not say that it leaves."""
-        for rank, sign in sorted(self.pulse.signs.items()):
-            if rank != self.rank and sign.code is None and sign.is_a_process_here_that_is_gone:
+        for rank, status in sorted(self.heartbeat.statuses.items()):
+            if rank != self.rank and status.code is None and status.is_a_process_here_that_is_gone:
                 raise self._lost(f"{self._name(rank)} is gone")
 
     def _silent(self, rank: int) -> RankLostError:
         usurped = (
             "; what stands in its place, where the processes meet, was not written by it: somebody "
             "else writes there"
-            if rank in self.pulse.usurped
+            if rank in self.heartbeat.usurped
             else ""
         )
         return self._lost(f"{self._name(rank)} gives no sign of life any more{usurped}")
 
     def _name(self, rank: int) -> str:
-        sign = self.pulse.signs.get(rank)
-        where = "" if sign is None else f" (host {sign.host}, process number {sign.pid})"
+        status = self.heartbeat.statuses.get(rank)
+        where = "" if status is None else f" (host {status.host}, process number {status.pid})"
         return f"process {rank} of {self.size}{where}"
 
     def _lost(self, what: str) -> RankLostError:

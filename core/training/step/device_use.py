@@ -111,7 +111,7 @@ def take_best_step(
     choice = _choice(trainer, record, make, steps)
     trainer.engine = choice.engine
     if choice.engine is not None and trainer.ranks.size > 1:
-        trainer.ranks.tell(TakeStep(choice.kind))
+        trainer.ranks.broadcast(TakeStep(choice.kind))
         trainer.ranks.wait_for(STEP_MADE, may_go_on)
         if not agree_on_step(trainer):
             why = f"the {choice.kind} step can't be used on another process"

@@ -181,7 +181,7 @@ def _values(work: Work, backward: Backward) -> Values:
 
 
 class _Eager:
-    """The eager step on a copy of the network: its values, and its pace."""
+    """The eager step on a copy of the network: its values, and its throughput."""
 
     def __init__(self, backward: Backward, batch: Batch) -> None:
         eager = backward.on_copy(copy.deepcopy(backward.model))

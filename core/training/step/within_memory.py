@@ -76,7 +76,7 @@ class WithinMemory:
                 backward.statistics.put_back(before)  # a checkpoint of the step before is next
                 raise
             # In a call of its own, where the error no longer holds on to the activations.
-            self._give_way(size, before, is_ours=found is None)
+            self._fall_back(size, before, is_ours=found is None)
 
     def _tried(self, batch: Batch, size: int, before: Tensor) -> Outcome | Tensor | None:
         """By the engine, all that an update needs; of a piece, or else, the loss and gradients.
@@ -109,7 +109,7 @@ class WithinMemory:
         resident = self._trainer.part.resident
         return resident is not None and resident.size_bytes > 0
 
-    def _give_way(self, size: int, before: Tensor, *, is_ours: bool) -> None:
+    def _fall_back(self, size: int, before: Tensor, *, is_ours: bool) -> None:
         """The engine and the images on the device first, which are for speed alone.
 
         An engine holds the memory of a whole batch, which eager steps can't use. Every rank has one
@@ -123,7 +123,7 @@ class WithinMemory:
             trainer.engine, self._failed = None, ""
         elif trainer.part.resident is not None and self._holds():
             self._notices.append("memory ran out: images are read from the cache from now on")
-            trainer.part.resident.let_go()
+            trainer.part.resident.release()
             if trainer.ranks.size > 1:  # on another rank it may have run out without any
                 trainer.progress.micro_batch_size = size // 2
         else:

@@ -129,7 +129,7 @@ def test_rows_that_are_not_held_come_from_the_cache():
     )
     for missing in ([3], [9], [0], [2, 6]):
         assert images.pixels(np.array(missing)) is None
-    images.let_go()
+    images.release()
     assert (images.pixels(rows), images.size_bytes) == (None, 0)
 
 

@@ -27,13 +27,13 @@ from torch.distributed import HashStore
 
 from core.errors import UsageError
 from core.store.session import Session
-from core.training.distributed import pulse
+from core.training.distributed import heartbeat
 from core.training.distributed.channel import Channel
+from core.training.distributed.heartbeat import RankHeartbeat, RankStatus
 from core.training.distributed.introductions import introduce
 from core.training.distributed.job_secret import VARIABLE, ranks_secret
 from core.training.distributed.meeting import Meeting
-from core.training.distributed.pulse import Pulse, Sign
-from core.training.distributed.ranks import End, Launch, RankLostError, Restore, Step, WordError
+from core.training.distributed.ranks import CommandError, End, Launch, RankLostError, Restore, Step
 from core.training.distributed.team import Team
 
 SECRET = "of this test, and nobody else's"
@@ -81,7 +81,7 @@ def test_a_first_process_that_says_what_none_says_is_refused(
         dist.destroy_process_group()
         run.kill()
     assert not marker.exists()
-    assert "what came as a word of process 0 is none" in (tmp_path / "err1").read_text()
+    assert "what came as a command of process 0 is not one" in (tmp_path / "err1").read_text()
 
 
 def test_whoever_is_silent_on_the_port_is_waited_for_aloud_and_a_stop_is_heard(
@@ -98,7 +98,7 @@ def test_whoever_is_silent_on_the_port_is_waited_for_aloud_and_a_stop_is_heard(
         assert f"MASTER_PORT: port {port} is taken on this host" in said
         assert "MASTER_PORT=$((20000 + SLURM_JOB_ID % 10000))" in said
         err = tmp_path / "err1"
-        until(lambda: "waiting " in err.read_text(), "a word of whom it waits for")
+        until(lambda: "waiting " in err.read_text(), "a command of whom it waits for")
         assert f"MASTER_ADDR=127.0.0.1 MASTER_PORT={port}" in err.read_text()
         run.send_signal(signal.SIGTERM)
         assert run.wait(5) == 75
@@ -136,28 +136,28 @@ def test_a_run_whose_signs_of_life_are_overwritten_all_the_time_comes_to_its_end
 
 
 def test_a_rank_whose_sign_somebody_keeps_away_is_missed_by_name():
-    store, sign = HashStore(), Sign("there", 7, beat=5, stage="cached")
-    store.set("pulse/1", sign.sealed(b"key", 1))
-    ours = Pulse(store, 0, 2, b"key")
+    store, status = HashStore(), RankStatus("there", 7, beat=5, stage="cached")
+    store.set("heartbeat/1", status.sealed(b"key", 1))
+    ours = RankHeartbeat(store, 0, 2, b"key")
     team = Team(Launch(0, 2, 0), ours)
     try:
-        assert ours.signs[1] == sign
-        older = replace(sign, beat=4, stage="")
-        forged = replace(sign, beat=9, code=0, trouble="\x1b]0;taken")
+        assert ours.statuses[1] == status
+        older = replace(status, beat=4, stage="")
+        forged = replace(status, beat=9, code=0, trouble="\x1b]0;taken")
         for value in (
             "{",
             older.sealed(b"key", 1),
             forged.sealed(b"another key", 1),
             forged.sealed(b"key", 0),
-            sign.sealed(b"key", 1)[:64] + json.dumps(asdict(forged)),
+            status.sealed(b"key", 1)[:64] + json.dumps(asdict(forged)),
             "x" * 1_000_000,
         ):
-            store.set("pulse/1", sign.sealed(b"key", 1))
+            store.set("heartbeat/1", status.sealed(b"key", 1))
             ours.look()
             assert not ours.usurped
-            store.set("pulse/1", value)
+            store.set("heartbeat/1", value)
             ours.look()
-            assert (ours.signs[1], ours.usurped) == (sign, {1}), value[:99]
+            assert (ours.statuses[1], ours.usurped) == (status, {1}), value[:99]
         until(lambda: ours.silent_ranks(0.3) or ours.look(), "its silence")
         ours.silent_ranks = lambda: [1]
         with pytest.raises(RankLostError, match="was not written by it: somebody else writes ther"):
@@ -177,14 +177,14 @@ class Dies(HashStore):
 def test_a_thread_that_watches_no_more_and_a_place_that_answers_no_more_end_the_run_by_name(
     monkeypatch,
 ):
-    died = Pulse(Dies(), 0, 2)
+    died = RankHeartbeat(Dies(), 0, 2)
     team = Team(Launch(0, 2, 0), died)
     with pytest.raises(RankLostError, match="what watches the other processes of this run has fai"):
         team.check()
-    monkeypatch.setattr(pulse, "SILENT_SECONDS", 0.5)
-    monkeypatch.setattr(pulse, "_ANSWER_SECONDS", 0.6)
+    monkeypatch.setattr(heartbeat, "SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(heartbeat, "_ANSWER_SECONDS", 0.6)
     with mute_relay(store_at(port := free_port()), port) as (store, mute):
-        deaf = Pulse(store, 0, 2)
+        deaf = RankHeartbeat(store, 0, 2)
         team = Team(Launch(0, 2, 0), deaf)
         team.check()
         mute()
@@ -215,7 +215,7 @@ def channels(ours=b"key", theirs=b"key"):
 
 
 def heard(channel):
-    return channel.hear(lambda: None, lambda _heading: None)
+    return channel.receive(lambda: None, lambda _heading: None)
 
 
 def test_a_word_counts_once_from_whom_it_is_and_as_it_was_said():
@@ -224,11 +224,11 @@ def test_a_word_counts_once_from_whom_it_is_and_as_it_was_said():
     again = wire.sent[0].clone()
     assert heard(second) == Step()
     wire.sent.append(again)
-    with pytest.raises(WordError, match="does not bear this run's seal"):
+    with pytest.raises(CommandError, match="does not bear this run's seal"):
         heard(second)
     first, second, _ = channels(theirs=b"another run's")
     first.say(End(0))
-    with pytest.raises(WordError, match="does not bear this run's seal"):
+    with pytest.raises(CommandError, match="does not bear this run's seal"):
         heard(second)
 
 
@@ -239,7 +239,7 @@ def test_a_word_that_was_changed_on_its_way_is_refused(which):
     first.say(Restore({"weight": torch.ones(9)}, {}, {"long": "x" * 5000}))
     assert len(wire.sent) == 3
     wire.sent[which][3] ^= 1
-    with pytest.raises(WordError, match=r"this run's seal|not those that process 0 sealed"):
+    with pytest.raises(CommandError, match=r"this run's seal|not those that process 0 sealed"):
         heard(second)
 
 

@@ -15,17 +15,18 @@ from core.model.input_spec import GREY
 from core.recipe_toml import checked_recipe
 from core.training.distributed.expected import expect_nothing, expect_parts, expect_weights
 from core.training.distributed.messages import (
+    command_of,
     heading_of,
     packed,
     room_for,
     text_of,
     unpacked,
-    word_of,
 )
 from core.training.distributed.ranks import (
     ALONE,
     BeginEpoch,
     Build,
+    CommandError,
     End,
     PartRows,
     Prepare,
@@ -33,7 +34,6 @@ from core.training.distributed.ranks import (
     Score,
     Step,
     TakeStep,
-    WordError,
 )
 
 ARCHIVE = Path("/data/images_001.tar.gz")
@@ -45,38 +45,38 @@ ROWS = PartRows(np.array([1, 0]), np.array([3, 4]), np.array([[1, np.nan], [0, 1
 DRAWN = PartRows(ROWS.index_rows_N, ROWS.patients_N, ROWS.labels_NF, np.array([1.0, 2.5]))
 
 
-def heard(word):
-    """The word as another rank has it."""
-    text, tensors = text_of(word)
+def heard(command):
+    """The command as another rank has it."""
+    text, tensors = text_of(command)
     heading = heading_of(text)
     flat = room_for(heading.specs)
     flat.copy_(packed(tensors))
-    return word_of(heading, unpacked(flat, heading.specs))
+    return command_of(heading, unpacked(flat, heading.specs))
 
 
 @pytest.mark.parametrize(
-    "word",
+    "command",
     [Step(), End(75), TakeStep("graph"), Score("val", True), BeginEpoch({"a": [1.5, None]})],
 )
-def test_a_short_word_comes_through(word):
-    assert heard(word) == word
+def test_a_short_word_comes_through(command):
+    assert heard(command) == command
 
 
 def test_the_data_set_comes_through_with_names_that_are_no_text():
     recipe = checked_recipe({"name": "x", "dataset": {"images": "/data"}}, "test")
-    word = Prepare(recipe, FILES, (1,), "crop", True)
-    assert heard(word) == word
-    assert list(heard(word).files) == list(FILES)
+    command = Prepare(recipe, FILES, (1,), "crop", True)
+    assert heard(command) == command
+    assert list(heard(command).files) == list(FILES)
 
 
 def test_parts_come_through_with_unknown_labels_and_their_weights():
-    word = Build(
+    command = Build(
         {"train": ROWS, "val": DRAWN, "test": ROWS}, "digest", ("Mass", "Edema"), GREY, "bf16"
     )
-    there = heard(word)
-    assert (there.findings, there.input_spec) == (word.findings, GREY)
+    there = heard(command)
+    assert (there.findings, there.input_spec) == (command.findings, GREY)
     assert there.parts["train"].weights_N is None
-    for part, rows in word.parts.items():
+    for part, rows in command.parts.items():
         for name, value in vars(rows).items():
             if value is not None:
                 assert np.array_equal(getattr(there.parts[part], name), value, equal_nan=True)
@@ -85,38 +85,38 @@ def test_parts_come_through_with_unknown_labels_and_their_weights():
 def test_weights_come_through_bit_for_bit_and_only_those_of_this_network():
     trainer = trainer_of(ALONE, None)
     next(trainer.epoch_steps())
-    word = Restore(*trainer.tensors(), trainer.state())
-    there = heard(word)
-    for before, after in ((word.model, there.model), (word.optimizer, there.optimizer)):
+    command = Restore(*trainer.tensors(), trainer.state())
+    there = heard(command)
+    for before, after in ((command.model, there.model), (command.optimizer, there.optimizer)):
         assert before.keys() == after.keys()
         assert all(torch.equal(before[name], after[name]) for name in before)
-    expect_weights(heading_of(text_of(word)[0]), trainer)
-    one = next(name for name, item in word.model.items() if item.ndim == 4)
-    moment = next(iter(word.optimizer))
+    expect_weights(heading_of(text_of(command)[0]), trainer)
+    one = next(name for name, item in command.model.items() if item.ndim == 4)
+    moment = next(iter(command.optimizer))
     for wrong in (
-        Restore(word.model | {one: torch.zeros(2**20)}, word.optimizer, word.state),
-        Restore(word.model | {"more": torch.zeros(1)}, word.optimizer, word.state),
-        Restore(word.model, word.optimizer | {moment: torch.zeros(3)}, word.state),
-        Restore(word.model, word.optimizer | {"nothing|x": torch.zeros(3)}, word.state),
-        Restore({}, word.optimizer, word.state),
+        Restore(command.model | {one: torch.zeros(2**20)}, command.optimizer, command.state),
+        Restore(command.model | {"more": torch.zeros(1)}, command.optimizer, command.state),
+        Restore(command.model, command.optimizer | {moment: torch.zeros(3)}, command.state),
+        Restore(command.model, command.optimizer | {"nothing|x": torch.zeros(3)}, command.state),
+        Restore({}, command.optimizer, command.state),
     ):
-        with pytest.raises(WordError, match=r"comes with .* where .* is due"):
+        with pytest.raises(CommandError, match=r"comes with .* where .* is due"):
             expect_weights(heading_of(text_of(wrong)[0]), trainer)
 
 
 def test_tensors_that_are_announced_and_not_due_are_refused_before_there_is_room_for_them():
-    word = Build(
+    command = Build(
         {"train": ROWS, "val": ROWS, "test": ROWS}, "digest", ("Mass", "Edema"), GREY, "bf16"
     )
-    text, _ = text_of(word)
+    text, _ = text_of(command)
     expect_parts(heading_of(text), 2)
-    with pytest.raises(WordError, match="its part train has 2 of 1 images"):
+    with pytest.raises(CommandError, match="its part train has 2 of 1 images"):
         expect_parts(heading_of(text), 1)
     huge = text.replace(b'"val/labels_NF","float32",[2,2]', b'"val/labels_NF","float32",[2,999999]')
-    with pytest.raises(WordError, match=r"float32 \[2, 999999\], where float32 \[2, 2\] is due"):
+    with pytest.raises(CommandError, match=r"float32 \[2, 999999\], where float32 \[2, 2\] is due"):
         expect_parts(heading_of(huge), 2)
     step = text_of(Step())[0].replace(b"[]", b'[["x","float32",[1]]]')
-    with pytest.raises(WordError, match="Step comes with 1 tensors"):
+    with pytest.raises(CommandError, match="Step comes with 1 tensors"):
         expect_nothing(heading_of(step))
 
 
@@ -126,18 +126,18 @@ def test_tensors_that_are_announced_and_not_due_are_refused_before_there_is_room
         pickle.dumps(Step()),
         b"",
         b"[]",
-        b'{"word":"exec","fields":{},"tensors":[]}',
-        b'{"word":"End","fields":{"code":"0"},"tensors":[]}',
-        b'{"word":"End","fields":{"code":true},"tensors":[]}',
-        b'{"word":"Step","fields":{},"tensors":[["x","object",[1]]]}',
-        b'{"word":"Step","fields":{},"tensors":[["x","float32",[-1]]]}',
-        b'{"word":"Prepare","fields":{"recipe":{"nam":1},"files":{}},"tensors":[]}',
+        b'{"command":"exec","fields":{},"tensors":[]}',
+        b'{"command":"End","fields":{"code":"0"},"tensors":[]}',
+        b'{"command":"End","fields":{"code":true},"tensors":[]}',
+        b'{"command":"Step","fields":{},"tensors":[["x","object",[1]]]}',
+        b'{"command":"Step","fields":{},"tensors":[["x","float32",[-1]]]}',
+        b'{"command":"Prepare","fields":{"recipe":{"nam":1},"files":{}},"tensors":[]}',
         b"[" * 100_000,
     ],
 )
 def test_what_is_no_word_is_refused_by_name(text):
-    with pytest.raises(WordError, match="what came as a word of process 0 is none"):
-        word_of(heading_of(text), {})
+    with pytest.raises(CommandError, match="what came as a command of process 0 is none"):
+        command_of(heading_of(text), {})
 
 
 def test_nothing_in_the_product_reads_or_writes_a_pickle():
@@ -156,4 +156,4 @@ def test_nothing_in_the_product_reads_or_writes_a_pickle():
     }
     assert found == set()
     assert pickles.search("import pickle\n")
-    assert pickles.search("    dist.broadcast_object_list([word])")
+    assert pickles.search("    dist.broadcast_object_list([command])")

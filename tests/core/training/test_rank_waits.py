@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.distributed import HashStore, ProcessGroupGloo
 
-from core.training.distributed.pulse import SILENT_SECONDS, AwakeClock
+from core.training.distributed.heartbeat import SILENT_SECONDS, AwakeClock
 from core.training.distributed.waits import waited
 
 

@@ -33,7 +33,7 @@ from core.evaluation.predictions import read_predictions
 from core.requests import Request
 from core.store.session import Session
 from core.training.distributed.exchange import pieces_of
-from core.training.distributed.pulse import Pulse, Sign
+from core.training.distributed.heartbeat import RankHeartbeat, RankStatus
 from core.training.distributed.rank_device import device_for
 from core.training.distributed.ranks import ALONE, Launch, RankLostError, launch_of
 from core.training.distributed.team import Team
@@ -313,18 +313,18 @@ def test_a_rank_that_is_lost_before_the_first_step_ends_the_run_by_name(tmp_path
 def test_a_stop_is_believed_where_all_are_there_and_torchruns_after_a_death_is_not():
     other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     store = HashStore()
-    store.set("pulse/1", Sign(os.uname().nodename, other.pid).sealed(b"", 1))
-    pulse = Pulse(store, 0, 2)
+    store.set("heartbeat/1", RankStatus(os.uname().nodename, other.pid).sealed(b"", 1))
+    heartbeat = RankHeartbeat(store, 0, 2)
     try:
-        pulse.look()
-        ask = Team(Launch(0, 2, 0), pulse).watched(lambda: Request.STOP)
+        heartbeat.look()
+        ask = Team(Launch(0, 2, 0), heartbeat).watched(lambda: Request.STOP)
         assert ask() is Request.STOP
         other.kill()
         until(lambda: state_of(other.pid) == "Z", "its end")
         with pytest.raises(RankLostError, match=rf"process 1 of 2 .* {other.pid}\) is gone"):
             ask()
     finally:
-        pulse.stop()
+        heartbeat.stop()
         other.kill()
         other.communicate()
 

@@ -52,15 +52,15 @@ def epoch(number, mean, **changes):
     return EpochDone(**fields)
 
 
-async def test_a_new_user_is_told_the_next_step(desk):
-    app = ConsoleApp(desk)
+async def test_a_new_user_is_told_the_next_step(workspace):
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await shows(pilot, "No sessions yet.")
         assert "n, Enter" in plain(app)
 
 
-async def test_coming_back_to_an_empty_list_keeps_every_key_working(desk):
-    app = ConsoleApp(desk)
+async def test_coming_back_to_an_empty_list_keeps_every_key_working(workspace):
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await shows(pilot, "No sessions yet.")
         for key, mode in (
@@ -75,28 +75,28 @@ async def test_coming_back_to_an_empty_list_keeps_every_key_working(desk):
         await shows(pilot, "A new session")
 
 
-async def test_n_enter_asks_and_then_trains(desk, phantom_dir, monkeypatch):
-    monkeypatch.setattr(desk, "first_recipe", lambda: small_demo(phantom_dir))
-    app = ConsoleApp(desk)
+async def test_n_enter_asks_and_then_trains(workspace, phantom_dir, monkeypatch):
+    monkeypatch.setattr(workspace, "first_recipe", lambda: small_demo(phantom_dir))
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await shows(pilot, "No sessions yet.")
         await press(pilot, "n")
         await shows(pilot, "train the demo on the synthetic set")
         await press(pilot, "enter")
         await until(pilot, lambda: app.current_mode == "training", "the training screen")
-        await until(pilot, lambda: desk.running is None, "the end of the run", 120)
-        assert desk.shown.view.state == "finished"
+        await until(pilot, lambda: workspace.running is None, "the end of the run", 120)
+        assert workspace.shown.view.state == "finished"
         await shows(pilot, "✓ finished")
         assert "Cardiomegaly" in plain(app)
         await press(pilot, "full_stop")
         await shows(pilot, "chance 0.5")
 
 
-async def test_stopping_keeps_a_checkpoint_and_resuming_goes_on(desk, phantom_dir):
-    app = ConsoleApp(desk)
+async def test_stopping_keeps_a_checkpoint_and_resuming_goes_on(workspace, phantom_dir):
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         app.start_run(small_demo(phantom_dir, **{"train.epochs": 50}))
-        await until(pilot, lambda: desk.shown.view.step > 0, "the first step", 120)
+        await until(pilot, lambda: workspace.shown.view.step > 0, "the first step", 120)
         await press(pilot, "P")
         await shows(pilot, "‖ paused")
         await press(pilot, "P")
@@ -104,37 +104,39 @@ async def test_stopping_keeps_a_checkpoint_and_resuming_goes_on(desk, phantom_di
         await press(pilot, "X")
         await shows(pilot, "Stop ")
         await press(pilot, "y")
-        await until(pilot, lambda: desk.running is None, "the stop", 60)
+        await until(pilot, lambda: workspace.running is None, "the stop", 60)
         await shows(pilot, "■ stopped")
-        stopped_at = desk.shown.view.step
-        app.resume_run(desk.shown.name)
-        await until(pilot, lambda: desk.shown.view.step > stopped_at, "more steps", 60)
+        stopped_at = workspace.shown.view.step
+        app.resume_run(workspace.shown.name)
+        await until(pilot, lambda: workspace.shown.view.step > stopped_at, "more steps", 60)
         await press(pilot, "q")
         await shows(pilot, "Quitting stops it.")
         await press(pilot, "s")
-        await until(pilot, lambda: not desk.running or not desk.running.is_ours, "the end")
+        await until(
+            pilot, lambda: not workspace.running or not workspace.running.is_ours, "the end"
+        )
 
 
-async def test_t_tries_learning_rates_on_a_copy_while_the_run_waits(desk, phantom_dir):
-    app = ConsoleApp(desk)
+async def test_t_tries_learning_rates_on_a_copy_while_the_run_waits(workspace, phantom_dir):
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(120, 40)) as pilot:
         app.start_run(small_demo(phantom_dir, **{"train.epochs": 50}))
-        await until(pilot, lambda: desk.shown.view.step > 0, "the first step", 120)
+        await until(pilot, lambda: workspace.shown.view.step > 0, "the first step", 120)
         await press(pilot, "T")
-        await until(pilot, lambda: "rate-range" in desk.shown.view.health, "the answer", 120)
-        at = desk.shown.view.health["rate-range"].step
-        await until(pilot, lambda: desk.shown.view.step > at, "the next step", 60)
+        await until(pilot, lambda: "rate-range" in workspace.shown.view.health, "the answer", 120)
+        at = workspace.shown.view.health["rate-range"].step
+        await until(pilot, lambda: workspace.shown.view.step > at, "the next step", 60)
         await press(pilot, "P")
         await shows(pilot, "‖ paused")
         await press(pilot, "T")
         said = [notice.message for notice in app._notifications]
         assert "It waits: P goes on, and then T tries learning rates." in said
         await press(pilot, "X", "y")
-        await until(pilot, lambda: desk.running is None, "the stop", 60)
+        await until(pilot, lambda: workspace.running is None, "the stop", 60)
 
 
-async def test_q_quits_at_once_where_nothing_runs(desk):
-    app = ConsoleApp(desk)
+async def test_q_quits_at_once_where_nothing_runs(workspace):
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await shows(pilot, "No sessions yet.")
         await press(pilot, "q")
@@ -142,15 +144,15 @@ async def test_q_quits_at_once_where_nothing_runs(desk):
     assert app.return_code == 0
 
 
-async def test_the_list_shows_states_by_word_and_why_a_run_failed(desk):
+async def test_the_list_shows_states_by_word_and_why_a_run_failed(workspace):
     a_session(
-        desk.sessions,
+        workspace.sessions,
         "bad",
         RunStarted(name="bad", host="h", pid=1),
         Failed(message="loss not finite at step 812", exit_code=4),
     )
-    a_session(desk.sessions, "good", RunStarted(name="good", host="h", pid=1), epoch(1, 0.842))
-    app = ConsoleApp(desk)
+    a_session(workspace.sessions, "good", RunStarted(name="good", host="h", pid=1), epoch(1, 0.842))
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await shows(pilot, "✗ failed")
         screen = plain(app)
@@ -159,19 +161,19 @@ async def test_the_list_shows_states_by_word_and_why_a_run_failed(desk):
         assert "○ interrupted" in screen
 
 
-async def test_a_long_reason_or_name_never_takes_the_other_columns(desk):
+async def test_a_long_reason_or_name_never_takes_the_other_columns(workspace):
     a_session(
-        desk.sessions,
+        workspace.sessions,
         "bad",
         RunStarted(name="bad", host="h", pid=1),
         Failed(
             message="dataset.images: /data/nih is not there, or closed to us. " * 4, exit_code=3
         ),
     )
-    a_session(desk.sessions, "good", RunStarted(name="good", host="h", pid=1), epoch(1, 0.842))
+    a_session(workspace.sessions, "good", RunStarted(name="good", host="h", pid=1), epoch(1, 0.842))
     longest = "long-" + "n" * 75
-    a_session(desk.sessions, longest, RunStarted(name=longest, host="h", pid=1))
-    app = ConsoleApp(desk)
+    a_session(workspace.sessions, longest, RunStarted(name=longest, host="h", pid=1))
+    app = ConsoleApp(workspace)
     for size in ((80, 24), (120, 30)):
         async with app.run_test(size=size) as pilot:
             await shows(pilot, "✗ failed")
@@ -180,26 +182,26 @@ async def test_a_long_reason_or_name_never_takes_the_other_columns(desk):
             assert re.search(r"\d+ (s|min)\b", line)
             assert "long-nn" in plain(app)
             assert "…" in plain(app)
-        app = ConsoleApp(desk)
+        app = ConsoleApp(workspace)
 
 
-async def test_the_columns_are_narrow_again_after_a_long_name_is_gone(desk):
+async def test_the_columns_are_narrow_again_after_a_long_name_is_gone(workspace):
     for name in ("a" * 25, "b"):
-        a_session(desk.sessions, name, RunStarted(name=name, host="h", pid=1))
-    app = ConsoleApp(desk)
+        a_session(workspace.sessions, name, RunStarted(name=name, host="h", pid=1))
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await shows(pilot, "a" * 25)
         before = plain(app).splitlines()[1].index("state")
-        shutil.rmtree(desk.sessions / ("a" * 25))
+        shutil.rmtree(workspace.sessions / ("a" * 25))
         app.screen.refresh_view()
         await until(pilot, lambda: "aaaa" not in plain(app), "the row to go")
         assert plain(app).splitlines()[1].index("state") < before
 
 
-async def test_the_filter_narrows_the_list_and_digits_stay_in_it(desk):
+async def test_the_filter_narrows_the_list_and_digits_stay_in_it(workspace):
     for name in ("mass-1", "mass-2", "hernia"):
-        a_session(desk.sessions, name)
-    app = ConsoleApp(desk)
+        a_session(workspace.sessions, name)
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await shows(pilot, "hernia")
         await press(pilot, "/", "s", "s", "-", "2")
@@ -211,9 +213,9 @@ async def test_the_filter_narrows_the_list_and_digits_stay_in_it(desk):
         await shows(pilot, "hernia")
 
 
-async def test_deleting_says_what_goes_and_asks(desk):
-    session = a_session(desk.sessions, "old")
-    app = ConsoleApp(desk)
+async def test_deleting_says_what_goes_and_asks(workspace):
+    session = a_session(workspace.sessions, "old")
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await shows(pilot, "old")
         await press(pilot, "d")
@@ -226,10 +228,10 @@ async def test_deleting_says_what_goes_and_asks(desk):
         await shows(pilot, "No sessions yet.")
 
 
-async def test_a_session_held_by_a_suspended_process_is_not_deleted(desk, monkeypatch):
+async def test_a_session_held_by_a_suspended_process_is_not_deleted(workspace, monkeypatch):
     monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 3600)
-    session = a_session(desk.sessions, "old", RunStarted(name="old", host="h", pid=1))
-    app = ConsoleApp(desk)
+    session = a_session(workspace.sessions, "old", RunStarted(name="old", host="h", pid=1))
+    app = ConsoleApp(workspace)
     with session.writing():
         os.utime(session.path / "heartbeat", (0, 0))
         async with app.run_test(size=(80, 24), notifications=True) as pilot:
@@ -239,27 +241,27 @@ async def test_a_session_held_by_a_suspended_process_is_not_deleted(desk, monkey
     assert session.path.exists()
 
 
-async def test_a_run_that_said_it_ended_is_left_without_a_question(desk, monkeypatch):
+async def test_a_run_that_said_it_ended_is_left_without_a_question(workspace, monkeypatch):
     said = [RunStarted(name="old", host="h", pid=1), Finished(epochs=1, best_epoch=1, seconds=1.0)]
-    a_session(desk.sessions, "old", *said)
+    a_session(workspace.sessions, "old", *said)
     monkeypatch.setattr(OpenSession, "is_ours", True)  # its thread has not left yet
-    app = ConsoleApp(desk)
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await shows(pilot, "old")
-        desk.running = desk.show("old")
-        await until(pilot, lambda: desk.running.view.is_over, "its end")
+        workspace.running = workspace.show("old")
+        await until(pilot, lambda: workspace.running.view.is_over, "its end")
         await press(pilot, "q")
     assert app.return_value == 0
 
 
-async def test_text_from_files_cannot_drive_the_screen(desk):
+async def test_text_from_files_cannot_drive_the_screen(workspace):
     a_session(
-        desk.sessions,
+        workspace.sessions,
         "evil",
         RunStarted(name="evil", host="h", pid=1),
         Failed(message="[/b]\x1b[2J‮", exit_code=4),
     )
-    app = ConsoleApp(desk)
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await shows(pilot, "[/b]␛[2J")
         await press(pilot, "enter")
@@ -269,8 +271,8 @@ async def test_text_from_files_cannot_drive_the_screen(desk):
         assert "\x1b" not in plain(app)
 
 
-async def test_keys_of_the_screen_are_told_by_a_question_mark(desk):
-    app = ConsoleApp(desk)
+async def test_keys_of_the_screen_are_told_by_a_question_mark(workspace):
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await shows(pilot, "No sessions yet.")
         await press(pilot, "?")
@@ -278,8 +280,8 @@ async def test_keys_of_the_screen_are_told_by_a_question_mark(desk):
         assert "reuse recipe" in plain(app)
 
 
-async def test_all_keys_of_a_screen_can_be_read_in_a_small_terminal(desk):
-    app = ConsoleApp(desk)
+async def test_all_keys_of_a_screen_can_be_read_in_a_small_terminal(workspace):
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         app.action_mode("cams")
         await until(pilot, lambda: app.current_mode == "cams", "the maps")
@@ -293,9 +295,9 @@ async def test_all_keys_of_a_screen_can_be_read_in_a_small_terminal(desk):
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
-async def test_every_screen_keeps_the_way_out_in_sight(desk, size):
-    a_session(desk.sessions, "x" * 60, RunStarted(name="x", host="h", pid=1), epoch(1, 0.7))
-    app = ConsoleApp(desk)
+async def test_every_screen_keeps_the_way_out_in_sight(workspace, size):
+    a_session(workspace.sessions, "x" * 60, RunStarted(name="x", host="h", pid=1), epoch(1, 0.7))
+    app = ConsoleApp(workspace)
     async with app.run_test(size=size) as pilot:
         await shows(pilot, "xxx")
         for mode in app.MODES:
@@ -304,8 +306,8 @@ async def test_every_screen_keeps_the_way_out_in_sight(desk, size):
             await until(pilot, lambda: plain(app).rstrip().endswith("q  ?"), f"the keys of {mode}")
 
 
-async def test_keys_can_be_remapped_by_their_ids(desk):
-    app = ConsoleApp(desk)
+async def test_keys_can_be_remapped_by_their_ids(workspace):
+    app = ConsoleApp(workspace)
     app.set_keymap({"keys": "f5"})
     async with app.run_test(size=(80, 24)) as pilot:
         await shows(pilot, "No sessions yet.")

@@ -163,12 +163,12 @@ def test_keys_that_cannot_be_used_are_refused_before_the_console_starts(tmp_path
 
 
 async def test_the_quit_dialog_stays_by_default_and_abandoning_goes_back_to_the_checkpoint(
-    desk, phantom_dir
+    workspace, phantom_dir
 ):
-    app = ConsoleApp(desk)
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         app.start_run(long_recipe(phantom_dir))
-        view = desk.shown.view
+        view = workspace.shown.view
         for key in ("enter", "escape"):
             await press(pilot, "q")
             await shows(pilot, "It has no checkpoint yet")
@@ -177,28 +177,28 @@ async def test_the_quit_dialog_stays_by_default_and_abandoning_goes_back_to_the_
         await until(pilot, lambda: view.kept is not None and view.step > view.kept[1], "steps", 120)
         assert app.is_running
         await press(pilot, "q", "a")
-        await until(pilot, lambda: not desk.running.is_ours, "the end of the run")
+        await until(pilot, lambda: not workspace.running.is_ours, "the end of the run")
     assert app.return_value == 75
-    desk.running.take_events()
+    workspace.running.take_events()
     kept = view.kept[1]
     assert view.state == "stopped"
-    *before, ended = desk.running.session.events()
+    *before, ended = workspace.running.session.events()
     assert ended.step == kept > 0
     assert not any(getattr(event, "reason", "") == "stopped" for event in before)
 
 
-async def test_two_consoles_show_one_session_and_the_second_can_stop_it(desk, phantom_dir):
-    session = create_session(desk.sessions, long_recipe(phantom_dir), "mine")
-    first = running(session, device="cpu", cache=desk.cache)
+async def test_two_consoles_show_one_session_and_the_second_can_stop_it(workspace, phantom_dir):
+    session = create_session(workspace.sessions, long_recipe(phantom_dir), "mine")
+    first = running(session, device="cpu", cache=workspace.cache)
     first.begin()
-    app = ConsoleApp(desk)
+    app = ConsoleApp(workspace)
     try:
         async with app.run_test(size=(80, 24), notifications=True) as pilot:
             await until(pilot, session.is_being_written, "the first one's lock")
             app.resume_run("mine")
             await shows(pilot, "mine is run by another")
             await until(pilot, lambda: "of 300" in plain(app), "its epochs", 120)
-            assert desk.running is None
+            assert workspace.running is None
             await press(pilot, "X")
             await shows(pilot, "Another process runs it.")
             await press(pilot, "y")
@@ -239,12 +239,12 @@ def leave_the_recipe_alone(path):
         shutil.rmtree,
     ],
 )
-async def test_a_session_damaged_by_hand_leaves_the_console_alive(desk, damage):
-    session = create_session(desk.sessions, load_recipe("demo"), "mine")
+async def test_a_session_damaged_by_hand_leaves_the_console_alive(workspace, damage):
+    session = create_session(workspace.sessions, load_recipe("demo"), "mine")
     with session.writing() as writer:
         writer.append(RunStarted(name="mine", host="h", pid=1))
     damage(session.path)
-    app = ConsoleApp(desk, attach="mine")
+    app = ConsoleApp(workspace, attach="mine")
     async with app.run_test(size=(80, 24)) as pilot:
         for mode in app.MODES:
             app.action_mode(mode)
@@ -257,12 +257,12 @@ async def test_a_session_damaged_by_hand_leaves_the_console_alive(desk, damage):
     assert app.defect is None
 
 
-async def test_a_session_deleted_while_it_is_shown_is_told_not_a_defect(desk):
-    session = create_session(desk.sessions, load_recipe("demo"), "mine")
+async def test_a_session_deleted_while_it_is_shown_is_told_not_a_defect(workspace):
+    session = create_session(workspace.sessions, load_recipe("demo"), "mine")
     with session.writing() as writer:
         writer.append(RunStarted(name="mine", host="h", pid=1))
         writer.append(EpochStarted(epoch=1, steps=10))
-    app = ConsoleApp(desk, attach="mine")
+    app = ConsoleApp(workspace, attach="mine")
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await shows(pilot, "epoch 1")
         shutil.rmtree(session.path)
@@ -275,9 +275,9 @@ async def test_a_session_deleted_while_it_is_shown_is_told_not_a_defect(desk):
     assert app.defect is None
 
 
-async def test_the_palette_leads_to_screens_sessions_and_themes(desk):
-    create_session(desk.sessions, load_recipe("demo"), "old-one")
-    app = ConsoleApp(desk)
+async def test_the_palette_leads_to_screens_sessions_and_themes(workspace):
+    create_session(workspace.sessions, load_recipe("demo"), "old-one")
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await shows(pilot, "old-one")
         await press(pilot, ":")
@@ -298,9 +298,9 @@ async def test_the_palette_leads_to_screens_sessions_and_themes(desk):
         await until(pilot, lambda: app.theme != before, "another theme")
 
 
-async def test_a_colon_is_a_colon_while_a_field_is_edited(desk):
-    create_session(desk.sessions, load_recipe("demo"), "old-one")
-    app = ConsoleApp(desk)
+async def test_a_colon_is_a_colon_while_a_field_is_edited(workspace):
+    create_session(workspace.sessions, load_recipe("demo"), "old-one")
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await shows(pilot, "old-one")
         await press(pilot, "/", ":")
@@ -308,8 +308,8 @@ async def test_a_colon_is_a_colon_while_a_field_is_edited(desk):
         assert "Go to Data" not in plain(app)
 
 
-def test_a_session_is_never_abandoned_by_a_file(desk):
-    session = create_session(desk.sessions, load_recipe("demo"), "mine")
+def test_a_session_is_never_abandoned_by_a_file(workspace):
+    session = create_session(workspace.sessions, load_recipe("demo"), "mine")
     (session.path / "requests/abandon").touch()
-    with open_session("mine", desk.sessions).writing() as writer:
+    with open_session("mine", workspace.sessions).writing() as writer:
         assert writer.take_request() is Request.CONTINUE

@@ -7,7 +7,7 @@ from core.errors import UsageError
 from cxr_tui.app.app import ConsoleApp
 from cxr_tui.app.bindings import console_nodes, own_bindings
 from cxr_tui.app.keymap import keymap_path, read_keymap
-from cxr_tui.console.workspace import Desk
+from cxr_tui.console.workspace import Workspace
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_what_cannot_be_used_is_refused_with_the_line_and_the_remedy(write, text
 
 async def test_the_help_and_the_foot_show_the_users_keys(write, tmp_path):
     write('[keys]\n"sessions.new" = "f7"\nmode.data = "f2"\n')
-    app = ConsoleApp(Desk(tmp_path / "sessions", tmp_path))
+    app = ConsoleApp(Workspace(tmp_path / "sessions", tmp_path))
     app.set_keymap(read_keymap())
     async with app.run_test(size=(80, 30)) as pilot:
         await shows(pilot, "f7 new")

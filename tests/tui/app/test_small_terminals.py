@@ -21,9 +21,9 @@ def a_session(folder, name):
 
 
 @pytest.mark.parametrize("mode", ["sessions", "data", "recipe", "training", "results"])
-async def test_a_terminal_too_small_says_what_it_needs_and_recovers(desk, mode):
-    a_session(desk.sessions, "one")
-    app = ConsoleApp(desk)
+async def test_a_terminal_too_small_says_what_it_needs_and_recovers(workspace, mode):
+    a_session(workspace.sessions, "one")
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await shows(pilot, "one")
         app.action_mode(mode)
@@ -35,8 +35,8 @@ async def test_a_terminal_too_small_says_what_it_needs_and_recovers(desk, mode):
         assert "1 Sessions" in plain(app)
 
 
-async def test_a_console_begun_too_small_is_whole_once_the_terminal_has_grown(desk):
-    app = ConsoleApp(desk)
+async def test_a_console_begun_too_small_is_whole_once_the_terminal_has_grown(workspace):
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(40, 10)) as pilot:
         await shows(pilot, "40×10 is too small")
         await pilot.resize_terminal(59, 30)
@@ -75,11 +75,11 @@ def test_an_encoding_without_blocks_gets_signs_that_it_has(tmp_path):
 BLOCKS = re.compile("[\u2580-\u259f\u2800-\u28ff]")
 
 
-async def test_ascii_draws_no_block_and_no_braille_on_any_screen_or_dialog(desk, phantom_dir):
-    a_session(desk.sessions, "one")
+async def test_ascii_draws_no_block_and_no_braille_on_any_screen_or_dialog(workspace, phantom_dir):
+    a_session(workspace.sessions, "one")
     data = ["dataset.phantom=none", f"dataset.images={phantom_dir}"]
-    desk.draft = load_recipe("demo", data)
-    app = ConsoleApp(desk, ascii_only=True)
+    workspace.draft = load_recipe("demo", data)
+    app = ConsoleApp(workspace, ascii_only=True)
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await shows(pilot, "interrupted")
         for mode, keys in (

@@ -67,31 +67,33 @@ def drawn(app):
     return "\n".join([*lines, "", *styles, "", *legend]) + "\n"
 
 
-def a_session(desk, name, *told):
-    session = create_session(desk.sessions, load_recipe("demo"), name)
+def a_session(workspace, name, *told):
+    session = create_session(workspace.sessions, load_recipe("demo"), name)
     with session.writing() as writer:
         for event in told:
             writer.append(event)
     return session
 
 
-async def sessions(pilot, desk, _phantom_dir):
+async def sessions(pilot, workspace, _phantom_dir):
     then = time.time() - 2 * DAY - 600
     begun = RunStarted(time=then, name="x", host="far", pid=1)
     kept = CheckpointWritten(time=then, name="last", step=20, epoch=2, reason="stopped")
     a_session(
-        desk,
+        workspace,
         "demo",
         *(e for e in trained(5) if not isinstance(e, RunStarted)),
         Finished(time=then, epochs=5, best_epoch=5, seconds=60.0),
     )
     a_session(
-        desk,
+        workspace,
         "mass-29",
         begun,
         Failed(time=then, message="loss not finite at step 812", exit_code=4),
     )
-    a_session(desk, "nih-14-first-try", begun, kept, Stopped(time=then, step=20, reason="asked to"))
+    a_session(
+        workspace, "nih-14-first-try", begun, kept, Stopped(time=then, step=20, reason="asked to")
+    )
     pilot.app.screen.refresh_view()
     await shows(pilot, "3 sessions")
 
@@ -101,9 +103,9 @@ async def nothing_yet(pilot, _desk, _phantom_dir):
     await until(pilot, lambda: "enter open" not in drawn(pilot.app), "the keys of an empty list")
 
 
-async def data(pilot, desk, phantom_dir):
+async def data(pilot, workspace, phantom_dir):
     keys = ["dataset.phantom=none", f"dataset.images={phantom_dir}"]
-    desk.draft = load_recipe("demo", keys)
+    workspace.draft = load_recipe("demo", keys)
     await press(pilot, "2")
     await shows(pilot, "no patient is in two parts")
 
@@ -113,33 +115,33 @@ async def recipe(pilot, _desk, _phantom_dir):
     await shows(pilot, "GiB free")
 
 
-async def training(pilot, desk, _phantom_dir):
+async def training(pilot, workspace, _phantom_dir):
     ended = Finished(time=1100.0, epochs=5, best_epoch=5, seconds=100.0)
     told = [replace(e, host="far", pid=1) if isinstance(e, RunStarted) else e for e in trained(5)]
-    a_session(desk, "one", *told, ended)
+    a_session(workspace, "one", *told, ended)
     pilot.app.open_session("one", "training")
     await shows(pilot, "✓ finished")
     await shows(pilot, "base rate")
 
 
-async def ailing(pilot, desk, _phantom_dir):
+async def ailing(pilot, workspace, _phantom_dir):
     ended = Stopped(time=1100.0, step=50, reason="asked to stop")
     told = [replace(e, host="far", pid=1) if isinstance(e, RunStarted) else e for e in trained(5)]
     found = [replace(answer, time=1090.0) for answer in ANSWERS]
-    a_session(desk, "ailing", *told, *found, ended)
+    a_session(workspace, "ailing", *told, *found, ended)
     pilot.app.open_session("ailing", "training")
     await shows(pilot, "■ stopped")
     await shows(pilot, "■ The scores")
     await shows(pilot, "base rate")
 
 
-async def results(pilot, desk, phantom_dir):
-    scored_session(desk, phantom_dir)
+async def results(pilot, workspace, phantom_dir):
+    scored_session(workspace, phantom_dir)
     pilot.app.open_session("scored", "results")
     await shows(pilot, "sensitivity 0.")
 
 
-async def cams(pilot, desk, _phantom_dir):
+async def cams(pilot, workspace, _phantom_dir):
     """Maps set by hand on real images: those of a trained network differ by machine."""
     pilot.app.open_session("trained", "cams")
     await shows(pilot, "in the box", 120)
@@ -170,13 +172,13 @@ async def keys(pilot, _desk, _phantom_dir):
 @pytest.mark.parametrize(
     "scene", [nothing_yet, sessions, data, recipe, training, ailing, results, cams, keys]
 )
-async def test_the_screen_is_as_it_was(desk, phantom_dir, trained_dir, snapshot, scene, size):
+async def test_the_screen_is_as_it_was(workspace, phantom_dir, trained_dir, snapshot, scene, size):
     if scene is cams:
-        shutil.copytree(trained_dir, desk.sessions / "trained")
-    app = ConsoleApp(desk)
+        shutil.copytree(trained_dir, workspace.sessions / "trained")
+    app = ConsoleApp(workspace)
     async with app.run_test(size=size) as pilot:
         await until(pilot, lambda: "q  ?" in drawn(app), "the first screen")
-        await scene(pilot, desk, phantom_dir)
+        await scene(pilot, workspace, phantom_dir)
         await until(pilot, lambda: not app.workers._workers, "the threads")
         before = ""
         while before != (before := drawn(app)):

@@ -11,7 +11,7 @@ from textual.widgets import Input
 from core.errors import CxrError, RecipeError
 from core.recipe_toml import load_recipe
 from cxr_tui.app.app import ConsoleApp
-from cxr_tui.console.workspace import Desk
+from cxr_tui.console.workspace import Workspace
 from cxr_tui.data.dialogs import ValueDialog
 from cxr_tui.data.fields import typed
 from cxr_tui.data.folder_picker import DataSetPicker
@@ -55,9 +55,9 @@ def app(tmp_path, cache_dir, phantom_dir, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     made_session(tmp_path, phantom_dir, epochs=1)
-    desk = Desk(tmp_path / "sessions", cache_dir, device="cpu")
-    desk.draft = load_recipe("demo", ["dataset.phantom=none", f"dataset.images={phantom_dir}"])
-    return ConsoleApp(desk)
+    workspace = Workspace(tmp_path / "sessions", cache_dir, device="cpu")
+    workspace.draft = load_recipe("demo", ["dataset.phantom=none", f"dataset.images={phantom_dir}"])
+    return ConsoleApp(workspace)
 
 
 async def every_prefix(pilot, field):

@@ -18,14 +18,14 @@ from core.store.sessions import create_session
 from cxr_tui.app.app import ConsoleApp
 from cxr_tui.cams.xray_picture import Look, Shown, fitted, picture, zoomed_to
 from cxr_tui.cams.xray_view import XrayView
-from cxr_tui.console.workspace import Desk
+from cxr_tui.console.workspace import Workspace
 from cxr_tui.terminal.graphics import KITTY, SIXEL, graphics
 
 
 @pytest.fixture
-def desk(trained_dir, tmp_path, cache_dir):
+def workspace(trained_dir, tmp_path, cache_dir):
     shutil.copytree(trained_dir, tmp_path / "sessions" / "trained")
-    return Desk(tmp_path / "sessions", cache_dir, device="cpu")
+    return Workspace(tmp_path / "sessions", cache_dir, device="cpu")
 
 
 async def opened(pilot, finding="Cardiomegaly"):
@@ -73,8 +73,8 @@ def colours(pilot):
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
-async def test_the_list_the_picture_and_the_standing_are_there_at_every_size(desk, size):
-    app = ConsoleApp(desk)
+async def test_the_list_the_picture_and_the_standing_are_there_at_every_size(workspace, size):
+    app = ConsoleApp(workspace)
     async with app.run_test(size=size) as pilot:
         await opened(pilot)
         screen = plain(app)
@@ -84,8 +84,8 @@ async def test_the_list_the_picture_and_the_standing_are_there_at_every_size(des
         assert BOX_COLOUR in colours(pilot)
 
 
-async def test_single_keys_change_what_is_drawn(desk):
-    app = ConsoleApp(desk)
+async def test_single_keys_change_what_is_drawn(workspace):
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(120, 40)) as pilot:
         await at_a_map(pilot)
 
@@ -107,8 +107,8 @@ async def test_single_keys_change_what_is_drawn(desk):
         await changes("m")
 
 
-async def test_zooming_goes_to_the_box_and_arrows_pan_until_escape(desk):
-    app = ConsoleApp(desk)
+async def test_zooming_goes_to_the_box_and_arrows_pan_until_escape(workspace):
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(120, 40)) as pilot:
         await at_a_map(pilot)
         screen = screen_of(pilot)
@@ -136,8 +136,8 @@ async def test_zooming_goes_to_the_box_and_arrows_pan_until_escape(desk):
         assert app.current_mode == "cams"
 
 
-async def test_method_finding_filter_and_order_have_keys(desk):
-    app = ConsoleApp(desk)
+async def test_method_finding_filter_and_order_have_keys(workspace):
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot)
         screen = screen_of(pilot)
@@ -167,9 +167,9 @@ async def test_method_finding_filter_and_order_have_keys(desk):
         )
 
 
-async def test_s_saves_the_overlay_and_shows_its_path_and_a_saves_the_list(desk):
-    app = ConsoleApp(desk)
-    folder = desk.sessions / "trained" / "cams"
+async def test_s_saves_the_overlay_and_shows_its_path_and_a_saves_the_list(workspace):
+    app = ConsoleApp(workspace)
+    folder = workspace.sessions / "trained" / "cams"
     async with app.run_test(size=(120, 40)) as pilot:
         await at_a_map(pilot)
         await press(pilot, "s")
@@ -188,15 +188,15 @@ async def test_s_saves_the_overlay_and_shows_its_path_and_a_saves_the_list(desk)
         )
 
 
-async def test_covering_the_lesion_and_measuring_all_boxes_are_on_keys(desk):
-    app = ConsoleApp(desk)
+async def test_covering_the_lesion_and_measuring_all_boxes_are_on_keys(workspace):
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(120, 40)) as pilot:
         await at_a_map(pilot)
         await press(pilot, "c")
         await shows(pilot, "box covered: logit")
         await press(pilot, "l")
         await shows(pilot, "Maps against boxes")
-        kept = json.loads((desk.sessions / "trained/evaluation/localization.json").read_text())
+        kept = json.loads((workspace.sessions / "trained/evaluation/localization.json").read_text())
         assert kept["findings"]
         await press(pilot, "escape")
         await until(pilot, lambda: "Maps against boxes" not in plain(app), "the viewer")
@@ -205,16 +205,16 @@ async def test_covering_the_lesion_and_measuring_all_boxes_are_on_keys(desk):
         await shows(pilot, "the peak is ")
 
 
-async def test_what_an_older_version_measured_is_told_with_the_control_it_had(desk):
+async def test_what_an_older_version_measured_is_told_with_the_control_it_had(workspace):
     old = {"pointing": 0.5, "pointing_ci": [0.2, 0.8]}
     finding = {"maps": 14, "map": old, "controls": {"random": old, "mean_box": old}}
     report = {
         "findings": dict.fromkeys(FINDINGS, finding),
         "summary": [f"{name}: It does not beat the mean box." for name in FINDINGS],
     }
-    folder = desk.sessions / "trained" / "evaluation"
+    folder = workspace.sessions / "trained" / "evaluation"
     (folder / "localization.json").write_text(json.dumps(report))
-    app = ConsoleApp(desk)
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(120, 40)) as pilot:
         app.open_session("trained", "results")
         await shows(pilot, "95 %")
@@ -222,9 +222,9 @@ async def test_what_an_older_version_measured_is_told_with_the_control_it_had(de
         await shows(pilot, "It does not beat the mean box.")
 
 
-async def test_with_nothing_shown_or_nothing_trained_the_next_step_is_named(desk):
-    create_session(desk.sessions, load_recipe("demo"), "fresh")
-    app = ConsoleApp(desk)
+async def test_with_nothing_shown_or_nothing_trained_the_next_step_is_named(workspace):
+    create_session(workspace.sessions, load_recipe("demo"), "fresh")
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(200, 24)) as pilot:
         await press(pilot, "6")
         await shows(pilot, "No session is shown.")
@@ -232,9 +232,9 @@ async def test_with_nothing_shown_or_nothing_trained_the_next_step_is_named(desk
         await shows(pilot, "nothing has been trained here")
 
 
-async def test_maps_of_one_session_do_not_stay_over_another(desk):
-    create_session(desk.sessions, load_recipe("demo"), "fresh")
-    app = ConsoleApp(desk)
+async def test_maps_of_one_session_do_not_stay_over_another(workspace):
+    create_session(workspace.sessions, load_recipe("demo"), "fresh")
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot)
         app.open_session("fresh", "cams")
@@ -245,13 +245,13 @@ async def test_maps_of_one_session_do_not_stay_over_another(desk):
 
 
 async def test_an_image_that_went_meanwhile_is_named_and_the_console_lives(
-    desk, phantom_dir, tmp_path
+    workspace, phantom_dir, tmp_path
 ):
     folder = tmp_path / "set"
     shutil.copytree(phantom_dir, folder)
-    recipe = desk.sessions / "trained" / "recipe.toml"
+    recipe = workspace.sessions / "trained" / "recipe.toml"
     recipe.write_text(recipe.read_text().replace(str(phantom_dir), str(folder)))
-    app = ConsoleApp(desk)
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot)
         shutil.rmtree(folder / "images_001")
@@ -264,8 +264,8 @@ async def test_an_image_that_went_meanwhile_is_named_and_the_console_lives(
 
 
 @pytest.mark.parametrize("ascii_only", [True])
-async def test_letters_give_a_readable_image_too(desk, ascii_only):
-    app = ConsoleApp(desk, ascii_only=ascii_only)
+async def test_letters_give_a_readable_image_too(workspace, ascii_only):
+    app = ConsoleApp(workspace, ascii_only=ascii_only)
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot)
         view = plain(app)
@@ -274,7 +274,9 @@ async def test_letters_give_a_readable_image_too(desk, ascii_only):
         assert sum(view.count(sign) for sign in ".:-=+*#%@") > 500
 
 
-async def test_maps_wait_for_the_step_of_a_run_and_the_run_goes_on(desk, phantom_dir, monkeypatch):
+async def test_maps_wait_for_the_step_of_a_run_and_the_run_goes_on(
+    workspace, phantom_dir, monkeypatch
+):
     keys = {
         "dataset.phantom": "none",
         "dataset.images": phantom_dir,
@@ -291,19 +293,19 @@ async def test_maps_wait_for_the_step_of_a_run_and_the_run_goes_on(desk, phantom
         return looked(*arguments)
 
     monkeypatch.setattr(found_maps, "_looked", watched)
-    app = ConsoleApp(desk)
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(120, 40)) as pilot:
         app.start_run(recipe)
-        running = desk.running
+        running = workspace.running
         try:
-            await until(pilot, lambda: desk.shown.view.step > 0, "the first step", 120)
+            await until(pilot, lambda: workspace.shown.view.step > 0, "the first step", 120)
             await opened(pilot)
             assert threads == {running.source._thread}
             step = running.view.step
             await until(pilot, lambda: running.view.step > step, "more steps", 60)
         finally:
             running.stop()
-        await until(pilot, lambda: desk.running is None, "the end", 60)
+        await until(pilot, lambda: workspace.running is None, "the end", 60)
 
 
 def test_a_picture_keeps_its_proportions_and_its_box_in_place():
@@ -338,9 +340,9 @@ def test_the_viewers_screen_loads_without_torch():
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
 
 
-async def test_more_images_than_are_kept_can_be_gone_through_and_back(desk, monkeypatch):
+async def test_more_images_than_are_kept_can_be_gone_through_and_back(workspace, monkeypatch):
     monkeypatch.setattr("cxr_tui.cams.session_maps._IMAGES_KEPT", 2)
-    app = ConsoleApp(desk)
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot)
         screen = screen_of(pilot)
@@ -351,8 +353,8 @@ async def test_more_images_than_are_kept_can_be_gone_through_and_back(desk, monk
             await until(pilot, lambda: "▀" in plain(app), "the picture")
 
 
-async def test_maps_and_covering_at_the_same_time_do_not_meet(desk):
-    app = ConsoleApp(desk)
+async def test_maps_and_covering_at_the_same_time_do_not_meet(workspace):
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(120, 40)) as pilot:
         await at_a_map(pilot)
         screen = screen_of(pilot)
@@ -363,9 +365,9 @@ async def test_maps_and_covering_at_the_same_time_do_not_meet(desk):
         assert screen.kept.maps
 
 
-async def test_where_maps_cannot_be_saved_the_reason_is_told(desk):
-    app = ConsoleApp(desk)
-    folder = desk.sessions / "trained" / "cams"
+async def test_where_maps_cannot_be_saved_the_reason_is_told(workspace):
+    app = ConsoleApp(workspace)
+    folder = workspace.sessions / "trained" / "cams"
     async with app.run_test(size=(120, 40)) as pilot:
         await at_a_map(pilot)
         shutil.rmtree(folder)

@@ -16,7 +16,7 @@ from core.data.study.study import audit_study
 from core.recipe import Recipe
 from core.recipe_toml import changed_recipe, load_recipe
 from cxr_tui.app.app import ConsoleApp
-from cxr_tui.console.workspace import Desk
+from cxr_tui.console.workspace import Workspace
 from cxr_tui.data.balance_chart import BalanceChart, bar
 from cxr_tui.data.co_occurrence import CoOccurrence, matrix_text, short_names
 from cxr_tui.data.fields import balanced, share_of, stepped, typed
@@ -38,7 +38,7 @@ def own_state(tmp_path, monkeypatch):
 
 @pytest.fixture
 def app(tmp_path, cache_dir):
-    return ConsoleApp(Desk(tmp_path / "sessions", cache_dir, device="cpu"))
+    return ConsoleApp(Workspace(tmp_path / "sessions", cache_dir, device="cpu"))
 
 
 def nih_folder(folder, *, images=None):
@@ -55,7 +55,7 @@ def nih_folder(folder, *, images=None):
 
 
 def on(app, folder, *changes):
-    app.desk.draft = changed_recipe(
+    app.workspace.draft = changed_recipe(
         load_recipe("nih-14", ['dataset.findings=["Mass","Nodule","Hernia"]']),
         [f"dataset.images={folder}", "split.by=official", *changes],
     )
@@ -68,7 +68,7 @@ async def settled(pilot):
 
     def is_drawn():
         picture = screen._picture
-        drawn = picture is not None and picture.recipe == pilot.app.desk.draft
+        drawn = picture is not None and picture.recipe == pilot.app.workspace.draft
         return drawn and not screen._is_drawing and screen._search.state != "looking"
 
     await until(pilot, is_drawn, "the picture")
@@ -100,7 +100,7 @@ async def test_the_figures_are_the_audits_at_every_size(app, tmp_path, cache_dir
     async with app.run_test(size=size) as pilot:
         await press(pilot, "2")
         await settled(pilot)
-        audited = audit_study(app.desk.draft, cache_dir)
+        audited = audit_study(app.workspace.draft, cache_dir)
         await says(pilot, f"{audited['images']:,} images · 60 patients")
         for part in ("train", "val", "test"):
             figures = audited["parts"][part]["findings"]["Mass"]
@@ -118,7 +118,7 @@ async def test_a_step_of_the_seed_draws_other_parts_and_stays_in_the_draft(app, 
         await choose(pilot, "seed")
         await press(pilot, "right", "right", "left", "right")
         after = await settled(pilot)
-        assert app.desk.draft.split.seed == 2
+        assert app.workspace.draft.split.seed == 2
         assert after["split"]["seed"] == 2
         assert after["parts"]["val"] != before["parts"]["val"]
         assert after["parts"]["test"] == before["parts"]["test"]
@@ -137,7 +137,7 @@ async def test_a_typed_share_moves_patients_and_train_gets_the_rest(app, tmp_pat
         await shows(pilot, "✗")
         await press(pilot, "enter", *["backspace"] * 2, *"50", "enter")
         report = await settled(pilot)
-        split = app.desk.draft.split
+        split = app.workspace.draft.split
         assert (split.train, split.val, split.test) == pytest.approx((0.4, 0.1, 0.5))
         assert report["parts"]["test"]["patients"] == 30
 
@@ -152,7 +152,7 @@ async def test_missing_images_are_counted_and_can_be_gone_without(app, tmp_path)
         await choose(pilot, "missing")
         await press(pilot, "right")
         partial = await settled(pilot)
-        assert app.desk.draft.dataset.partial
+        assert app.workspace.draft.dataset.partial
         assert partial["images"] == 120
         await says(pilot, "parts are drawn over the 120")
 
@@ -168,7 +168,7 @@ async def test_findings_are_ticked_in_a_list(app, tmp_path):
         await shows(pilot, "tick at least one")
         await press(pilot, "down", "down", "space", "enter")
         report = await settled(pilot)
-        assert app.desk.draft.dataset.findings == ("Effusion",)
+        assert app.workspace.draft.dataset.findings == ("Effusion",)
         assert report["findings"] == ["Effusion"]
 
 
@@ -197,7 +197,7 @@ async def test_balance_keeps_every_positive_and_empty_takes_it_off(app, tmp_path
         await shows(pilot, f"Prevalence of {finding}")
         await press(pilot, "ctrl+u", "enter")
         assert (await settled(pilot))["parts"] == before["parts"]
-        assert app.desk.draft.subset.finding is None
+        assert app.workspace.draft.subset.finding is None
 
 
 async def test_co_occurrence_stands_in_for_the_chart_and_esc_brings_it_back(app, tmp_path):
@@ -238,7 +238,7 @@ async def test_a_split_that_cannot_be_is_refused_in_words_and_another_one_helps(
         await choose(pilot, "split")
         await press(pilot, "right")
         await settled(pilot)
-        assert app.desk.draft.split.by == "patient"
+        assert app.workspace.draft.split.by == "patient"
         await until(pilot, lambda: "✗" not in plain(app), "a picture without a fault")
 
 
@@ -278,9 +278,9 @@ async def test_a_path_is_typed_and_remembered_for_the_next_time(app, tmp_path):
         await press(pilot, "enter")
         await settled(pilot)
         await shows(pilot, "my [nih␛]")
-        assert app.desk.draft.dataset.images == folder
+        assert app.workspace.draft.dataset.images == folder
         await until(pilot, lambda: bool(recent_data_sets()), "the memory")
-        app.desk.draft = changed_recipe(app.desk.draft, ["dataset.images="])
+        app.workspace.draft = changed_recipe(app.workspace.draft, ["dataset.images="])
         await press(pilot, "1")
         app.switch_mode("data")
         await shows(pilot, "No data set is chosen")
@@ -288,7 +288,7 @@ async def test_a_path_is_typed_and_remembered_for_the_next_time(app, tmp_path):
         await shows(pilot, "my [nih␛]")
         await press(pilot, "enter")
         await settled(pilot)
-        assert app.desk.draft.dataset.images == folder
+        assert app.workspace.draft.dataset.images == folder
 
 
 async def test_a_folder_is_found_in_the_tree(app, tmp_path, monkeypatch):
@@ -304,12 +304,14 @@ async def test_a_folder_is_found_in_the_tree(app, tmp_path, monkeypatch):
         assert "[b]␛[other" in plain(app)
         await press(pilot, "down", "down", "o")
         await settled(pilot)
-        assert app.desk.draft.dataset.images == folder
+        assert app.workspace.draft.dataset.images == folder
 
 
 async def test_the_synthetic_set_is_made_when_it_is_asked_for(tmp_path):
-    app = ConsoleApp(Desk(tmp_path / "sessions", tmp_path / "fresh", device="cpu"))
-    app.desk.draft = load_recipe("nih-14", ["dataset.phantom={patients=12, size_px=64, seed=1}"])
+    app = ConsoleApp(Workspace(tmp_path / "sessions", tmp_path / "fresh", device="cpu"))
+    app.workspace.draft = load_recipe(
+        "nih-14", ["dataset.phantom={patients=12, size_px=64, seed=1}"]
+    )
     async with app.run_test(size=(80, 24)) as pilot:
         await press(pilot, "2")
         await shows(pilot, "is not made yet")
@@ -321,7 +323,7 @@ async def test_the_synthetic_set_is_made_when_it_is_asked_for(tmp_path):
 
 
 async def test_ascii_needs_no_blocks(tmp_path, cache_dir):
-    app = ConsoleApp(Desk(tmp_path / "sessions", cache_dir), ascii_only=True)
+    app = ConsoleApp(Workspace(tmp_path / "sessions", cache_dir), ascii_only=True)
     on(app, nih_folder(tmp_path / "nih"))
     async with app.run_test(size=(200, 60)) as pilot:
         await press(pilot, "2")
@@ -488,8 +490,8 @@ async def test_what_is_refused_here_is_not_started_without_a_question(app, tmp_p
         await press(pilot, "S")
         await shows(pilot, "This run would be refused")
         await press(pilot, "escape")
-        assert app.desk.running is None
-        assert not app.desk.sessions.exists()
+        assert app.workspace.running is None
+        assert not app.workspace.sessions.exists()
 
 
 async def test_a_path_that_is_typed_in_the_picker_is_taken_and_not_the_synthetic_set(app, tmp_path):
@@ -501,7 +503,7 @@ async def test_a_path_that_is_typed_in_the_picker_is_taken_and_not_the_synthetic
         await until(pilot, lambda: isinstance(app.screen, DataSetPicker), "the picker")
         await press(pilot, *str(folder), "enter")
         await until(pilot, lambda: not isinstance(app.screen, DataSetPicker), "its end")
-        assert app.desk.draft.dataset.images == folder
+        assert app.workspace.draft.dataset.images == folder
 
 
 async def test_a_path_that_is_pasted_in_the_picker_is_taken(app, tmp_path):
@@ -515,7 +517,7 @@ async def test_a_path_that_is_pasted_in_the_picker_is_taken(app, tmp_path):
         await until(pilot, lambda: app.screen.query_one(Input).value == str(folder), "the path")
         await press(pilot, "enter")
         await until(pilot, lambda: not isinstance(app.screen, DataSetPicker), "its end")
-        assert app.desk.draft.dataset.images == folder
+        assert app.workspace.draft.dataset.images == folder
 
 
 async def test_ticked_findings_are_told_apart_without_colours(app, tmp_path):

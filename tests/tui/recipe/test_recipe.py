@@ -9,17 +9,17 @@ from core.recipe_faults import known_keys
 from core.recipe_toml import changed_recipe, load_recipe
 from core.store.sessions import create_session
 from cxr_tui.app.app import ConsoleApp
-from cxr_tui.console.workspace import Desk
+from cxr_tui.console.workspace import Workspace
 from cxr_tui.recipe.field_row import FieldRow, elided
 from cxr_tui.recipe.fields import edited_recipe, recipe_fields, words_at_field
 from cxr_tui.recipe.form import RecipeForm
 
 
 @pytest.fixture
-def desk(tmp_path, cache_dir, phantom_dir):
-    desk = Desk(tmp_path / "sessions", cache_dir, device="cpu")
-    desk.draft = on_phantom(phantom_dir)
-    return desk
+def workspace(tmp_path, cache_dir, phantom_dir):
+    workspace = Workspace(tmp_path / "sessions", cache_dir, device="cpu")
+    workspace.draft = on_phantom(phantom_dir)
+    return workspace
 
 
 def on_phantom(folder, *changes):
@@ -43,11 +43,11 @@ async def type_text(pilot, text):
     await press(pilot, *text)
 
 
-async def outlook_known(pilot):
+async def estimate_known(pilot):
     screen = pilot.app.screen
-    known = lambda: screen.outlook is not None and not screen.outlook.stage  # noqa: E731
-    await until(pilot, known, "the outlook")
-    return screen.outlook
+    known = lambda: screen.estimate is not None and not screen.estimate.stage  # noqa: E731
+    await until(pilot, known, "the estimate")
+    return screen.estimate
 
 
 def test_every_key_of_a_recipe_is_a_field_with_help():
@@ -61,27 +61,27 @@ def test_every_key_of_a_recipe_is_a_field_with_help():
     assert (by_key["image.size_px"].unit, by_key["augment.rotate_deg"].unit) == ("px", "°")
 
 
-async def test_a_wrong_value_is_refused_at_its_field_while_typing(desk):
-    app = ConsoleApp(desk)
+async def test_a_wrong_value_is_refused_at_its_field_while_typing(workspace):
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         form = await at_field(pilot, "train.learning_rate")
-        before = desk.draft
+        before = workspace.draft
         await press(pilot, "enter")
         await type_text(pilot, "-0.1")
         await shows(pilot, "✗   must be above 0, got -0.1")
         await press(pilot, "enter", "down")
         assert form.is_editing
-        assert desk.draft is before
+        assert workspace.draft is before
         await press(pilot, "escape")
         await until(pilot, lambda: not form.is_editing, "the field to be left")
         assert app.current_mode == "recipe"
-        assert desk.draft is before
+        assert workspace.draft is before
         assert "must be above" not in plain(app)
 
 
-async def test_a_value_goes_into_the_draft_and_is_marked_until_taken_back(desk):
-    desk.draft = load_recipe("demo")
-    app = ConsoleApp(desk)
+async def test_a_value_goes_into_the_draft_and_is_marked_until_taken_back(workspace):
+    workspace.draft = load_recipe("demo")
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         form = await at_field(pilot, "train.epochs")
         assert "preset demo · unchanged" in plain(app)
@@ -89,49 +89,49 @@ async def test_a_value_goes_into_the_draft_and_is_marked_until_taken_back(desk):
         await type_text(pilot, "9")
         await press(pilot, "down")
         await shows(pilot, "1 change")
-        assert desk.draft.train.epochs == 9
+        assert workspace.draft.train.epochs == 9
         await until(pilot, lambda: form.field.key == "train.batch_size", "the next field")
         assert "  • epochs                9" in plain(app)
         await press(pilot, "up")
         await shows(pilot, "demo says 5")
         await press(pilot, "delete")
         await shows(pilot, "unchanged")
-        assert desk.draft == load_recipe("demo")
+        assert workspace.draft == load_recipe("demo")
 
 
-async def test_keys_are_text_while_a_field_is_edited(desk):
-    app = ConsoleApp(desk)
+async def test_keys_are_text_while_a_field_is_edited(workspace):
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await at_field(pilot, "name")
         await press(pilot, "enter")
         await type_text(pilot, "q1S2pms3")
         assert app.current_mode == "recipe"
         await press(pilot, "enter")
-        await until(pilot, lambda: desk.draft.name == "q1S2pms3", "the name")
-        assert desk.running is None
+        await until(pilot, lambda: workspace.draft.name == "q1S2pms3", "the name")
+        assert workspace.running is None
         await press(pilot, "4")
         await until(pilot, lambda: app.current_mode == "training", "the training screen")
 
 
-async def test_choices_turn_over_and_long_ones_are_listed(desk):
-    app = ConsoleApp(desk)
+async def test_choices_turn_over_and_long_ones_are_listed(workspace):
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await at_field(pilot, "train.optimizer")
         await press(pilot, "enter")
-        await until(pilot, lambda: desk.draft.train.optimizer == "sgd", "sgd")
+        await until(pilot, lambda: workspace.draft.train.optimizer == "sgd", "sgd")
         await shows(pilot, "sgd")
         await press(pilot, "enter")
-        await until(pilot, lambda: desk.draft.train.optimizer == "adamw", "adamw")
+        await until(pilot, lambda: workspace.draft.train.optimizer == "adamw", "adamw")
         await at_field(pilot, "subset.finding")
         await press(pilot, "enter")
         await shows(pilot, "• none")
         await press(pilot, "2", "down", "enter")
-        await until(pilot, lambda: desk.draft.subset.finding == "Atelectasis", "the finding")
+        await until(pilot, lambda: workspace.draft.subset.finding == "Atelectasis", "the finding")
         assert app.current_mode == "recipe"
 
 
-async def test_fields_that_the_run_will_not_look_at_say_so(desk):
-    app = ConsoleApp(desk)
+async def test_fields_that_the_run_will_not_look_at_say_so(workspace):
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(120, 40)) as pilot:
         await at_field(pilot, "train.momentum")
         await shows(pilot, "not used where train.optimizer is adamw")
@@ -188,9 +188,9 @@ def test_leaving_a_field_as_it_is_changes_nothing(name):
         assert edited_recipe(recipe, field.key, typed_value(recipe, field.key)) == recipe
 
 
-async def test_what_gives_way_is_told(desk):
-    desk.draft = load_recipe("chexnet")
-    app = ConsoleApp(desk)
+async def test_what_gives_way_is_told(workspace):
+    workspace.draft = load_recipe("chexnet")
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await at_field(pilot, "split.val")
         await press(pilot, "enter")
@@ -199,9 +199,9 @@ async def test_what_gives_way_is_told(desk):
         await shows(pilot, "With it: split.test")
 
 
-async def test_saving_says_where_and_asks_before_writing_over(desk, tmp_path, monkeypatch):
+async def test_saving_says_where_and_asks_before_writing_over(workspace, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    app = ConsoleApp(desk)
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await at_field(pilot, "train.epochs")
         await press(pilot, "s")
@@ -210,9 +210,9 @@ async def test_saving_says_where_and_asks_before_writing_over(desk, tmp_path, mo
         await shows(pilot, "/mine.to")  # where it will be
         await press(pilot, "enter")
         await until(pilot, (tmp_path / "mine.toml").is_file, "the file")
-        assert load_recipe(tmp_path / "mine.toml") == desk.draft
+        assert load_recipe(tmp_path / "mine.toml") == workspace.draft
 
-        desk.draft = changed_recipe(desk.draft, ["train.epochs=7"])
+        workspace.draft = changed_recipe(workspace.draft, ["train.epochs=7"])
         await press(pilot, "s")
         await shows(pilot, "Save the recipe as")
         await type_text(pilot, "mine")
@@ -231,9 +231,9 @@ async def test_saving_says_where_and_asks_before_writing_over(desk, tmp_path, mo
         )
 
 
-async def test_saving_where_nothing_can_be_written_says_why(desk, tmp_path, monkeypatch):
+async def test_saving_where_nothing_can_be_written_says_why(workspace, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    app = ConsoleApp(desk)
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await at_field(pilot, "train.epochs")
         await press(pilot, "s")
@@ -247,11 +247,11 @@ async def test_saving_where_nothing_can_be_written_says_why(desk, tmp_path, monk
         await shows(pilot, "File name too long")
 
 
-async def test_a_file_is_opened_or_refused_where_it_was_named(desk, tmp_path, monkeypatch):
+async def test_a_file_is_opened_or_refused_where_it_was_named(workspace, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bad.toml").write_text("[train]\nepochs = 0\n")
     (tmp_path / "good.toml").write_text('name = "good"\n[train]\nepochs = 3\n')
-    app = ConsoleApp(desk)
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await at_field(pilot, "train.epochs")
         await press(pilot, "o")
@@ -263,57 +263,57 @@ async def test_a_file_is_opened_or_refused_where_it_was_named(desk, tmp_path, mo
         await type_text(pilot, "good")
         await press(pilot, "enter")
         await shows(pilot, "good.toml · unchanged")
-        assert (desk.draft.name, desk.draft.train.epochs) == ("good", 3)
+        assert (workspace.draft.name, workspace.draft.train.epochs) == ("good", 3)
 
 
-async def test_a_past_sessions_recipe_is_a_preset_and_changes_are_not_lost_unasked(desk):
+async def test_a_past_sessions_recipe_is_a_preset_and_changes_are_not_lost_unasked(workspace):
     past = load_recipe("nih-mass", ["train.epochs=33", "name=past"])
-    create_session(desk.sessions, past, "past-one")
-    app = ConsoleApp(desk)
+    create_session(workspace.sessions, past, "past-one")
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await at_field(pilot, "train.epochs")
-        before = desk.draft
+        before = workspace.draft
         await press(pilot, "p")
         await shows(pilot, "session past-one")
         await press(pilot, "end", "enter")
         await shows(pilot, "Begin anew with past-one?")
         await press(pilot, "escape")
-        assert desk.draft is before
+        assert workspace.draft is before
         await press(pilot, "p")
         await shows(pilot, "session past-one")
         await press(pilot, "end", "enter")
         await shows(pilot, "Begin anew with past-one?")
         await press(pilot, "y")
         await shows(pilot, "preset past-one · unchanged")
-        assert desk.draft == past
-        assert desk.preset == "past-one"
+        assert workspace.draft == past
+        assert workspace.preset == "past-one"
 
 
-async def test_the_outlook_counts_what_the_run_will_count(desk, phantom_dir):
+async def test_the_estimate_counts_what_the_run_will_count(workspace, phantom_dir):
     from core.data.batches import steps_per_epoch
     from core.data.study.study import prepare_study
 
-    app = ConsoleApp(desk)
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(120, 40)) as pilot:
         await at_field(pilot, "train.epochs")
-        outlook = await outlook_known(pilot)
-        study = prepare_study(desk.draft, desk.cache)
-        assert outlook.problem == ""
-        assert outlook.images == {part: len(study.rows(part)) for part in study.drawn.rows}
-        assert outlook.steps_per_epoch == steps_per_epoch(len(study.rows("train")), 16)
-        assert 0 <= outlook.images_ready <= len(study.images_used())
-        assert f"{outlook.steps_per_epoch} steps; 5 epochs" in plain(app)
+        estimate = await estimate_known(pilot)
+        study = prepare_study(workspace.draft, workspace.cache)
+        assert estimate.problem == ""
+        assert estimate.images == {part: len(study.rows(part)) for part in study.drawn.rows}
+        assert estimate.steps_per_epoch == steps_per_epoch(len(study.rows("train")), 16)
+        assert 0 <= estimate.images_ready <= len(study.images_used())
+        assert f"{estimate.steps_per_epoch} steps; 5 epochs" in plain(app)
         assert "cpu, " in plain(app)
         assert "GiB free" in plain(app)
         assert "m measures it" in plain(app)
-        desk.draft = changed_recipe(desk.draft, ["train.batch_size=3"])
+        workspace.draft = changed_recipe(workspace.draft, ["train.batch_size=3"])
         app.screen.refresh_view()
         await until(
             pilot,
-            lambda: app.screen.outlook and app.screen.outlook.steps_per_epoch is not None,
+            lambda: app.screen.estimate and app.screen.estimate.steps_per_epoch is not None,
             "the steps",
         )
-        assert app.screen.outlook.steps_per_epoch == steps_per_epoch(len(study.rows("train")), 3)
+        assert app.screen.estimate.steps_per_epoch == steps_per_epoch(len(study.rows("train")), 3)
 
 
 def test_steps_are_the_trainers():
@@ -325,79 +325,79 @@ def test_steps_are_the_trainers():
             assert steps_in_epoch(num_images, batch_size) == steps_per_epoch(num_images, batch_size)
 
 
-async def test_missing_images_are_told_before_the_start(desk, tmp_path):
+async def test_missing_images_are_told_before_the_start(workspace, tmp_path):
     write_v2020(tmp_path / "Data_Entry_2017_v2020.csv", random_rows(60))
     write_images(tmp_path / "images", ["00000001_000.png"])
     changes = [f"dataset.images={tmp_path}", "split.by=patient", "split.test=0.15"]
-    desk.draft = changed_recipe(desk.draft, changes)
-    app = ConsoleApp(desk)
+    workspace.draft = changed_recipe(workspace.draft, changes)
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(120, 40)) as pilot:
         await at_field(pilot, "train.epochs")
-        outlook = await outlook_known(pilot)
-        assert "images are not there: set partial (dataset)" in outlook.problem
-        assert outlook.steps_per_epoch > 0
+        estimate = await estimate_known(pilot)
+        assert "images are not there: set partial (dataset)" in estimate.problem
+        assert estimate.steps_per_epoch > 0
         await press(pilot, "S")
         await shows(pilot, "This run would be refused")
         await press(pilot, "escape")
-        assert desk.running is None
+        assert workspace.running is None
 
 
-async def test_without_a_data_set_the_next_step_is_named(desk):
-    desk.draft = load_recipe("nih-14")
-    app = ConsoleApp(desk)
+async def test_without_a_data_set_the_next_step_is_named(workspace):
+    workspace.draft = load_recipe("nih-14")
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await at_field(pilot, "train.epochs")
         await shows(pilot, "no data set is named")
         assert "an epoch –" in plain(app)
 
 
-async def test_a_synthetic_set_is_not_drawn_by_looking(desk, tmp_path):
-    desk.cache = tmp_path / "empty"
-    desk.draft = load_recipe("demo")
-    app = ConsoleApp(desk)
+async def test_a_synthetic_set_is_not_drawn_by_looking(workspace, tmp_path):
+    workspace.cache = tmp_path / "empty"
+    workspace.draft = load_recipe("demo")
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(120, 40)) as pilot:
         await at_field(pilot, "train.epochs")
         await shows(pilot, "the synthetic set of 600 patients is")
-        assert not desk.cache.exists()
+        assert not workspace.cache.exists()
 
 
-async def test_measuring_gives_the_time_of_an_epoch_until_the_recipe_needs_another(desk):
-    desk.draft = changed_recipe(desk.draft, ["train.batch_size=4"])
-    app = ConsoleApp(desk)
+async def test_measuring_gives_the_time_of_an_epoch_until_the_recipe_needs_another(workspace):
+    workspace.draft = changed_recipe(workspace.draft, ["train.batch_size=4"])
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(120, 40)) as pilot:
         await at_field(pilot, "train.epochs")
-        outlook = await outlook_known(pilot)
+        estimate = await estimate_known(pilot)
         await press(pilot, "m")
-        await until(pilot, lambda: app.screen.pace is not None, "the pace", 120)
-        pace = app.screen.pace
+        await until(pilot, lambda: app.screen.throughput is not None, "the throughput", 120)
+        throughput = app.screen.throughput
         await shows(pilot, "images/s")
         assert "an epoch," in plain(app)
-        assert pace.precision == "fp32"
-        assert pace.train_images_per_second > 0
-        assert pace.score_images_per_second > 0
-        train, val = outlook.images["train"], outlook.images["val"]
-        assert pace.epoch_seconds(outlook.images) == pytest.approx(
-            train / pace.train_images_per_second + val / pace.score_images_per_second
+        assert throughput.precision == "fp32"
+        assert throughput.train_images_per_second > 0
+        assert throughput.score_images_per_second > 0
+        train, val = estimate.images["train"], estimate.images["val"]
+        assert throughput.epoch_seconds(estimate.images) == pytest.approx(
+            train / throughput.train_images_per_second + val / throughput.score_images_per_second
         )
-        desk.draft = changed_recipe(desk.draft, ["image.size_px=64"])
+        workspace.draft = changed_recipe(workspace.draft, ["image.size_px=64"])
         app.screen.refresh_view()
         await shows(pilot, "m measures it")
 
 
-async def test_a_device_that_is_not_there_is_told_when_measured(desk):
-    desk.device = "cuda:77"
-    app = ConsoleApp(desk)
+async def test_a_device_that_is_not_there_is_told_when_measured(workspace):
+    workspace.device = "cuda:77"
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await at_field(pilot, "train.epochs")
         await press(pilot, "m")
         await shows(pilot, "'cuda:77'")
         await shows(pilot, "m measures it")
-        assert app.screen.pace is None
+        assert app.screen.throughput is None
 
 
-async def test_quitting_does_not_wait_for_a_whole_measurement(desk):
-    desk.draft = changed_recipe(desk.draft, ["image.size_px=128", "train.batch_size=32"])
-    app = ConsoleApp(desk)
+async def test_quitting_does_not_wait_for_a_whole_measurement(workspace):
+    workspace.draft = changed_recipe(workspace.draft, ["image.size_px=128", "train.batch_size=32"])
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await at_field(pilot, "train.epochs")
         await press(pilot, "m")
@@ -408,11 +408,11 @@ async def test_quitting_does_not_wait_for_a_whole_measurement(desk):
     assert app.return_code == 0
 
 
-async def test_a_measurement_that_is_broken_off_at_once_can_be_begun_again(desk):
-    app = ConsoleApp(desk)
+async def test_a_measurement_that_is_broken_off_at_once_can_be_begun_again(workspace):
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(120, 40)) as pilot:
         await at_field(pilot, "train.epochs")
-        await outlook_known(pilot)
+        await estimate_known(pilot)
         app.screen.action_measure()
         app.screen.action_measure()  # before its thread could begin
         await shows(pilot, "m measures it")
@@ -420,31 +420,31 @@ async def test_a_measurement_that_is_broken_off_at_once_can_be_begun_again(desk)
         app.screen.on_screen_suspend()  # and the same where another screen is gone to
         await shows(pilot, "m measures it")
         await press(pilot, "m")
-        await until(pilot, lambda: app.screen.pace is not None, "the pace", 120)
+        await until(pilot, lambda: app.screen.throughput is not None, "the throughput", 120)
 
 
-def test_a_measurement_can_be_broken_off(desk):
-    from core.bench.pace import measured_pace
+def test_a_measurement_can_be_broken_off(workspace):
+    from core.bench.throughput import measured_throughput
 
-    assert measured_pace(desk.draft, "cpu", lambda: True) is None
+    assert measured_throughput(workspace.draft, "cpu", lambda: True) is None
 
 
-async def test_nothing_is_measured_while_a_run_is_under_way(desk):
-    app = ConsoleApp(desk)
+async def test_nothing_is_measured_while_a_run_is_under_way(workspace):
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await at_field(pilot, "train.epochs")
-        app.start_run(changed_recipe(desk.draft, ["train.epochs=50"]))
-        await until(pilot, lambda: desk.running is not None, "the run")
+        app.start_run(changed_recipe(workspace.draft, ["train.epochs=50"]))
+        await until(pilot, lambda: workspace.running is not None, "the run")
         app.action_mode("recipe")
         await press(pilot, "m")
         await shows(pilot, "both would be")
-        running = desk.running
+        running = workspace.running
         running.stop()
-        await until(pilot, lambda: desk.running is None, "the run's end", 120)
+        await until(pilot, lambda: workspace.running is None, "the run's end", 120)
 
 
-async def test_the_filter_leaves_the_fields_that_match(desk):
-    app = ConsoleApp(desk)
+async def test_the_filter_leaves_the_fields_that_match(workspace):
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         form = await at_field(pilot, "name")
         await press(pilot, "slash")
@@ -458,8 +458,8 @@ async def test_the_filter_leaves_the_fields_that_match(desk):
         await shows(pilot, "batch size")
 
 
-async def test_the_filter_hides_a_field_that_was_edited_before(desk):
-    app = ConsoleApp(desk)
+async def test_the_filter_hides_a_field_that_was_edited_before(workspace):
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await at_field(pilot, "image.size_px")
         await press(pilot, "enter", "escape", "slash")
@@ -474,18 +474,18 @@ async def test_the_filter_hides_a_field_that_was_edited_before(desk):
         await shows(pilot, "no field is called so")
 
 
-async def test_values_can_be_read_in_the_smallest_terminal(desk):
-    app = ConsoleApp(desk)
+async def test_values_can_be_read_in_the_smallest_terminal(workspace):
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(60, 16)) as pilot:
         await at_field(pilot, "image.size_px")
         await shows(pilot, "image size            32 px")
         await shows(pilot, "Width and height")
 
 
-async def test_control_characters_are_made_visible_and_an_untouched_field_stays(desk):
+async def test_control_characters_are_made_visible_and_an_untouched_field_stays(workspace):
     note = "a\x1b]52;c;x\x07[/b]\u202eb\nc"
-    desk.draft = desk.draft.model_copy(update={"note": note})
-    app = ConsoleApp(desk)
+    workspace.draft = workspace.draft.model_copy(update={"note": note})
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(120, 40)) as pilot:
         form = await at_field(pilot, "note")
         assert "␛]52;c;x␇[/b]\\u202eb c" in plain(app)
@@ -493,12 +493,12 @@ async def test_control_characters_are_made_visible_and_an_untouched_field_stays(
         assert "\x1b" not in plain(app)
         await press(pilot, "enter")
         await until(pilot, lambda: not form.is_editing, "the field to be left")
-        assert desk.draft.note == note
+        assert workspace.draft.note == note
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (200, 60)])
-async def test_every_field_can_be_reached_and_seen(desk, width, height):
-    app = ConsoleApp(desk)
+async def test_every_field_can_be_reached_and_seen(workspace, width, height):
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(width, height)) as pilot:
         form = await at_field(pilot, "name")
         for field in recipe_fields():
@@ -536,7 +536,7 @@ def test_looking_ahead_loads_no_torch():
     import subprocess
     import sys
 
-    modules = "cxr_tui.recipe.screen, cxr_tui.recipe.estimate, core.bench.pace"
+    modules = "cxr_tui.recipe.screen, cxr_tui.recipe.estimate, core.bench.throughput"
     script = f"import sys, {modules}; print({{'torch', 'sklearn', 'pandas'}} & set(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True

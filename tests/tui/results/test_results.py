@@ -38,14 +38,14 @@ async def says(pilot, words):
 
 
 def reported(app):
-    return app.desk.shown.view.report["findings"]
+    return app.workspace.shown.view.report["findings"]
 
 
 async def test_each_finding_stands_with_its_interval_the_mean_and_the_table_alone(
-    desk, phantom_dir
+    workspace, phantom_dir
 ):
-    scored_session(desk, phantom_dir)
-    app = ConsoleApp(desk)
+    scored_session(workspace, phantom_dir)
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
         screen = plain(app)
@@ -53,15 +53,15 @@ async def test_each_finding_stands_with_its_interval_the_mean_and_the_table_alon
             low, high = figures["auroc_ci"]
             line = next(line for line in screen.splitlines() if re.match(rf" .?{finding}", line))
             assert f"{figures['auroc']:.3f} {low:.3f} – {high:.3f}" in re.sub(" +", " ", line)
-        report = app.desk.shown.view.report
+        report = app.workspace.shown.view.report
         assert re.search(rf"mean +{report['mean_auroc']:.3f}", screen)
         assert re.search(rf"table alone +{report['table_alone']['mean_auroc']:.3f}", screen)
         assert f"{report['images']:,} images of {report['patients']:,} patients" in screen
 
 
-async def test_the_best_stands_first_and_o_orders_otherwise(desk, phantom_dir):
-    scored_session(desk, phantom_dir)
-    app = ConsoleApp(desk)
+async def test_the_best_stands_first_and_o_orders_otherwise(workspace, phantom_dir):
+    scored_session(workspace, phantom_dir)
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
         by_auroc = sorted(FINDINGS, key=lambda name: -reported(app)[name]["auroc"])
@@ -70,9 +70,9 @@ async def test_the_best_stands_first_and_o_orders_otherwise(desk, phantom_dir):
         assert app.screen.query_one(ReportTable)._names == list(FINDINGS)
 
 
-async def test_the_cursor_chooses_whose_operating_point_is_told(desk, phantom_dir):
-    scored_session(desk, phantom_dir)
-    app = ConsoleApp(desk)
+async def test_the_cursor_chooses_whose_operating_point_is_told(workspace, phantom_dir):
+    scored_session(workspace, phantom_dir)
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
         first, second = app.screen.query_one(ReportTable)._names[:2]
@@ -85,9 +85,9 @@ async def test_the_cursor_chooses_whose_operating_point_is_told(desk, phantom_di
         )
 
 
-async def test_another_rule_is_refused_or_applied_to_all_findings(desk, phantom_dir):
-    scored_session(desk, phantom_dir)
-    app = ConsoleApp(desk)
+async def test_another_rule_is_refused_or_applied_to_all_findings(workspace, phantom_dir):
+    scored_session(workspace, phantom_dir)
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
         await press(pilot, "t", *"specificity=2")
@@ -106,10 +106,10 @@ async def test_another_rule_is_refused_or_applied_to_all_findings(desk, phantom_
 
 
 async def test_a_value_holds_for_one_finding_and_nothing_brings_the_recipes_rule_back(
-    desk, phantom_dir
+    workspace, phantom_dir
 ):
-    scored_session(desk, phantom_dir)
-    app = ConsoleApp(desk)
+    scored_session(workspace, phantom_dir)
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
         await press(pilot, "t", *"0", "enter")
@@ -124,9 +124,9 @@ async def test_a_value_holds_for_one_finding_and_nothing_brings_the_recipes_rule
         await shows(pilot, "Youden")
 
 
-async def test_escape_leaves_the_threshold_and_digits_stay_in_its_field(desk, phantom_dir):
-    scored_session(desk, phantom_dir)
-    app = ConsoleApp(desk)
+async def test_escape_leaves_the_threshold_and_digits_stay_in_its_field(workspace, phantom_dir):
+    scored_session(workspace, phantom_dir)
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
         await press(pilot, "t", "1")
@@ -136,9 +136,9 @@ async def test_escape_leaves_the_threshold_and_digits_stay_in_its_field(desk, ph
         assert "Youden" in plain(app)
 
 
-async def test_a_published_column_is_blank_with_its_reason_on_another_split(desk, phantom_dir):
-    scored_session(desk, phantom_dir)
-    app = ConsoleApp(desk)
+async def test_a_published_column_is_blank_with_its_reason_on_another_split(workspace, phantom_dir):
+    scored_session(workspace, phantom_dir)
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot)
         await press(pilot, "g")
@@ -150,10 +150,10 @@ async def test_a_published_column_is_blank_with_its_reason_on_another_split(desk
 
 
 async def test_a_published_column_stands_beside_the_official_test_part_with_its_difference(
-    desk, phantom_dir
+    workspace, phantom_dir
 ):
-    scored_session(desk, phantom_dir, **ON_OFFICIAL_TEST)
-    app = ConsoleApp(desk)
+    scored_session(workspace, phantom_dir, **ON_OFFICIAL_TEST)
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
         await press(pilot, "g")
@@ -165,10 +165,10 @@ async def test_a_published_column_stands_beside_the_official_test_part_with_its_
         assert f"{published:.3f} {delta}" in re.sub(" +", " ", line)
 
 
-async def test_the_recipes_own_published_column_stands_there_from_the_start(desk, phantom_dir):
+async def test_the_recipes_own_published_column_stands_there_from_the_start(workspace, phantom_dir):
     reference = {"column": "wang2017_official", "note": None}
-    scored_session(desk, phantom_dir, **ON_OFFICIAL_TEST, reference=reference)
-    app = ConsoleApp(desk)
+    scored_session(workspace, phantom_dir, **ON_OFFICIAL_TEST, reference=reference)
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
         await shows(pilot, "Wang17")
@@ -176,10 +176,10 @@ async def test_the_recipes_own_published_column_stands_there_from_the_start(desk
 
 
 async def test_the_figures_of_val_are_computed_and_say_that_their_threshold_flatters(
-    desk, phantom_dir
+    workspace, phantom_dir
 ):
-    scored_session(desk, phantom_dir)
-    app = ConsoleApp(desk)
+    scored_session(workspace, phantom_dir)
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot)
         await press(pilot, "full_stop")
@@ -194,15 +194,15 @@ async def test_the_figures_of_val_are_computed_and_say_that_their_threshold_flat
         assert app.screen._report() is val_report, "computed once"
 
 
-async def test_val_whose_table_is_gone_says_why_it_has_no_figures(desk, phantom_dir, tmp_path):
+async def test_val_whose_table_is_gone_says_why_it_has_no_figures(workspace, phantom_dir, tmp_path):
     folder = tmp_path / "moved"
     folder.mkdir()
     for path in phantom_dir.iterdir():
         if path.is_file():
             (folder / path.name).write_bytes(path.read_bytes())
-    scored_session(desk, folder)
+    scored_session(workspace, folder)
     (folder / "Data_Entry_2017_v2020.csv").unlink()
-    app = ConsoleApp(desk)
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
         await press(pilot, "full_stop")
@@ -211,9 +211,9 @@ async def test_val_whose_table_is_gone_says_why_it_has_no_figures(desk, phantom_
         await shows(pilot, "scored · test: ")
 
 
-async def test_enter_lists_the_images_by_error_and_escape_goes_back(desk, phantom_dir):
-    session = scored_session(desk, phantom_dir)
-    app = ConsoleApp(desk)
+async def test_enter_lists_the_images_by_error_and_escape_goes_back(workspace, phantom_dir):
+    session = scored_session(workspace, phantom_dir)
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
         finding = app.screen.query_one(ReportTable).chosen
@@ -239,10 +239,10 @@ async def test_enter_lists_the_images_by_error_and_escape_goes_back(desk, phanto
         assert app.current_mode == "results"
 
 
-async def test_images_of_one_session_do_not_stay_over_another(desk, phantom_dir):
-    scored_session(desk, phantom_dir)
-    scored_session(desk, phantom_dir, "other")
-    app = ConsoleApp(desk)
+async def test_images_of_one_session_do_not_stay_over_another(workspace, phantom_dir):
+    scored_session(workspace, phantom_dir)
+    scored_session(workspace, phantom_dir, "other")
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
         await press(pilot, "enter")
@@ -253,9 +253,9 @@ async def test_images_of_one_session_do_not_stay_over_another(desk, phantom_dir)
         await shows(pilot, "other · test: ")
 
 
-async def test_e_writes_the_table_with_its_notes(desk, phantom_dir):
-    session = scored_session(desk, phantom_dir)
-    app = ConsoleApp(desk)
+async def test_e_writes_the_table_with_its_notes(workspace, phantom_dir):
+    session = scored_session(workspace, phantom_dir)
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
         await press(pilot, "e")
@@ -285,9 +285,9 @@ def test_exported_text_is_no_formula_and_breaks_no_table():
     assert "\x1b" not in page
 
 
-async def test_large_charts_and_notes_come_and_go(desk, phantom_dir):
-    scored_session(desk, phantom_dir)
-    app = ConsoleApp(desk)
+async def test_large_charts_and_notes_come_and_go(workspace, phantom_dir):
+    scored_session(workspace, phantom_dir)
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
         await press(pilot, "z")
@@ -309,10 +309,10 @@ async def test_large_charts_and_notes_come_and_go(desk, phantom_dir):
         await until(pilot, lambda: app.current_mode == "sessions", "the sessions")
 
 
-async def test_nothing_is_made_large_before_there_are_figures(desk, phantom_dir):
-    scored_session(desk, phantom_dir, "without", test_is_there=False)
-    scored_session(desk, phantom_dir)
-    app = ConsoleApp(desk)
+async def test_nothing_is_made_large_before_there_are_figures(workspace, phantom_dir):
+    scored_session(workspace, phantom_dir, "without", test_is_there=False)
+    scored_session(workspace, phantom_dir)
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         app.open_session("without", "results")
         await shows(pilot, "without · test")
@@ -321,9 +321,9 @@ async def test_nothing_is_made_large_before_there_are_figures(desk, phantom_dir)
         await shows(pilot, "95 % interval")
 
 
-async def test_both_parts_are_read_though_one_is_left_at_once(desk, phantom_dir):
-    scored_session(desk, phantom_dir)
-    app = ConsoleApp(desk)
+async def test_both_parts_are_read_though_one_is_left_at_once(workspace, phantom_dir):
+    scored_session(workspace, phantom_dir)
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
         screen = app.screen
@@ -336,9 +336,11 @@ async def test_both_parts_are_read_though_one_is_left_at_once(desk, phantom_dir)
             await until(pilot, lambda: not isinstance(screen._scores(), str), part)
 
 
-async def test_a_wide_terminal_shows_all_charts_and_the_notes_beside_the_table(desk, phantom_dir):
-    scored_session(desk, phantom_dir)
-    app = ConsoleApp(desk)
+async def test_a_wide_terminal_shows_all_charts_and_the_notes_beside_the_table(
+    workspace, phantom_dir
+):
+    scored_session(workspace, phantom_dir)
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(200, 60)) as pilot:
         await opened(pilot)
         words = (
@@ -354,16 +356,18 @@ async def test_a_wide_terminal_shows_all_charts_and_the_notes_beside_the_table(d
         assert any("Mass" in line and "│" in line for line in lines), "charts beside the table"
 
 
-async def test_with_nothing_shown_the_next_step_is_named(desk):
-    app = ConsoleApp(desk)
+async def test_with_nothing_shown_the_next_step_is_named(workspace):
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await press(pilot, "5")
         await shows(pilot, "No session is shown.")
 
 
-async def test_before_the_end_it_says_what_is_missing_and_shows_val_meanwhile(desk, phantom_dir):
-    scored_session(desk, phantom_dir, "cut", test_is_there=False)
-    app = ConsoleApp(desk)
+async def test_before_the_end_it_says_what_is_missing_and_shows_val_meanwhile(
+    workspace, phantom_dir
+):
+    scored_session(workspace, phantom_dir, "cut", test_is_there=False)
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         app.open_session("cut", "results")
         await shows(pilot, "the test part is scored once")
@@ -375,9 +379,9 @@ async def test_before_the_end_it_says_what_is_missing_and_shows_val_meanwhile(de
         await shows(pilot, "sensitivity ")
 
 
-async def test_a_run_whose_test_part_is_being_scored_says_how_far_it_is(desk, phantom_dir):
-    session = create_session(desk.sessions, recipe_for(phantom_dir), "live")
-    app = ConsoleApp(desk)
+async def test_a_run_whose_test_part_is_being_scored_says_how_far_it_is(workspace, phantom_dir):
+    session = create_session(workspace.sessions, recipe_for(phantom_dir), "live")
+    app = ConsoleApp(workspace)
     with session.writing() as writer:
         writer.append(STARTED)
         writer.append(TestStarted(epoch=1, images=90))
@@ -387,23 +391,23 @@ async def test_a_run_whose_test_part_is_being_scored_says_how_far_it_is(desk, ph
             await shows(pilot, "The test part is being scored: 40 of 90 images.")
 
 
-async def test_a_failed_run_says_why_it_has_no_figures(desk, phantom_dir):
-    session = create_session(desk.sessions, recipe_for(phantom_dir), "bad")
+async def test_a_failed_run_says_why_it_has_no_figures(workspace, phantom_dir):
+    session = create_session(workspace.sessions, recipe_for(phantom_dir), "bad")
     with session.writing() as writer:
         writer.append(STARTED)
         writer.append(Failed(message="loss not finite \x1b[31m", exit_code=4))
-    app = ConsoleApp(desk)
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         app.open_session("bad", "results")
         await shows(pilot, "The run failed at epoch 0 of 5: loss not finite ␛[31m")
 
 
 async def test_damaged_predictions_leave_the_figures_and_say_why_there_is_no_curve(
-    desk, phantom_dir
+    workspace, phantom_dir
 ):
-    session = scored_session(desk, phantom_dir)
+    session = scored_session(workspace, phantom_dir)
     (session.predictions / "test.csv").write_bytes(b"Image Index\n\xff\x00")
-    app = ConsoleApp(desk)
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(120, 40)) as pilot:
         app.open_session("scored", "results")
         await shows(pilot, "no curve: ")
@@ -412,13 +416,15 @@ async def test_damaged_predictions_leave_the_figures_and_say_why_there_is_no_cur
         assert not isinstance(app.screen, MostWrong)
 
 
-async def test_scores_that_were_cut_to_integers_are_an_alarm_beside_their_row(desk, phantom_dir):
-    session = scored_session(desk, phantom_dir)
+async def test_scores_that_were_cut_to_integers_are_an_alarm_beside_their_row(
+    workspace, phantom_dir
+):
+    session = scored_session(workspace, phantom_dir)
     report = session_report(session)
     report["findings"]["Mass"]["note"] = "every score is 0, so this AUROC of 0.5 says nothing"
     with session.writing() as writer:
         writer.append(Evaluated(report=report))
-    app = ConsoleApp(desk)
+    app = ConsoleApp(workspace)
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot)
         await shows(pilot, "▲Mass")
@@ -429,9 +435,9 @@ def session_report(session):
     return next(dict(e.report) for e in session.events() if isinstance(e, Evaluated))
 
 
-async def test_ascii_only_draws_no_braille_and_no_triangles(desk, phantom_dir):
-    scored_session(desk, phantom_dir)
-    app = ConsoleApp(desk, ascii_only=True)
+async def test_ascii_only_draws_no_braille_and_no_triangles(workspace, phantom_dir):
+    scored_session(workspace, phantom_dir)
+    app = ConsoleApp(workspace, ascii_only=True)
     async with app.run_test(size=(200, 60)) as pilot:
         await opened(pilot)
         assert not re.search("[\u2800-\u28ff▲●]", plain(app))

@@ -66,9 +66,9 @@ def test_what_was_found_after_the_checkpoint_gone_back_to_never_was():
     assert list(view.health.values()) == [HARD, FLIPPED], "and what had stood before stands again"
 
 
-async def test_sentence_evidence_and_remedy_stand_above_the_log_the_gravest_first(desk):
-    a_session(desk, *trained(2), events.Warned(message="few Hernias"), *ANSWERS)
-    async with on_training(desk, WIDE) as pilot:
+async def test_sentence_evidence_and_remedy_stand_above_the_log_the_gravest_first(workspace):
+    a_session(workspace, *trained(2), events.Warned(message="few Hernias"), *ANSWERS)
+    async with on_training(workspace, WIDE) as pilot:
         await shows(pilot, "■ The scores are whole numbers")
         await shows(pilot, "▲ few Hernias")
         in_order(
@@ -85,10 +85,10 @@ async def test_sentence_evidence_and_remedy_stand_above_the_log_the_gravest_firs
         assert "train loss 0.415" not in plain(pilot.app), "what is well is short"
 
 
-async def test_a_run_under_way_is_told_of_at_once_and_silence_is_told_from_absence(desk):
-    session = a_session(desk, *trained(1))
+async def test_a_run_under_way_is_told_of_at_once_and_silence_is_told_from_absence(workspace):
+    session = a_session(workspace, *trained(1))
     with session.writing() as writer:
-        async with on_training(desk) as pilot:
+        async with on_training(workspace) as pilot:
             await shows(pilot, "· no health check has answered")
             writer.append(TOO_FAST)
             await shows(pilot, "▲ The loss jumps")
@@ -108,9 +108,9 @@ async def test_a_run_under_way_is_told_of_at_once_and_silence_is_told_from_absen
             assert "steady" not in plain(pilot.app)
 
 
-async def test_a_run_that_went_by_without_an_answer_says_so(desk):
-    a_session(desk, *trained(1), events.Finished(epochs=1, best_epoch=1, seconds=3.0))
-    async with on_training(desk) as pilot:
+async def test_a_run_that_went_by_without_an_answer_says_so(workspace):
+    a_session(workspace, *trained(1), events.Finished(epochs=1, best_epoch=1, seconds=3.0))
+    async with on_training(workspace) as pilot:
         await shows(pilot, "no health check answered")
         await press(pilot, "h")
         await shows(pilot, "Health of one")
@@ -120,10 +120,10 @@ async def test_a_run_that_went_by_without_an_answer_says_so(desk):
 
 
 @pytest.mark.parametrize("size", [(80, 24), (60, 16)])
-async def test_all_of_it_can_be_read_with_the_arrows_in_a_small_terminal(desk, size):
+async def test_all_of_it_can_be_read_with_the_arrows_in_a_small_terminal(workspace, size):
     long = replace(HARD, text=" ".join(f"word{n}" for n in range(400)))
-    a_session(desk, *trained(1), long, TOO_FAST, LEARNING)
-    async with on_training(desk, size) as pilot:
+    a_session(workspace, *trained(1), long, TOO_FAST, LEARNING)
+    async with on_training(workspace, size) as pilot:
         await shows(pilot, "h health")
         await press(pilot, "h")
         await shows(pilot, "▸ ■ word0 word1")
@@ -143,10 +143,10 @@ async def test_all_of_it_can_be_read_with_the_arrows_in_a_small_terminal(desk, s
 
 
 @pytest.mark.parametrize("key", ["enter", "a"])
-async def test_changes_are_tried_on_a_duplicate_and_the_session_stays(desk, key):
-    session = a_session(desk, *trained(1), HARD, TOO_FAST)
+async def test_changes_are_tried_on_a_duplicate_and_the_session_stays(workspace, key):
+    session = a_session(workspace, *trained(1), HARD, TOO_FAST)
     before = (session.path / "recipe.toml").read_bytes()
-    async with on_training(desk, (100, 40)) as pilot:
+    async with on_training(workspace, (100, 40)) as pilot:
         await shows(pilot, "▲ The loss jumps")
         await press(pilot, "h")
         await shows(pilot, "▸ ■")
@@ -164,7 +164,7 @@ async def test_changes_are_tried_on_a_duplicate_and_the_session_stays(desk, key)
         said = " ".join(note.message for note in pilot.app._notifications)
         assert "train.epochs 5 → 7, train.learning_rate 0.001 → 0.00025" in said
         assert "one stays as it is" in said
-        assert desk.draft.train.learning_rate == 0.00025
+        assert workspace.draft.train.learning_rate == 0.00025
     assert (session.path / "recipe.toml").read_bytes() == before
     assert session.recipe.train.epochs == 5
 
@@ -178,11 +178,11 @@ async def test_changes_are_tried_on_a_duplicate_and_the_session_stays(desk, key)
         (("\x1b[31m",), "KEY=VALUE"),
     ],
 )
-async def test_changes_that_change_nothing_or_are_none_are_refused(desk, changes, words):
-    a_session(desk, *trained(1), replace(TOO_FAST, changes=changes))
-    async with on_training(desk) as pilot:
+async def test_changes_that_change_nothing_or_are_none_are_refused(workspace, changes, words):
+    a_session(workspace, *trained(1), replace(TOO_FAST, changes=changes))
+    async with on_training(workspace) as pilot:
         await shows(pilot, "▲ The loss jumps")
-        draft = desk.draft
+        draft = workspace.draft
         await press(pilot, "h")
         await shows(pilot, "into a duplicate")
         await press(pilot, "a")
@@ -193,7 +193,7 @@ async def test_changes_that_change_nothing_or_are_none_are_refused(desk, changes
             10,
         )
         assert pilot.app.current_mode == "training"
-        assert desk.draft is draft
+        assert workspace.draft is draft
 
 
 HOSTILE = events.Diagnosed(
@@ -207,9 +207,9 @@ HOSTILE = events.Diagnosed(
 
 
 @pytest.mark.parametrize("size", [(80, 24), (60, 16), WIDE])
-async def test_hostile_answers_are_shown_as_what_they_are(desk, size):
-    a_session(desk, *trained(1), HOSTILE)
-    async with on_training(desk, size) as pilot:
+async def test_hostile_answers_are_shown_as_what_they_are(workspace, size):
+    a_session(workspace, *trained(1), HOSTILE)
+    async with on_training(workspace, size) as pilot:
         await shows(pilot, "· ␛[2J[red")
         await press(pilot, "h")
         await shows(pilot, "▸ · ␛[2J[red]gone[/] [/nothing\\u202e")
@@ -219,20 +219,20 @@ async def test_hostile_answers_are_shown_as_what_they_are(desk, size):
         await shows(pilot, "1 session")
 
 
-async def test_an_encoding_without_signs_gets_ascii(desk):
-    a_session(desk, *trained(1), *ANSWERS)
-    app = ConsoleApp(desk, ascii_only=True, attach="one")
+async def test_an_encoding_without_signs_gets_ascii(workspace):
+    a_session(workspace, *trained(1), *ANSWERS)
+    app = ConsoleApp(workspace, ascii_only=True, attach="one")
     async with app.run_test(size=WIDE) as pilot:
         for words in ("# The scores", "> Keep the", "! The loss jumps", ". Images", "+ learning"):
             await shows(pilot, words)
 
 
-async def test_the_list_of_sessions_says_what_is_grave_within_its_columns(desk):
-    a_session(desk, *trained(1), *ANSWERS, name="a")
-    a_session(desk, *trained(1), LEARNING, FLIPPED, name="b")
+async def test_the_list_of_sessions_says_what_is_grave_within_its_columns(workspace):
+    a_session(workspace, *trained(1), *ANSWERS, name="a")
+    a_session(workspace, *trained(1), LEARNING, FLIPPED, name="b")
     failed = events.Failed(message="loss not finite", exit_code=4)
-    a_session(desk, *trained(1), replace(TOO_FAST, text="fast\n" * 50), failed, name="c")
-    app = ConsoleApp(desk)
+    a_session(workspace, *trained(1), replace(TOO_FAST, text="fast\n" * 50), failed, name="c")
+    app = ConsoleApp(workspace)
     async with app.run_test(size=NARROW) as pilot:
         await shows(pilot, "■ The scores are whole")
         rows = plain(app).splitlines()
@@ -242,14 +242,14 @@ async def test_the_list_of_sessions_says_what_is_grave_within_its_columns(desk):
         assert "Images are flipped" not in plain(app)
 
 
-def test_the_summary_of_a_session_holds_its_gravest_answer(desk):
-    session = a_session(desk, *trained(1), *ANSWERS)
+def test_the_summary_of_a_session_holds_its_gravest_answer(workspace):
+    session = a_session(workspace, *trained(1), *ANSWERS)
     found = SessionSummary.of(session)
     assert (found.health, found.health_text) == ("stop", HARD.text)
     with session.writing() as writer:
         writer.append(replace(RESUMED, step=10))
     assert SessionSummary.of(session).health == "note"
-    assert SessionSummary.of(a_session(desk, *trained(1), name="two")).health == ""
+    assert SessionSummary.of(a_session(workspace, *trained(1), name="two")).health == ""
 
 
 def as_json(*answers):
@@ -278,9 +278,9 @@ def test_a_reports_answers_are_read_whatever_they_are():
     ]
 
 
-async def test_doubtful_figures_are_told_before_they_are_read(desk, phantom_dir):
-    scored_session(desk, phantom_dir, health=as_json(LEARNING, FLIPPED, TOO_FAST, HARD))
-    app = ConsoleApp(desk)
+async def test_doubtful_figures_are_told_before_they_are_read(workspace, phantom_dir):
+    scored_session(workspace, phantom_dir, health=as_json(LEARNING, FLIPPED, TOO_FAST, HARD))
+    app = ConsoleApp(workspace)
     async with app.run_test(size=WIDE) as pilot:
         await opened(pilot)
         in_order(
@@ -295,25 +295,25 @@ async def test_doubtful_figures_are_told_before_they_are_read(desk, phantom_dir)
             "too few positive patients",
         )
         await press(pilot, "e")
-        await until(pilot, lambda: list(desk.sessions.glob("*/results-test.md")), "the export")
-    page = next(desk.sessions.glob("*/results-test.md")).read_text()
+        await until(pilot, lambda: list(workspace.sessions.glob("*/results-test.md")), "the export")
+    page = next(workspace.sessions.glob("*/results-test.md")).read_text()
     in_order(page, "■ The scores are whole", "▲ The loss jumps", "✓ learning", "too few positive")
 
 
-async def test_an_old_report_without_health_has_no_lines_of_it(desk, phantom_dir):
-    scored_session(desk, phantom_dir)
-    app = ConsoleApp(desk)
+async def test_an_old_report_without_health_has_no_lines_of_it(workspace, phantom_dir):
+    scored_session(workspace, phantom_dir)
+    app = ConsoleApp(workspace)
     async with app.run_test(size=NARROW) as pilot:
         await opened(pilot)
         assert not app.screen.query_one("#grave").display
         assert not app.screen.query_one("#mild").display
 
 
-async def test_the_data_screen_shows_what_an_audit_found(desk, phantom_dir):
+async def test_the_data_screen_shows_what_an_audit_found(workspace, phantom_dir):
     from core.recipe_toml import load_recipe
 
-    desk.draft = load_recipe("demo", ["dataset.phantom=none", f"dataset.images={phantom_dir}"])
-    app = ConsoleApp(desk)
+    workspace.draft = load_recipe("demo", ["dataset.phantom=none", f"dataset.images={phantom_dir}"])
+    app = ConsoleApp(workspace)
     async with app.run_test(size=WIDE) as pilot:
         await press(pilot, "2")
         await shows(pilot, "no image is missing")
@@ -340,14 +340,14 @@ def test_batch_narration_tells_each_answer_once_with_what_to_do(capsys):
     assert not any(set("\x1b\x9b\u202e") & set(line) for line in lines)
 
 
-async def test_many_steps_do_not_draw_the_panel_anew(desk):
-    session = a_session(desk, *trained(1), TOO_FAST)
+async def test_many_steps_do_not_draw_the_panel_anew(workspace):
+    session = a_session(workspace, *trained(1), TOO_FAST)
     with session.writing() as writer:
-        async with on_training(desk) as pilot:
+        async with on_training(workspace) as pilot:
             await shows(pilot, "▲ The loss jumps")
             panel = pilot.app.screen.query_one("#health")
             drawn = panel.content
             writer.append(step(11, 1100.0))
-            await until(pilot, lambda: desk.shown.view.step == 11, "the step")
+            await until(pilot, lambda: workspace.shown.view.step == 11, "the step")
             await pilot.pause(0)
             assert panel.content is drawn

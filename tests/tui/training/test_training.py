@@ -41,9 +41,9 @@ from cxr_tui.widgets.line_chart import Chart, Line, LineChart
         ([events.Finished(epochs=1, best_epoch=1, seconds=3.0)], ["5 shows its results"]),
     ],
 )
-async def test_what_needs_attention_comes_with_what_to_do(desk, told, words):
-    a_session(desk, *trained(1), *told)
-    async with on_training(desk) as pilot:
+async def test_what_needs_attention_comes_with_what_to_do(workspace, told, words):
+    a_session(workspace, *trained(1), *told)
+    async with on_training(workspace) as pilot:
         for word in words:
             await shows(pilot, word)
 
@@ -76,32 +76,32 @@ async def test_what_needs_attention_comes_with_what_to_do(desk, told, words):
         ),
     ],
 )
-async def test_each_stage_of_a_run_is_named_while_another_process_writes(desk, told, words):
-    session = create_session(desk.sessions, load_recipe("demo"), "one")
+async def test_each_stage_of_a_run_is_named_while_another_process_writes(workspace, told, words):
+    session = create_session(workspace.sessions, load_recipe("demo"), "one")
     with session.writing() as writer:
         for event in [begun(), *told]:
             writer.append(event)
-        async with on_training(desk) as pilot:
+        async with on_training(workspace) as pilot:
             for word in words:
                 await shows(pilot, word)
             await shows(pilot, f"written by {socket.gethostname()}:{os.getpid()}"[:20])
 
 
-async def test_the_device_is_shown_while_the_run_is_on(desk):
-    session = create_session(desk.sessions, load_recipe("demo"), "one")
+async def test_the_device_is_shown_while_the_run_is_on(workspace):
+    session = create_session(workspace.sessions, load_recipe("demo"), "one")
     with session.writing() as writer:
         for event in trained(1):
             writer.append(event)
-        async with on_training(desk) as pilot:
+        async with on_training(workspace) as pilot:
             await shows(pilot, "│ cpu")
             await shows(pilot, " GiB")
 
 
-async def test_a_session_deleted_while_it_is_shown_is_told(desk):
+async def test_a_session_deleted_while_it_is_shown_is_told(workspace):
     import shutil
 
-    session = a_session(desk, *trained(1))
-    async with on_training(desk, (200, 60)) as pilot:
+    session = a_session(workspace, *trained(1))
+    async with on_training(workspace, (200, 60)) as pilot:
         await shows(pilot, "interrupted")
         shutil.rmtree(session.path)
         await press(pilot, "1", "4")
@@ -110,9 +110,9 @@ async def test_a_session_deleted_while_it_is_shown_is_told(desk):
         await shows(pilot, "can't be written")
 
 
-async def test_the_export_is_a_picture_and_every_number(desk):
-    session = a_session(desk, *trained(2))
-    async with on_training(desk) as pilot:
+async def test_the_export_is_a_picture_and_every_number(workspace):
+    session = a_session(workspace, *trained(2))
+    async with on_training(workspace) as pilot:
         await shows(pilot, "base rate 0.602")
         await press(pilot, "l", "e")
         await shows(pilot, "written:", 20)
@@ -126,11 +126,11 @@ async def test_the_export_is_a_picture_and_every_number(desk):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-async def test_where_the_session_is_not_ours_to_write_the_export_says_so(desk):
-    session = a_session(desk, *trained(1))
+async def test_where_the_session_is_not_ours_to_write_the_export_says_so(workspace):
+    session = a_session(workspace, *trained(1))
     session.path.chmod(stat.S_IRUSR | stat.S_IXUSR)
     try:
-        async with on_training(desk) as pilot:
+        async with on_training(workspace) as pilot:
             await shows(pilot, "base rate")
             await press(pilot, "e")
             await shows(pilot, "Permission denied")
@@ -151,9 +151,9 @@ def test_a_chart_without_a_point_has_no_picture():
     assert chart_png(Chart((Line("a", (), (), "blue"),)), "t", "c") is None
 
 
-async def test_o_sorts_by_each_column_and_the_head_says_which(desk):
-    a_session(desk, *trained(2))
-    async with on_training(desk) as pilot:
+async def test_o_sorts_by_each_column_and_the_head_says_which(workspace):
+    a_session(workspace, *trained(2))
+    async with on_training(workspace) as pilot:
         await shows(pilot, "Hernia")
 
         def first():
@@ -173,9 +173,9 @@ async def test_o_sorts_by_each_column_and_the_head_says_which(desk):
             assert first() == leads, column
 
 
-async def test_wide_terminals_show_two_curves_and_narrow_ones_the_chosen(desk):
-    a_session(desk, *trained(2))
-    async with on_training(desk, (200, 60)) as pilot:
+async def test_wide_terminals_show_two_curves_and_narrow_ones_the_chosen(workspace):
+    a_session(workspace, *trained(2))
+    async with on_training(workspace, (200, 60)) as pilot:
         await shows(pilot, "base rate 0.602")
         assert "chance 0.5" in plain(pilot.app)
         await pilot.resize_terminal(80, 24)
@@ -189,9 +189,9 @@ async def test_wide_terminals_show_two_curves_and_narrow_ones_the_chosen(desk):
             await shows(pilot, "positives")
 
 
-async def test_a_chart_is_drawn_again_only_when_something_changed(desk):
-    a_session(desk, *trained(2))
-    async with on_training(desk) as pilot:
+async def test_a_chart_is_drawn_again_only_when_something_changed(workspace):
+    a_session(workspace, *trained(2))
+    async with on_training(workspace) as pilot:
         await shows(pilot, "base rate")
         await shows(pilot, "interrupted")
         await shows(pilot, "ended without a word")
@@ -205,25 +205,25 @@ async def test_a_chart_is_drawn_again_only_when_something_changed(desk):
         assert chart._text is before
 
 
-async def test_a_long_session_is_shown_from_its_thinned_events(desk):
-    session = create_session(desk.sessions, load_recipe("demo"), "one")
+async def test_a_long_session_is_shown_from_its_thinned_events(workspace):
+    session = create_session(workspace.sessions, load_recipe("demo"), "one")
     lines = [event_line(event) for event in [begun(), dataset(), model()]]
     lines += [event_line(step(number, 1010.0 + number)) for number in range(1, 20_001)]
     session.events_path.write_text("\n".join(lines) + "\n")
-    async with on_training(desk) as pilot:
+    async with on_training(workspace) as pilot:
         await shows(pilot, "base rate 0.602")
-        await until(pilot, lambda: pilot.app.desk.shown.view.step == 20_000, "the last step")
-        assert pilot.app.desk.shown.source.share_read is None
+        await until(pilot, lambda: pilot.app.workspace.shown.view.step == 20_000, "the last step")
+        assert pilot.app.workspace.shown.source.share_read is None
 
 
-def test_going_on_with_a_long_session_reads_it_off_the_screen_and_thinned(desk, tmp_path):
+def test_going_on_with_a_long_session_reads_it_off_the_screen_and_thinned(workspace, tmp_path):
     recipe = load_recipe("demo", ["dataset.phantom=none", f"dataset.images={tmp_path / 'gone'}"])
-    session = create_session(desk.sessions, recipe, "one")
+    session = create_session(workspace.sessions, recipe, "one")
     lines = [event_line(event) for event in [begun(), dataset(), model()]]
     lines += [event_line(step(number, 1010.0 + number)) for number in range(1, 100_001)]
     lines.append(event_line(events.Stopped(time=200_000.0, reason="by a signal", step=100_000)))
     session.events_path.write_text("\n".join(lines) + "\n")
-    opened = desk.resume("one")
+    opened = workspace.resume("one")
     assert (opened.view.version, opened.view.state) == (0, "running")  # none of it read here
     while opened.is_ours:
         opened.take_events()

@@ -30,7 +30,7 @@ _IMAGE = "measured.png"
 
 
 @dataclass(frozen=True)
-class Pace:
+class Throughput:
     """Images a second while training and while scoring; ``peak_bytes`` of device memory."""
 
     device: str
@@ -47,8 +47,8 @@ class Pace:
         )
 
 
-def pace_depends_on(recipe: Recipe) -> tuple[object, ...]:
-    """What a measured pace holds for; a recipe that differs in it needs another."""
+def throughput_depends_on(recipe: Recipe) -> tuple[object, ...]:
+    """What a measured throughput holds for; a recipe that differs in it needs another."""
     train = recipe.train
     return (
         *(recipe.image, recipe.augment, len(recipe.dataset.findings)),
@@ -57,7 +57,9 @@ def pace_depends_on(recipe: Recipe) -> tuple[object, ...]:
     )
 
 
-def measured_pace(recipe: Recipe, device: str, should_stop: Callable[[], bool]) -> Pace | None:
+def measured_throughput(
+    recipe: Recipe, device: str, should_stop: Callable[[], bool]
+) -> Throughput | None:
     """A warm-up step and up to three timed ones, on one made-up image; None where stopped.
 
     Raises:
@@ -100,7 +102,7 @@ def _one_image(folder: Path, recipe: Recipe) -> ImageCache:
 
 def _measured(
     recipe: Recipe, request: str, cache: ImageCache, should_stop: Callable[[], bool]
-) -> Pace | None:
+) -> Throughput | None:
     import numpy as np
     import torch
 
@@ -142,7 +144,7 @@ def _measured(
     if logits_NF is None:
         return None
     is_cuda = choice.device.type == "cuda"
-    return Pace(
+    return Throughput(
         device=choice.name,
         precision=precision.name,
         train_images_per_second=train_rate,

@@ -5,8 +5,8 @@ those of all. So a rank is missed also where its host vanished and no connection
 signal that came to one rank is known to rank 0 while both compute.
 
 Others may write into that store as well, and it may cease to answer. Only that thread waits for it;
-a sign counts where it bears the run's seal and goes on from the one before; what else stands there
-is passed over, and after a while the rank whose place it takes is missed, by name.
+a status counts where it bears the run's seal and goes on from the one before; what else stands
+there is passed over, and after a while the rank whose place it takes is missed, by name.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _ODD = (RuntimeError, MemoryError, ValueError)
 
 
 @dataclass(frozen=True)
-class Sign:
+class RankStatus:
     """What a rank lets the others know."""
 
     host: str
@@ -72,17 +72,17 @@ class Sign:
     def sealed(self, key: bytes, rank: int) -> str:
         """As it stands in the store."""
         text = json.dumps(asdict(self))
-        return seal(key, f"sign {rank}", text.encode("ascii")).hex() + text
+        return seal(key, f"status {rank}", text.encode("ascii")).hex() + text
 
 
-def sign_of(value: bytes, key: bytes, rank: int) -> Sign | None:
+def status_of(value: bytes, key: bytes, rank: int) -> RankStatus | None:
     """The sign that a rank put into the store; None where somebody else did."""
     if len(value) > _MOST_BYTES:
         return None
     found, text = value[: 2 * SEAL_BYTES], value[2 * SEAL_BYTES :]
     try:
-        is_ours = is_sealed(bytes.fromhex(found.decode("ascii")), key, f"sign {rank}", text)
-        return Sign(**json.loads(text)) if is_ours else None
+        is_ours = is_sealed(bytes.fromhex(found.decode("ascii")), key, f"status {rank}", text)
+        return RankStatus(**json.loads(text)) if is_ours else None
     except (ValueError, TypeError):
         return None
 
@@ -107,26 +107,26 @@ class AwakeClock:
             return self._seen
 
 
-class Pulse:
-    """Ours beats from its making to ``stop()``; ``signs`` are those of all ranks, as last seen."""
+class RankHeartbeat:
+    """Ours beats until ``stop()``; ``statuses`` are those of all ranks, as last seen."""
 
     def __init__(self, store: Store, rank: int, size: int, key: bytes = b"") -> None:
         self._store = store
         self._rank = rank
         self._key = key
-        self._places = [f"pulse/{number}" for number in range(size)]
-        self._ours = Sign(socket.gethostname(), os.getpid())
+        self._places = [f"heartbeat/{number}" for number in range(size)]
+        self._ours = RankStatus(socket.gethostname(), os.getpid())
         self._rounds = threading.Condition()
         self._asked, self._done = 0, 0
         self._has_ended = False
         self._clock = AwakeClock()
         self._answered = self._clock()
         self._changed = dict.fromkeys(range(size), (-1, self._answered))
-        self.signs: dict[int, Sign] = {}
+        self.statuses: dict[int, RankStatus] = {}
         self.usurped: set[int] = set()
         """Ranks in whose place something stands that they did not write."""
         self.store_is_gone = False
-        self._thread = threading.Thread(target=self._go_on, name="pulse", daemon=True)
+        self._thread = threading.Thread(target=self._go_on, name="heartbeat", daemon=True)
         self._thread.start()
         self.look()
 
@@ -152,7 +152,7 @@ class Pulse:
 
     @property
     def failing(self) -> str:
-        """Why the signs that we have are not those of now; '' where they are."""
+        """Why the statuses that we have are not those of now; '' where they are."""
         if self.store_is_gone:
             return "the place where the processes of this run meet is gone (torchrun)"
         if not self._thread.is_alive() and not self._has_ended:
@@ -172,7 +172,7 @@ class Pulse:
         ]
 
     def _has_left(self, rank: int) -> bool:
-        return rank in self.signs and self.signs[rank].code is not None
+        return rank in self.statuses and self.statuses[rank].code is not None
 
     def stop(self) -> None:
         """Beat no more."""
@@ -197,13 +197,13 @@ class Pulse:
                 self._done = asked
                 self._rounds.notify_all()
 
-    def _round(self, ours: Sign) -> None:
+    def _round(self, ours: RankStatus) -> None:
         try:
             self._store.set(self._places[self._rank], ours.sealed(self._key, self._rank))
             there = [
                 rank
                 for rank, place in enumerate(self._places)
-                if rank in self.signs or self._store.check([place])
+                if rank in self.statuses or self._store.check([place])
             ]
             found = self._values(there)
         except DistNetworkError:
@@ -214,7 +214,7 @@ class Pulse:
         now = self._clock()
         self._answered = now
         for rank, value in found.items():
-            self._take(rank, sign_of(value, self._key, rank), now)
+            self._take(rank, status_of(value, self._key, rank), now)
 
     def _values(self, ranks: list[int]) -> dict[int, bytes]:
         """What stands in the places of these; without those that can't be read."""
@@ -236,12 +236,12 @@ class Pulse:
             return None
         return value
 
-    def _take(self, rank: int, sign: Sign | None, now: float) -> None:
+    def _take(self, rank: int, status: RankStatus | None, now: float) -> None:
         beat, _ = self._changed[rank]
-        if sign is None or sign.beat < beat:
+        if status is None or status.beat < beat:
             self.usurped.add(rank)  # somebody else's, or an old one again
             return
         self.usurped.discard(rank)
-        if sign.beat != beat:
-            self._changed[rank] = (sign.beat, now)
-        self.signs[rank] = sign
+        if status.beat != beat:
+            self._changed[rank] = (status.beat, now)
+        self.statuses[rank] = status

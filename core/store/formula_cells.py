@@ -13,11 +13,11 @@ _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 """With apostrophes in front it would be changed on its way back: it gets one more."""
 
 
-def harmless(text: str) -> str:
+def escape_formula(text: str) -> str:
     """Text that a spreadsheet would take for a formula is marked as text."""
     return f"'{text}" if _FORMULA.match(text) else text
 
 
 def original(cell: str) -> str:
-    """The text that ``harmless`` wrote as this cell."""
+    """The text that ``escape_formula`` wrote as this cell."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
