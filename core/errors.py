@@ -85,3 +85,8 @@ class StoppedError(CxrError):
     """Stopped on request before the run's first checkpoint; run it again to go on."""
 
     exit_code = 75
+
+
+def internal_error(error: BaseException) -> str:
+    """What a user is told of an error that is none of ``CxrError``; its traceback is for a log."""
+    return f"internal error (a bug in cxr-tui): {type(error).__name__}: {error}"

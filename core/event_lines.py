@@ -33,7 +33,7 @@ def event_of_line(line: str) -> Event | None:
     """The event of such a line, or None for a kind this version does not know.
 
     Raises:
-        DataError: the line is no event (a torn last line, say).
+        DataError: the line is not an event (a torn last line, say).
     """
     try:
         fields = _json_of(line)
@@ -53,7 +53,7 @@ def event_of_line(line: str) -> Event | None:
         *(ValueError, TypeError, KeyError, AttributeError),
         *(RecursionError, OverflowError),
     ) as error:
-        raise DataError(f"is no event ({str(error)[:200]})", where=line[:80]) from None
+        raise DataError(f"is not an event ({str(error)[:200]})", where=line[:80]) from None
 
 
 def _json_of(line: str) -> Any:

@@ -36,7 +36,7 @@ NO_WEIGHTS = "none"
 def _canonical(name: str) -> str:
     finding = canonical_finding(name)
     if finding is None:
-        raise ValueError(f"is no finding. {did_you_mean(name, FINDINGS)}".strip())
+        raise ValueError(f"is not a known finding. {did_you_mean(name, FINDINGS)}".strip())
     return finding
 
 

@@ -62,7 +62,7 @@ def nearest_key(key: str, known: Sequence[str]) -> str:
     if meant:
         return f"Did you mean {meant!r}?"
     if name in _OF_THE_COMMAND_LINE:
-        return f"Where a run computes is no part of its recipe: use {_OF_THE_COMMAND_LINE[name]}."
+        return f"Where a run computes is not part of its recipe: use {_OF_THE_COMMAND_LINE[name]}."
     if not section:
         sections = {other.partition(".")[0] for other in known if "." in other}
         if near := nearest_name(name, sorted(sections)):
@@ -102,7 +102,7 @@ _PLAIN = 'A line is KEY = VALUE, and texts need quotes: name = "x".'
 
 
 def about_toml(text: str, error: str) -> str:
-    """What to do about a text that is no TOML, by what stands on the line at fault."""
+    """What to do about a text that is not valid TOML, by what stands on the line at fault."""
     at = _AT_LINE.search(error)
     lines = text.splitlines()
     number = int(at[1]) if at else 0

@@ -274,7 +274,7 @@ def _absolute(key: str, value: str, folder: Path) -> str:
         path.encode()
     except UnicodeEncodeError:
         raise RecipeError(
-            f"{path[-200:]!r} is no path in UTF-8",
+            f"{path[-200:]!r} is not a path in UTF-8",
             where=key,
             why="A recipe is TOML, which can't hold it, and a session keeps its recipe",
             remedy="Rename that folder, or name it by a link: ln -s FOLDER nih.",

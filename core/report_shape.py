@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-_SHAPE = ConfigDict(strict=True)  # "0.5" is no number
+_SHAPE = ConfigDict(strict=True)  # "0.5" is not a number
 _Share = Annotated[float, Field(ge=0, le=1)]
 _Count = Annotated[int, Field(ge=0, le=10**15)]
 _Name = Annotated[str, Field(max_length=200)]

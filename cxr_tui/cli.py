@@ -14,7 +14,7 @@ from pathlib import Path
 
 import platformdirs
 
-from core.errors import CxrError, DataError, UsageError
+from core.errors import CxrError, DataError, UsageError, internal_error
 from cxr_tui.arguments import PlainParser, add_places, cache_folder, named
 from cxr_tui.leftover_words import refuse_left_over, refuse_unknown_command
 from cxr_tui.terminal.safe_text import visible
@@ -50,7 +50,7 @@ examples:
 
 exit codes:
   0 done; 2 wrong usage or recipe; 3 data refused; 4 the run failed; 75 stopped with a
-  checkpoint, run it again with --resume; 1 a defect of ours
+  checkpoint, run it again with --resume; 1 internal error (a bug in cxr-tui)
 """
 
 
@@ -201,4 +201,4 @@ def _defect_message(error: Exception) -> str:
         where = f"The traceback is in {log}."
     except OSError:
         where = "".join(traceback.format_exception(error))
-    return f"cxr-tui: a defect of ours: {type(error).__name__}: {error}\n{where}"
+    return f"cxr-tui: {internal_error(error)}\n{where}"

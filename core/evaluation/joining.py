@@ -51,7 +51,7 @@ class JoinedPredictions:
         file_labels: the labels that the file has itself, in the order of ``predictions``; NaN where
             it has none.
         no_finding: the file's scores of No Finding, in the same order, where it has any.
-        ignored_columns: columns of the file that are no finding's score.
+        ignored_columns: columns of the file that are not a finding's score.
         warnings: what a reader of the figures should know.
     """
 
@@ -201,7 +201,7 @@ def _column_warnings(
     warnings = []
     if columns.ignored:
         named = ", ".join(repr(name[:40]) for name in columns.ignored)
-        warnings.append(f"columns that are no finding of the label table were ignored: {named}")
+        warnings.append(f"columns that are not findings of the label table were ignored: {named}")
     alone = [finding for finding in columns.labels if finding not in columns.scores]
     if alone:
         warnings.append(

@@ -89,7 +89,7 @@ class FileScores:
             return None
 
     def labels_of(self, finding: str) -> NDArray[np.float32]:
-        """M labels; NaN where the cell is none of ours."""
+        """M labels; NaN where the cell is not one of these."""
         place = list(self.columns.labels).index(finding)
         states = [_LABEL_CELLS.get(row[place].strip().casefold(), math.nan) for row in self.labels]
         return np.array(states, dtype=np.float32)

@@ -45,7 +45,7 @@ _NUMBER_IN_CODE = re.compile(
 
 
 def _remedy_for_score(text: str) -> str:
-    """What to do about a cell that is no score, by what it looks like."""
+    """What to do about a cell that is not a score, by what it looks like."""
     in_code = _NUMBER_IN_CODE.fullmatch(text[:200])
     if in_code:
         return f"Write the number alone, {in_code[1]}: in Python, float(score) before it is saved."

@@ -151,7 +151,7 @@ def check_few_images(rehearsal: Rehearsal) -> Iterator[Diagnosis]:
     if not rehearsal.is_finite:
         text = (
             f"The loss or gradient of {images} images is not finite, at a rate that is known to "
-            "be good: the weights hold values that are no numbers, or the images are all the same."
+            "be good: the weights hold values that are not numbers, or the images are all the same."
         )
     yield Diagnosis(
         check="few-images",

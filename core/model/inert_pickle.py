@@ -202,7 +202,7 @@ def _name_from_stack(machine: _Machine, _: Any) -> None:
     name, module = machine.pop(), machine.pop()
     # Not str(): of a tuple of tuples of tuples it would have no end.
     if not isinstance(name, str) or not isinstance(module, str):
-        raise BrokenPickleError("a malformed pickle: a name that is no text")
+        raise BrokenPickleError("a malformed pickle: a name that is not text")
     machine.stack.append(Name(module, name))
 
 

@@ -8,7 +8,7 @@ MAX_OPCODES = 1_000_000
 """A module of 1,000 tensors takes about 60,000; so many take a second or three."""
 
 MAX_OTHER_KEYS = 20_000
-"""Keys that are no text, over the whole pickle. An optimizer has one a tensor."""
+"""Keys that are not text, over the whole pickle. An optimizer has one a tensor."""
 
 _LARGEST_KEY = 2**64
 

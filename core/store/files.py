@@ -125,7 +125,7 @@ def open_own(path: Path, flags: int, *, folder: int | None = None) -> int:
         raise
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
     return descriptor
 
 
@@ -186,7 +186,7 @@ def _is_still_there(descriptor: int, name: str, folder: int) -> bool:
 def write_json(path: Path, value: Mapping[str, Any], *, follow: bool = False) -> None:
     """The value as readable JSON, written whole; ``follow`` as for ``write_whole``.
 
-    Bytes of a path that are no UTF-8 stand there as escapes, which read back as they were.
+    Bytes of a path that are not UTF-8 stand there as escapes, which read back as they were.
     """
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
     write_whole(path, (text + "\n").encode(errors="backslashreplace"), follow=follow)

@@ -37,7 +37,7 @@ def is_finish(session: Session, last: Finished) -> bool:
     """Whether the run itself ended so, as far as it can be told: of earlier versions' little.
 
     Raises:
-        SessionError: dataset.json is no JSON object.
+        SessionError: dataset.json is not a JSON object.
     """
     seals = (session.read_json("dataset.json") or {}).get(SEALS)
     if isinstance(seals, Mapping) and END in seals:

@@ -1,4 +1,4 @@
-"""A session's own files and folders are no links, and no others' who could put them there.
+"""A session's own files and folders are not links, and no others' who could put them there.
 
 Written through a link, a file elsewhere is lost. In a folder that everybody may write to, anybody
 can make a session of a name that we will go on with: its weights and its recipe would be theirs.

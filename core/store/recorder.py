@@ -12,7 +12,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from core.errors import CxrError, StoppedError
+from core.errors import CxrError, StoppedError, internal_error
 from core.events import CheckpointWritten, Event, Failed, Resumed, Stopped
 from core.store.session import Session
 
@@ -99,4 +99,4 @@ def _last_words(error: BaseException, kept_step: int) -> Event:
         return Failed(message="interrupted at once, without a new checkpoint", exit_code=75)
     if isinstance(error, CxrError):
         return Failed(message=str(error), exit_code=error.exit_code)
-    return Failed(message=f"a defect of ours: {type(error).__name__}: {error}", exit_code=1)
+    return Failed(message=internal_error(error), exit_code=1)

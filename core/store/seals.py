@@ -101,7 +101,7 @@ def kept_seals(session: Session) -> Seals | None:
     """Those of the newest checkpoint, or of before there was one; None in sessions of before.
 
     Raises:
-        SessionError: dataset.json is no JSON object.
+        SessionError: dataset.json is not a JSON object.
     """
     state = newest_state(session.checkpoints, LAST) or {}
     described = session.read_json("dataset.json") or {}

@@ -113,7 +113,7 @@ class Session:
         """The value kept as ``name``, or None where it was not written yet.
 
         Raises:
-            SessionError: the file is no JSON object.
+            SessionError: the file is not a JSON object.
         """
         path = self.path / name
         try:

@@ -87,7 +87,7 @@ def open_session(name_or_path: str | Path, sessions: Path) -> Session:
     """The session of that name under ``sessions``, or of that path.
 
     Raises:
-        SessionError: there is none, or the folder is no session.
+        SessionError: there is none, or the folder is not a session.
     """
     if not str(name_or_path):
         raise SessionError(
@@ -100,7 +100,7 @@ def open_session(name_or_path: str | Path, sessions: Path) -> Session:
     folder = next((p for p in (sessions / name_or_path, Path(name_or_path)) if is_folder(p)), None)
     if folder is not None:
         raise SessionError(
-            "is no session: it has no recipe.toml",
+            "is not a session: it has no recipe.toml",
             where=folder,
             remedy="Give the name of a session, see cxr-tui sessions.",
         )

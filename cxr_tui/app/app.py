@@ -154,7 +154,7 @@ class ConsoleApp(Console):
         self.exit(STOPPED if answer == "a" else 0)
 
     def _handle_exception(self, error: Exception) -> None:
-        """A defect of ours ends the console, and first the run, with a checkpoint.
+        """A bug in cxr-tui ends the console, and first the run, with a checkpoint.
 
         Textual would print the traceback with all locals; here the caller tells of it.
         """

@@ -75,7 +75,7 @@ def clash_of(name: str, keymap: Mapping[str, str]) -> str:
 
 
 def _places() -> Iterator[list[Node]]:
-    """Each screen with the widgets on it and, under screens that are no dialogs, the app."""
+    """Each screen with the widgets on it and, under screens that are not dialogs, the app."""
     for node in console_nodes():
         if issubclass(node, Screen):
             on_it = list(dict.fromkeys(_widgets_of(node.__module__, set())))

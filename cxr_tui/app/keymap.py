@@ -37,7 +37,7 @@ def read_keymap() -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:
-        what = getattr(error, "strerror", None) or "is no UTF-8 text"
+        what = getattr(error, "strerror", None) or "is not UTF-8 text"
         raise UsageError(f"can't be read ({what})", where=path, remedy="Mend it.") from None
     given = _parsed(text, path)
     if not given:
@@ -71,7 +71,7 @@ def _parsed(text: str, path: Path) -> Mapping[str, object]:
     try:
         found = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # TOML's own, or a number of 5,000 digits
-        raise UsageError(f"is no TOML ({error})", where=path, remedy=_EXAMPLE) from None
+        raise UsageError(f"is not valid TOML ({error})", where=path, remedy=_EXAMPLE) from None
     for name in found:
         if name != "keys":
             raise UsageError(f"unknown key {name!r}", where=path, remedy=_EXAMPLE)

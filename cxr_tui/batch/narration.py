@@ -52,11 +52,11 @@ class Narrator:
             self._progress, self._task = None, None
 
     def warn(self, text: str) -> None:
-        """Something that needs attention and is no event's."""
+        """Something that needs attention and is not an event's."""
         self._line("warning", text)
 
     def tell(self, text: str) -> None:
-        """A line that is no event's."""
+        """A line that is not an event's."""
         self._console.print(Text(visible(text)), soft_wrap=True)
 
     def _line(self, head: str, text: str) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.errors import CxrError
+from core.errors import CxrError, internal_error
 from core.training.distributed.job_secret import ranks_secret
 from core.training.distributed.ranks import CommandError, End, Launch, RankLostError
 from cxr_tui.batch.narration import Narrator
@@ -110,7 +110,7 @@ def follow(others: Others, device: str) -> int:
         code = error.exit_code
         team.heartbeat.show(trouble=str(error))
     except BaseException as error:
-        team.heartbeat.show(trouble=f"a defect of ours: {type(error).__name__}: {error}")
+        team.heartbeat.show(trouble=internal_error(error))
         raise
     finally:
         _leave(team, code)

@@ -167,7 +167,7 @@ def _sizes(text: str) -> tuple[int, ...]:
     words = [word.strip() for word in text.split(",")]
     odd = [word for word in words if not word.isascii() or not word.isdigit() or len(word) > 6]
     if odd:
-        raise argparse.ArgumentTypeError(f"{odd[0]!r} is no number of pixels; say 64,128")
+        raise argparse.ArgumentTypeError(f"{odd[0]!r} is not a number of pixels; say 64,128")
     sizes = sorted(map(int, words))
     twice = [str(size) for size in dict.fromkeys(sizes) if sizes.count(size) > 1]
     if twice:

@@ -113,7 +113,7 @@ def share_of(text: str, key: str) -> float:
     """A share typed as a percentage (``29``, ``29 %``) or, below 1, as a share (``0.29``).
 
     Raises:
-        RecipeError: it is no number.
+        RecipeError: it is not a number.
     """
     bare = text.strip().removesuffix("%").strip()
     try:

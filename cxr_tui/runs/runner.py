@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
 
-from core.errors import CxrError
+from core.errors import CxrError, internal_error
 from core.events import Event
 from core.requests import ONCE, Request
 from core.store.refused import take_away_refused
@@ -161,4 +161,4 @@ class Runner:
                 self.is_taken_away = take_away_refused(self.session, self._made, error)
             self.error = str(error)
         except Exception as error:  # noqa: BLE001 - a door: the log has the traceback already
-            self.error = f"a defect of ours: {type(error).__name__}: {error} ({self.session.log})"
+            self.error = f"{internal_error(error)} ({self.session.log})"

@@ -201,7 +201,7 @@ def test_a_file_that_is_no_table_of_maps_is_not_replaced_by_one(
 ) -> None:
     path = tmp_path / "cams.csv"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"cams\.csv: is no table of maps"):
+    with pytest.raises(DataError, match=r"cams\.csv: is not a table of maps"):
         add_to_table(path, [map_row("a.png")])
     assert path.read_bytes() == content
 

@@ -95,7 +95,7 @@ def test_an_event_that_cannot_be_is_none(field: str, value: object) -> None:
     step = next(e for e in events_of_a_run() if type(e).__name__ == "StepRecorded")
     fields: dict[str, Any] = {"event": "StepRecorded"} | asdict(step)
     assert event_of_line(json.dumps(fields)) == step
-    with pytest.raises(DataError, match="is no event"):
+    with pytest.raises(DataError, match="is not an event"):
         event_of_line(json.dumps(fields | {field: value}))
 
 

@@ -23,7 +23,7 @@ def odd(tmp_path):
 
 
 def test_a_folder_of_images_is_refused_by_its_key_and_in_few_words(odd):
-    with pytest.raises(RecipeError, match="is no path in UTF-8") as refused:
+    with pytest.raises(RecipeError, match="is not a path in UTF-8") as refused:
         load_recipe("demo", ["dataset.phantom=none", f"dataset.images={odd}"])
     assert refused.value.where == "dataset.images"
     assert "ln -s FOLDER" in str(refused.value)

@@ -281,7 +281,7 @@ def _nothing_found(root: Path, walk: _Walk) -> DataError:
 
 
 def _shown(name: str) -> str:
-    """A file name that can be printed: bytes that are no UTF-8, and control characters, escaped."""
+    """A file name that can be printed: other bytes than UTF-8, and control characters, escaped."""
     printable = name.encode("utf-8", "backslashreplace").decode("utf-8")
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()

@@ -53,7 +53,7 @@ class StudyIndex:
         age_years: N ages, NaN missing; None where the table has none.
         view: N of ``PA``, ``AP`` or ''; None where the table has none.
         sex: N of ``M``, ``F`` or ''; None where the table has none.
-        patient_names: the table's own text for patients that are no numbers there.
+        patient_names: the table's own text for patients that are not numbers there.
         table_version: how it is written: ``NIH v2020``, ``NIH 2017`` or ``plain CSV``.
         label_version: whose labels it holds; see ``core.data.tables.label_version``.
         files: name -> file; empty where only labels were asked for.
@@ -309,6 +309,6 @@ def _images_missing(absent: npt.NDArray[np.object_], found: FoundImages, root: P
         f"{len(absent):,} of the table's {total:,} images are missing, such as "
         f"{', '.join(absent[:3])}. Found {len(found.files):,}: {shown}{more}",
         where=root,
-        why="A result on part of the images is no result on NIH, so it has to be asked for",
+        why="A result on part of the images is not a result on NIH, so it has to be asked for",
         remedy="Fetch the rest, or train on what is there with --set dataset.partial=true.",
     )

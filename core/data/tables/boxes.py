@@ -101,7 +101,7 @@ def read_boxes(path: Path, known_images: Collection[str] | None = None) -> Boxes
 
     Raises:
         DataError: see ``read_table``; besides, a missing column, an unknown finding, an unsafe
-            file name, a coordinate that is no number, a box that is empty or outside the image,
+            file name, a coordinate that is not a number, a box that is empty or outside the image,
             coordinates that are shares of the image.
     """
     table = read_table(path)

@@ -41,7 +41,7 @@ class Column:
 def read_patients(
     cells: Sequence[str], table: TextTable, *, numbers_only: bool
 ) -> tuple[npt.NDArray[np.int64], dict[int, str]]:
-    """Patient numbers of N rows, and the original text of those that are no numbers.
+    """Patient numbers of N rows, and the original text of those that are not numbers.
 
     ``00000007``, ``7`` and ``7.0`` are the same patient. A name such as ``P-7`` becomes a number
     from 2**52 up to 2**53, taken from its SHA-256, so that it is the same in every table and
@@ -74,7 +74,7 @@ def read_patients(
 
 def _no_patient(cell: str, cells: Sequence[str], table: TextTable) -> DataError:
     is_empty = says_nothing(cell)
-    what = "the row names no patient" if is_empty else f"patient {cell!r} is no number"
+    what = "the row names no patient" if is_empty else f"patient {cell!r} is not a number"
     if is_empty and cell.strip():
         what += f" but {cell.strip()!r}"
     others = sum(map(says_nothing, cells)) - 1 if is_empty else 0
@@ -128,7 +128,7 @@ def read_sexes(cells: Sequence[str], images: Sequence[str]) -> Column:
 
 
 def read_follow_ups(cells: Sequence[str], images: Sequence[str]) -> Column:
-    """Follow-up numbers; UNKNOWN_FOLLOW_UP and counted where the cell is no number."""
+    """Follow-up numbers; UNKNOWN_FOLLOW_UP and counted where the cell is not a number."""
     unreadable: list[str] = []
 
     def number(cell: str) -> int:

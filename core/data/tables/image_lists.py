@@ -63,7 +63,7 @@ def read_image_list(path: Path, known: Collection[str] = ()) -> ImageList:
     if unsafe:
         row = names.index(unsafe.name)
         raise DataError(
-            f"{lines[row]!r} is no file name: it holds {unsafe.holds}",
+            f"{lines[row]!r} is not a file name: it holds {unsafe.holds}",
             where=f"{path} line {row + 1}",
             remedy="Write one bare file name a line, such as 00000001_000.png.",
         )

@@ -62,7 +62,7 @@ class LabelTable:
 
     ``labels_NA`` holds 1 present, 0 absent, NaN unknown. ``age_years_N`` (NaN missing),
     ``sex_N``, ``view_N`` ('' unknown) and ``follow_up_N`` are None where the table has no such
-    column. ``patient_names`` holds the original text of patients that are no numbers.
+    column. ``patient_names`` holds the original text of patients that are not numbers.
     ``version`` says how the table is written; ``label_version`` whose labels it holds, told by
     the labels themselves. ``digest`` is the SHA-256 of the file.
     """

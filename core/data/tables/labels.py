@@ -212,7 +212,7 @@ def _states(table: TextTable, position: int) -> npt.NDArray[np.float32]:
 
 
 def _state(cell: str) -> float | None:
-    """What a cell says, however the number is written (``0.0000``); None where it is no label."""
+    """What a cell says, however the number is written (``0.0000``); None: it is not a label."""
     text = cell.strip()
     if not text:
         return np.nan

@@ -45,7 +45,7 @@ def add_to_table(path: Path, rows: Iterable[dict[str, object]]) -> None:
             head, before = ["?"], []
         if head and "file" not in head:
             raise DataError(
-                "is no table of maps in UTF-8",
+                "is not a table of maps in UTF-8",
                 where=path,
                 why="Rows added to it would replace what it holds.",
                 remedy="Move it away, and save the maps again.",

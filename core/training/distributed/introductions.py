@@ -177,8 +177,8 @@ def _read(text: bytes, rank: int, launch: Launch) -> Introduction:
             raise ValueError("its names are none")
     except (ValueError, TypeError, RecursionError) as error:
         raise _refused(
-            f"what introduces itself as process {rank} of {launch.size} is none of ours "
-            f"({str(error)[:_LONGEST_NAME]})",
+            f"what introduces itself as process {rank} of {launch.size} does not belong to "
+            f"this run ({str(error)[:_LONGEST_NAME]})",
             f"Another version of cxr-tui may be there, {_PORT_REMEDY}",
         ) from None
     return found

@@ -96,7 +96,7 @@ def text_of(command: Command) -> tuple[bytes, Sequence[Tensor]]:
         for name, tensor in tensors.items()
     ]
     whole = {"command": type(command).__name__, "fields": fields, "tensors": announced}
-    # ASCII: a file name that is no UTF-8 comes through by its escapes.
+    # ASCII: a file name that is not UTF-8 comes through by its escapes.
     return json.dumps(whole, separators=(",", ":")).encode("ascii"), list(tensors.values())
 
 

@@ -62,7 +62,7 @@ def launch_of(environment: Mapping[str, str]) -> Launch | None:
     """How torchrun, or a scheduler that sets its variables, started us; None: alone.
 
     Raises:
-        UsageError: some of the variables are missing, or are no numbers.
+        UsageError: some of the variables are missing, or are not numbers.
     """
     if environment.get("WORLD_SIZE", "1") == "1" or "RANK" not in environment:
         return None

@@ -107,7 +107,7 @@ def _seen_among(patients: frozenset[int], session: Session) -> frozenset[int]:
 
 
 def _patients_of_test(split_file: Path) -> frozenset[int]:
-    """By the file's own column; what is no number there is passed over.
+    """By the file's own column; what is not a number there is passed over.
 
     Raises:
         DataError: a number is longer than any that a run writes.

@@ -22,7 +22,7 @@ def refuse_another_run(checkpoint: Checkpoint, trainer: Trainer) -> None:
     """A checkpoint with other findings, shapes, names or state than this run writes.
 
     Raises:
-        DataError: it is not this run's, or holds values that are no numbers.
+        DataError: it is not this run's, or holds values that are not numbers.
     """
     path = checkpoint.file.model_path
     own = read_metadata(checkpoint.metadata, where=path)
@@ -69,7 +69,7 @@ def _refuse_other_values(checkpoint: Checkpoint, name: str, found: Tensor, wante
         )
     if not torch.isfinite(found).all():
         raise DataError(
-            f"{name} holds values that are no numbers",
+            f"{name} holds values that are not numbers",
             where=checkpoint.file.model_path,
             why="Every prediction from there on would be none either",
             remedy="Start a new session, or delete this checkpoint where one before it is whole",

@@ -140,7 +140,7 @@ def test_sizes_scored_on_other_images_are_not_compared(studied, phantom_dir, cac
     ("arguments", "message"),
     [
         (["--sizes", "64"], "two to 5 sizes, got 1"),
-        (["--sizes", "64,9x"], "'9x' is no number of pixels"),
+        (["--sizes", "64,9x"], "'9x' is not a number of pixels"),
         (["--sizes", "64,128,64"], "names 64 more than once"),
         (["--sizes", "16,64"], "image.size_px must be at least 32, got 16"),
         (["--sizes", "64,512"], "images of 256 px hold no more than that at an input of 512 px"),

@@ -47,7 +47,7 @@ def test_a_name_that_leads_elsewhere_is_refused(tmp_path, name):
 
 def test_a_folder_that_is_no_session_is_refused_by_name(tmp_path):
     (tmp_path / "holiday").mkdir()
-    with pytest.raises(SessionError, match=r"holiday: is no session"):
+    with pytest.raises(SessionError, match=r"holiday: is not a session"):
         open_session("holiday", tmp_path)
 
 

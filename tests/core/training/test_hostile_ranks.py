@@ -286,9 +286,9 @@ def test_another_secret_or_recipe_is_refused_by_both_with_the_others_name():
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ('{"rank": 1}', "is none of ours"),
-        ("x" * 100_000, "is none of ours"),
-        ("[" * 4000, "is none of ours"),
+        ('{"rank": 1}', "does not belong to this run"),
+        ("x" * 100_000, "does not belong to this run"),
+        ("[" * 4000, "does not belong to this run"),
         (
             '{"rank":1,"size":2,"host":"h","pid":1,"version":"0.0.9","recipe":null,"once":""}',
             r"process 1 of 2 \(host h, process number 1\) runs cxr-tui 0.0.9, and this one",

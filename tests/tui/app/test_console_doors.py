@@ -135,7 +135,10 @@ def test_a_defect_in_the_console_stops_the_run_and_says_where_its_traceback_is(
         terminal.send("?")
         assert terminal.exit_code() == 1
         assert terminal.is_restored()
-        assert "cxr-tui: a defect of ours: ZeroDivisionError: division by zero" in terminal.text
+        assert (
+            "cxr-tui: internal error (a bug in cxr-tui): ZeroDivisionError: division by zero"
+            in terminal.text
+        )
         assert "The traceback is in" in terminal.text
         assert "Traceback" not in terminal.text
         assert "with: cxr-tui --resume" in terminal.text
@@ -148,7 +151,7 @@ def test_a_defect_on_a_worker_thread_ends_the_console_in_the_same_way(tmp_path, 
     with console(tmp_path, cache_dir, hook=BROKEN_WORKER) as terminal:
         assert terminal.exit_code() == 1
         assert terminal.is_restored()
-        assert "a defect of ours: ZeroDivisionError" in terminal.text
+        assert "internal error (a bug in cxr-tui): ZeroDivisionError" in terminal.text
         assert "Traceback" not in terminal.text
     assert not list((tmp_path / "state").rglob("console.txt"))  # told once, not twice
 

@@ -61,8 +61,8 @@ def test_several_keys_and_swapped_ones_are_taken(write):
         ('[keys]\n"quit" = 3', ["must be a key, got 3"]),
         ('[kyes]\n"quit" = "x"', ["unknown key 'kyes'"]),
         ("keys = 3", ["must be a table"]),
-        ("[keys", ["is no TOML"]),
-        (b"[keys]\n# \xff", ["is no UTF-8 text"]),
+        ("[keys", ["is not valid TOML"]),
+        (b"[keys]\n# \xff", ["is not UTF-8 text"]),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_the_line_and_the_remedy(write, text, words):
