@@ -7,7 +7,6 @@ time, so the last batch of an epoch and batches in pieces take the eager step.
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from functools import partial
 from typing import Protocol, TypeVar
@@ -21,21 +20,13 @@ from core.training.step.backward import Backward, Outcome
 
 BACKEND = "inductor"
 
-ENGINE_ERRORS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    ImportError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    subprocess.SubprocessError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-)
-"""What compilers and captures raise where they can't: theirs, and the C compiler's."""
+ENGINE_ERRORS = (RuntimeError, MemoryError, OSError)
+"""What compilers and captures raise where they can't.
+
+torch hands on whatever its compiler meets (a missing C compiler, its own bugs) as a RuntimeError:
+``InductorError``, ``BackendCompilerFailed``; CUDA's errors are RuntimeErrors too. A full disk under
+the compiler's cache is an OSError. Anything else is a bug of ours and ends the run with its name.
+"""
 
 _WARM_UPS = 3
 """Runs before a capture: kernels are chosen and memory is taken in them (torch's own advice)."""

@@ -147,6 +147,25 @@ def test_an_engine_that_fails_on_its_way_gives_way_to_the_eager_step(error):
     assert trainer.progress.micro_batch_size is None
 
 
+def test_a_bug_in_a_step_is_no_reason_to_take_another_one():
+    torch.compiler.reset()
+    trainer = tiny_trainer(step="compiled")
+    calls = 0
+
+    def failing(output):
+        nonlocal calls
+        calls += 1
+        if calls == 9:
+            raise TypeError("a bug")
+        return output
+
+    choice, _, _ = chosen(trainer, backend_that(failing))
+    assert choice.kind == "compiled"
+    calls = 7
+    with pytest.raises(TypeError, match="a bug"):
+        list(trainer.epoch_steps())
+
+
 def graphed(trainer):
     batch = next(iter(trainer.epoch_steps()))[0]
     fresh = tiny_trainer(**trainer.settings.model_dump(include={"optimizer", "clip_norm"}))
