@@ -1,4 +1,4 @@
-"""Pictures of the console's screens, for looking at them and for the README.
+"""Pictures of the console's screens, for looking at them, for the README and for docs/
 
     python tests/pictures.py FOLDER [--session DIR] [--size 80x24]… [--ascii] [--light]
 

@@ -1,6 +1,6 @@
 """One run's directory: create, list, open, append, lock, requests.
 
-The layout is a contract (see the README's section on sessions). One process writes at a
+The layout is a contract (see docs/sessions.md). One process writes at a
 time; any number may read.
 """
 
