@@ -11,6 +11,7 @@ import select
 from typing import TYPE_CHECKING
 
 from textual.app import App
+from textual.binding import Binding
 from textual.driver import Driver
 from textual.signal import Signal
 
@@ -22,8 +23,14 @@ from cxr_tui.terminal.safe_text import visible
 
 if TYPE_CHECKING:
     from core.recipe import Recipe
+    from cxr_tui.runs.open_session import OpenSession
 
 _LOOK_SECONDS = 60.0
+_OF_A_RUN = ("pause", "stop", "checkpoint", "try_rates")
+"""Actions that ask the session shown for something."""
+
+_BETWEEN_STEPS = ("checkpoint", "try_rates")
+"""Those of them that a paused run can't do."""
 
 
 class Console(App[int]):
@@ -116,10 +123,23 @@ class Console(App[int]):
         """Start the recipe at hand."""
         self.start_run(self.workspace.draft)
 
+    def words_of(self, binding: Binding) -> str:
+        """What its key does at the moment; empty where it can do nothing."""
+        action = binding.action.removeprefix("app.")
+        if action not in _OF_A_RUN:
+            return binding.description
+        shown = self.workspace.shown
+        if shown is None or not shown.is_on:
+            return ""
+        is_paused = shown.view.state == "paused"
+        if action == "pause":
+            return "go on" if is_paused else "pause"
+        return "" if is_paused and action in _BETWEEN_STEPS else binding.description
+
     def action_pause(self) -> None:
         """Pause the session shown, or go on with it."""
-        shown = self.workspace.shown
-        if shown is None or shown.view.state not in ("running", "paused"):
+        shown = self._shown_and_on()
+        if shown is None:
             return
         paused = shown.view.state == "paused"
         request = Request.CONTINUE if paused else Request.PAUSE
@@ -128,8 +148,8 @@ class Console(App[int]):
 
     def action_checkpoint(self) -> None:
         """Keep a checkpoint of the session shown before its next step."""
-        shown = self.workspace.shown
-        if shown is None or shown.view.state not in ("running", "paused"):
+        shown = self._shown_and_on()
+        if shown is None:
             return
         if shown.view.state == "paused":
             self.say("It waits, and the checkpoint of its pause covers every step.")
@@ -138,8 +158,8 @@ class Console(App[int]):
 
     def action_try_rates(self) -> None:
         """A range test of learning rates on a copy of the network, before the next step."""
-        shown = self.workspace.shown
-        if shown is None or shown.view.state not in ("running", "paused"):
+        shown = self._shown_and_on()
+        if shown is None:
             return
         if shown.view.state == "paused":
             self.say("It waits: P goes on, and then T tries learning rates.")
@@ -148,10 +168,22 @@ class Console(App[int]):
 
     def action_stop(self) -> None:
         """Stop the session shown, with a checkpoint."""
+        shown = self._shown_and_on()
+        if shown is not None:
+            self._ask_of_shown(Request.STOP, f"Stop {shown.name}?", always_ask=True)
+
+    def _shown_and_on(self) -> OpenSession | None:
+        """The session shown, where it can be asked for something; else it is said why not."""
         shown = self.workspace.shown
-        if shown is None or shown.view.state not in ("running", "paused"):
-            return
-        self._ask_of_shown(Request.STOP, f"Stop {shown.name}?", always_ask=True)
+        if shown is None:
+            self.say("No session is shown: 1 leads to them.")
+        elif shown.view.state == "finished":
+            self.say(f"{shown.name} is finished: there is nothing to ask it for.")
+        elif not shown.is_on or not (shown.is_ours or shown.session.is_being_written()):
+            self.say(f"{shown.name} isn't running: 1, r goes on with it.")
+        else:
+            return shown
+        return None
 
     def _ask_of_shown(self, request: Request, title: str, *, always_ask: bool = False) -> None:
         shown = self.workspace.shown

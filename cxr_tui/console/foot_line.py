@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from rich.text import Text
+from textual import getters
 from textual.app import App
 from textual.binding import ActiveBinding
 from textual.screen import Screen
 from textual.widgets import Static
+
+from cxr_tui.console.console import Console
 
 _ALWAYS = ("quit", "keys")
 """Ids of the bindings at the end: the way out, and the way to all other keys."""
@@ -18,6 +21,8 @@ class FootLine(Static):
     DEFAULT_CSS = """
     FootLine { dock: bottom; height: 1; background: $panel; color: $text-muted; }
     """
+
+    console = getters.app(Console)
 
     def on_mount(self) -> None:
         """Follow the bindings, which change with the focus."""
@@ -33,7 +38,8 @@ class FootLine(Static):
 
     def _draw(self) -> None:
         bindings = [b for b in self.screen.active_bindings.values() if b.binding.show and b.enabled]
-        mine = [entry for entry in bindings if entry.binding.id not in _ALWAYS]
+        said = {id(entry): self.console.words_of(entry.binding) for entry in bindings}
+        mine = [b for b in bindings if b.binding.id not in _ALWAYS and said[id(b)]]
         last = Text(no_wrap=True)
         ends = {entry.binding.id: entry for entry in reversed(bindings)}
         for name in _ALWAYS:
@@ -44,13 +50,13 @@ class FootLine(Static):
         described: set[str] = set()
         for entry in mine:
             part = Text(f"{_key(self.app, entry)}", style="bold")
-            same = entry.binding.description in described
+            same = said[id(entry)] in described
             if not same:
-                part.append(f" {entry.binding.description}", style="not bold")
+                part.append(f" {said[id(entry)]}", style="not bold")
             part.append("  ")
             if text.cell_len + part.cell_len > room:
                 break
-            described.add(entry.binding.description)
+            described.add(said[id(entry)])
             if not same:
                 text.append_text(part)
         text.append(" " * max(0, self.size.width - text.cell_len - last.cell_len - 1))

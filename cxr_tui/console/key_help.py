@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
-from textual.app import App
 from textual.binding import ActiveBinding, Binding
 
+from cxr_tui.console.console import Console
 from cxr_tui.console.top_line import SCREENS
 
 
-def keys_shown(app: App[Any], active: Iterable[ActiveBinding]) -> list[tuple[str, str]]:
+def keys_shown(app: Console, active: Iterable[ActiveBinding]) -> list[tuple[str, str]]:
     """Key and what it does, sorted; the keys of the screens in one line as long as they are digits.
 
     Several keys of one binding stand in one line, under the key that it was given for display
@@ -26,7 +25,7 @@ def keys_shown(app: App[Any], active: Iterable[ActiveBinding]) -> list[tuple[str
         if _is_digit_of_a_screen(binding):
             digits.append(binding)
             continue
-        keys = shown.setdefault((binding.id, binding.description), [])
+        keys = shown.setdefault((binding.id, app.words_of(binding)), [])
         if (key := app.get_key_display(binding)) not in keys:
             keys.append(key)
     lines = {(" ".join(keys), what) for (_, what), keys in shown.items() if what}

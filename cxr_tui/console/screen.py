@@ -23,6 +23,8 @@ class ConsoleScreen(Screen[None]):
     MODE: ClassVar[str] = ""
 
     console = getters.app(Console)
+    _standing: tuple[str, bool] | None = None
+    """Of the session shown: its state, and whether it can be asked for something."""
 
     @property
     def workspace(self) -> Workspace:
@@ -65,11 +67,16 @@ class ConsoleScreen(Screen[None]):
         )
 
     def show_running(self) -> None:
-        """Name the running session on top."""
-        running = self.workspace.running
+        """Name the running session on top; the keys that a run answers change with its state."""
+        running, shown = self.workspace.running, self.workspace.shown
+        name, state = (running.name, running.view.state) if running else ("", "")
         # A query, since the app's timer may come while a screen is being put up or taken down.
         for line in self.query(TopLine):
-            line.show_running(running.name if running else "")
+            line.show_running(name, state)
+        standing = (shown.view.state, shown.is_on) if shown else None
+        if standing != self._standing:
+            self._standing = standing
+            self.refresh_bindings()
 
     def refresh_view(self) -> None:
         """Show what is new."""

@@ -1,11 +1,12 @@
-"""The line on top: which screen, and which session runs when another one is shown."""
+"""The line on top: which screen, and which session runs or waits."""
 
 from __future__ import annotations
 
 from rich.text import Text
 from textual.widgets import Static
 
-from cxr_tui.terminal.safe_text import visible
+from cxr_tui.runs.run_view import MARKS
+from cxr_tui.terminal.safe_text import name_shortened, visible
 
 SCREENS = (
     ("sessions", "Sessions"),
@@ -28,7 +29,7 @@ class TopLine(Static):
     def __init__(self, mode: str) -> None:
         super().__init__()
         self._mode = mode
-        self._running_name = ""
+        self._running_name = self._state = ""
 
     def on_mount(self) -> None:
         """Draw once."""
@@ -38,10 +39,10 @@ class TopLine(Static):
         """The running session stands at the right edge."""
         self._draw()
 
-    def show_running(self, name: str) -> None:
-        """Name the session that runs; nothing where none does."""
-        if name != self._running_name:
-            self._running_name = name
+    def show_running(self, name: str, state: str) -> None:
+        """Name the session that runs, or waits; nothing where none does."""
+        if (name, state) != (self._running_name, self._state):
+            self._running_name, self._state = name, state
             self._draw()
 
     def _draw(self) -> None:
@@ -50,10 +51,10 @@ class TopLine(Static):
             style = "bold reverse" if mode == self._mode else ""
             text.append(f" {digit} {title} ", style=style)
         if self._running_name:
-            name = f"● running {visible(self._running_name)} "
-            room = self.size.width - text.cell_len
-            if room < len(name):
-                name = name[: max(0, room - 1)] + "…" if room > 12 else ""
-            text.append(" " * max(0, self.size.width - text.cell_len - len(name)))
-            text.append(name, style="bold")
+            state = f"{MARKS[self._state]} {self._state} "
+            room = self.size.width - text.cell_len - len(state) - 1
+            name = name_shortened(visible(self._running_name), room) if room > 1 else ""
+            said = f"{state}{name} "
+            text.append(" " * max(0, self.size.width - text.cell_len - len(said)))
+            text.append(said, style="bold")
         self.update(text)

@@ -72,7 +72,7 @@ class Workspace:
         """
         from core.store.sessions import create_session
 
-        session = create_session(self.sessions, recipe)
+        session = self.open(create_session(self.sessions, recipe).path.absolute())
         return self._run(session, session.path.lstat())
 
     def resume(self, name: str) -> OpenSession:
@@ -102,7 +102,7 @@ class Workspace:
         from cxr_tui.runs.open_session import followed
 
         session = self.open(name)
-        if self.running is not None and self.running.session == session:
+        if self.running is not None and _is_one_folder(self.running.session, session):
             return self._show(self.running)
         opened = self._show(followed(session))
         opened.begin()
@@ -134,3 +134,11 @@ class Workspace:
             self.shown.close()
         self.shown = opened
         return opened
+
+
+def _is_one_folder(one: Session, other: Session) -> bool:
+    """Whether both are the same session, however its path is spelt: relative, or by a link."""
+    try:
+        return one.path.samefile(other.path)
+    except OSError:  # one of them is gone
+        return False

@@ -28,6 +28,13 @@ class OpenSession:
     recipe: Recipe
     source: Runner | Follower
     view: RunView = field(default_factory=RunView)
+    is_dead: bool = False
+    """Whether its files were seen to say that no process writes it, whatever its events say."""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it runs or is paused, and so can be asked for something."""
+        return self.view.state in ("running", "paused") and not self.is_dead
 
     @property
     def name(self) -> str:

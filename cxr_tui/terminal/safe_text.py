@@ -20,6 +20,9 @@ _ASCII = {
 }  # fmt: skip
 
 
+_ROOM_FOR_BOTH_ENDS = 24
+
+
 def counted(reason: str, images: int) -> str:
     """Such as ``34 × box cut off at the image's edge``; what is not about images has no number."""
     return f"{images:,} × {reason}" if images else reason
@@ -28,6 +31,18 @@ def counted(reason: str, images: int) -> str:
 def shortened(text: str, cells: int) -> str:
     """The text, or as much as fits before an ellipsis."""
     return text if len(text) <= cells else f"{text[: max(0, cells - 1)]}…"
+
+
+def name_shortened(name: str, cells: int) -> str:
+    """A session's name, or what tells it from others: the end, and of its start what fits.
+
+    Names begin with the date; the time, the recipe and a seed stand at the end.
+    """
+    if len(name) <= cells:
+        return name
+    head = cells // 3 if cells >= _ROOM_FOR_BOTH_ENDS else 0
+    tail = max(0, cells - 1 - head)
+    return f"{name[:head]}…{name[len(name) - tail :]}"
 
 
 def visible(text: str) -> str:

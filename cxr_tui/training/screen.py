@@ -14,7 +14,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from cxr_tui.runs.device_use import CpuTime
-from cxr_tui.runs.liveness import Liveness, LivenessLook
+from cxr_tui.runs.liveness import GONE, INTERRUPTED, Liveness, LivenessLook
 from cxr_tui.runs.open_session import OpenSession
 from cxr_tui.training import text as training_text
 from cxr_tui.training.auroc_table import AurocTable
@@ -226,6 +226,8 @@ class TrainingScreen(ValIntervalsScreen):
         """Show it, where the session is still the one shown."""
         if message.shown is self.workspace.shown:
             self._liveness, self._cpu = message.liveness, message.cpu
+            message.shown.is_dead = message.liveness.state in (INTERRUPTED, GONE)
+            self.show_running()
             self.refresh_view()
 
     def action_curve(self, by: int) -> None:

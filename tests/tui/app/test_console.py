@@ -97,10 +97,19 @@ async def test_stopping_keeps_a_checkpoint_and_resuming_goes_on(workspace, phant
     async with app.run_test(size=(80, 24)) as pilot:
         app.start_run(small_demo(phantom_dir, **{"train.epochs": 50}))
         await until(pilot, lambda: workspace.shown.view.step > 0, "the first step", 120)
+        assert "P pause" in plain(app)
         await press(pilot, "P")
         await shows(pilot, "‖ paused")
-        await press(pilot, "P")
-        await shows(pilot, "● running")
+        await shows(pilot, "P go on")
+        top, *_ = plain(app).splitlines()
+        assert "‖ paused …" in top
+        assert top.endswith("-demo")
+        await press(pilot, "?")
+        await shows(pilot, "Keys of training")
+        assert "go on" in plain(app)
+        assert "checkpoint now" not in plain(app)
+        await press(pilot, "escape", "P")
+        await shows(pilot, "● running …")
         await press(pilot, "X")
         await shows(pilot, "Stop ")
         await press(pilot, "y")
@@ -115,6 +124,36 @@ async def test_stopping_keeps_a_checkpoint_and_resuming_goes_on(workspace, phant
         await until(
             pilot, lambda: not workspace.running or not workspace.running.is_ours, "the end"
         )
+
+
+async def test_keys_that_ask_a_run_are_hidden_and_explained_where_none_is_on(workspace):
+    a_session(workspace.sessions, "dead", RunStarted(name="dead", host="h", pid=1))
+    a_session(
+        workspace.sessions,
+        "done",
+        RunStarted(name="done", host="h", pid=1),
+        Finished(epochs=1, best_epoch=1, seconds=1.0),
+    )
+    app = ConsoleApp(workspace)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await press(pilot, "4", "X")
+        await shows(pilot, "No session is shown: 1")
+        for name, state, why in (
+            ("dead", "○ interrupted", "dead isn't running: 1, r"),
+            ("done", "✓ finished", "done is finished"),
+        ):
+            app.open_session(name, "training")
+            await shows(pilot, f"{name} · {state}")
+            await until(pilot, lambda: "P pause" not in plain(app), "the keys that are left")
+            for key in "PXCT":
+                app.clear_notifications()
+                await press(pilot, key)
+                await shows(pilot, why)
+            app.clear_notifications()
+            await press(pilot, "?")
+            await shows(pilot, "Keys of training")
+            assert "stop with a checkpoint" not in plain(app)
+            await press(pilot, "escape")
 
 
 async def test_t_tries_learning_rates_on_a_copy_while_the_run_waits(workspace, phantom_dir):

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 from console import plain, press, shows, until
@@ -210,6 +211,39 @@ async def test_two_consoles_show_one_session_and_the_second_can_stop_it(workspac
     finally:
         first.ask(Request.ABANDON)
         first.wait()
+
+
+@pytest.mark.parametrize("door", ["list", "palette", "path"])
+async def test_a_run_of_ours_is_ours_wherever_it_is_opened_from(
+    workspace, phantom_dir, tmp_path, monkeypatch, door
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to("disk")
+    workspace.sessions = Path("link/runs")
+    app = ConsoleApp(workspace)
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.start_run(long_recipe(phantom_dir))
+        ours = workspace.running
+        await until(pilot, lambda: ours.view.step > 0, "the first step", 120)
+        await press(pilot, "1")
+        await shows(pilot, "1 session")
+        if door == "path":
+            app.open_session(str(tmp_path / "disk" / "runs" / ours.name), "training")
+        elif door == "palette":
+            await press(pilot, ":", *"Show")
+            await shows(pilot, "Show session")
+            await press(pilot, "down", "enter")
+        else:
+            await press(pilot, "enter")
+        await until(pilot, lambda: app.current_mode == "training", "the screen Training")
+        assert workspace.shown is ours
+        await press(pilot, "X")
+        await shows(pilot, "It stops after this step")
+        assert "Another process" not in plain(app)
+        assert "written by" not in plain(app)
+        await press(pilot, "y")
+        await until(pilot, lambda: workspace.running is None, "the stop")
 
 
 def damage_recipe(path):
