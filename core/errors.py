@@ -71,6 +71,10 @@ class DataError(CxrError):
     exit_code = 3
 
 
+class UntrainedError(DataError):
+    """A session that has kept no whole checkpoint, so that there is no network to look into."""
+
+
 class NoRoomError(DataError):
     """A disk has less room than will be needed; refused before the start."""
 

@@ -15,7 +15,7 @@ import torch
 from platformdirs import user_data_path
 from torch import Tensor
 
-from core.errors import DataError
+from core.errors import DataError, UntrainedError
 from core.findings import canonical_finding
 from core.model.densenet import NUM_FEATURES, ChestDenseNet, build_model
 from core.model.foreign import read_tensors
@@ -178,7 +178,7 @@ def _checkpoint_path(path: Path) -> Path:
         for file in whole:
             if file.name == name:
                 return file.model_path
-    raise DataError(
+    raise UntrainedError(
         "no whole checkpoint in this directory",
         where=path,
         remedy="model.weights takes a file, or a session's directory",

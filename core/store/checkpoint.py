@@ -185,6 +185,16 @@ def newest_state(folder: Path, name: str) -> Mapping[str, Any] | None:
     return None
 
 
+def state_beside(model_path: Path) -> Mapping[str, Any] | None:
+    """The state that was kept with a model's file; None where there is none, or it is damaged."""
+    match = _MANIFEST.fullmatch(f"{model_path.stem}.json")
+    if match is None:
+        return None
+    with contextlib.suppress(_DamagedError):
+        return _read_manifest(model_path.parent, match["name"], int(match["generation"]))[1]
+    return None
+
+
 def verified_checkpoints(folder: Path) -> tuple[CheckpointFile, ...]:
     """Every generation whose files agree with their digests, newest first within a name."""
     whole: list[CheckpointFile] = []

@@ -9,7 +9,7 @@ from textual import work
 from textual.message import Message
 from textual.worker import get_current_worker
 
-from core.errors import CxrError, StoppedError
+from core.errors import CxrError, StoppedError, UntrainedError
 from core.store.session import Session
 from cxr_tui.cams.session_maps import (
     SessionMaps,
@@ -47,6 +47,7 @@ class CamMakingScreen(ConsoleScreen):
         super().__init__()
         self.kept: SessionMaps | None = None
         self.problem = ""
+        self.is_untrained = False
         self.under_way = ""
         self.failed = ""
         self.summary: list[str] = []
@@ -70,6 +71,7 @@ class CamMakingScreen(ConsoleScreen):
             for group in ("maps", "cover", "localize"):
                 self.workers.cancel_group(self, group)
             self._opened, self.kept, self.problem, self.summary = (session, seen), None, "", []
+            self.is_untrained = False
             self.under_way = "loading the network"
             self._open(session, seen)
 
@@ -79,14 +81,18 @@ class CamMakingScreen(ConsoleScreen):
         try:
             kept = open_maps(session, self.workspace.cache, self.workspace.device)
         except (CxrError, OSError) as error:
-            text = str(error)
-            self.post_message(self.Did(lambda: self._take(opened, None, text)))
+            text, is_untrained = str(error), isinstance(error, UntrainedError)
+            self.post_message(self.Did(lambda: self._take_problem(opened, text, is_untrained)))
             return
-        self.post_message(self.Did(lambda: self._take(opened, kept, "")))
+        self.post_message(self.Did(lambda: self._take(opened, kept)))
 
-    def _take(self, opened: object, kept: SessionMaps | None, problem: str) -> None:
+    def _take(self, opened: object, kept: SessionMaps) -> None:
         if opened == self._opened:
-            self.kept, self.problem, self.under_way = kept, problem, ""
+            self.kept, self.under_way = kept, ""
+
+    def _take_problem(self, opened: object, problem: str, is_untrained: bool) -> None:
+        if opened == self._opened:
+            self.problem, self.is_untrained, self.under_way = problem, is_untrained, ""
 
     def try_again(self) -> None:
         """Look at the session anew: it may have a checkpoint by now."""

@@ -120,7 +120,7 @@ def map_words(row: CamRow, looked: str, failed: str) -> Text:
     """What stands under the picture; ``failed`` is why no maps are made, where they aren't."""
     candidate, found = row.candidate, row.found
     if row.unreadable:
-        return Text(f" {visible(candidate.image)} can't be read: {visible(row.unreadable)}")
+        return Text(f"{visible(candidate.image)} can't be read: {visible(row.unreadable)}")
     label = {1.0: "present", 0.0: "absent"}.get(candidate.label, "unknown")
     first = [candidate.finding, f"label {label}"]
     if row.probability is not None:
@@ -133,7 +133,7 @@ def map_words(row: CamRow, looked: str, failed: str) -> Text:
     else:
         second += _found_words(found)
     second.append(looked)
-    return Text(f" {', '.join(first)}\n {' · '.join(part for part in second if part)}")
+    return Text(f"{', '.join(first)}\n{' · '.join(part for part in second if part)}")
 
 
 def _found_words(found: FoundMap) -> Sequence[str]:

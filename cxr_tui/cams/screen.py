@@ -10,23 +10,24 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import DataTable, Static
 
+from core.words import number_of
 from cxr_tui.cams.picture_screen import CamPictureScreen
 from cxr_tui.cams.rows import FILTERS, ORDERS, CamRow, rows_of, standing_lines
 from cxr_tui.cams.session_maps import METHOD_TITLES
 from cxr_tui.cams.table import CamTable
+from cxr_tui.cams.text import head, network_words, untrained_words
 from cxr_tui.cams.xray_view import XrayView
 from cxr_tui.console.dialogs import ChoiceList, Notes
 from cxr_tui.terminal.safe_text import visible
 
 if TYPE_CHECKING:
     from core.evaluation.maps.candidates import Candidate
+    from cxr_tui.cams.session_maps import SessionMaps
 
-_NOTHING_SHOWN = """
-   No session is shown.
+_NOTHING_SHOWN = """No session is shown.
 
-   1           choose one
-   1, n        train on the synthetic set
-"""
+1             choose one
+1, n          train on the synthetic set"""
 
 
 class CamsScreen(CamPictureScreen):
@@ -54,6 +55,7 @@ class CamsScreen(CamPictureScreen):
         self._filter, self._order = FILTERS[0], ORDERS[0]
         self._rows: list[CamRow] = []
         self._asked: set[object] = set()
+        self._begun: SessionMaps | None = None
 
     def compose_parts(self) -> ComposeResult:
         """Head; the list with how it stands, beside it the picture with its words."""
@@ -75,8 +77,11 @@ class CamsScreen(CamPictureScreen):
         if shown is not None:
             best = shown.view.best
             is_open = shown.view.state in ("running", "paused")
-            # While a run goes on its maps stay of the network that they were opened with.
-            seen = (shown.view.report is not None,) if not is_open else ("running",)
+            # While a run goes on its maps stay of the network that they were opened with; where
+            # there was none yet, of its first.
+            seen: tuple[object, ...] = (shown.view.report is not None,)
+            if is_open:
+                seen = ("running", shown.view.kept is not None)
             self.open_session(
                 shown.session, (*seen, None if is_open or best is None else best.epoch)
             )
@@ -84,11 +89,10 @@ class CamsScreen(CamPictureScreen):
         self.query_one("#nothing").display = kept is None
         self.query_one("#shown").display = kept is not None
         if kept is None:
-            self.query_one("#head", Static).update(Text(self._session_name(), style="bold"))
+            self.query_one("#head", Static).update(self._head())
             self.query_one("#nothing", Static).update(Text(self._instead()))
             return
-        if self._finding not in kept.findings:
-            self._finding = self._first_finding()
+        self._begin_with(kept)
         self._rows = rows_of(kept, self._finding, self._method, self._filter, self._order)
         table = self.query_one(CamTable)
         table.show(self._rows)
@@ -120,38 +124,45 @@ class CamsScreen(CamPictureScreen):
         """Another image."""
         self._show_picture()
 
-    def _session_name(self) -> str:
-        shown = self.workspace.shown
-        return f" {visible(shown.name)}" if shown is not None else ""
-
     def _instead(self) -> str:
-        if self.workspace.shown is None:
+        shown = self.workspace.shown
+        if shown is None:
             return _NOTHING_SHOWN
-        if self.problem:
-            return f"\n   {visible(self.problem)}\n"
-        return f"\n   {self.under_way or 'loading the network'} …\n"
+        if self.is_untrained:
+            return untrained_words(
+                shown.view,
+                shown.name,
+                is_reading=bool(getattr(shown.source, "is_reading", False)),
+                is_written=shown.is_ours or shown.session.is_being_written(),
+            )
+        return visible(self.problem) or f"{self.under_way or 'loading the network'} …"
 
-    def _first_finding(self) -> str:
-        kept = self.kept
-        assert kept is not None
-        with_boxes = [name for name in kept.findings if kept.candidates[name]]
-        return (with_boxes or list(kept.findings))[0]
+    def _begin_with(self, kept: SessionMaps) -> None:
+        """With a finding that has images; once begun, with the one that was chosen."""
+        if kept is self._begun and self._finding in kept.findings:
+            return
+        self._begun = kept
+        if not kept.candidates.get(self._finding):
+            with_images = [name for name in kept.findings if kept.candidates[name]]
+            self._finding = (with_images or list(kept.findings))[0]
 
     def _head(self) -> Text:
+        kept, shown = self.kept, self.workspace.shown
+        if shown is None:
+            return Text()
+        if kept is None:
+            return head(shown.name, {}, self.size.width)
         boxed = sum(row.candidate.has_boxes for row in self._rows)
-        parts = [
-            self._finding,
-            f"{len(self._rows)} images, {boxed} with a box",
-            METHOD_TITLES[self._method],
-            self.kept.source.checkpoint if self.kept is not None else "",
-        ]
-        if self._filter != FILTERS[0]:
-            parts.insert(1, f"only {self._filter}")
-        if self.under_way:
-            parts.append(self.under_way)
-        text = Text(no_wrap=True, overflow="ellipsis")
-        text.append(self._session_name(), style="bold")
-        return text.append("".join(f" · {part}" for part in parts if part))
+        parts = {
+            "finding": self._finding,
+            "filter": "" if self._filter == FILTERS[0] else f"only {self._filter}",
+            "images": number_of(len(self._rows), "image"),
+            "boxed": f"{boxed} with a box",
+            "method": METHOD_TITLES[self._method],
+            "network": network_words(kept.source.checkpoint, kept.source.epoch),
+            "under way": self.under_way,
+        }
+        return head(shown.name, parts, self.size.width)
 
     def chosen_row(self) -> CamRow | None:
         """The row at the cursor."""
@@ -162,7 +173,13 @@ class CamsScreen(CamPictureScreen):
         """What there is instead."""
         if self._filter != FILTERS[0]:
             return f"No image is «{self._filter}». h shows others."
-        return f"No image of {self._finding} to show: none with a box, none that was called."
+        kept = self.kept
+        if kept is None or not any(kept.candidates.values()):
+            return "No image to show, of any finding: none with a box, none that was called."
+        return (
+            f"No image of {visible(self._finding)} to show: none with a box, none that was "
+            "called. f or . chooses another finding."
+        )
 
     def _ask_for_maps(self) -> None:
         """All of the finding's in the list's order, once for each method."""

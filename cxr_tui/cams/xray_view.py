@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
+from rich.text import Text
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -61,8 +62,8 @@ class XrayView(Widget):
         columns, rows = self.size.width, self.size.height
         shown = self._shown
         if shown is None or columns < 4 or rows < 2:
-            words = self._instead.split("\n")
-            return [Strip([Segment(f" {line}", self.rich_style)]) for line in words]
+            words = Text(self._instead).wrap(self.app.console, max(1, columns - 2))
+            return [Strip([Segment(f" {line.plain}", self.rich_style)]) for line in words]
         count = len(self._looks)
         each = (columns - _GAP * (count - 1)) // count
         drawn = [self._cells(shown, look, each, rows) for look in self._looks]

@@ -17,15 +17,16 @@ from core.data.cache.cache import ImageCache, IngestProgress, open_cache
 from core.data.study.study import PARTS, Study, prepare_study
 from core.data.tables.boxes import Boxes, read_boxes
 from core.data.tables.text_file import Count
-from core.errors import DataError
+from core.errors import DataError, UntrainedError
 from core.evaluation.part_report import refuse_another_table
 from core.evaluation.predictions import Predictions, read_predictions
 from core.model.densenet import ChestDenseNet
 from core.model.device import choose_device
 from core.model.memory import memory_errors_named
 from core.model.precision import use_channels_last
-from core.model.weights import load_weights
+from core.model.weights import LoadedModel, load_weights
 from core.report_shape import fault_of_report
+from core.store.checkpoint import state_beside
 from core.store.session import Session
 
 
@@ -36,6 +37,8 @@ class MapSource:
     Attributes:
         study: its images and parts, those that are still there.
         model: the best checkpoint's network, on ``device``, in evaluation mode.
+        checkpoint: its file's name, such as best-000005: the fifth that was kept.
+        epoch: the epoch in which it was kept; None where that can't be read.
         boxes: of the findings that the network knows; None where no box table is given.
         predictions: the test part's; None before the run has scored it.
         thresholds: finding -> operating point chosen on val, where there is one.
@@ -47,6 +50,7 @@ class MapSource:
     model: ChestDenseNet
     device: torch.device
     checkpoint: str
+    epoch: int | None
     boxes: Boxes | None
     predictions: Predictions | None
     thresholds: dict[str, float]
@@ -123,18 +127,19 @@ def open_map_source(session: Session, cache_folder: Path, device: str = "auto") 
     """Read the session's network, tables and boxes; no image yet.
 
     Raises:
-        DataError: it has no split or no whole checkpoint yet; the data set is gone or changed.
+        UntrainedError: it has no split or no whole checkpoint yet.
+        DataError: the data set is gone or changed.
         UsageError: no such device.
     """
     recipe = session.recipe
     split_file = session.path / "split.csv"
     if not split_file.is_file():
-        raise DataError(
+        raise UntrainedError(
             "there is no split yet, so nothing has been trained here",
             where=split_file,
             remedy=f"Let the run begin: cxr-tui --resume {session.name}.",
         )
-    loaded = load_weights(str(session.path), recipe.dataset.findings, seed=recipe.train.seed)
+    loaded = _best_network(session)
     chosen = choose_device(device).device
     with _memory_named():
         model = loaded.model.to(chosen).eval()
@@ -160,12 +165,34 @@ def open_map_source(session: Session, cache_folder: Path, device: str = "auto") 
         model=model,
         device=chosen,
         checkpoint=checkpoint,
+        epoch=_epoch_of(loaded.report.path),
         boxes=boxes,
         predictions=read_predictions(test_file) if test_file.is_file() else None,
         thresholds=_thresholds(session),
         cache_folder=cache_folder,
         warnings=(*gone, *warnings),
     )
+
+
+def _best_network(session: Session) -> LoadedModel:
+    recipe = session.recipe
+    try:
+        return load_weights(str(session.path), recipe.dataset.findings, seed=recipe.train.seed)
+    except UntrainedError as error:
+        raise UntrainedError(
+            "there is no whole checkpoint, so no network to make maps of",
+            where=session.checkpoints,
+            remedy="The first one comes with epoch 1. Where no process runs it: "
+            f"cxr-tui --resume {session.name}",
+        ) from error
+
+
+def _epoch_of(checkpoint: Path | None) -> int | None:
+    """The epoch that the weights are of, by what was kept with them."""
+    state = None if checkpoint is None else state_beside(checkpoint)
+    progress = (state or {}).get("progress")
+    epoch = progress.get("epoch") if isinstance(progress, dict) else None
+    return epoch if type(epoch) is int else None
 
 
 def _memory_named() -> contextlib.AbstractContextManager[None]:

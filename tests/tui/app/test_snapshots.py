@@ -183,5 +183,6 @@ async def test_the_screen_is_as_it_was(workspace, phantom_dir, trained_dir, snap
         before = ""
         while before != (before := drawn(app)):
             await pilot.pause(0.3)
-        # Which epoch of the trained session was the best differs by machine.
-        assert re.sub(r"best-\d{6}", "best-000000", before) == snapshot
+        if scene is cams:  # which epoch of the trained session was the best differs by machine
+            before = re.sub(r"· epoch \d", "· epoch 0", before)
+        assert before == snapshot

@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 from console import plain, press, shows, until
 from PIL import Image
+from told_sessions import a_session, begun, dataset, model
 
+from core import events
 from core.evaluation.maps import found_maps
 from core.evaluation.maps.overlay import BOX_COLOUR
 from core.findings import FINDINGS
 from core.recipe_toml import load_recipe
 from core.store.sessions import create_session
 from cxr_tui.app.app import ConsoleApp
+from cxr_tui.cams import session_maps
 from cxr_tui.cams.xray_picture import Look, Shown, fitted, picture, zoomed_to
 from cxr_tui.cams.xray_view import XrayView
 from cxr_tui.console.workspace import Workspace
@@ -230,6 +233,108 @@ async def test_with_nothing_shown_or_nothing_trained_the_next_step_is_named(work
         await shows(pilot, "No session is shown.")
         app.open_session("fresh", "cams")
         await shows(pilot, "nothing has been trained here")
+
+
+ONE_BEGUN = [begun(), dataset(), model(), events.EpochStarted(time=1003.0, epoch=1, steps=10)]
+
+
+async def test_a_run_in_its_first_epoch_says_when_its_maps_come(workspace):
+    a_session(workspace, *ONE_BEGUN, name="young")
+    app = ConsoleApp(workspace)
+    with workspace.open("young").writing() as writer:
+        writer.append(ONE_BEGUN[-1])
+        async with app.run_test(size=(80, 24)) as pilot:
+            app.open_session("young", "cams")
+            await shows(pilot, "The first comes with epoch 1, and its maps come here then.")
+            assert "C             keeps a checkpoint now" in plain(app)
+            assert "--resume" not in plain(app)
+
+
+async def test_a_run_that_failed_before_its_first_checkpoint_says_why_and_what_to_do(workspace):
+    failed = events.Failed(time=1004.0, message="loss not finite at step 3. " * 5, exit_code=4)
+    a_session(workspace, *ONE_BEGUN, failed, name="broken")
+    app = ConsoleApp(workspace)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.open_session("broken", "cams")
+        await shows(pilot, "the run failed before it kept a checkpoint.")
+        await shows(pilot, "1, r          begins it anew, or: cxr-tui --resume broken")
+        lines = [line for line in plain(app).splitlines() if "step 3." in line]
+        assert len(lines) > 1
+        assert all(line.startswith("   ") and line[3] != " " for line in lines), lines
+
+
+async def test_a_session_whose_checkpoints_are_gone_speaks_of_them_and_of_no_recipe(workspace):
+    shutil.rmtree(workspace.sessions / "trained" / "checkpoints")
+    (workspace.sessions / "trained" / "checkpoints").mkdir()
+    app = ConsoleApp(workspace)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.open_session("trained", "cams")
+        await shows(pilot, "none of the run's checkpoints is there whole any more")
+        assert "model.weights" not in plain(app)
+
+
+async def test_a_finding_without_images_says_so_whole_and_is_not_the_first(workspace):
+    app = ConsoleApp(workspace)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        screen = screen_of(pilot)
+        screen.kept.candidates["Cardiomegaly"] = []
+        screen.refresh_view()
+        await shows(pilot, "No image of Cardiomegaly to show:")
+        words = " ".join(" ".join(line[39:] for line in plain(app).splitlines()).split())
+        assert "none that was called. f or . chooses another finding." in words
+
+
+async def test_maps_begin_with_a_finding_that_has_images_in_the_session_shown(
+    workspace, monkeypatch
+):
+    app = ConsoleApp(workspace)
+    shutil.copytree(workspace.sessions / "trained", workspace.sessions / "other")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        listed = session_maps._listed
+
+        def none_of_it(source, finding):
+            return [] if finding == "Cardiomegaly" else listed(source, finding)
+
+        monkeypatch.setattr(session_maps, "_listed", none_of_it)
+        app.open_session("other", "cams")
+        await shows(pilot, " other · ")
+        await shows(pilot, "with a box")
+        assert "Cardiomegaly" not in plain(app)
+        assert "to show" not in plain(app)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (60, 16)])
+async def test_the_method_is_always_seen_and_the_epoch_is_named_as_in_results(workspace, size):
+    name = "a-session-with-a-name-that-is-rather-long"
+    (workspace.sessions / "trained").rename(workspace.sessions / name)
+    app = ConsoleApp(workspace)
+    async with app.run_test(size=size) as pilot:
+        app.open_session(name, "cams")
+        await shows(pilot, "in the box")
+        best = workspace.shown.view.best.epoch
+        await shows(pilot, "a-session" if size[0] == 60 else f"· epoch {best}")
+        assert "best-0" not in plain(app)
+        for _ in range(6):
+            for title in ("Grad-CAM++", "LayerCAM", "CAM", "Grad-CAM"):
+                await press(pilot, "g")
+                await shows(pilot, f"· {title}")
+            head = plain(app).splitlines()[1]
+            assert head.startswith(" a-sess"), head
+            await press(pilot, "h")
+
+
+async def test_lines_under_the_picture_stand_under_each_other(workspace):
+    app = ConsoleApp(workspace)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await at_a_map(pilot)
+        await press(pilot, "c")
+        await shows(pilot, "box covered: logit")
+        words = [line for line in plain(app).splitlines() if line[38:39] == "│"]
+        below = words[next(i for i, line in enumerate(words) if "probability" in line) :]
+        assert len(below) > 2
+        assert all(line[39] == " " and line[40] != " " for line in below if line[39:]), below
 
 
 async def test_maps_of_one_session_do_not_stay_over_another(workspace):
