@@ -16,6 +16,7 @@ from textual.widgets import Input, SelectionList, Static
 from textual.widgets.selection_list import Selection
 
 from cxr_tui.terminal.safe_text import visible
+from cxr_tui.widgets.line_input import LineInput
 
 
 class ValueDialog(ModalScreen[str | None]):
@@ -43,7 +44,7 @@ class ValueDialog(ModalScreen[str | None]):
         with Vertical():
             yield Static(Content(visible(self._title)), classes="title")
             yield Static(Content(visible(self._hint)))
-            yield Input(self._value, id="value")
+            yield LineInput(self._value, id="value")
             yield Static(id="fault")
             yield Static(Content("enter takes it, esc leaves it as it was"))
 

@@ -21,6 +21,7 @@ from textual.widgets.option_list import Option
 
 from cxr_tui.data.recent_data_sets import DataSet
 from cxr_tui.terminal.safe_text import visible
+from cxr_tui.widgets.line_input import LineInput
 
 _ENTRIES_LOOKED_AT = 5_000
 _PLACE_WIDTH = 58
@@ -121,7 +122,7 @@ class DataSetPicker(ModalScreen[DataSet | None]):
                 *(Option(Content(_line(offered))) for offered in self._offered), id="offered"
             )
             yield Static("A folder or label table: type (→ completes, enter opens) or look below")
-            yield Input(
+            yield LineInput(
                 f"{self._start}/", id="path", suggester=FolderNames(), select_on_focus=False
             )
             yield Static(id="fault")

@@ -21,13 +21,14 @@ from cxr_tui.recipe.fields import (
     words_at_field,
 )
 from cxr_tui.terminal.safe_text import visible
+from cxr_tui.widgets.line_input import LineInput
 
 # Control characters and marks that turn the direction of writing: pasted ones must not reach
 # the terminal, nor a file name.
 _NO_CONTROLS = "[^\\x00-\\x1f\\x7f-\\x9f\\u200b-\\u200f\\u2028-\\u202e\\u2066-\\u2069]*"
 
 
-class FieldInput(Input):
+class FieldInput(LineInput):
     """The one input of a form: Enter and the arrows take the value, Esc leaves it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -122,9 +123,12 @@ class FieldEditor(Vertical):
         self._show_fault("")
         return recipe
 
-    def on_input_changed(self) -> None:
-        """Say what is wrong while typing."""
-        self.outcome()
+    def on_input_changed(self, message: Input.Changed) -> None:
+        """Say what is wrong while typing; an empty field is one that waits for its value."""
+        if message.value:
+            self.outcome()
+        else:
+            self._show_fault("")
 
     def _show_fault(self, fault: str) -> None:
         self.fault = fault

@@ -15,6 +15,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from cxr_tui.terminal.safe_text import visible
+from cxr_tui.widgets.line_input import LineInput
 
 
 class FileName(ModalScreen[Path | None]):
@@ -45,7 +46,7 @@ class FileName(ModalScreen[Path | None]):
         """What is asked, the field, where it is, what is wrong."""
         with Vertical():
             yield Static(Content(visible(self._title)), classes="title")
-            yield Input(self._file_name)
+            yield LineInput(self._file_name)
             yield Static(id="place")
             yield Static(id="fault")
             yield Static(Content("enter takes it, esc goes back"))

@@ -27,6 +27,7 @@ from cxr_tui.recipe.file_dialog import FileName
 from cxr_tui.recipe.form import RecipeForm
 from cxr_tui.recipe.presets import preset_choices, preset_recipe
 from cxr_tui.terminal.safe_text import visible
+from cxr_tui.widgets.line_input import LineInput
 
 if TYPE_CHECKING:
     from cxr_tui.recipe.fields import RecipeField
@@ -66,7 +67,7 @@ class RecipeScreen(LookingAheadScreen):
         """Head, filter, the form beside what it would take and the field's help."""
         self._follow_preset()
         yield Static(id="head", classes="head")
-        yield Input(placeholder="part of a field's name or help", id="filter")
+        yield LineInput(placeholder="part of a field's name or help", id="filter")
         with Horizontal(id="parts"):
             yield RecipeForm(self.workspace.draft, self._preset)
             with Vertical(id="side"):

@@ -15,6 +15,7 @@ from textual.widgets import Input, Static
 from core.errors import RecipeError
 from core.evaluation.part_scores import checked_threshold
 from cxr_tui.terminal.safe_text import visible
+from cxr_tui.widgets.line_input import LineInput
 
 _HELP = """youden             the largest sensitivity + specificity
 sensitivity=0.9    the best specificity that goes with it
@@ -52,7 +53,7 @@ class ThresholdDialog(ModalScreen[str | float | None]):
         with Vertical():
             yield Static(Content("Threshold"), classes="title")
             yield Static(Content(text))
-            yield Input(self._at_hand, placeholder=self._own_rule, id="threshold")
+            yield LineInput(self._at_hand, placeholder=self._own_rule, id="threshold")
             yield Static(id="refused")
             yield Static(Content("enter use it   esc back"))
 

@@ -20,6 +20,7 @@ from cxr_tui.console.screen import ConsoleScreen
 from cxr_tui.runs.health_text import GRAVE, sign_of
 from cxr_tui.runs.run_view import MARKS
 from cxr_tui.terminal.safe_text import duration, visible
+from cxr_tui.widgets.line_input import LineInput
 
 if TYPE_CHECKING:
     from core.store.summary import SessionSummary, SessionWatch
@@ -78,7 +79,7 @@ class SessionsScreen(ConsoleScreen):
     def compose_parts(self) -> ComposeResult:
         """A filter that is hidden until asked for, the list, its foot."""
         # Disabled while it is hidden: a field that nobody sees must not take the focus and keys.
-        yield Input(
+        yield LineInput(
             placeholder="part of a name or state", id="filter", classes="hidden", disabled=True
         )
         yield Static(_NOTHING_YET, id="nothing", classes="hidden")
