@@ -120,8 +120,15 @@ class Console(App[int]):
         self.switch_mode("training")
 
     def action_start(self) -> None:
-        """Start the recipe at hand."""
-        self.start_run(self.workspace.draft)
+        """Start the recipe at hand; ask first where a screen has found that it can't run."""
+        problem = "" if self.workspace.running is not None else self.workspace.problem
+        if not problem:
+            self.start_run(self.workspace.draft)
+            return
+        question = Question("This run would be refused", problem, [("y", "start it all the same")])
+        self.push_screen(
+            question, lambda yes: self.start_run(self.workspace.draft) if yes == "y" else None
+        )
 
     def words_of(self, binding: Binding) -> str:
         """What its key does at the moment; empty where it can do nothing."""

@@ -10,7 +10,6 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from cxr_tui.console.console import Console
-from cxr_tui.console.dialogs import Question
 from cxr_tui.console.foot_line import FootLine
 from cxr_tui.console.too_small import TooSmall
 from cxr_tui.console.top_line import TopLine
@@ -55,16 +54,6 @@ class ConsoleScreen(Screen[None]):
         """What changed while another screen was shown."""
         self.refresh_view()
         self.show_running()
-
-    def start_or_ask(self, problem: str) -> None:
-        """Start the draft; ask first where its data speaks against it."""
-        if not problem or self.workspace.running is not None:
-            self.console.action_start()
-            return
-        question = Question("This run would be refused", problem, [("y", "start it all the same")])
-        self.app.push_screen(
-            question, lambda yes: self.console.action_start() if yes == "y" else None
-        )
 
     def show_running(self) -> None:
         """Name the running session on top; the keys that a run answers change with its state."""

@@ -34,8 +34,19 @@ class Workspace:
     shown: OpenSession | None = None
     running: OpenSession | None = None
     _draft: Recipe | None = None
+    _problem: tuple[Recipe, str] | None = None
     key_to_look_at: str | None = None
     """The recipe's field that was just changed for the user; the screen Recipe goes there once."""
+
+    @property
+    def problem(self) -> str:
+        """Why a run of the draft would be refused, as far as a screen has found out; or ''."""
+        found = self._problem
+        return found[1] if found is not None and found[0] is self._draft else ""
+
+    def know_problem(self, draft: Recipe, problem: str) -> None:
+        """What was found of a recipe; it holds for as long as that is the draft."""
+        self._problem = (draft, problem)
 
     @property
     def draft(self) -> Recipe:

@@ -113,7 +113,7 @@ def share_of(text: str, key: str) -> float:
     """A share typed as a percentage (``29``, ``29 %``) or, below 1, as a share (``0.29``).
 
     Raises:
-        RecipeError: it is not a number.
+        RecipeError: it is not a number, or not a share.
     """
     bare = text.strip().removesuffix("%").strip()
     try:
@@ -121,7 +121,10 @@ def share_of(text: str, key: str) -> float:
     except ValueError:
         raise RecipeError(f"must be a percentage such as 10, got {text!r}", where=key) from None
     is_percentage = text.strip().endswith("%") or value >= 1
-    return round(value / 100 if is_percentage else value, 6)
+    share = round(value / 100 if is_percentage else value, 6)
+    if not 0 <= share < 1:
+        raise RecipeError(f"must be from 0 to below 100 %, got {text.strip()!r}", where=key)
+    return share
 
 
 def percent(share: float) -> str:

@@ -113,6 +113,7 @@ class DataSetPicker(ModalScreen[DataSet | None]):
         super().__init__()
         self._offered = (*recent, synthetic)
         self._start = start
+        self._is_typing = False
 
     def compose(self) -> ComposeResult:
         """What is at hand, a path to type, the folders."""
@@ -143,6 +144,10 @@ class DataSetPicker(ModalScreen[DataSet | None]):
             event.stop()
             self._begin_typing(typed)
 
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """Back among the lists, the next path is typed anew."""
+        self._is_typing = self._is_typing and isinstance(event.widget, Input)
+
     def on_paste(self, event: events.Paste) -> None:
         """The same of a path that is pasted."""
         if not isinstance(self.focused, Input):
@@ -151,7 +156,9 @@ class DataSetPicker(ModalScreen[DataSet | None]):
 
     def _begin_typing(self, typed: str) -> None:
         field = self.query_one(Input)
-        field.value = typed if typed.startswith(("/", "~")) else f"{field.value}{typed}"
+        begins = typed.startswith(("/", "~")) and not self._is_typing
+        field.value = typed if begins else f"{field.value}{typed}"
+        self._is_typing = True  # what comes before the field has the focus goes on there
         field.focus()
         field.action_end()
 

@@ -68,7 +68,6 @@ class DataScreen(SurveyingScreen):
         Binding("right", "change(1)", "more", id="data.increase", show=False),
         Binding("enter", "edit", "type it", id="data.type", show=False),
         Binding("z", "notes", "all notes", id="data.notes", show=False),
-        Binding("S", "start", "start", id="data.start", show=False),
     ]
 
     def __init__(self) -> None:
@@ -104,6 +103,7 @@ class DataScreen(SurveyingScreen):
     def show_survey(self) -> None:
         """Show what is known."""
         picture = self._picture
+        self._tell_problem()
         nothing = self.query_one("#nothing", Static)
         self.query_one("#shown").display = self._survey is not None
         nothing.display = picture is None
@@ -120,6 +120,16 @@ class DataScreen(SurveyingScreen):
         self.query_one(CoOccurrence).show(picture.report["co_occurrence"])
         self._show_finding()
         self.show_notes()
+
+    def _tell_problem(self) -> None:
+        """What is known here of whether a run of the draft would be refused."""
+        draft, search = self.workspace.draft, self._search
+        if self._refusal:
+            self.workspace.know_problem(draft, self._refusal)
+        elif search.state == "found" and self._picture is not None:
+            stops = search.missing and not draft.dataset.partial
+            missing = f"{search.missing:,} of {search.in_table:,} images are missing."
+            self.workspace.know_problem(draft, missing if stops else "")
 
     def _arrange(self) -> None:
         """Chart, matrix or notes where there is room for one of them, all where there is more."""
@@ -153,9 +163,11 @@ class DataScreen(SurveyingScreen):
             self.query_one("#finding", Static).update(finding_text(self._picture.report, finding))
 
     def show_notes(self) -> None:
-        """The sentences, and the table of the parts."""
+        """The sentences, the table of the parts, and the field that missing images bring."""
         if self._picture is None:
             return
+        self._tell_problem()
+        self._show_fields()
         report = self._picture.report
         notes = notes_of(report, self._search, self._picture.recipe)
         ascii_only = self.console.ascii_only
@@ -213,8 +225,8 @@ class DataScreen(SurveyingScreen):
         def fault_of(text: str) -> str:
             try:
                 changed(self.workspace.draft, text)
-            except CxrError as error:
-                return f"✗ {error}"
+            except CxrError as error:  # where it is typed stands above it
+                return " ".join(part for part in (f"✗ {error.what}.", error.remedy) if part)
             return ""
 
         def take(text: str | None) -> None:
@@ -248,15 +260,12 @@ class DataScreen(SurveyingScreen):
             self._data_set = None
         self._change(data_set.put_into)
 
-    def action_start(self) -> None:
-        """Start the draft; ask first where it is said here that it can't be."""
-        self.start_or_ask(self._refusal)
-
     def action_findings(self) -> None:
         """Tick the findings to learn."""
         if self._survey is None:
             return
-        index = self._survey.index
+        survey = self._survey_at_hand() or self._survey
+        index = survey.index
         positives_A = np.count_nonzero(index.table_labels_NA == PRESENT, axis=0)
         positives = dict(zip(index.table_findings, map(int, positives_A), strict=True))
         self.app.push_screen(
@@ -293,8 +302,7 @@ class DataScreen(SurveyingScreen):
         self.toggle_class("-notes-first")
         self._matrix = False
         self._arrange()
-        if self.has_class("-notes-first"):
-            self.query_one("#notes").focus()
+        self.query_one("#notes" if self.has_class("-notes-first") else "#chart").focus()
 
     def step_out(self) -> bool:
         """Notes and matrix give way to the chart first."""

@@ -46,7 +46,7 @@ class RecipeScreen(LookingAheadScreen):
         Binding("m", "measure", "measure", id="recipe.measure"),
         Binding("s", "save", "save TOML", id="recipe.save"),
         Binding("o", "load", "open TOML", id="recipe.load"),
-        Binding("S", "start", "start", id="recipe.start"),
+        Binding("S", "app.start", "start", id="recipe.start"),
         Binding("slash", "filter", "filter", id="recipe.filter", key_display="/", show=False),
     ]
 
@@ -158,6 +158,8 @@ class RecipeScreen(LookingAheadScreen):
 
     def show_estimate(self) -> None:
         """What is known of the draft now."""
+        if self.estimate is not None and not self.estimate.stage:
+            self.workspace.know_problem(self.workspace.draft, self.estimate.problem)
         lines = estimate_lines(self.workspace.draft, self.estimate, self.throughput, self.measuring)
         for shown in self.query("#estimate").results(Static):  # none while the screen goes
             shown.update(lines)
@@ -206,21 +208,24 @@ class RecipeScreen(LookingAheadScreen):
     def _on_preset(self, name: str | None) -> None:
         if name is None:
             return
-        count = len(differences(self._preset, self.workspace.draft))
-        if not count:
-            self._begin_with(name)
-            return
-        lost = f"{count} change{'' if count == 1 else 's'} of {self._preset_name}"
-        question = Question(f"Begin anew with {name}?", f"{lost} will be gone.", [("y", "yes")])
-        self.app.push_screen(question, lambda yes: self._begin_with(name) if yes == "y" else None)
-
-    def _begin_with(self, name: str) -> None:
         try:
             recipe = preset_recipe(name, self.workspace.sessions, None)
         except CxrError as error:
             self.console.say(str(error))
             return
-        self._begin(name, recipe)
+        self._begin_or_ask(name, recipe)
+
+    def _begin_or_ask(self, name: str, recipe: Recipe) -> None:
+        """Begin with another recipe; ask first where changes of the draft would be lost."""
+        count = len(differences(self._preset, self.workspace.draft))
+        if not count:
+            self._begin(name, recipe)
+            return
+        lost = f"{count} change{'' if count == 1 else 's'} of {self._preset_name}"
+        question = Question(f"Begin anew with {name}?", f"{lost} will be gone.", [("y", "yes")])
+        self.app.push_screen(
+            question, lambda yes: self._begin(name, recipe) if yes == "y" else None
+        )
 
     def _begin(self, name: str, recipe: Recipe) -> None:
         self._preset_name = self.workspace.preset = name
@@ -236,7 +241,7 @@ class RecipeScreen(LookingAheadScreen):
             recipe = load_recipe(path)
         except CxrError as error:
             return str(error)
-        self._begin(str(path), recipe)
+        self.call_later(self._begin_or_ask, str(path), recipe)  # once the dialog is gone
         return ""
 
     def action_save(self) -> None:
@@ -260,10 +265,6 @@ class RecipeScreen(LookingAheadScreen):
             self.console.say(f"{path} can't be written ({error.strerror})")
         else:
             self.console.say(f"written: {path}")
-
-    def action_start(self) -> None:
-        """Start the draft; ask first where the data already speaks against it."""
-        self.start_or_ask("" if self.estimate is None else self.estimate.problem)
 
     def action_filter(self) -> None:
         """Fewer fields."""

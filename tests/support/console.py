@@ -27,13 +27,23 @@ def plain(app: Any) -> str:
 async def press(pilot: Pilot[Any], *keys: str) -> None:
     """Press keys, by their names or as characters."""
     for key in keys:
-        character = key if len(key) == 1 else None
-        name = _character_to_key(key) if character else key
-        event = events.Key(name, character)
-        event.set_sender(pilot.app)
-        pilot.app.post_message(event)
+        _post(pilot, key)
         await pilot.pause(0)
         await pilot.pause(0)
+
+
+async def press_at_once(pilot: Pilot[Any], *keys: str) -> None:
+    """Press keys faster than any of them is dealt with, as a slow line delivers them."""
+    for key in keys:
+        _post(pilot, key)
+    await pilot.pause(0)
+
+
+def _post(pilot: Pilot[Any], key: str) -> None:
+    character = key if len(key) == 1 else None
+    event = events.Key(_character_to_key(key) if character else key, character)
+    event.set_sender(pilot.app)
+    pilot.app.post_message(event)
 
 
 async def until(

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from console import plain, press, shows, until
+from console import plain, press, press_at_once, shows, until
 from tables import random_rows, write_images, write_lines, write_v2020
 from textual.app import App
 from textual.events import Paste
@@ -149,6 +149,7 @@ async def test_missing_images_are_counted_and_can_be_gone_without(app, tmp_path)
         whole = await settled(pilot)
         missing = whole["images"] - 120
         await says(pilot, f"✗ {missing:,} of the table's {whole['images']:,} images are missing")
+        assert "missing stop" in plain(app)  # the field that this speaks of
         await choose(pilot, "missing")
         await press(pilot, "right")
         partial = await settled(pilot)
@@ -504,6 +505,49 @@ async def test_a_path_that_is_typed_in_the_picker_is_taken_and_not_the_synthetic
         await press(pilot, *str(folder), "enter")
         await until(pilot, lambda: not isinstance(app.screen, DataSetPicker), "its end")
         assert app.workspace.draft.dataset.images == folder
+
+
+async def test_a_path_that_comes_in_a_burst_is_taken_whole(app, tmp_path):
+    folder = nih_folder(tmp_path / "mine")
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.action_mode("data")
+        await until(pilot, lambda: app.current_mode == "data", "the data")
+        await press(pilot, "o")
+        await until(pilot, lambda: isinstance(app.screen, DataSetPicker), "the picker")
+        await press_at_once(pilot, *str(folder))
+        field = app.screen.query_one("#path")
+        await until(pilot, lambda: field.value == str(folder), "the path")
+
+
+async def test_findings_are_counted_over_the_images_that_are_there(app, tmp_path):
+    on(app, nih_folder(tmp_path / "nih", images=60), "dataset.partial=true")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await press(pilot, "2")
+        report = await settled(pilot)
+        parts = report["parts"].values()
+        there = sum(part["findings"]["Mass"]["positives"] for part in parts)
+        await press(pilot, "f")
+        await shows(pilot, "Findings to learn")
+        line = next(line for line in plain(app).splitlines() if "] Mass" in line)
+        assert line.split("Mass")[1].split()[0] == str(there)
+
+
+async def test_a_prevalence_out_of_bounds_is_said_in_percent(app, tmp_path):
+    on(app, nih_folder(tmp_path / "nih"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await press(pilot, "2")
+        await settled(pilot)
+        await press(pilot, "b", *"120")
+        await shows(pilot, "✗ must be from 0 to below 100 %, got '120'.")
+
+
+async def test_after_the_notes_the_foot_names_the_fields_keys_again(app, tmp_path):
+    on(app, nih_folder(tmp_path / "nih"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await press(pilot, "2")
+        await settled(pilot)
+        await press(pilot, "z", "z")
+        await shows(pilot, "← → change")
 
 
 async def test_a_path_that_is_pasted_in_the_picker_is_taken(app, tmp_path):

@@ -1,7 +1,7 @@
 """Recipe, by its keys: a form over the draft, and what the draft would take."""
 
 import pytest
-from console import plain, press, shows, until
+from console import plain, press, press_at_once, shows, until
 from tables import random_rows, write_images, write_v2020
 
 from core.errors import RecipeError
@@ -262,8 +262,58 @@ async def test_a_file_is_opened_or_refused_where_it_was_named(workspace, tmp_pat
         await press(pilot, "home", *["delete"] * 3)
         await type_text(pilot, "good")
         await press(pilot, "enter")
+        await shows(pilot, "changes of demo will be gone")
+        await press(pilot, "escape")
+        assert workspace.draft.name != "good"
+        await press(pilot, "o", *"good", "enter")
+        await shows(pilot, "changes of demo will be gone")
+        await press(pilot, "y")
         await shows(pilot, "good.toml · unchanged")
         assert (workspace.draft.name, workspace.draft.train.epochs) == ("good", 3)
+
+
+@pytest.mark.parametrize("clears", [["ctrl+u"], ["backspace"] * 3])
+async def test_keys_that_come_in_a_burst_are_taken_in_their_order(workspace, clears):
+    app = ConsoleApp(workspace)
+    async with app.run_test(size=(80, 24)) as pilot:
+        form = await at_field(pilot, "train.epochs")
+        await press(pilot, "enter")
+        await press_at_once(pilot, *clears, *"12", "enter")
+        await until(pilot, lambda: not form.is_editing, "the value")
+        await until(pilot, lambda: workspace.draft.train.epochs == 12, "twelve epochs")
+
+
+async def test_an_empty_field_is_no_fault_until_it_is_to_be_taken(workspace):
+    app = ConsoleApp(workspace)
+    async with app.run_test(size=(80, 24)) as pilot:
+        form = await at_field(pilot, "train.epochs")
+        await press(pilot, "enter", "ctrl+u")
+        assert form.is_editing
+        assert form.fault == ""
+        await press(pilot, "enter")
+        await shows(pilot, "must be a whole number")
+
+
+async def test_a_run_that_would_be_refused_is_not_started_from_another_screen_either(
+    workspace, tmp_path
+):
+    workspace.draft = changed_recipe(workspace.draft, [f"dataset.images={tmp_path / 'gone'}"])
+    app = ConsoleApp(workspace)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await at_field(pilot, "train.epochs")
+        await estimate_known(pilot)
+        await press(pilot, "1", "S")
+        await shows(pilot, "This run would be refused")
+        await press(pilot, "escape")
+        assert workspace.running is None
+
+
+async def test_a_head_that_is_too_long_ends_in_an_ellipsis(workspace):
+    workspace.draft = changed_recipe(workspace.draft, [f"note={'words ' * 40}"])
+    app = ConsoleApp(workspace)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await at_field(pilot, "train.epochs")
+        assert plain(app).splitlines()[1].endswith("…")
 
 
 async def test_a_past_sessions_recipe_is_a_preset_and_changes_are_not_lost_unasked(workspace):
