@@ -22,6 +22,13 @@ OFFICIAL_TEST_IMAGES = 25_596
 
 UNKNOWN_LABELS = "unknown"
 
+_SPLITS = {
+    "lists": "its lists are not NIH's own",
+    "patient": "drawn by patient",
+    "unknown": "how it was drawn is not known",
+}
+"""What else a split can be than NIH's; a set of its own has lists of its own."""
+
 _NEARLY_ALL = 0.99  # a few quarantined images don't make it another test part
 
 
@@ -163,7 +170,7 @@ def _difference(reference: Reference, split_kind: str, part: str, num_images: in
     if reference.split_kind != OFFICIAL:
         return "are of other images: no random split is the same as another"
     if split_kind != OFFICIAL:
-        return f"are of another split (split.by is {split_kind})"
+        return f"are of another split ({_SPLITS.get(split_kind, f'split.by is {split_kind}')})"
     if part != "test":
         return f"are of the {part} part"
     if num_images < _NEARLY_ALL * OFFICIAL_TEST_IMAGES:

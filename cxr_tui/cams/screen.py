@@ -56,6 +56,7 @@ class CamsScreen(CamPictureScreen):
         self._rows: list[CamRow] = []
         self._asked: set[object] = set()
         self._begun: SessionMaps | None = None
+        self._back_to = ""
 
     def compose_parts(self) -> ComposeResult:
         """Head; the list with how it stands, beside it the picture with its words."""
@@ -93,14 +94,17 @@ class CamsScreen(CamPictureScreen):
             self.query_one("#nothing", Static).update(Text(self._instead()))
             return
         self._begin_with(kept)
+        wanted = self._take_wanted(kept)
         self._rows = rows_of(kept, self._finding, self._method, self._filter, self._order)
         table = self.query_one(CamTable)
         table.show(self._rows)
+        if wanted is not None:
+            table.go_to(wanted)
         table.pans = self._look.is_zoomed
         standing = kept.standing.get((self._method, self._finding))
         self.query_one("#standing", Static).update(standing_lines(standing))
         self.query_one("#head", Static).update(self._head())
-        self._ask_for_maps()
+        self._ask_for_maps(wanted)
         self._show_picture()
         if self.summary and self.is_current:
             lines, self.summary = self.summary, []
@@ -110,11 +114,18 @@ class CamsScreen(CamPictureScreen):
     def on_screen_resume(self) -> None:
         """What could not be opened before may be there now."""
         self.failed = ""
+        if (wanted := self.workspace.image_to_look_at) is not None:
+            self._back_to = wanted.back_to
         if self.problem or (
             self.workspace.running is not None and self.workspace.running is self.workspace.shown
         ):
             self.try_again()  # by now there may be a checkpoint, or a better one
         super().on_screen_resume()
+
+    def on_screen_suspend(self) -> None:
+        """Who leaves for another mode is not brought back by Escape later."""
+        if self.console.current_mode != self.MODE:
+            self._back_to = ""
 
     def on_resize(self) -> None:
         """Two pictures may fit, or one only."""
@@ -145,6 +156,17 @@ class CamsScreen(CamPictureScreen):
         if not kept.candidates.get(self._finding):
             with_images = [name for name in kept.findings if kept.candidates[name]]
             self._finding = (with_images or list(kept.findings))[0]
+
+    def _take_wanted(self, kept: SessionMaps) -> str | None:
+        """The image that another screen wants to be seen, once; None where there is none."""
+        wanted, self.workspace.image_to_look_at = self.workspace.image_to_look_at, None
+        if wanted is None or wanted.session != kept.session.path:
+            return None
+        if wanted.finding not in kept.findings or not kept.with_image(wanted.image, wanted.finding):
+            self.console.say(f"{wanted.image} is not in the data set any more")
+            return None
+        self._finding, self._filter = wanted.finding, FILTERS[0]
+        return wanted.image
 
     def _head(self) -> Text:
         kept, shown = self.kept, self.workspace.shown
@@ -181,10 +203,12 @@ class CamsScreen(CamPictureScreen):
             "called. f or . chooses another finding."
         )
 
-    def _ask_for_maps(self) -> None:
-        """All of the finding's in the list's order, once for each method."""
+    def _ask_for_maps(self, wanted: str | None) -> None:
+        """All of the finding's in the list's order, once for each method; ``wanted`` first."""
         kept = self.kept
-        if kept is None or (id(kept), self._finding, self._method) in self._asked:
+        if kept is None:
+            return
+        if wanted is None and (id(kept), self._finding, self._method) in self._asked:
             return
         missing: list[Candidate] = [
             candidate
@@ -192,6 +216,7 @@ class CamsScreen(CamPictureScreen):
             if kept.found(self._method, candidate) is None
             and candidate.image not in kept.unreadable
         ]
+        missing.sort(key=lambda candidate: candidate.image != wanted)
         candidates = missing or kept.candidates[self._finding][:1]
         # Another finding or method takes the place of the one under way, which is asked for again.
         self._asked = {(id(kept), self._finding, self._method)}
@@ -241,13 +266,17 @@ class CamsScreen(CamPictureScreen):
         self.call_after_refresh(self._show_picture)
 
     def step_out(self) -> bool:
-        """Out of the zoom, then out of the large picture."""
+        """Out of the zoom, out of the large picture, back to the screen that sent us here."""
         if self._look.is_zoomed:
             self.action_zoom()
             return True
-        was_large = self.has_class("large")
-        self.remove_class("large")
-        return was_large
+        if self.has_class("large"):
+            self.remove_class("large")
+            return True
+        if not self._back_to:
+            return False
+        self.console.action_mode(self._back_to)
+        return True
 
     def action_save(self) -> None:
         """The overlay at the cursor."""

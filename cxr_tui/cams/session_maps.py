@@ -68,6 +68,18 @@ class SessionMaps:
         for one in found:
             self.maps[one.method, one.candidate.image, one.candidate.finding] = one
 
+    def with_image(self, image: str, finding: str) -> bool:
+        """List the image first where it wasn't listed; False where it is gone."""
+        from core.evaluation.maps.candidates import candidate_of
+
+        listed = self.candidates[finding]
+        if all(one.image != image for one in listed):
+            one = candidate_of(self.source, image, finding)
+            if one is None:
+                return False
+            listed.insert(0, one)
+        return True
+
     def take_image(self, image: str, grey: Grey) -> None:
         """Keep an image, and the last few before it."""
         self.images[image] = grey

@@ -65,6 +65,12 @@ class CamTable(DataTable[Text]):
                         self.update_cell_at(Coordinate(number, column), cell)
         self._shown = [[cell.plain for cell in row] for row in cells]
 
+    def go_to(self, image: str) -> None:
+        """Put the cursor on the image, where it is listed."""
+        at = next((row for row, (name, _) in enumerate(self._keys) if name == image), None)
+        if at is not None:
+            self.move_cursor(row=at)
+
     def action_arrow(self, where: str) -> None:
         """Move in the list, or over the image."""
         across, down = {"up": (0, -1), "down": (0, 1), "left": (-1, 0), "right": (1, 0)}[where]

@@ -23,6 +23,16 @@ FIRST_RECIPE = "demo"
 _Made = TypeVar("_Made")
 
 
+@dataclass(frozen=True)
+class ImageToLookAt:
+    """An image that one screen asks another to show, and the mode to come back to."""
+
+    session: Path
+    image: str
+    finding: str
+    back_to: str
+
+
 @dataclass
 class Workspace:
     """The console's state beside its widgets."""
@@ -37,6 +47,8 @@ class Workspace:
     _problem: tuple[Recipe, str] | None = None
     key_to_look_at: str | None = None
     """The recipe's field that was just changed for the user; the screen Recipe goes there once."""
+    image_to_look_at: ImageToLookAt | None = None
+    """What another screen wants to be seen; the screen CAMs goes there once."""
 
     @property
     def problem(self) -> str:

@@ -75,6 +75,15 @@ def reference_words(shown: ReferenceShown) -> str:
     return words if shown.no_difference is None else f"{words}; {shown.no_difference}"
 
 
+def reference_in_short(shown: ReferenceShown) -> str:
+    """What a key says at once; the rest is among the notes."""
+    column = shown.reference.column
+    if shown.warning is not None:
+        return f"{column} is left blank: the notes say why (v)"
+    less = "" if shown.no_difference is None else ", without a difference"
+    return f"{column} stands beside{less}: see the notes (v)"
+
+
 def point_lines(row: FigureRow, part: str, point: OperatingPoint, mean: float | None) -> str:
     """The operating point in words, a line for each thing that it does.
 

@@ -6,54 +6,87 @@ import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.message import Message
 from textual.widgets import DataTable, Static
 
 from core.evaluation.part_scores import WrongImage
 from core.store.files import write_whole
 from core.store.formula_cells import escape_formula
 from cxr_tui.console.screen import ConsoleScreen
+from cxr_tui.console.workspace import ImageToLookAt
 from cxr_tui.terminal.safe_text import shortened, visible
 
 _OTHERS_FROM_WIDTH = 56
 """A list this wide has room for an image's other findings."""
 
-_LONGEST_PATIENT = 16
+_LONGEST_PATIENT, _SHORTEST_IMAGE, _SCROLLBAR = 16, 14, 1
+_IMAGE, _OTHERS = " image", "  other findings"
+_NUMBERS = ("patient", "score", "label")
 
 
 class WrongList(DataTable[Text]):
     """Images, the worst first: name, patient, score, label."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "select_cursor", "look at it", id="images.look", key_display="enter")
+    ]
+
+    class LookedAt(Message):
+        """Enter on an image."""
+
+        def __init__(self, image: str) -> None:
+            super().__init__()
+            self.image = image
+
     def __init__(self, images: Sequence[WrongImage], id: str) -> None:  # noqa: A002
         super().__init__(id=id, cursor_type="row", cell_padding=0)
         self._images = tuple(images)
-        self._has_others: bool | None = None
+        self._columns: list[tuple[str, int]] = []
+
+    def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
+        """Enter, or a click."""
+        event.stop()
+        self.post_message(self.LookedAt(self._images[event.cursor_row].image))
 
     def on_resize(self) -> None:
         """Other columns fit."""
-        has_others = self.size.width >= _OTHERS_FROM_WIDTH
-        if has_others == self._has_others or not self.size.width:
+        columns = self._fitting(self.size.width) if self.size.width else []
+        if columns == self._columns:
             return
-        self._has_others = has_others
+        self._columns = columns
         row = self.cursor_row
         self.clear(columns=True)
-        longest = max([5, *(len(visible(image.image)) for image in self._images)])
-        self.add_column(Text(" image"), width=1 + min(longest, 40))
-        patients = max([7, *(len(_patient(image)) for image in self._images)])
-        patients = min(patients, _LONGEST_PATIENT)
-        for head, width in (("patient", 1 + patients), ("score", 7), ("label", 6)):
-            self.add_column(Text(head, justify="right"), width=width)
-        if has_others:
-            others = max(16, self.size.width - 17 - patients - longest)
-            self.add_column(Text("  other findings"), width=others)
+        for head, width in columns:
+            side: Literal["left", "right"] = "right" if head in _NUMBERS else "left"
+            self.add_column(Text(head, justify=side), width=width)
         for image in self._images:
-            self.add_row(*_cells(image)[: 5 if has_others else 4])
+            cells = _cells(image)
+            self.add_row(*(cells[head] for head, _ in columns))
         self.move_cursor(row=row)
+
+    def _fitting(self, width: int) -> list[tuple[str, int]]:
+        """Heads and widths; no number is cut, and the image's name takes what they leave.
+
+        The label goes first, which the list's title tells too, then the patient.
+        """
+        longest = 1 + min(40, max([5, *(len(visible(image.image)) for image in self._images)]))
+        patient = 1 + max([7, *(len(_patient(image)) for image in self._images)])
+        numbers = {"patient": min(patient, 1 + _LONGEST_PATIENT), "score": 7, "label": 6}
+        room = width - _SCROLLBAR
+        for head in ("label", "patient"):
+            if room - sum(numbers.values()) < min(longest, _SHORTEST_IMAGE):
+                del numbers[head]
+        left = room - sum(numbers.values())
+        columns = [(_IMAGE, min(longest, left)), *numbers.items()]
+        if width >= _OTHERS_FROM_WIDTH:
+            columns.append((_OTHERS, max(16, left - longest)))
+        return columns
 
 
 class MostWrong(ConsoleScreen):
@@ -64,9 +97,9 @@ class MostWrong(ConsoleScreen):
     CSS = """
     MostWrong Horizontal { height: 1fr; }
     MostWrong Horizontal > Vertical { width: 1fr; }
-    MostWrong .kind { height: 1; text-style: bold; }
+    MostWrong .kind { height: auto; padding: 0 1; text-style: bold; }
     MostWrong DataTable { height: 1fr; scrollbar-size-vertical: 1; overflow-x: hidden; }
-    MostWrong #hint { height: auto; max-height: 2; color: $text-muted; }
+    MostWrong #hint { height: auto; max-height: 2; padding: 0 1; color: $text-muted; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "app.focus_next", "other list", id="images.next"),
@@ -96,10 +129,10 @@ class MostWrong(ConsoleScreen):
                 ("labelled present, scored lowest", self._lowest, "lowest"),
             ):
                 with Vertical():
-                    yield Static(Text(f" {title} ({len(images)})"), classes="kind")
+                    yield Static(Text(f"{title} ({len(images)})"), classes="kind")
                     yield WrongList(images, name)
         yield Static(
-            Text(" Labels were mined from reports: look at the image before you call it an error."),
+            Text("Labels were mined from reports: look at the image before you call it an error."),
             id="hint",
         )
 
@@ -108,6 +141,13 @@ class MostWrong(ConsoleScreen):
         shown = self.workspace.shown
         if self.is_current and (shown is None or shown.session.path != self._folder):
             self.dismiss(None)
+
+    def on_wrong_list_looked_at(self, message: WrongList.LookedAt) -> None:
+        """Show the image with its map; Escape comes back here."""
+        self.workspace.image_to_look_at = ImageToLookAt(
+            self._folder, message.image, self._finding, back_to=self.MODE
+        )
+        self.console.action_mode("cams")
 
     def step_out(self) -> bool:
         """Back to the figures."""
@@ -138,11 +178,12 @@ def _patient(image: WrongImage) -> str:
     return "–" if image.patient is None else visible(str(image.patient))
 
 
-def _cells(image: WrongImage) -> list[Text]:
-    return [
-        Text(f" {visible(image.image)}", no_wrap=True, overflow="ellipsis"),
-        Text(shortened(_patient(image), _LONGEST_PATIENT), justify="right"),
-        Text(f"{image.score:.4f}", justify="right"),
-        Text(str(image.label), justify="right"),
-        Text("  " + (", ".join(image.others) or "–"), no_wrap=True, overflow="ellipsis"),
-    ]
+def _cells(image: WrongImage) -> dict[str, Text]:
+    others = ", ".join(image.others) or "–"
+    return {
+        _IMAGE: Text(f" {visible(image.image)}", no_wrap=True, overflow="ellipsis"),
+        "patient": Text(shortened(_patient(image), _LONGEST_PATIENT), justify="right"),
+        "score": Text(f"{image.score:.4f}", justify="right"),
+        "label": Text(str(image.label), justify="right"),
+        _OTHERS: Text(f"  {others}", no_wrap=True, overflow="ellipsis"),
+    }

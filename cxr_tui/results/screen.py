@@ -26,7 +26,7 @@ from cxr_tui.reports.notes import (
     mean_score,
     notes_of,
     point_lines,
-    reference_words,
+    reference_in_short,
     roc_titles,
     spread_titles,
 )
@@ -213,7 +213,7 @@ class ResultsScreen(FiguresScreen):
         self._reading.reference = next_reference(name, tuple(load_references()))
         self.refresh_view()
         shown = self._figures.reference
-        self.console.say("no reference" if shown is None else reference_words(shown))
+        self.console.say("no reference" if shown is None else reference_in_short(shown))
 
     def action_threshold(self) -> None:
         """Ask for another threshold."""

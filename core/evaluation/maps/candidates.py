@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -13,7 +13,14 @@ from core.evaluation.maps.map_geometry import Floats
 from core.evaluation.maps.map_source import MapSource
 from core.findings import PRESENT, canonical_finding, did_you_mean
 
-Kind = Literal["boxed", "true positive", "false negative", "false positive", "seen in training"]
+Kind = Literal[
+    "boxed",
+    "true positive",
+    "false negative",
+    "false positive",
+    "true negative",
+    "seen in training",
+]
 
 _CALLED_FROM = 0.5
 """The threshold where no operating point was chosen on val."""
@@ -100,6 +107,20 @@ def draw(source: MapSource, finding: str, count: int, seed: int) -> list[Candida
     for group in groups:
         drawn += [group[place] for place in rng.permutation(len(group))]
     return drawn[:count]
+
+
+def candidate_of(source: MapSource, image: str, finding: str) -> Candidate | None:
+    """That image, whatever the network makes of it; None where it is gone or was not scored."""
+    if image not in source.part_of:
+        return None
+    score = _scores(source, finding).get(image)
+    with_boxes = _images_with_boxes(source, finding)
+    one = _candidate(source, image, finding, score, "seen in training", with_boxes)
+    if one.seen:
+        return one
+    if score is None:
+        return None
+    return replace(one, kind="boxed" if one.has_boxes else one.outcome or "true negative")
 
 
 def outcomes(source: MapSource, finding: str) -> list[Candidate]:

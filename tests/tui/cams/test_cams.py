@@ -22,6 +22,7 @@ from cxr_tui.cams import session_maps
 from cxr_tui.cams.xray_picture import Look, Shown, fitted, picture, zoomed_to
 from cxr_tui.cams.xray_view import XrayView
 from cxr_tui.console.workspace import Workspace
+from cxr_tui.results.report_table import ReportTable
 from cxr_tui.terminal.graphics import KITTY, SIXEL, graphics
 
 
@@ -335,6 +336,39 @@ async def test_lines_under_the_picture_stand_under_each_other(workspace):
         below = words[next(i for i, line in enumerate(words) if "probability" in line) :]
         assert len(below) > 2
         assert all(line[39] == " " and line[40] != " " for line in below if line[39:]), below
+
+
+async def test_enter_on_a_wrong_image_shows_its_map_and_escape_comes_back_to_its_row(workspace):
+    app = ConsoleApp(workspace)
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.open_session("trained", "results")
+        await shows(pilot, "sensitivity 0.")
+        await until(pilot, lambda: "reading the pred" not in plain(app), "the scores")
+        finding = app.screen.query_one(ReportTable).chosen
+        await press(pilot, "enter")
+        await shows(pilot, "labelled absent, scored highest")
+        wrong = app.screen
+        table = wrong.query_one("#highest")
+        await press(pilot, *["down"] * 30)  # far down it is no error any more, and CAMs lists none
+        image, row = wrong._highest[table.cursor_row].image, table.cursor_row
+        assert row > 0
+        await press(pilot, "enter")
+        await until(pilot, lambda: app.current_mode == "cams", "the viewer")
+        await shows(pilot, f"· {finding} ·")
+        viewer = app.screen
+        await until(pilot, lambda: viewer.chosen_row().found is not None, "its map")
+        assert viewer.chosen_row().candidate.image == image
+        await press(pilot, "enter")
+        await until(pilot, lambda: "in the box" not in plain(app), "the large picture")
+        await press(pilot, "escape")
+        await until(pilot, lambda: "prob lab" in plain(app), "the list")
+        await press(pilot, "escape")
+        await until(pilot, lambda: app.screen is wrong, "the wrong images")
+        assert (app.focused, table.cursor_row) == (table, row)
+        await press(pilot, "6")
+        await until(pilot, lambda: app.current_mode == "cams", "the viewer")
+        await press(pilot, "escape")
+        await until(pilot, lambda: app.current_mode == "sessions", "home")
 
 
 async def test_maps_of_one_session_do_not_stay_over_another(workspace):

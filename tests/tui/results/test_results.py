@@ -4,6 +4,7 @@ import csv
 import re
 
 import numpy as np
+import pytest
 from console import plain, press, shows, until
 from told_sessions import FINDINGS, STARTED, opened, recipe_for, scored_session
 
@@ -149,6 +150,29 @@ async def test_a_published_column_is_blank_with_its_reason_on_another_split(work
         await says(pilot, "no reference")
 
 
+@pytest.mark.parametrize(
+    ("keys", "split"),
+    [
+        (["split.by=official"], "its lists are not NIH's own"),
+        (["split.by=patient", "split.val=0.1"], "drawn by patient"),
+    ],
+)
+async def test_the_answer_to_g_is_short_and_the_notes_say_of_which_split_the_figures_are(
+    workspace, phantom_dir, keys, split
+):
+    scored_session(workspace, phantom_dir, "scored", *keys)
+    app = ConsoleApp(workspace)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        await press(pilot, "g")
+        await says(pilot, "wang2017_official is left blank: the notes say why (v)")
+        assert all(len(note.message) <= 100 for note in app._notifications), "two lines at most"
+        app.clear_notifications()
+        await press(pilot, "v")
+        await shows(pilot, "reference wang2017_official is left blank")
+        assert f"these figures are of another split ({split})" in " ".join(plain(app).split())
+
+
 async def test_a_published_column_stands_beside_the_official_test_part_with_its_difference(
     workspace, phantom_dir
 ):
@@ -237,6 +261,25 @@ async def test_enter_lists_the_images_by_error_and_escape_goes_back(workspace, p
         await press(pilot, "escape")
         await until(pilot, lambda: not isinstance(app.screen, MostWrong), "the table")
         assert app.current_mode == "results"
+
+
+@pytest.mark.parametrize("size", [(60, 16), (70, 20), (80, 24), (120, 40)])
+async def test_no_digit_of_a_wrong_images_score_is_cut(workspace, phantom_dir, size):
+    scored_session(workspace, phantom_dir)
+    app = ConsoleApp(workspace)
+    async with app.run_test(size=size) as pilot:
+        await opened(pilot)
+        await press(pilot, "enter")
+        await shows(pilot, "score ")
+        lists = [(app.screen._highest, 0), (app.screen._lowest, size[0] // 2)]
+        for images, left in lists:
+            lines = [line[left : left + size[0] // 2] for line in plain(app).splitlines()]
+            head = next(i for i, line in enumerate(lines) if line.startswith(" image "))
+            assert f" {images[0].score:.4f}" in lines[head + 1]
+            assert images[0].image[:12] in lines[head + 1]
+            assert f" {images[0].patient} " in lines[head + 1]
+        title = " ".join(plain(app).split())
+        assert f"({len(lists[0][0])})" in title
 
 
 async def test_images_of_one_session_do_not_stay_over_another(workspace, phantom_dir):
