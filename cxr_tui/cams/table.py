@@ -26,6 +26,8 @@ class CamTable(DataTable[Text]):
         Binding("down", "arrow('down')", "down", id="cams.down", show=False),
         Binding("left", "arrow('left')", "left", id="cams.left", show=False),
         Binding("right", "arrow('right')", "right", id="cams.right", show=False),
+        Binding("home", "scroll_top", "first image", id="cams.first", show=False),
+        Binding("end", "scroll_bottom", "last image", id="cams.last", show=False),
     ]
 
     class Panned(Message):

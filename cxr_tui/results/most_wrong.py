@@ -34,7 +34,9 @@ class WrongList(DataTable[Text]):
     """Images, the worst first: name, patient, score, label."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "select_cursor", "look at it", id="images.look", key_display="enter")
+        Binding("enter", "select_cursor", "look at it", id="images.look", key_display="enter"),
+        Binding("home", "scroll_top", "first image", id="images.first", show=False),
+        Binding("end", "scroll_bottom", "last image", id="images.last", show=False),
     ]
 
     class LookedAt(Message):

@@ -32,7 +32,9 @@ class FindingsTable(DataTable[Text]):
     """The rows that the cursor goes over."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "select_cursor", "images", id="results.images", key_display="enter")
+        Binding("enter", "select_cursor", "images", id="results.images", key_display="enter"),
+        Binding("home", "scroll_top", "first finding", id="results.first", show=False),
+        Binding("end", "scroll_bottom", "last finding", id="results.last", show=False),
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
@@ -19,7 +20,8 @@ from cxr_tui.console.dialogs import Question
 from cxr_tui.console.screen import ConsoleScreen
 from cxr_tui.runs.health_text import GRAVE, sign_of
 from cxr_tui.runs.run_view import MARKS
-from cxr_tui.terminal.safe_text import duration, visible
+from cxr_tui.terminal.hanging import hanging
+from cxr_tui.terminal.safe_text import duration, name_shortened, visible
 from cxr_tui.widgets.line_input import LineInput
 
 if TYPE_CHECKING:
@@ -33,8 +35,8 @@ _NOTHING_YET = """
    cxr-tui --batch nih-14 --set dataset.images=/data/nih     from a script
 """
 
-_BESIDE_SAID, _BESIDE_WITH_SIZE, _SHORTEST_SAID, _ROOMY = 49, 58, 16, 100
-"""Cells that the other columns take, and the least left for a name and what is said under it."""
+_PADDING, _SCROLL_BAR, _SHORTEST_NAME = 2, 1, 16
+"""Cells beside each column, those of the scroll bar, and the least left for a name."""
 
 _SORTS = ("age", "val AUROC", "name")
 
@@ -43,7 +45,9 @@ class SessionsTable(DataTable[Text]):
     """The list; Enter opens."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "select_cursor", "open", id="sessions.open", key_display="enter")
+        Binding("enter", "select_cursor", "open", id="sessions.open", key_display="enter"),
+        Binding("home", "scroll_top", "first session", id="sessions.first", show=False),
+        Binding("end", "scroll_bottom", "last session", id="sessions.last", show=False),
     ]
 
 
@@ -77,13 +81,14 @@ class SessionsScreen(ConsoleScreen):
         self._sort_by = _SORTS[0]
 
     def compose_parts(self) -> ComposeResult:
-        """A filter that is hidden until asked for, the list, its foot."""
+        """A filter that is hidden until asked for, the list, what one of them says, the foot."""
         # Disabled while it is hidden: a field that nobody sees must not take the focus and keys.
         yield LineInput(
             placeholder="part of a name or state", id="filter", classes="hidden", disabled=True
         )
         yield Static(_NOTHING_YET, id="nothing", classes="hidden")
         yield SessionsTable(id="list", cursor_type="row")
+        yield Static(id="said")
         yield Static(id="foot")
 
     def on_mount(self) -> None:
@@ -134,13 +139,29 @@ class SessionsScreen(ConsoleScreen):
         for column in table.columns.values():  # clearing keeps them as wide as rows that are gone
             column.content_width = column.label.cell_len
         self._names = []
-        for summary in shown:
-            cells = _cells(summary, self.size.width)
-            table.add_row(*cells, height=1 + cells[0].plain.count("\n"))
+        rows = [_cells(summary) for summary in shown]
+        room = _room_for_name(rows, [column.label for column in table.columns.values()])
+        room = max(_SHORTEST_NAME, self.size.width - room)
+        for summary, cells in zip(shown, rows, strict=True):
+            name = Text(name_shortened(visible(summary.name), room), no_wrap=True)
+            table.add_row(name, *cells)
             self._names.append(summary.name)
         if chosen in self._names:
             table.move_cursor(row=self._names.index(chosen), scroll=False)
+        self._show_said()
         self.query_one("#foot", Static).update(self._foot(len(shown)))
+
+    def _show_said(self) -> None:
+        """What the session under the cursor says of itself, in full, below the list."""
+        summary = next((s for s in self._summaries if s.name == self._chosen()), None)
+        said = Text("\n").join(_said(summary) if summary else [])
+        line = self.query_one("#said", Static)
+        line.display = bool(said.plain)
+        line.update(hanging(said, self.app.console, self.size.width))
+
+    def on_data_table_row_highlighted(self) -> None:
+        """The cursor went to another session."""
+        self._show_said()
 
     def _filtered(self) -> list[SessionSummary]:
         wanted = self.query_one("#filter", Input).value.casefold()
@@ -286,22 +307,14 @@ class SessionsScreen(ConsoleScreen):
         self._show()
 
 
-def _cells(summary: SessionSummary, width: int) -> list[Text]:
+def _cells(summary: SessionSummary) -> list[Text]:
+    """What stands beside the name; a mark where there is more to read below the list."""
     auroc = "–" if summary.best_val_auroc is None else f"{summary.best_val_auroc:.3f}"
     state = summary.state
     age = duration(max(0.0, time.time() - summary.updated))
     if state == "silent":
         state = f"silent {age}"
-    lines = [Text(visible(summary.name))]
-    if summary.message:
-        lines.append(Text(f"  ▲ {_one_line(summary.message)}", "italic"))
-    if summary.health in GRAVE:
-        said = f"  {sign_of(summary.health)} {_one_line(summary.health_text)}"
-        lines.append(Text(said, "italic"))
-    beside = _BESIDE_SAID if width < _ROOMY else _BESIDE_WITH_SIZE
-    for line in lines:  # else the longest takes the place of every other column
-        line.truncate(max(_SHORTEST_SAID, width - beside), overflow="ellipsis")
-    name = Text("\n", no_wrap=True).join(lines)
+    mark = f" {sign_of(summary.health)}" if summary.health in GRAVE else ""
     numbers = (
         f"{summary.epoch}/{summary.epochs}",
         auroc,
@@ -310,10 +323,26 @@ def _cells(summary: SessionSummary, width: int) -> list[Text]:
         f"{summary.num_bytes / 1e6:,.0f} MB",
     )
     return [
-        name,
-        Text(f"{MARKS[summary.state]} {state}"),
+        Text(f"{MARKS[summary.state]} {state}{mark}"),
         *(Text(cell, justify="right") for cell in numbers),
     ]
+
+
+def _room_for_name(rows: Sequence[Sequence[Text]], heads: Sequence[Text]) -> int:
+    """Cells that all but the name take at their widest."""
+    columns = zip(heads[1:], *rows, strict=True)
+    widest = [max(cell.cell_len for cell in column) + _PADDING for column in columns]
+    return sum(widest) + _PADDING + _SCROLL_BAR
+
+
+def _said(summary: SessionSummary) -> list[Text]:
+    lines = []
+    if summary.message:
+        lines.append(Text(f" ▲ {_one_line(summary.message)}"))
+    if summary.health in GRAVE:
+        said = f" {sign_of(summary.health)} {_one_line(summary.health_text)}"
+        lines.append(Text(said))
+    return lines
 
 
 def _one_line(text: str) -> str:

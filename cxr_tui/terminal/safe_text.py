@@ -20,7 +20,7 @@ _ASCII = {
 }  # fmt: skip
 
 
-_ROOM_FOR_BOTH_ENDS = 24
+_ROOM_FOR_BOTH_ENDS = 20
 
 
 def counted(reason: str, images: int) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from rich.text import Text
+from textual.binding import Binding, BindingType
 from textual.widgets import DataTable
 
 from cxr_tui.runs.run_view import RunView
@@ -49,6 +51,10 @@ class AurocTable(DataTable[Text]):
     DEFAULT_CSS = """
     AurocTable { height: 1fr; }
     """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("home", "scroll_top", "first finding", id="training.first", show=False),
+        Binding("end", "scroll_bottom", "last finding", id="training.last", show=False),
+    ]
 
     def __init__(self, *, ascii_only: bool = False, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, cursor_type="row", zebra_stripes=False, cell_padding=1)

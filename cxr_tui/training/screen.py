@@ -16,6 +16,7 @@ from textual.widgets import Static
 from cxr_tui.runs.device_use import CpuTime
 from cxr_tui.runs.liveness import GONE, INTERRUPTED, Liveness, LivenessLook
 from cxr_tui.runs.open_session import OpenSession
+from cxr_tui.terminal.hanging import hanging
 from cxr_tui.training import text as training_text
 from cxr_tui.training.auroc_table import AurocTable
 from cxr_tui.training.curves import CURVES, beside, curve_chart, curve_titles
@@ -162,7 +163,7 @@ class TrainingScreen(ValIntervalsScreen):
             notice = training_text.notice(shown.name, shown.session.path, view, liveness)
         self.query_one("#head", Static).update(head, layout=False)
         self.query_one("#foot", Static).update(foot, layout=False)
-        self._replace("#notice", training_text.hanging(notice, self.app.console, width))
+        self._replace("#notice", hanging(notice, self.app.console, width))
         self._replace("#device", Text(liveness.device))
         unasked = training_text.unasked(view, _share_read(shown))
         self.query_one(HealthPanel).show(list(view.health.values()), unasked)

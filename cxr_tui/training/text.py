@@ -8,18 +8,17 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
-from rich.console import Console
 from rich.text import Text
 
 from cxr_tui.runs.liveness import GONE, INTERRUPTED, SILENT, Liveness
 from cxr_tui.runs.run_view import MARKS, RunView, answer_in_log
+from cxr_tui.terminal.hanging import INDENT
 from cxr_tui.terminal.safe_text import duration, shortened, visible
 
 _STAGES = {"starting": "loading torch", "validation": "validating"}
 _ASKED = "asked to pause"
 _SHORTEST_NAME, _SHORTEST_BAR, _LONGEST_BAR = 12, 6, 40
 _WARNINGS, _LINES = 5, 100
-_INDENT, _SHORTEST_LINE = "   ", 20
 _ROOMY = 110
 
 
@@ -108,15 +107,6 @@ def notice(name: str, path: Path, view: RunView, liveness: Liveness) -> Text:
     return Text()
 
 
-def hanging(text: Text, console: Console, width: int) -> Text:
-    """The same lines; what of one is too long for the width goes on under its words."""
-    lines: list[Text] = []
-    for line in text.split("\n"):
-        first, *others = line.wrap(console, max(_SHORTEST_LINE, width - len(_INDENT) - 1))
-        lines += [first, *(Text(_INDENT, style=line.style).append(other) for other in others)]
-    return Text("\n").join(lines)
-
-
 def _paused(path: Path, view: RunView) -> Text:
     if view.message in ("", _ASKED):
         return _lines("‖ It waits: P goes on with it, X stops it with a checkpoint.")
@@ -137,7 +127,7 @@ def _kept(view: RunView) -> str:
 def _lines(first: str, *others: str) -> Text:
     text = Text(f" {first}", style="bold")
     for other in others:
-        text.append(f"\n{_INDENT}{other}", style="not bold")
+        text.append(f"\n{INDENT}{other}", style="not bold")
     return text
 
 

@@ -3,11 +3,12 @@
 import os
 import re
 import shutil
+import socket
 
 import pytest
 from console import plain, press, shows, until
 
-from core.events import EpochDone, Failed, Finished, RunStarted
+from core.events import Diagnosed, EpochDone, Failed, Finished, RunStarted
 from core.recipe_toml import load_recipe
 from core.store import heartbeat
 from core.store.sessions import create_session
@@ -127,7 +128,8 @@ async def test_stopping_keeps_a_checkpoint_and_resuming_goes_on(workspace, phant
 
 
 async def test_keys_that_ask_a_run_are_hidden_and_explained_where_none_is_on(workspace):
-    a_session(workspace.sessions, "dead", RunStarted(name="dead", host="h", pid=1))
+    here = socket.gethostname()
+    a_session(workspace.sessions, "dead", RunStarted(name="dead", host=here, pid=1))
     a_session(
         workspace.sessions,
         "done",
@@ -195,9 +197,36 @@ async def test_the_list_shows_states_by_word_and_why_a_run_failed(workspace):
     async with app.run_test(size=(80, 24)) as pilot:
         await shows(pilot, "✗ failed")
         screen = plain(app)
-        assert "▲ loss not finite at step 812" in screen
         assert "0.842" in screen
         assert "○ interrupted" in screen
+        assert "▲ loss" not in screen
+        await press(pilot, "end")
+        await shows(pilot, "▲ loss not finite at step 812")
+        await press(pilot, "home")
+        await until(pilot, lambda: "▲ loss" not in plain(app), "the first session's line")
+
+
+async def test_a_warning_takes_the_whole_line_and_no_column_s_place(workspace):
+    found = (
+        "the scores of val say nearly the same for every image, though it has seen positive ones"
+    )
+    a_session(
+        workspace.sessions,
+        "ill",
+        RunStarted(name="ill", host="h", pid=1),
+        Diagnosed(check="x", severity="warning", text=found, evidence={}, remedy=""),
+        epoch(1, 0.842),
+    )
+    for width in (80, 200):
+        app = ConsoleApp(workspace)
+        async with app.run_test(size=(width, 24)) as pilot:
+            await shows(pilot, "interrupted ▲")
+            await shows(pilot, "▲ the scores of val")
+            screen = plain(app)
+            assert found in " ".join(screen.split())
+            (head,) = [line for line in screen.splitlines() if "val AUROC" in line]
+            assert "size" in head
+            assert head.index("state") < 20
 
 
 async def test_a_long_reason_or_name_never_takes_the_other_columns(workspace):
@@ -220,18 +249,19 @@ async def test_a_long_reason_or_name_never_takes_the_other_columns(workspace):
             assert "0.842" in line
             assert re.search(r"\d+ (s|min)\b", line)
             assert "long-nn" in plain(app)
-            assert "…" in plain(app)
+            assert "…nn" in plain(app)
+            assert "size" in plain(app).splitlines()[1]
         app = ConsoleApp(workspace)
 
 
 async def test_the_columns_are_narrow_again_after_a_long_name_is_gone(workspace):
-    for name in ("a" * 25, "b"):
+    for name in ("a" * 21, "b"):
         a_session(workspace.sessions, name, RunStarted(name=name, host="h", pid=1))
     app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
-        await shows(pilot, "a" * 25)
+        await shows(pilot, "a" * 21)
         before = plain(app).splitlines()[1].index("state")
-        shutil.rmtree(workspace.sessions / ("a" * 25))
+        shutil.rmtree(workspace.sessions / ("a" * 21))
         app.screen.refresh_view()
         await until(pilot, lambda: "aaaa" not in plain(app), "the row to go")
         assert plain(app).splitlines()[1].index("state") < before

@@ -18,6 +18,7 @@ from core.recipe_toml import load_recipe
 from core.store.sessions import create_session
 from cxr_tui.runs.device_use import CpuTime, cpu_time, words_of_gpu
 from cxr_tui.runs.run_view import RunView
+from cxr_tui.training.auroc_table import AurocTable
 from cxr_tui.widgets.chart_picture import chart_csv, chart_png
 from cxr_tui.widgets.line_chart import Chart, Line, LineChart
 
@@ -171,6 +172,18 @@ async def test_o_sorts_by_each_column_and_the_head_says_which(workspace):
             await press(pilot, "o")
             await shows(pilot, column)
             assert first() == leads, column
+
+
+async def test_home_and_end_go_to_the_first_and_the_last_row(workspace):
+    a_session(workspace, *trained(2))
+    async with on_training(workspace) as pilot:
+        await shows(pilot, "Hernia")
+        table = pilot.app.screen.query_one(AurocTable)
+        table.focus()
+        await press(pilot, "end")
+        assert table.cursor_row == table.row_count - 1 > 0
+        await press(pilot, "home")
+        assert table.cursor_row == 0
 
 
 async def test_wide_terminals_show_two_curves_and_narrow_ones_the_chosen(workspace):

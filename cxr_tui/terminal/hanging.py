@@ -1,0 +1,17 @@
+"""Lines that go on under their own words where they are too long for the width."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.text import Text
+
+INDENT, _SHORTEST_LINE = "   ", 20
+
+
+def hanging(text: Text, console: Console, width: int) -> Text:
+    """The same lines; what of one is too long for the width goes on under its words."""
+    lines: list[Text] = []
+    for line in text.split("\n"):
+        first, *others = line.wrap(console, max(_SHORTEST_LINE, width - len(INDENT) - 1))
+        lines += [first, *(Text(INDENT, style=line.style).append(other) for other in others)]
+    return Text("\n").join(lines)
