@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
@@ -330,7 +330,7 @@ def _cells(summary: SessionSummary) -> list[Text]:
 
 def _room_for_name(rows: Sequence[Sequence[Text]], heads: Sequence[Text]) -> int:
     """Cells that all but the name take at their widest."""
-    columns = zip(heads[1:], *rows, strict=True)
+    columns: Iterable[tuple[Text, ...]] = zip(heads[1:], *rows, strict=True)
     widest = [max(cell.cell_len for cell in column) + _PADDING for column in columns]
     return sum(widest) + _PADDING + _SCROLL_BAR
 
