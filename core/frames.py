@@ -193,7 +193,7 @@ class Run:
             DataError: no checkpoint yet, no such image, or it can't be read.
             UsageError: no such finding or device.
         """
-        from core.evaluation.maps.candidates import candidate_of
+        from core.evaluation.maps.candidates import candidate_of, known_finding
         from core.evaluation.maps.found_maps import maps_of
 
         if device not in self._sources:
@@ -201,7 +201,12 @@ class Run:
 
             self._sources[device] = open_map_source(self.session, self.cache, device)
         source = self._sources[device]
-        candidate = candidate_of(source, image, finding)
+        candidate = candidate_of(source, image, known_finding(source, finding))
+        if candidate is None:
+            raise DataError(
+                f"no part has an image {image!r} that was scored",
+                remedy="Name it as the label table does; a test image comes with the run's end.",
+            )
         cache = source.cache([image])
         if image in cache.quarantined:
             raise DataError(f"can't be read ({cache.quarantined[image]})", where=image)

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from core.errors import DataError, UsageError
+from core.errors import UsageError
 from core.evaluation.maps.map_geometry import Floats
 from core.evaluation.maps.map_source import MapSource
 from core.findings import PRESENT, canonical_finding, did_you_mean
@@ -20,7 +20,6 @@ Kind = Literal[
     "false positive",
     "true negative",
     "seen in training",
-    "asked for",
 ]
 
 _CALLED_FROM = 0.5
@@ -219,24 +218,6 @@ def _scores(source: MapSource, finding: str) -> dict[str, float]:
     column = predictions.findings.index(finding)
     images, scores = predictions.images.tolist(), predictions.scores_NF[:, column].tolist()
     return dict(zip(images, scores, strict=True))
-
-
-def candidate_of(source: MapSource, image: str, finding: str) -> Candidate:
-    """One image that somebody asks for, of whichever part.
-
-    Raises:
-        DataError: the data set has no such image in its parts.
-        UsageError: the network was not trained on that finding.
-    """
-    name = known_finding(source, finding)
-    if image not in source.part_of:
-        raise DataError(
-            f"no part has an image {image!r}",
-            remedy=did_you_mean(image, list(source.part_of)) or "Name it as the label table does.",
-        )
-    probability = _scores(source, name).get(image)
-    with_boxes = _images_with_boxes(source, name)
-    return _candidate(source, image, name, probability, "asked for", with_boxes)
 
 
 def boxes_outside(source: MapSource) -> int:
