@@ -62,7 +62,8 @@ class Predictions:
             raise RunFailedError(
                 f"scores of {', '.join(named)} are not finite",
                 why="They rank nothing, so no AUROC can be taken",
-                remedy="The weights are not finite either: go back to an earlier checkpoint.",
+                remedy="The weights are not finite either: lower train.learning_rate, or go back "
+                "to an earlier checkpoint, where one was kept.",
             )
 
 

@@ -222,7 +222,7 @@ class Trainer:
             raise NotFiniteError(
                 f"the loss or gradient was not finite {self.skipped_in_a_row} times in a row, "
                 f"up to step {result.step}",
-                why="The weights were not touched by them; the last checkpoint is good.",
+                why="The weights were not touched by them; what was kept before is good.",
                 remedy="Lower train.learning_rate, set train.clip_norm, or train.precision=fp32.",
             )
 

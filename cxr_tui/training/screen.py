@@ -160,7 +160,7 @@ class TrainingScreen(ValIntervalsScreen):
         if is_refused:
             notice = training_text.refused(view)
         elif _share_read(shown) is None:  # what is read so far is not how it stands
-            notice = training_text.notice(shown.name, shown.session.path, view, liveness)
+            notice = training_text.notice(shown.name, shown.session.path, view, liveness, width)
         self.query_one("#head", Static).update(head, layout=False)
         self.query_one("#foot", Static).update(foot, layout=False)
         self._replace("#notice", hanging(notice, self.app.console, width))

@@ -10,16 +10,19 @@ from pathlib import Path
 
 from rich.text import Text
 
+from cxr_tui.runs.health_text import GRAVE
 from cxr_tui.runs.liveness import GONE, INTERRUPTED, SILENT, Liveness
 from cxr_tui.runs.run_view import MARKS, RunView, answer_in_log
 from cxr_tui.terminal.hanging import INDENT
-from cxr_tui.terminal.safe_text import duration, shortened, visible
+from cxr_tui.terminal.safe_text import duration, name_shortened, shortened, visible
 
 _STAGES = {"starting": "loading torch", "validation": "validating"}
 _ASKED = "asked to pause"
 _SHORTEST_NAME, _SHORTEST_BAR, _LONGEST_BAR = 12, 6, 40
 _WARNINGS, _LINES = 5, 100
 _ROOMY = 110
+_ALWAYS = 0
+_MOST_LINES_OF_A_MESSAGE = 3
 
 
 def stage_words(view: RunView) -> str:
@@ -43,35 +46,41 @@ def waiting_words(view: RunView, share_read: float | None) -> str:
 def head(
     name: str, view: RunView, liveness: Liveness, share_read: float | None, width: int
 ) -> Text:
-    """Which session, its state, where it is."""
+    """Which session, its state, where it is; what matters least gives way where room is short."""
     parts = list(_head_parts(view, liveness, share_read))
-    throughput = f"{view.images_per_second or 0:,.0f} images/s"
-    if throughput in parts and sum(len(part) + 3 for part in parts) + _SHORTEST_NAME > width:
-        parts.remove(throughput)
-    rest = "".join(f" · {part}" for part in parts)
+    shortest = min(len(name), _SHORTEST_NAME) + 2
+    while sum(len(part) + 3 for _, part in parts) + shortest > width:
+        least = max(parts, key=lambda part: part[0])
+        if least[0] == _ALWAYS:
+            break
+        parts.remove(least)
+    rest = "".join(f" · {part}" for _, part in parts)
     room = max(_SHORTEST_NAME, width - len(rest) - 2)
-    shown = f" {shortened(visible(name), room)}"
+    shown = f" {name_shortened(visible(name), room)}"
     text = Text(shown, style="bold", no_wrap=True, overflow="ellipsis")
-    return text.append(rest, style="not bold")
+    return text.append(shortened(rest, max(1, width - len(shown) - 1)), style="not bold")
 
 
-def _head_parts(view: RunView, liveness: Liveness, share_read: float | None) -> Iterable[str]:
+def _head_parts(
+    view: RunView, liveness: Liveness, share_read: float | None
+) -> Iterable[tuple[int, str]]:
+    """Each with a number: the greater, the earlier it gives way."""
     if share_read is not None:
-        yield f"reading {100 * share_read:.0f} %"
+        yield _ALWAYS, f"reading {100 * share_read:.0f} %"
     state = liveness.state or view.state
     since = f" {duration(liveness.silent_seconds)}" if state == SILENT else ""
-    yield f"{MARKS.get(state, '▲')} {state}{since}"
+    yield _ALWAYS, f"{MARKS.get(state, '▲')} {state}{since}"
     is_alive = not liveness.state and view.state in ("running", "paused")
     if is_alive and (stage := stage_words(view)):
-        yield visible(stage)
+        yield 1, visible(stage)
     if view.epoch:
-        yield f"epoch {view.epoch} of {view.epochs}"
+        yield 2, f"epoch {view.epoch} of {view.epochs}"
     if view.stage == "training" and view.steps_per_epoch:
-        yield f"step {view.step_in_epoch:,} of {view.steps_per_epoch:,}"
+        yield 4, f"step {view.step_in_epoch:,} of {view.steps_per_epoch:,}"
     if is_alive and view.stage == "training" and view.images_per_second:
-        yield f"{view.images_per_second:,.0f} images/s"
+        yield 5, f"{view.images_per_second:,.0f} images/s"
     if liveness.writer:
-        yield f"written by {visible(liveness.writer)}"
+        yield 3, f"written by {visible(liveness.writer)}"
 
 
 def refused(view: RunView) -> Text:
@@ -83,7 +92,7 @@ def refused(view: RunView) -> Text:
     )
 
 
-def notice(name: str, path: Path, view: RunView, liveness: Liveness) -> Text:
+def notice(name: str, path: Path, view: RunView, liveness: Liveness, width: int) -> Text:
     """What needs attention, with what to do; empty where nothing does."""
     goes_on = f"1, r goes on from {_kept(view)}, or: cxr-tui --resume {visible(name)}"
     if liveness.state == GONE:
@@ -98,13 +107,28 @@ def notice(name: str, path: Path, view: RunView, liveness: Liveness) -> Text:
             f"Where that has ended: {goes_on}",
         )
     if view.state == "failed":
-        log = f"The log tells more: {visible(str(path / 'log.txt'))}"
-        return _lines(f"✗ {visible(view.message)}", log, f"When its cause is gone: {goes_on}")
+        return _failed(name, path, view, width)
     if view.state == "stopped":
         return _lines(f"■ {visible(view.message)}", goes_on)
     if view.state == "paused":
         return _paused(path, view)
     return Text()
+
+
+def _failed(name: str, path: Path, view: RunView, width: int) -> Text:
+    """What to do stands before the log's place, and a long message leaves room for it."""
+    message = shortened(visible(view.message), _MOST_LINES_OF_A_MESSAGE * (width - 2 * len(INDENT)))
+    told = []
+    if any(answer.severity in GRAVE for answer in view.health.values()):
+        told.append("h shows the likely cause, and what to change.")
+    if view.kept:
+        told.append(f"When its cause is gone: 1, r goes on from {_kept(view)}, or:")
+        told.append(f"cxr-tui --resume {visible(name)}")
+    else:
+        told.append("No checkpoint was kept. 1, u takes its recipe to be changed.")
+        told.append("When its cause is gone: 1, r begins it anew.")
+    told.append(f"The log tells more: {visible(str(path / 'log.txt'))}")
+    return _lines(f"✗ {message}", *told)
 
 
 def _paused(path: Path, view: RunView) -> Text:

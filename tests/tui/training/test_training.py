@@ -174,6 +174,42 @@ async def test_o_sorts_by_each_column_and_the_head_says_which(workspace):
             assert first() == leads, column
 
 
+@pytest.mark.parametrize("size", [(80, 24), (60, 16)])
+async def test_a_failed_run_points_to_its_cause_and_cuts_no_command(workspace, size):
+    message = "scores of Mass, Hernia are not finite: every weight is. " * 6
+    ill = events.Diagnosed(
+        check="x", severity="stop", text="The learning rate is too high", evidence={}, remedy="!"
+    )
+    a_session(workspace, *trained(1), ill, events.Failed(message=message, exit_code=4))
+    async with on_training(workspace, size) as pilot:
+        await shows(pilot, "h shows the likely cause")
+        await shows(pilot, "No checkpoint was kept. 1, u takes")
+        if size[0] == 80:
+            await shows(pilot, "1, r begins it anew.")
+    kept = events.CheckpointWritten(name="last", step=12, epoch=2, reason="by the clock")
+    a_session(workspace, *trained(1), kept, events.Failed(message=message, exit_code=4), name="two")
+    async with on_training(workspace, (80, 24), name="two") as pilot:
+        await shows(pilot, "1, r goes on from step 12, or:")
+        await shows(pilot, "cxr-tui --resume two")
+        assert "likely cause" not in plain(pilot.app)
+
+
+async def test_the_head_gives_up_what_matters_least_and_ends_in_no_half_part(workspace):
+    name = "20261129-134421-densenet-on-everything"
+    session = create_session(workspace.sessions, load_recipe("demo"), name)
+    with session.writing() as writer:
+        for event in [begun(), *trained(2)[1:], step(21, 2000.0)]:
+            writer.append(event)
+        async with on_training(workspace, (80, 24), name=name) as pilot:
+            await shows(pilot, "running · epoch 3 of")
+            await shows(pilot, "written by")
+            _, head, *_ = plain(pilot.app).splitlines()
+            assert len(head) < 80
+            assert "images/s" not in head
+            assert "…-everything"[-8:] in head
+            assert head.endswith(str(os.getpid()))
+
+
 async def test_home_and_end_go_to_the_first_and_the_last_row(workspace):
     a_session(workspace, *trained(2))
     async with on_training(workspace) as pilot:
