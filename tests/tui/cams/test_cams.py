@@ -251,6 +251,24 @@ async def test_a_run_in_its_first_epoch_says_when_its_maps_come(workspace):
             assert "--resume" not in plain(app)
 
 
+async def test_maps_come_by_themselves_with_the_runs_first_checkpoint(workspace):
+    folder = workspace.sessions / "trained"
+    (folder / "events.jsonl").unlink()
+    (folder / "checkpoints").rename(folder / "kept")
+    (folder / "checkpoints").mkdir()
+    app = ConsoleApp(workspace)
+    with workspace.open("trained").writing() as writer:
+        for event in ONE_BEGUN:
+            writer.append(event)
+        async with app.run_test(size=(80, 24)) as pilot:
+            app.open_session("trained", "cams")
+            await shows(pilot, "The first comes with epoch 1")
+            for file in (folder / "kept").iterdir():
+                file.rename(folder / "checkpoints" / file.name)
+            writer.append(events.CheckpointWritten(name="last", step=10, epoch=1, reason="epoch"))
+            await shows(pilot, "in the box")
+
+
 async def test_a_run_that_failed_before_its_first_checkpoint_says_why_and_what_to_do(workspace):
     failed = events.Failed(time=1004.0, message="loss not finite at step 3. " * 5, exit_code=4)
     a_session(workspace, *ONE_BEGUN, failed, name="broken")

@@ -151,16 +151,16 @@ async def test_a_published_column_is_blank_with_its_reason_on_another_split(work
 
 
 @pytest.mark.parametrize(
-    ("keys", "split"),
+    ("changes", "split"),
     [
-        (["split.by=official"], "its lists are not NIH's own"),
-        (["split.by=patient", "split.val=0.1"], "drawn by patient"),
+        ({}, "its lists are not NIH's own"),
+        ({"split_kind": "patient"}, "drawn by patient"),
     ],
 )
 async def test_the_answer_to_g_is_short_and_the_notes_say_of_which_split_the_figures_are(
-    workspace, phantom_dir, keys, split
+    workspace, phantom_dir, changes, split
 ):
-    scored_session(workspace, phantom_dir, "scored", *keys)
+    scored_session(workspace, phantom_dir, **changes)
     app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
