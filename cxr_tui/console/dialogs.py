@@ -90,22 +90,18 @@ class ChoiceList(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         """A line a choice, the one at hand marked."""
-        with Vertical():
-            yield Static(Content(visible(self._title)), classes="title")
-            yield OptionList(
-                *(
-                    Option(Content(f"{'•' if value == self._chosen else ' '} {visible(line)}"))
-                    for value, line in self._choices
-                )
+        options = OptionList(
+            *(
+                Option(Content(f"{'•' if value == self._chosen else ' '} {visible(line)}"))
+                for value, line in self._choices
             )
-            yield Static(Content("enter takes it, esc goes back"))
-
-    def on_mount(self) -> None:
-        """The cursor on the one at hand."""
-        options = self.query_one(OptionList)
+        )
         values = [value for value, _ in self._choices]
         options.highlighted = values.index(self._chosen) if self._chosen in values else 0
-        options.focus()
+        with Vertical():
+            yield Static(Content(visible(self._title)), classes="title")
+            yield options
+            yield Static(Content("enter takes it, esc goes back"))
 
     def on_option_list_option_selected(self, message: OptionList.OptionSelected) -> None:
         """Enter or a click."""

@@ -125,10 +125,6 @@ class FindingsDialog(ModalScreen[tuple[str, ...] | None]):
     def _list(self) -> Checklist:
         return self.query_one(Checklist)
 
-    def on_mount(self) -> None:
-        """The list has the keys."""
-        self._list.focus()
-
     def action_all(self) -> None:
         """Tick all."""
         self._list.select_all()

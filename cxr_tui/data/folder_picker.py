@@ -130,10 +130,6 @@ class DataSetPicker(ModalScreen[DataSet | None]):
             yield Folders(self._start, id="folders")
             yield Static("tab next list   enter choose, look inside   o open   esc back")
 
-    def on_mount(self) -> None:
-        """What is at hand has the keys."""
-        self.query_one(OptionList).focus()
-
     def on_key(self, event: events.Key) -> None:
         """Whoever types a path without looking for its field first gets it written there."""
         typed, focused = event.character or "", self.focused

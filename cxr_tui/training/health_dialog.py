@@ -71,6 +71,8 @@ class HealthDialog(ModalScreen[Diagnosed | None]):
         self.set_interval(_LOOK_SECONDS, self._follow)
 
     def _follow(self) -> None:
+        if not self.query("#nothing"):  # left before it was put up
+            return
         answers = tuple(self._session.view.health.values())
         chosen = self._answer
         if answers != self._answers:
