@@ -44,7 +44,7 @@ class ReportTable(Vertical):
     DEFAULT_CSS = """
     ReportTable { height: 1fr; }
     ReportTable FindingsTable {
-        height: auto; scrollbar-size-vertical: 1; overflow-x: hidden;
+        scrollbar-size-vertical: 1; overflow-x: hidden;
     }
     ReportTable .summary { height: auto; text-style: bold; }
     """
@@ -114,7 +114,9 @@ class ReportTable(Vertical):
             return
         self._filled = filled
         summaries = figures.summaries
-        self.table.styles.max_height = max(2, self.size.height - len(summaries))
+        # Given: the table counts its rows only when idle, and a busy one was seen without height.
+        most = max(2, self.size.height - len(summaries))
+        self.table.styles.height = min(most, 1 + len(figures.findings))
         columns, gap = fitting(figures.columns(), _widest_name(figures), width - _SCROLLBAR)
         widths = [_width(column, figures) + gap for column in columns]
         rows = _ordered(figures, self.order)
