@@ -1,5 +1,6 @@
 # make run    open the console; without a terminal, train the demo and show its test figures
 # make test   the style, the types, the layers and the tests
+# make quick  the same without what trains or waits for other programs: two minutes
 # make bench  speed beside its targets, and beside the script that people write: twelve minutes
 # make soak   a run that is killed 500 times, a disk that fails at each change, an hour in tmux
 # make fuzz   mutated files through every door, minutes
@@ -7,10 +8,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test bench soak fuzz check install clean
+.PHONY: run quick test bench soak fuzz check install clean
 
 run: install
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/cxr-tui; else $(BIN)/cxr-tui --batch demo; fi
+
+quick: check
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not slow"
 
 test: check
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile

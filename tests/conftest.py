@@ -19,6 +19,39 @@ os.environ |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+_STARTS_PROGRAMS = {"cxr_tui", "trained_dir"}
+"""Fixtures that train, or start the program."""
+
+_SLOW = (
+    *("tests/faults/", "tests/whole/", "tests/core/bench/", "tests/core/test_replay.py"),
+    *("tests/core/data/test_nih.py", "tests/core/data/test_cache_processes.py"),
+    *("tests/core/evaluation/test_resolution.py", "tests/core/model/test_precision_runs.py"),
+    *(
+        f"tests/core/health/test_{name}.py"
+        for name in ("few_images", "real_scores", "table_read", "training", "range_test")
+    ),
+    *(f"tests/core/training/test_{name}.py" for name in ("ranks", "hostile_ranks", "engines")),
+    *(
+        f"tests/tui/app/test_{name}.py"
+        for name in ("console", "console_doors", "console_terminal", "long_sessions", "typing")
+    ),
+    *("tests/tui/batch/", "tests/tui/cams/"),
+)
+"""Files that train, or wait for processes and terminals: `make quick` leaves them out."""
+
+_QUICK = ("tests/whole/test_docs_links.py", "tests/whole/test_wall.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `make quick` leaves out."""
+    root = Path(__file__).parents[1]
+    for item in items:
+        name = item.path.relative_to(root).as_posix()
+        starts = _STARTS_PROGRAMS.intersection(getattr(item, "fixturenames", ()))
+        if starts or (name.startswith(_SLOW) and name not in _QUICK):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_home(tmp_path_factory: pytest.TempPathFactory) -> None:
     """The user's cache and log folders, for this process and all that it starts."""

@@ -36,7 +36,7 @@ from core.store.sessions import create_session
 from core.store.summary import SessionSummary
 from cxr_tui.reports.figure_rows import export_csv, export_markdown, figures_of
 from cxr_tui.reports.notes import missing_words, notes_of, point_lines
-from cxr_tui.runs.liveness import Surroundings
+from cxr_tui.runs.liveness import Liveness
 from cxr_tui.runs.run_view import RunView
 from cxr_tui.training import text as training_text
 from cxr_tui.training.auroc_table import sparkline
@@ -198,7 +198,7 @@ def _make_digests_agree(manifest_path: Path) -> None:
 def drawn_words(view: RunView, path: Path) -> list[str]:
     """All that Training and Results say of a run, the charts included."""
     texts = []
-    for around in (Surroundings(), Surroundings(state="silent", silent_seconds=500.0)):
+    for around in (Liveness(), Liveness(state="silent", silent_seconds=500.0)):
         texts.append(training_text.head("fuzzed", view, around, None, 80).plain)
         texts.append(training_text.notice("fuzzed", path, view, around).plain)
         texts.append(training_text.foot(view, around, 80, ascii_only=False).plain)
