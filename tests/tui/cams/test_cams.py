@@ -247,7 +247,7 @@ async def test_a_run_in_its_first_epoch_says_when_its_maps_come(workspace):
         async with app.run_test(size=(80, 24)) as pilot:
             app.open_session("young", "cams")
             await shows(pilot, "The first comes with epoch 1, and its maps come here then.")
-            assert "C             keeps a checkpoint now" in plain(app)
+            await shows(pilot, "C             keeps a checkpoint now")
             assert "--resume" not in plain(app)
 
 
