@@ -153,6 +153,9 @@ def run(
         found = before_training(study, parts, recipe, seen, loaded, is_miniature)
         health.take(found, step=trainer.progress.step)
         _rehearse(trainer, control, record, health)
+        if control.stop_requested:  # nothing was learnt since what is kept
+            record(_stopped(control, record, trainer.progress.step))
+            return False
         take_best_step(trainer, record, may_go_on=control.may_go_on)
         watch = TrainingWatch(health, parts["val"], ready.base_rate_loss)
         fit = Fit(
@@ -200,8 +203,13 @@ def _rehearse(trainer: Trainer, control: Control, record: Record, health: Health
     if asked == "never" or trainer.progress.step:
         return
 
+    told = -1
+
     def may_go_on(done: int) -> bool:
-        record(DatasetProgress(stage="learning a few images by heart", done=done, total=MOST_STEPS))
+        nonlocal told
+        if done != told:  # it is asked several times a step
+            stage, told = "learning a few images by heart", done
+            record(DatasetProgress(stage=stage, done=done, total=MOST_STEPS))
         return control.may_go_on()
 
     longest_seconds = math.inf if asked == "always" else LONGEST_SECONDS

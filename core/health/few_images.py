@@ -7,6 +7,7 @@ norm's statistics, the optimiser and random numbers of the run are not touched.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import time
@@ -20,7 +21,9 @@ from numpy.typing import NDArray
 from core.data.batches import Batch, Part, scoring_batches
 from core.errors import RunFailedError
 from core.health.diagnosis import Diagnosis, Severity
+from core.in_slices import LooseThreads, waited
 from core.recipe import Recipe
+from core.training.step.results import StepResult
 from core.training.trainer import NotFiniteError, Trainer
 
 MOST_STEPS = 30
@@ -71,7 +74,7 @@ def learn_few_images(
     AdamW at 0.001, whatever the recipe says: this is about the images, labels and network, and
     the recipe's rate is watched during training. None where the part has too few positive or
     negative images, where it would take too long here, or where ``may_go_on``, told the steps
-    done, answered False.
+    done and asked several times a second, answered False.
     """
     few = _few_images(trainer.part)
     if few is None:
@@ -85,11 +88,32 @@ def learn_few_images(
     if base is None:
         return None
     finding = trainer.model.findings[column]
-    return _learn(pupil, batch, finding, base, may_go_on, longest_seconds)
+    if trainer.placement.device.type != "cpu":
+        return _learn(
+            lambda _done: pupil.step(batch), batch, finding, base, may_go_on, longest_seconds
+        )
+    # A step on a processor may take ten seconds: a stop is heard within it. What is left behind
+    # touches the copy alone.
+    with LooseThreads(1, "few-images") as threads, contextlib.suppress(_LeftError):
+
+        def step(done: int) -> StepResult:
+            return waited(threads.submit(pupil.step, batch), lambda: _leave_unless(may_go_on(done)))
+
+        return _learn(step, batch, finding, base, may_go_on, longest_seconds)
+    return None
+
+
+class _LeftError(Exception):
+    """A stop was asked for in the middle of a step."""
+
+
+def _leave_unless(goes_on: bool) -> None:
+    if not goes_on:
+        raise _LeftError
 
 
 def _learn(
-    pupil: Trainer,
+    take_step: Callable[[int], StepResult],
     batch: Batch,
     finding: str,
     base: float,
@@ -103,7 +127,7 @@ def _learn(
         if not may_go_on(done):
             return None
         try:
-            result = pupil.step(batch)
+            result = take_step(done)
             is_updated = result.updated
         except NotFiniteError:
             is_finite = False

@@ -14,15 +14,18 @@ if TYPE_CHECKING:  # the events of a run take a tenth of the time to the first p
 
 def quit_question(name: str, view: RunView) -> Question:
     """Asked while a run of ours is on; Enter and Escape stay."""
+    stop = "stop it with a checkpoint, then quit" if view.step else "stop it, then quit"
     answers = [
         ("enter", "stay"),
-        ("s", "stop it with a checkpoint, then quit"),
+        ("s", stop),
         ("a", f"abandon it: quit at once, {_lost(view)}"),
     ]
     return Question(f"{name} is running", f"Quitting stops it. {_standing(view)}", answers)
 
 
 def _standing(view: RunView) -> str:
+    if view.kept is None and view.step == 0:
+        return "It has no checkpoint yet: its first step is still to come."
     if view.kept is None:
         return f"It has no checkpoint yet and is at step {view.step:,}."
     written, step = view.kept
@@ -31,6 +34,8 @@ def _standing(view: RunView) -> str:
 
 
 def _lost(view: RunView) -> str:
+    if view.step == 0:
+        return "before its first step"
     kept = view.kept[1] if view.kept else 0
     steps = max(0, view.step - kept)
     if steps == 0:

@@ -66,7 +66,8 @@ def _wait(running: OpenSession, terminal: TextIO, *, says_so: bool) -> None:
 
     if running.is_ours and not running.view.is_over:  # else it ended as the screen was put away
         how = "without a checkpoint" if running.is_abandoned else "with a checkpoint"
-        say(f"{running.name}: stopping after this step, {how}")
+        when = f"after this step, {how}" if running.view.step else "before its first step"
+        say(f"{running.name}: stopping {when}")
     try:
         running.wait()
     except KeyboardInterrupt:

@@ -200,6 +200,8 @@ class Console(App[int]):
             self._on_asked(request, "y")
             return
         text = "It stops after this step, with a checkpoint, and can be resumed."
+        if shown.view.step == 0:
+            text = "It stops before its first step, and can be begun again."
         if not shown.is_ours:
             text = "Another process runs it. " + (text if request is Request.STOP else "")
         self.push_screen(

@@ -28,7 +28,7 @@ _MOST_LINES_OF_A_MESSAGE = 3
 def stage_words(view: RunView) -> str:
     """What the run does now, where that is not training."""
     if view.is_stopping:
-        return "stopping after this step"
+        return "stopping after this step" if view.step else "stopping before the first step"
     return _STAGES.get(view.stage, view.stage) if view.stage != "training" else ""
 
 

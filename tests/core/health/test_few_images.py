@@ -1,6 +1,7 @@
 """Before the start: can the network learn anything, and what are its weights worth?"""
 
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -88,6 +89,15 @@ def test_it_is_given_up_where_it_would_take_too_long_or_a_stop_is_asked_for():
     same = np.repeat(noise()[:1], IMAGES, axis=0)
     assert learn_few_images(trainer_on(same), go_on, longest_seconds=0) is None
     assert learn_few_images(trainer_on(same), lambda done: done < 1) is None
+
+
+def test_a_stop_is_heard_in_the_middle_of_a_step(monkeypatch):
+    release, answers = threading.Event(), iter([True, True, False])
+    monkeypatch.setattr(Trainer, "step", lambda *_: release.wait(20))
+    try:
+        assert learn_few_images(trainer_on(noise()), lambda _done: next(answers)) is None
+    finally:
+        release.set()
 
 
 def test_it_is_not_tried_without_enough_images_of_both_kinds():

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -189,6 +190,30 @@ async def test_the_quit_dialog_stays_by_default_and_abandoning_goes_back_to_the_
     *before, ended = workspace.running.session.events()
     assert ended.step == kept > 0
     assert not any(getattr(event, "reason", "") == "stopped" for event in before)
+
+
+@pytest.mark.parametrize("key", ["a", "s"])
+async def test_leaving_while_a_few_images_are_learnt_takes_no_step_and_says_so(
+    workspace, phantom_dir, monkeypatch, key
+):
+    def learn_for_ever(_trainer, may_go_on, _seconds):
+        while may_go_on(0):
+            threading.Event().wait(0.01)
+
+    monkeypatch.setattr("core.run.learn_few_images", learn_for_ever)
+    app = ConsoleApp(workspace)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.start_run(long_recipe(phantom_dir))
+        await shows(pilot, "learning a few images by heart", 120)
+        await press(pilot, "q")
+        await shows(pilot, "its first step is still")
+        assert "keeping every step" not in plain(app)
+        assert "stop it, then quit" in plain(app)
+        await press(pilot, key)
+        await until(pilot, lambda: not workspace.running.is_ours, "the end of the run")
+    told = list(workspace.running.session.events())
+    assert told[-1].step == 0
+    assert not any(isinstance(event, EpochStarted) for event in told)
 
 
 async def test_two_consoles_show_one_session_and_the_second_can_stop_it(workspace, phantom_dir):
