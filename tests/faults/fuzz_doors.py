@@ -200,7 +200,7 @@ def drawn_words(view: RunView, path: Path) -> list[str]:
     texts = []
     for around in (Liveness(), Liveness(state="silent", silent_seconds=500.0)):
         texts.append(training_text.head("fuzzed", view, around, None, 80).plain)
-        texts.append(training_text.notice("fuzzed", path, view, around).plain)
+        texts.append(training_text.notice("fuzzed", path, view, around, 80).plain)
         texts.append(training_text.foot(view, around, 80, ascii_only=False).plain)
     texts.append(training_text.messages(view).plain)
     texts.append(training_text.waiting_words(view, None))

@@ -125,7 +125,8 @@ def test_streams_are_written_to_in_few_places_and_those_make_text_harmless() -> 
         if line.strip().startswith(writes) and ("write(" in line or "print(" in line)
     }
     # The last two say sentences of their own.
-    assert found == {"output.py", "cli.py", "streams.py", "stop_signals.py"}
+    places = {"terminal/stdout.py", "cli.py", "terminal/streams.py", "batch/stop_signals.py"}
+    assert found == places
 
 
 def test_a_name_that_is_no_text_is_json_all_the_same(
