@@ -218,9 +218,8 @@ class SessionsScreen(ConsoleScreen):
             return
         state = next((s.state for s in self._summaries if s.name == chosen), "")
         if state == "finished":
-            self.action_open()
             self.console.say(
-                f"{chosen} is finished. For more epochs: "
+                f"{chosen} is finished: Enter shows its results. For more epochs: "
                 f"cxr-tui --resume {chosen} --set train.epochs=…"
             )
             return
