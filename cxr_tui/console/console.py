@@ -184,6 +184,8 @@ class Console(App[int]):
         shown = self.workspace.shown
         if shown is None:
             self.say("No session is shown: 1 leads to them.")
+        elif not shown.session.path.is_dir():
+            self.say(f"{shown.name} can't be asked: its directory is gone. 1 shows the sessions.")
         elif shown.view.state == "finished":
             self.say(f"{shown.name} is finished: there is nothing to ask it for.")
         elif not shown.is_on or not (shown.is_ours or shown.session.is_being_written()):
