@@ -158,6 +158,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("command", nargs="?", help=argparse.SUPPRESS)
+    parser.add_argument("--version", action=_Version, nargs=0, help="what is installed, and leave")
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
         "--batch", metavar="RECIPE", type=named, help="train without a screen: a path or a name"
@@ -184,6 +185,23 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="events as JSON lines on stdout")
     return parser
+
+
+class _Version(argparse.Action):
+    """Looked up when it is asked for alone: metadata takes a moment to read."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        import platform
+        from importlib.metadata import PackageNotFoundError, version
+
+        said = []
+        for name in ("cxr-tui", "torch", "torchvision", "textual"):
+            try:
+                said.append(f"{name} {version(name)}")
+            except PackageNotFoundError:
+                said.append(f"{name} (not installed)")
+        sys.stdout.write(", ".join([*said, f"Python {platform.python_version()}"]) + "\n")
+        parser.exit()
 
 
 def _say(message: str, exit_code: int) -> int:

@@ -8,6 +8,7 @@ import re
 import select
 import subprocess
 import sys
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -142,3 +143,12 @@ def test_sessions_of_an_empty_folder_say_so(cxr_tui):
     assert done.returncode == 0
     assert "No sessions under sessions" in done.stdout
     assert json.loads(cxr_tui("sessions", "--json").stdout) == {"sessions": []}
+
+
+def test_the_version_is_said_with_what_it_stands_on(cxr_tui):
+    done = cxr_tui("--version")
+    assert (done.returncode, done.stderr) == (0, "")
+    said = dict(part.rsplit(" ", 1) for part in done.stdout.strip().split(", "))
+    assert said["cxr-tui"] == version("cxr-tui")
+    assert said["torch"] == version("torch")
+    assert set(said) == {"cxr-tui", "torch", "torchvision", "textual", "Python"}
