@@ -8,6 +8,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -45,14 +46,16 @@ from core.in_slices import in_slices
 from core.model.device import choose_device
 from core.model.memory import free_bytes, memory_errors_named
 from core.model.precision import choose_precision
+from core.model.provenance import SeenReport
 from core.model.weights import LoadedModel, load_weights
-from core.recipe import Recipe
+from core.recipe import Recipe, TrainSettings
 from core.requests import NextRequest
 from core.store.finish import seal_end
 from core.store.past import Past
 from core.store.recorder import Recorder
 from core.store.seals import Seals
 from core.store.session import Session, SessionWriter
+from core.training.context import RunContext
 from core.training.control import Control, stop_if_asked
 from core.training.distributed.ranks import BUILT, Build, End, PartRows, Prepare, RankLostError
 from core.training.fit import Fit, validation_progress
@@ -73,7 +76,7 @@ from core.training.resuming.as_left import require_as_left
 from core.training.resuming.resuming import go_on
 from core.training.resuming.same_images import content_of, require_same_content, tell_mended
 from core.training.resuming.same_machine import environment_here, keep_environment
-from core.training.room import Keep, RoomWait
+from core.training.room import RoomWait
 from core.training.scoring import score
 from core.training.step.device_use import hold_parts, take_best_step
 from core.training.trainer import Trainer
@@ -109,71 +112,15 @@ def run(
         _lost_ranks(record),
         memory_errors_named(),
     ):
-        session = record.writer.session  # wherever its folder is moved
-        ranks = machine.ranks
-        control = Control(ranks.watched(next_request), record.writer.take_request, record)
-        room = RoomWait(session, control, record, _disk_patience(session, machine, changed_recipe))
-        record.keep = room.keep
-        record(RunStarted(name=session.name, host=socket.gethostname(), pid=os.getpid()))
-        if record.writer.taken_over is not None:
-            record(Warned(message=record.writer.taken_over))
-        recipe, past = changed_recipe or session.recipe, Past.of(session)
-        notice = require_as_left(session, recipe, record.writer, past)
-        if notice is not None:
-            record(Warned(message=notice))
-        before = session.recipe.train
-        if changed_recipe is not None:
-            room.keep(lambda: session.change_recipe(changed_recipe))
-        reference_for(recipe.evaluate.reference, recipe.split.by)  # a typo costs no day
-        placement, device_name = _placement(recipe, machine, record)
-        study = ready_study(session, recipe, machine, control, record, room.keep)
-        loaded = in_slices(lambda: _loaded(session, recipe), control.stop_if_asked)
-        seen = patients_seen(loaded, study, recipe, record)
-        seals = Seals.of(recipe, table_bytes(session.path / "split.csv"))
-        room.keep(lambda: keep_description(session, study, seen, seals))
-        require_room(session, study, loaded, machine)
-        resize, is_miniature = loaded.model.input_spec.resize, machine.miniature_images is not None
-        wanted = tuple(study.rows_used().tolist())
-        ranks.broadcast(Prepare(recipe, study.index.files, wanted, resize, is_miniature))
-        parts = ready_parts(study, loaded, machine, control, record, room.keep)
-        seals = seals.with_content(require_same_content(session, parts, record, room.keep))
-        trainer = Trainer(loaded.model, parts["train"], recipe, placement, ranks)
-        _build_on_other_ranks(trainer, parts, control)
-        ready = _model_ready(trainer, loaded, device_name, parts["val"])
-        record(ready)
-        go_on(session, trainer, record, past, before)
-        environment = environment_here(device_name, placement)
-        keep_environment(session, environment, trainer.progress.step, record, room.keep)
-        trainer.share_weights()
-        free = free_bytes(placement.device)
-        parts = hold_parts(trainer, parts, free, control.may_go_on, record)
-
-        metadata = room.keep(lambda: checkpoint_metadata(session, study, loaded))
-        health = HealthRecord(record, past.answers)
-        found = before_training(study, parts, recipe, seen, loaded, is_miniature)
-        health.take(found, step=trainer.progress.step)
-        _rehearse(trainer, control, record, health)
-        if control.stop_requested:  # nothing was learnt since what is kept
-            record(_stopped(control, record, trainer.progress.step))
+        context = _context(record, machine, changed_recipe, next_request)
+        ready = _ready(context, record, machine, changed_recipe)
+        if not (_trained(context, record, ready) and _test_scored(context, ready, machine.cache)):
+            record(_stopped(context.control, record, ready.trainer.progress.step))
             return False
-        take_best_step(trainer, record, may_go_on=control.may_go_on)
-        watch = TrainingWatch(health, parts["val"], ready.base_rate_loss)
-        fit = Fit(
-            *(trainer, parts["val"], session, control, record, room.keep, metadata, watch),
-            seals=lambda: seals.with_events(record.writer.events_seal()),
-        )
-        if not fit.run():
-            record(_stopped(control, record, trainer.progress.step))
-            return False
-        if not _score_test(
-            session, study, parts, trainer, control, record, room.keep, machine.cache
-        ):
-            record(_stopped(control, record, trainer.progress.step))
-            return False
-        tell_mended(parts["test"].cache, record)
+        tell_mended(ready.parts["test"].cache, record)
         record.writer.require_folder()
-        room.keep(lambda: seal_end(session, record.writer.events_seal()))
-        progress = trainer.progress
+        context.keep(lambda: seal_end(context.session, record.writer.events_seal()))
+        progress = ready.trainer.progress
         record(
             Finished(
                 epochs=progress.epoch - 1,
@@ -182,6 +129,105 @@ def run(
             )
         )
         return True
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """All that training needs, checked and where the session stands."""
+
+    recipe: Recipe
+    study: Study
+    loaded: LoadedModel
+    parts: dict[str, Part]
+    trainer: Trainer
+    seen: SeenReport
+    seals: Seals
+    past: Past
+    told: ModelReady
+    is_miniature: bool
+
+
+def _context(
+    record: Recorder, machine: Machine, changed: Recipe | None, next_request: NextRequest
+) -> RunContext:
+    session = record.writer.session  # wherever its folder is moved
+    control = Control(machine.ranks.watched(next_request), record.writer.take_request, record)
+    room = RoomWait(session, control, record, _disk_patience(session, machine, changed))
+    record.keep = room.keep
+    return RunContext(session, control, record, room.keep)
+
+
+def _ready(
+    context: RunContext, record: Recorder, machine: Machine, changed: Recipe | None
+) -> _Ready:
+    """Data, network, parts and trainer; on every rank, and as the session was left."""
+    session = context.session
+    recipe, past, before = _begun(context, record, changed)
+    placement, device_name = _placement(recipe, machine, record)
+    study = ready_study(context, recipe, machine)
+    loaded = in_slices(lambda: _loaded(session, recipe), context.control.stop_if_asked)
+    seen = patients_seen(loaded, study, recipe, record)
+    seals = Seals.of(recipe, table_bytes(session.path / "split.csv"))
+    context.keep(lambda: keep_description(session, study, seen, seals))
+    require_room(session, study, loaded, machine)
+    resize, is_miniature = loaded.model.input_spec.resize, machine.miniature_images is not None
+    wanted = tuple(study.rows_used().tolist())
+    machine.ranks.broadcast(Prepare(recipe, study.index.files, wanted, resize, is_miniature))
+    parts = ready_parts(context, study, loaded, machine)
+    seals = seals.with_content(require_same_content(context, parts))
+    trainer = Trainer(loaded.model, parts["train"], recipe, placement, machine.ranks)
+    _build_on_other_ranks(trainer, parts, context.control)
+    told = _model_ready(trainer, loaded, device_name, parts["val"])
+    record(told)
+    go_on(session, trainer, record, past, before)
+    environment = environment_here(device_name, placement)
+    keep_environment(context, environment, trainer.progress.step)
+    trainer.share_weights()
+    free = free_bytes(placement.device)
+    parts = hold_parts(trainer, parts, free, context.control.may_go_on, record)
+    return _Ready(
+        recipe, study, loaded, parts, trainer, seen, seals, past, told, is_miniature=is_miniature
+    )
+
+
+def _begun(
+    context: RunContext, record: Recorder, changed: Recipe | None
+) -> tuple[Recipe, Past, TrainSettings]:
+    """The recipe, what earlier runs left, and how they trained; nothing is believed unseen."""
+    session = context.session
+    record(RunStarted(name=session.name, host=socket.gethostname(), pid=os.getpid()))
+    if record.writer.taken_over is not None:
+        record(Warned(message=record.writer.taken_over))
+    recipe, past = changed or session.recipe, Past.of(session)
+    notice = require_as_left(session, recipe, record.writer, past)
+    if notice is not None:
+        record(Warned(message=notice))
+    before = session.recipe.train
+    if changed is not None:
+        context.keep(lambda: session.change_recipe(changed))
+    reference_for(recipe.evaluate.reference, recipe.split.by)  # a typo costs no day
+    return recipe, past, before
+
+
+def _trained(context: RunContext, record: Recorder, ready: _Ready) -> bool:
+    """Train to the last epoch; False where it was asked to stop."""
+    trainer, control, val = ready.trainer, context.control, ready.parts["val"]
+    metadata = context.keep(lambda: checkpoint_metadata(context.session, ready.study, ready.loaded))
+    health = HealthRecord(record, ready.past.answers)
+    found = before_training(
+        ready.study, ready.parts, ready.recipe, ready.seen, ready.loaded, ready.is_miniature
+    )
+    health.take(found, step=trainer.progress.step)
+    _rehearse(trainer, control, record, health)
+    if control.stop_requested:  # nothing was learnt since what is kept
+        return False
+    take_best_step(trainer, record, may_go_on=control.may_go_on)
+    watch = TrainingWatch(health, val, ready.told.base_rate_loss)
+    fit = Fit(
+        *(trainer, val, context, metadata, watch),
+        seals=lambda: ready.seals.with_events(record.writer.events_seal()),
+    )
+    return fit.run()
 
 
 def _build_on_other_ranks(trainer: Trainer, parts: dict[str, Part], control: Control) -> None:
@@ -301,17 +347,10 @@ def _loaded(session: Session, recipe: Recipe) -> LoadedModel:
     )
 
 
-def _score_test(
-    session: Session,
-    study: Study,
-    parts: dict[str, Part],
-    trainer: Trainer,
-    control: Control,
-    record: Record,
-    keep: Keep,
-    cache: Path,
-) -> bool:
+def _test_scored(context: RunContext, ready: _Ready, cache: Path) -> bool:
     """The best checkpoint on the test part, in fp32; False where it was asked to stop."""
+    session, control, record = context.session, context.control, context.record
+    trainer, parts, keep = ready.trainer, ready.parts, context.keep
 
     def scored(part: Part) -> Predictions | None:
         progress = validation_progress(part.name, len(part), control, record)
@@ -334,7 +373,7 @@ def _score_test(
     trainer.ranks.broadcast(End(0))  # the rest is rank 0's
     keep(lambda: write_predictions(session.predictions / "test.csv", test))
     # Read back from the file, so that these are the figures of `evaluate`, to the digit.
-    figures = partial(health_report_of_session, session, "test", cache, study=study)
+    figures = partial(health_report_of_session, session, "test", cache, study=ready.study)
     try:
         report = keep(lambda: in_slices(figures, control.stop_if_asked))
     except StoppedError:

@@ -25,6 +25,7 @@ from core.recipe import Recipe
 from core.requests import Request
 from core.store.recorder import Recorder
 from core.store.sessions import create_session
+from core.training.context import RunContext
 from core.training.control import Control
 from core.training.fit import Fit
 from core.training.step.device_use import hold_parts, take_best_step
@@ -183,7 +184,8 @@ def train_until_told(
         labels_NF = torch.from_numpy(trainer.part.labels_NF)
         base_rate = trainer.host_objective.base_rate_loss(labels_NF)
         watch = TrainingWatch(HealthRecord(record), val, base_rate)
-        Fit(trainer, val, session, control, record, lambda write: write(), {}, watch).run()
+        context = RunContext(session, control, record, lambda write: write())
+        Fit(trainer, val, context, {}, watch).run()
 
 
 def repeated(part: Part, num_images: int) -> Part:

@@ -32,12 +32,11 @@ from core.events import (
 from core.recipe import TrainSettings
 from core.requests import Request
 from core.store.seals import Seals
-from core.store.session import Session
+from core.training.context import RunContext
 from core.training.control import Control
 from core.training.distributed.ranks import RankLostError
 from core.training.keeping import keep_best, keep_last, restore_last
 from core.training.resuming.same_images import tell_mended
-from core.training.room import Keep
 from core.training.scoring import score
 from core.training.selection import findings_with_enough_patients, score_epoch
 from core.training.step.results import Recorded, StepResult
@@ -56,15 +55,17 @@ class Fit:
 
     trainer: Trainer
     val: Part
-    session: Session
-    control: Control
-    record: Callable[[Event], None]
-    keep: Keep
+    context: RunContext
     metadata: dict[str, str]
     watch: Watch = field(default_factory=NobodyWatches)
     seals: Callable[[], Seals | None] = lambda: None
     last_checkpoint: float = field(default_factory=time.monotonic)
     recorded: Recorded = field(default_factory=Recorded)
+
+    def __post_init__(self) -> None:
+        context = self.context
+        self.session, self.control = context.session, context.control
+        self.record, self.keep = context.record, context.keep
 
     def run(self) -> bool:
         """Train to the end; False where it stopped: with a checkpoint, unless abandoned."""

@@ -34,11 +34,10 @@ from core.store.disk import require_free_bytes
 from core.store.finish import END
 from core.store.seals import SEALS, Seals
 from core.store.session import Session
-from core.training.control import Control
+from core.training.context import RunContext
 from core.training.distributed.ranks import ALONE, CACHED, Ranks
 from core.training.keeping import has_checkpoint, run_size_bytes
 from core.training.resuming.same_images import CONTENT
-from core.training.room import Keep
 
 Record = Callable[[Event], None]
 
@@ -57,15 +56,9 @@ class Machine:
     """The processes that compute it together."""
 
 
-def ready_study(
-    session: Session,
-    recipe: Recipe,
-    machine: Machine,
-    control: Control,
-    record: Record,
-    keep: Keep,
-) -> Study:
+def ready_study(context: RunContext, recipe: Recipe, machine: Machine) -> Study:
     """The data set, the same as before where the session goes on."""
+    session, record, keep = context.session, context.record, context.keep
     known = session.read_json("dataset.json")
     split_file = session.path / "split.csv"
     goes_on = known is not None and split_file.is_file()
@@ -78,7 +71,7 @@ def ready_study(
         )
 
     def on_progress(stage: str, done: int, total: int | None) -> None:
-        if not control.may_go_on():
+        if not context.control.may_go_on():
             raise StoppedError(f"asked to stop while {stage}")
         record(DatasetProgress(stage=stage, done=done, total=total))
 
@@ -199,20 +192,16 @@ def _disk_of(folder: Path) -> int:
 
 
 def ready_parts(
-    study: Study,
-    loaded: LoadedModel,
-    machine: Machine,
-    control: Control,
-    record: Record,
-    keep: Keep,
+    context: RunContext, study: Study, loaded: LoadedModel, machine: Machine
 ) -> dict[str, Part]:
     """Every part's images as bytes in the cache; what can't be decoded is left out by name."""
+    control, record = context.control, context.record
     started = time.monotonic()
 
     def on_progress(now: CacheProgress) -> None:
         record(IngestProgress(**asdict(now)))
 
-    cache = keep(
+    cache = context.keep(
         lambda: cache_of(
             study.recipe,
             study.index.files,

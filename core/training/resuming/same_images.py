@@ -9,9 +9,8 @@ from core.data.cache.cache import ImageCache
 from core.errors import DataError
 from core.events import Event, Warned
 from core.store.seals import kept_seals
-from core.store.session import Session
+from core.training.context import RunContext
 from core.training.keeping import has_checkpoint
-from core.training.room import Keep
 
 Record = Callable[[Event], None]
 
@@ -24,9 +23,7 @@ _UNKNOWN = (
 )
 
 
-def require_same_content(
-    session: Session, parts: Mapping[str, Part], record: Record, keep: Keep
-) -> dict[str, object]:
+def require_same_content(context: RunContext, parts: Mapping[str, Part]) -> dict[str, object]:
     """Hold the images' bytes against those that the session began with, or keep their digest.
 
     Returns:
@@ -36,7 +33,7 @@ def require_same_content(
         DataError: they are others, though of the same names and sizes; or dataset.json doesn't
             hold the digest that the last checkpoint has.
     """
-    cache, names = parts["train"].cache, _names(parts)
+    session, cache, names = context.session, parts["train"].cache, _names(parts)
     now: dict[str, object] = {"digest": content_of(parts), "images": len(names)}
     described = session.read_json("dataset.json") or {}
     known = described.get(CONTENT)
@@ -50,8 +47,8 @@ def require_same_content(
         )
     if known is None:
         if has_checkpoint(session):
-            record(Warned(message=_UNKNOWN))
-        keep(lambda: session.write_json("dataset.json", described | {CONTENT: now}))
+            context.record(Warned(message=_UNKNOWN))
+        context.keep(lambda: session.write_json("dataset.json", described | {CONTENT: now}))
     elif known != now:
         raise DataError(
             "the image files are not those that this session began with: "

@@ -10,10 +10,9 @@ import torch
 
 from core.errors import SessionError
 from core.evaluation.predict import Placement
-from core.events import Event, Warned
+from core.events import Warned
 from core.store.environment import describe_environment
-from core.store.session import Session
-from core.training.room import Keep
+from core.training.context import RunContext
 
 Environment = Mapping[str, Any]
 
@@ -48,18 +47,15 @@ def environment_here(device_name: str, placement: Placement) -> Environment:
     }
 
 
-def keep_environment(
-    session: Session, now: Environment, step: int, record: Callable[[Event], None], keep: Keep
-) -> None:
+def keep_environment(context: RunContext, now: Environment, step: int) -> None:
     """Keep what the run runs on from this step on; what changes its bits is said, and the old kept.
 
     Args:
-        session: holds environment.json.
+        context: its session holds environment.json; it is told each difference.
         now: what this process runs on.
         step: at which it begins or goes on.
-        record: told each difference.
-        keep: writes.
     """
+    session = context.session
     try:
         then = session.read_json(FILE) or {}
     except SessionError:
@@ -71,13 +67,13 @@ def keep_environment(
         before = [*before, {key: value for key, value in then.items() if key != BEFORE}]
     since = step if changed or not step else then.get(_SINCE, 0)
     earlier = {BEFORE: before} if before and step else {}
-    keep(lambda: session.write_json(FILE, {**now, _SINCE: since} | earlier))
+    context.keep(lambda: session.write_json(FILE, {**now, _SINCE: since} | earlier))
     for what, old, new in changed:
         message = (
             f"{what} was {old} until step {step:,} and is {new} now: the run goes on, but not to "
             "the same bits as if it had been left alone"
         )
-        record(Warned(message=message, where=str(session.path / FILE)))
+        context.record(Warned(message=message, where=str(session.path / FILE)))
 
 
 def _differences(then: Environment, now: Environment) -> Iterator[tuple[str, Any, Any]]:

@@ -30,6 +30,7 @@ from core.recipe_toml import checked_recipe
 from core.requests import Request
 from core.store.sessions import create_session
 from core.training import fit as fit_module
+from core.training.context import RunContext
 from core.training.control import Control
 from core.training.fit import Fit
 from core.training.trainer import Trainer
@@ -95,7 +96,9 @@ def told(
 
     control = Control(next_request, lambda: Request.CONTINUE, events.append)
     session = create_session(tmp_path, recipe)
-    fit = Fit(trainer, val, session, control, events.append, lambda write: write(), {}, watch)
+    fit = Fit(
+        trainer, val, RunContext(session, control, events.append, lambda write: write()), {}, watch
+    )
     with contextlib.suppress(RunFailedError):  # what it told before is what counts
         fit.run()
     return [event for event in events if isinstance(event, Diagnosed)]

@@ -18,6 +18,7 @@ from core.model.precision import Precision
 from core.recipe_toml import checked_recipe
 from core.requests import Request
 from core.store.sessions import create_session
+from core.training.context import RunContext
 from core.training.control import Control
 from core.training.distributed.ranks import RankLostError
 from core.training.fit import Fit
@@ -145,7 +146,9 @@ def test_what_memory_allows_is_said_once_and_remembered(scarce, tmp_path):
     session = create_session(tmp_path, scarce.recipe)
     events = []
     control = Control(lambda: Request.CONTINUE, lambda: Request.CONTINUE, events.append)
-    Fit(scarce, scarce.part, session, control, events.append, lambda write: write(), {}).run()
+    Fit(
+        scarce, scarce.part, RunContext(session, control, events.append, lambda write: write()), {}
+    ).run()
     said = [event.message for event in events if isinstance(event, Warned)]
     assert len([text for text in said if "memory ran out" in text and "3 images" in text]) == 1
     gone_on = Trainer(build_model(["Mass"], seed=1), scarce.part, scarce.recipe, scarce.placement)
@@ -225,7 +228,9 @@ def fitted(trainer, tmp_path, at_event):
         at_event(event)
 
     control = Control(lambda: Request.CONTINUE, lambda: Request.CONTINUE, record)
-    Fit(trainer, trainer.part, session, control, record, lambda write: write(), {}).run()
+    Fit(
+        trainer, trainer.part, RunContext(session, control, record, lambda write: write()), {}
+    ).run()
     return events
 
 
@@ -243,7 +248,7 @@ def test_a_process_that_is_lost_while_a_best_epoch_is_kept_does_not_cost_that_be
         return write()
 
     def fit(of):
-        return Fit(of, of.part, session, control, lambda _: None, keep, {})
+        return Fit(of, of.part, RunContext(session, control, lambda _: None, keep), {})
 
     with pytest.raises(RankLostError):
         fit(trainer).run()

@@ -15,6 +15,7 @@ from core.events import Event
 from core.recipe_toml import load_recipe
 from core.store.session import Session
 from core.store.sessions import create_session
+from core.training.context import RunContext
 from core.training.resuming.same_images import require_same_content, tell_mended
 
 
@@ -40,7 +41,8 @@ def part_of(cache: ImageCache) -> Part:
 
 def look(session: Session, cache: ImageCache) -> list[Event]:
     told: list[Event] = []
-    require_same_content(session, {"train": part_of(cache)}, told.append, lambda write: write())
+    context = RunContext(session, None, told.append, lambda write: write())
+    require_same_content(context, {"train": part_of(cache)})
     return told
 
 

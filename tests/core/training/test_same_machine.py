@@ -12,6 +12,7 @@ from core.events import Event, Warned
 from core.recipe import Recipe
 from core.store.session import Session
 from core.store.sessions import create_session
+from core.training.context import RunContext
 from core.training.resuming.same_machine import keep_environment
 
 HERE: dict[str, Any] = {
@@ -32,7 +33,8 @@ def session(tmp_path: Path) -> Session:
 
 def told_by(session: Session, now: dict[str, Any], step: int) -> list[str]:
     told: list[Event] = []
-    keep_environment(session, now, step, told.append, lambda write: write())
+    context = RunContext(session, None, told.append, lambda write: write())
+    keep_environment(context, now, step)
     return [event.message for event in told if isinstance(event, Warned)]
 
 

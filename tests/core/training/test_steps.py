@@ -20,6 +20,7 @@ from core.model.precision import Precision
 from core.recipe_toml import checked_recipe
 from core.requests import Request
 from core.store.sessions import create_session
+from core.training.context import RunContext
 from core.training.control import Control
 from core.training.fit import Fit
 from core.training.objectives import Objective, make_optimizer
@@ -69,7 +70,12 @@ class Waits:
 def fit_of(trainer, tmp_path, events, watch=None):
     session = create_session(tmp_path, trainer.recipe)
     control = Control(lambda: Request.CONTINUE, lambda: Request.CONTINUE, events.append)
-    fit = Fit(trainer, tiny_part("val", 12), session, control, events.append, lambda do: do(), {})
+    fit = Fit(
+        trainer,
+        tiny_part("val", 12),
+        RunContext(session, control, events.append, lambda do: do()),
+        {},
+    )
     if watch is not None:
         fit.watch = watch
     return fit
