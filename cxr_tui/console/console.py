@@ -103,8 +103,8 @@ class Console(App[int]):
             return
         self.switch_mode("training")
 
-    def resume_run(self, name: str) -> None:
-        """Go on with a session."""
+    def resume_run(self, name: str, *, epochs: int | None = None) -> None:
+        """Go on with a session, to so many epochs in all where they are given."""
         if self.workspace.running is not None:
             self.say(f"{self.workspace.running.name} is running: stop it first (X on its screen)")
             return
@@ -113,7 +113,7 @@ class Console(App[int]):
                 self.say(f"{name} is run by another process; it is shown here")
                 self.open_session(name, "training")
                 return
-            self.workspace.resume(name)
+            self.workspace.resume(name, epochs=epochs)
         except CxrError as error:
             self.say(str(error))
             return

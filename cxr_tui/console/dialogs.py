@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from textual import events
@@ -11,9 +11,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import OptionList, Static
+from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from cxr_tui.console.line_input import LineInput
 from cxr_tui.terminal.safe_text import visible
 
 
@@ -109,6 +110,49 @@ class ChoiceList(ModalScreen[str | None]):
 
     def action_leave(self) -> None:
         """Nothing is chosen."""
+        self.dismiss(None)
+
+
+class ValueDialog(ModalScreen[str | None]):
+    """One value; what is wrong with it is said while it is typed. Escape answers None."""
+
+    CSS = """
+    ValueDialog { align: center middle; background: $background 60%; }
+    ValueDialog > Vertical {
+        width: 66; max-width: 95%; height: auto; padding: 1 2;
+        border: round $primary; background: $surface;
+    }
+    ValueDialog .title { text-style: bold; }
+    ValueDialog #fault { color: $text-error; height: auto; min-height: 1; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "back", id="value.back", show=False)
+    ]
+
+    def __init__(self, title: str, hint: str, value: str, fault_of: Callable[[str], str]) -> None:
+        super().__init__()
+        self._title, self._hint, self._value, self._fault_of = title, hint, value, fault_of
+
+    def compose(self) -> ComposeResult:
+        """What is asked, the field, what is wrong."""
+        with Vertical():
+            yield Static(Content(visible(self._title)), classes="title")
+            yield Static(Content(visible(self._hint)))
+            yield LineInput(self._value, id="value")
+            yield Static(id="fault")
+            yield Static(Content("enter takes it, esc leaves it as it was"))
+
+    def on_input_changed(self, message: Input.Changed) -> None:
+        """Say what is wrong while typing."""
+        self.query_one("#fault", Static).update(Content(visible(self._fault_of(message.value))))
+
+    def on_input_submitted(self, message: Input.Submitted) -> None:
+        """Only a value that can be taken is taken."""
+        if not self._fault_of(message.value):
+            self.dismiss(message.value)
+
+    def action_leave(self) -> None:
+        """Leave it as it was."""
         self.dismiss(None)
 
 

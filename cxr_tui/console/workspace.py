@@ -98,13 +98,24 @@ class Workspace:
         session = self.open(create_session(self.sessions, recipe).path.absolute())
         return self._run(session, session.path.lstat())
 
-    def resume(self, name: str) -> OpenSession:
+    def resume(self, name: str, *, epochs: int | None = None) -> OpenSession:
         """Go on with a session, on a thread, and show it.
+
+        Args:
+            name: the session's.
+            epochs: how many it is to have in all; None: as many as its recipe says.
 
         Raises:
             SessionError, RecipeError: it can't be opened.
         """
-        return self._run(self.open(name))
+        session = self.open(name)
+        if epochs is None:
+            return self._run(session)
+        from core.recipe_toml import changed_recipe
+
+        return self._run(
+            session, changed=changed_recipe(session.recipe, [f"train.epochs={epochs}"])
+        )
 
     def open(self, name: str | Path) -> Session:
         """The session of that name.
@@ -144,10 +155,15 @@ class Workspace:
         if self.shown is not None:
             self.shown.ask(request)
 
-    def _run(self, session: Session, made: os.stat_result | None = None) -> OpenSession:
+    def _run(
+        self,
+        session: Session,
+        made: os.stat_result | None = None,
+        changed: Recipe | None = None,
+    ) -> OpenSession:
         from cxr_tui.runs.open_session import running
 
-        opened = running(session, device=self.device, cache=self.cache, made=made)
+        opened = running(session, device=self.device, cache=self.cache, made=made, changed=changed)
         self.running = self._show(opened)
         self.running.begin()
         return self.running

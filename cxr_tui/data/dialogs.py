@@ -1,8 +1,8 @@
-"""Questions of the data screen: a value to type, findings to tick."""
+"""The data screen's question: findings to tick."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -12,54 +12,8 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.strip import Strip
-from textual.widgets import Input, SelectionList, Static
+from textual.widgets import SelectionList, Static
 from textual.widgets.selection_list import Selection
-
-from cxr_tui.terminal.safe_text import visible
-from cxr_tui.widgets.line_input import LineInput
-
-
-class ValueDialog(ModalScreen[str | None]):
-    """One value; what is wrong with it is said while it is typed. Escape answers None."""
-
-    CSS = """
-    ValueDialog { align: center middle; background: $background 60%; }
-    ValueDialog > Vertical {
-        width: 66; max-width: 95%; height: auto; padding: 1 2;
-        border: round $primary; background: $surface;
-    }
-    ValueDialog .title { text-style: bold; }
-    ValueDialog #fault { color: $text-error; height: auto; min-height: 1; }
-    """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "back", id="value.back", show=False)
-    ]
-
-    def __init__(self, title: str, hint: str, value: str, fault_of: Callable[[str], str]) -> None:
-        super().__init__()
-        self._title, self._hint, self._value, self._fault_of = title, hint, value, fault_of
-
-    def compose(self) -> ComposeResult:
-        """What is asked, the field, what is wrong."""
-        with Vertical():
-            yield Static(Content(visible(self._title)), classes="title")
-            yield Static(Content(visible(self._hint)))
-            yield LineInput(self._value, id="value")
-            yield Static(id="fault")
-            yield Static(Content("enter takes it, esc leaves it as it was"))
-
-    def on_input_changed(self, message: Input.Changed) -> None:
-        """Say what is wrong while typing."""
-        self.query_one("#fault", Static).update(Content(visible(self._fault_of(message.value))))
-
-    def on_input_submitted(self, message: Input.Submitted) -> None:
-        """Only a value that can be taken is taken."""
-        if not self._fault_of(message.value):
-            self.dismiss(message.value)
-
-    def action_leave(self) -> None:
-        """Leave it as it was."""
-        self.dismiss(None)
 
 
 class Checklist(SelectionList[str]):

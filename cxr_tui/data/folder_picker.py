@@ -19,9 +19,9 @@ from textual.suggester import Suggester
 from textual.widgets import DirectoryTree, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from cxr_tui.console.line_input import LineInput
 from cxr_tui.data.recent_data_sets import DataSet
 from cxr_tui.terminal.safe_text import visible
-from cxr_tui.widgets.line_input import LineInput
 
 _ENTRIES_LOOKED_AT = 5_000
 _PLACE_WIDTH = 58

@@ -17,9 +17,10 @@ from core.errors import CxrError
 from core.findings import PRESENT
 from core.recipe import Recipe
 from core.recipe_toml import load_recipe
+from cxr_tui.console.dialogs import ValueDialog
 from cxr_tui.data.balance_chart import BalanceChart
 from cxr_tui.data.co_occurrence import CoOccurrence
-from cxr_tui.data.dialogs import FindingsDialog, ValueDialog
+from cxr_tui.data.dialogs import FindingsDialog
 from cxr_tui.data.fields import (
     Choice,
     balanced,

@@ -13,6 +13,7 @@ from textual.widgets import Input, Static
 
 from core.errors import RecipeError
 from core.recipe import Recipe
+from cxr_tui.console.line_input import LineInput
 from cxr_tui.recipe.field_row import LABEL_CELLS, MARK_CELLS
 from cxr_tui.recipe.fields import (
     RecipeField,
@@ -21,7 +22,6 @@ from cxr_tui.recipe.fields import (
     words_at_field,
 )
 from cxr_tui.terminal.safe_text import visible
-from cxr_tui.widgets.line_input import LineInput
 
 # Control characters and marks that turn the direction of writing: pasted ones must not reach
 # the terminal, nor a file name.

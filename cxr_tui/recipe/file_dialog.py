@@ -14,8 +14,8 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from cxr_tui.console.line_input import LineInput
 from cxr_tui.terminal.safe_text import visible
-from cxr_tui.widgets.line_input import LineInput
 
 
 class FileName(ModalScreen[Path | None]):

@@ -18,6 +18,7 @@ from core.recipe import Recipe
 from core.recipe_toml import differences, load_recipe, recipe_toml
 from core.store.files import write_whole
 from cxr_tui.console.dialogs import ChoiceList, Question
+from cxr_tui.console.line_input import LineInput
 from cxr_tui.recipe.estimate_panel import estimate_lines
 from cxr_tui.recipe.estimate_worker import LookingAheadScreen
 from cxr_tui.recipe.field_help import change_list, field_help
@@ -27,7 +28,6 @@ from cxr_tui.recipe.file_dialog import FileName
 from cxr_tui.recipe.form import RecipeForm
 from cxr_tui.recipe.presets import preset_choices, preset_recipe
 from cxr_tui.terminal.safe_text import visible
-from cxr_tui.widgets.line_input import LineInput
 
 if TYPE_CHECKING:
     from cxr_tui.recipe.fields import RecipeField

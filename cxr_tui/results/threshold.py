@@ -14,8 +14,8 @@ from textual.widgets import Input, Static
 
 from core.errors import RecipeError
 from core.evaluation.part_scores import checked_threshold
+from cxr_tui.console.line_input import LineInput
 from cxr_tui.terminal.safe_text import visible
-from cxr_tui.widgets.line_input import LineInput
 
 _HELP = """youden             the largest sensitivity + specificity
 sensitivity=0.9    the best specificity that goes with it

@@ -110,14 +110,20 @@ class OpenSession:
 
 
 def running(
-    session: Session, *, device: str, cache: Path, made: os.stat_result | None = None
+    session: Session,
+    *,
+    device: str,
+    cache: Path,
+    made: os.stat_result | None = None,
+    changed: Recipe | None = None,
 ) -> OpenSession:
     """The session with a thread that runs it, not begun; it reads first what earlier runs did.
 
     ``made`` is its folder where it is new: where its start is refused, it is taken away again.
+    ``changed`` takes the place of its recipe, and differs only where that is safe.
     """
-    recipe = session.recipe
-    runner = Runner(session, device=device, cache=cache, made=made)
+    recipe = changed or session.recipe
+    runner = Runner(session, device=device, cache=cache, made=made, changed=changed)
     opened = OpenSession(session, recipe, runner)
     opened.view.epochs = recipe.train.epochs
     opened.view.state, opened.view.stage = _STARTING

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from core.errors import CxrError, internal_error
 from core.events import Event
+from core.recipe import Recipe
 from core.requests import ONCE, Request
 from core.store.refused import take_away_refused
 from core.store.session import Session
@@ -35,15 +36,22 @@ class Runner:
         device: to compute on, as on the command line.
         cache: folder of the caches of images.
         made: the session's folder where it was made just now; where its start is refused, it goes.
+        changed: takes the place of the session's recipe.
     """
 
     def __init__(
-        self, session: Session, *, device: str, cache: Path, made: os.stat_result | None = None
+        self,
+        session: Session,
+        *,
+        device: str,
+        cache: Path,
+        made: os.stat_result | None = None,
+        changed: Recipe | None = None,
     ) -> None:
         self.session = session
         self.error: str | None = None
         self.is_taken_away = False
-        self._made = made
+        self._made, self._changed = made, changed
         self._device, self._cache = device, cache
         self._past = Past(session)
         self._events: collections.deque[Event] = collections.deque()
@@ -155,7 +163,7 @@ class Runner:
             # is answered; frozen ones are passed over, and these live as long as we do.
             gc.freeze()
             machine = Machine(self._device, self._cache, is_attended=True)
-            run(self.session, self._events.append, self._next_request, machine)
+            run(self.session, self._events.append, self._next_request, machine, self._changed)
         except CxrError as error:
             if self._made is not None:
                 self.is_taken_away = take_away_refused(self.session, self._made, error)

@@ -16,13 +16,13 @@ from textual.widgets import DataTable, Input, Static
 
 from core.errors import CxrError
 from core.words import number_of
-from cxr_tui.console.dialogs import Question
+from cxr_tui.console.dialogs import Question, ValueDialog
+from cxr_tui.console.line_input import LineInput
 from cxr_tui.console.screen import ConsoleScreen
 from cxr_tui.runs.health_text import GRAVE, sign_of
 from cxr_tui.runs.run_view import MARKS
 from cxr_tui.terminal.hanging import hanging
 from cxr_tui.terminal.safe_text import duration, name_shortened, visible
-from cxr_tui.widgets.line_input import LineInput
 
 if TYPE_CHECKING:
     from core.store.summary import SessionSummary, SessionWatch
@@ -218,12 +218,34 @@ class SessionsScreen(ConsoleScreen):
             return
         state = next((s.state for s in self._summaries if s.name == chosen), "")
         if state == "finished":
-            self.console.say(
-                f"{chosen} is finished: Enter shows its results. For more epochs: "
-                f"cxr-tui --resume {chosen} --set train.epochs=…"
-            )
+            self._ask_for_more(chosen)
             return
         self.console.resume_run(chosen)
+
+    def _ask_for_more(self, name: str) -> None:
+        """How many epochs a finished session is to have in all; with more it goes on."""
+        try:
+            done = self.workspace.open(name).recipe.train.epochs
+        except CxrError as error:
+            self.console.say(str(error))
+            return
+
+        def fault_of(text: str) -> str:
+            is_more = text.strip().isdecimal() and int(text) > done
+            return "" if is_more else f"✗ a whole number above {done:,}"
+
+        def take(text: str | None) -> None:
+            if text is not None:
+                self.console.resume_run(name, epochs=int(text))
+
+        dialog = ValueDialog(
+            f"{name} is finished, after {number_of(done, 'epoch')}",
+            "How many shall it have in all? It goes on from its last checkpoint; its figures are "
+            "of the best epoch then. Enter on the list shows those of now.",
+            f"{2 * done}",
+            fault_of,
+        )
+        self.app.push_screen(dialog, take)
 
     def action_reuse(self) -> None:
         """Take the session's recipe as the draft."""

@@ -3,10 +3,10 @@
 import shutil
 
 import pytest
-from console import press, shows
+from console import press, shows, until
 
 from core.event_lines import event_line
-from core.events import Evaluated, Failed, Finished, ModelReady, Resumed, RunStarted
+from core.events import EpochDone, Evaluated, Failed, Finished, ModelReady, Resumed, RunStarted
 from core.recipe import Recipe
 from core.recipe_toml import changed_recipe, load_recipe
 from core.requests import Request
@@ -26,7 +26,7 @@ def done(trained_dir, tmp_path):
     return Session(tmp_path / "done")
 
 
-async def test_r_on_a_finished_session_shows_it_and_its_test_part_is_not_scored_twice(
+async def test_r_on_a_finished_session_asks_how_many_epochs_it_shall_have_and_escape_leaves_it(
     done, cache_dir
 ):
     before = done.events_path.read_bytes()
@@ -34,10 +34,32 @@ async def test_r_on_a_finished_session_shows_it_and_its_test_part_is_not_scored_
     async with app.run_test(size=(100, 30)) as pilot:
         await shows(pilot, "finished")
         await press(pilot, "r")
-        await shows(pilot, "done · test: ")
-        assert app.current_mode == "results"
+        await shows(pilot, "How many shall it have in all?")
+        await press(pilot, "ctrl+u", "1", "enter")
+        await shows(pilot, "✗ a whole number above")
+        await press(pilot, "escape")
+        assert app.current_mode == "sessions"
         assert app.workspace.running is None
     assert done.events_path.read_bytes() == before
+
+
+async def test_more_epochs_are_trained_from_where_a_finished_session_stands(done, cache_dir):
+    epochs = done.recipe.train.epochs
+    app = ConsoleApp(Workspace(done.path.parent, cache_dir, device="cpu"))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await shows(pilot, "finished")
+        await press(pilot, "r")
+        await shows(pilot, "How many shall it have in all?")
+        await press(pilot, "ctrl+u", *str(epochs + 1), "enter")
+        await until(pilot, lambda: app.current_mode == "training", "the run")
+        shown = app.workspace.shown
+        await until(
+            pilot, lambda: shown.view.state == "finished" and shown.view.epoch > epochs, "it"
+        )
+    done_epochs = [event.epoch for event in done.events() if isinstance(event, EpochDone)]
+    assert done_epochs[-1] == epochs + 1
+    assert done_epochs == sorted(set(done_epochs))
+    assert done.recipe.train.epochs == epochs + 1
 
 
 def test_more_epochs_or_other_figures_are_something_left_to_do(done):

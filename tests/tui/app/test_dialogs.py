@@ -7,8 +7,8 @@ from console import until
 from told_sessions import a_session, begun
 
 from cxr_tui.app.app import ConsoleApp
-from cxr_tui.console.dialogs import ChoiceList, KeysHelp, Notes, Question
-from cxr_tui.data.dialogs import FindingsDialog, ValueDialog
+from cxr_tui.console.dialogs import ChoiceList, KeysHelp, Notes, Question, ValueDialog
+from cxr_tui.data.dialogs import FindingsDialog
 from cxr_tui.data.folder_picker import DataSetPicker
 from cxr_tui.data.recent_data_sets import DataSet
 from cxr_tui.recipe.file_dialog import FileName

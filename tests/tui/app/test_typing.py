@@ -11,8 +11,8 @@ from textual.widgets import Input
 from core.errors import CxrError, RecipeError
 from core.recipe_toml import load_recipe
 from cxr_tui.app.app import ConsoleApp
+from cxr_tui.console.dialogs import ValueDialog
 from cxr_tui.console.workspace import Workspace
-from cxr_tui.data.dialogs import ValueDialog
 from cxr_tui.data.fields import typed
 from cxr_tui.data.folder_picker import DataSetPicker
 from cxr_tui.data.recent_data_sets import DataSet
