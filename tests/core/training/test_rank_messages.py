@@ -135,8 +135,8 @@ def test_tensors_that_are_announced_and_not_due_are_refused_before_there_is_room
         b"[" * 100_000,
     ],
 )
-def test_what_is_no_word_is_refused_by_name(text):
-    with pytest.raises(CommandError, match="what came as a command of process 0 is none"):
+def test_what_is_not_a_command_is_refused_by_name(text):
+    with pytest.raises(CommandError, match="what came as a command of process 0 is not one"):
         command_of(heading_of(text), {})
 
 

@@ -227,18 +227,22 @@ async def test_an_encoding_without_signs_gets_ascii(workspace):
             await shows(pilot, words)
 
 
-async def test_the_list_of_sessions_says_what_is_grave_within_its_columns(workspace):
+async def test_the_list_of_sessions_marks_what_is_grave_and_tells_it_under_the_list(workspace):
     a_session(workspace, *trained(1), *ANSWERS, name="a")
     a_session(workspace, *trained(1), LEARNING, FLIPPED, name="b")
     failed = events.Failed(message="loss not finite", exit_code=4)
     a_session(workspace, *trained(1), replace(TOO_FAST, text="fast\n" * 50), failed, name="c")
     app = ConsoleApp(workspace)
     async with app.run_test(size=NARROW) as pilot:
-        await shows(pilot, "■ The scores are whole")
+        await shows(pilot, "▲ loss not finite")
         rows = plain(app).splitlines()
         assert any("val AUROC" in row and " age" in row for row in rows), "the columns fit"
         place = next(n for n, row in enumerate(rows) if "▲ loss not finite" in row)
         assert "▲ fast fast" in rows[place + 1]
+        marks = {row.split()[0]: row.split()[3] for row in rows[2:5]}
+        assert (marks["a"], marks["c"]) == ("■", "▲")
+        await press(pilot, "end")
+        await shows(pilot, "■ The scores are whole")
         assert "Images are flipped" not in plain(app)
 
 
