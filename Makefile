@@ -1,6 +1,6 @@
 # make run    open the console; without a terminal, train the demo and show its test figures
 # make test   the style, the types, the layers and the tests
-# make quick  the same without what trains or waits for other programs: two minutes
+# make quick  the same without what trains or waits for other programs: about two minutes
 # make bench  speed beside its targets, and beside the script that people write: twelve minutes
 # make soak   a run that is killed 500 times, a disk that fails at each change, an hour in tmux
 # make fuzz   mutated files through every door, minutes

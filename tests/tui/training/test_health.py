@@ -234,7 +234,7 @@ async def test_the_list_of_sessions_marks_what_is_grave_and_tells_it_under_the_l
     a_session(workspace, *trained(1), replace(TOO_FAST, text="fast\n" * 50), failed, name="c")
     app = ConsoleApp(workspace)
     async with app.run_test(size=NARROW) as pilot:
-        await shows(pilot, "▲ loss not finite")
+        await shows(pilot, "▲ fast fast")
         rows = plain(app).splitlines()
         assert any("val AUROC" in row and " age" in row for row in rows), "the columns fit"
         place = next(n for n, row in enumerate(rows) if "▲ loss not finite" in row)
