@@ -158,17 +158,6 @@ async def test_keys_that_ask_a_run_are_hidden_and_explained_where_none_is_on(wor
             await press(pilot, "escape")
 
 
-async def test_r_on_a_finished_session_stays_on_the_list_and_says_so(workspace):
-    said = [RunStarted(name="done", host="h", pid=1), Finished(epochs=1, best_epoch=1, seconds=1.0)]
-    a_session(workspace.sessions, "done", *said)
-    app = ConsoleApp(workspace)
-    async with app.run_test(size=(80, 24), notifications=True) as pilot:
-        await shows(pilot, "✓ finished")
-        await press(pilot, "r")
-        await shows(pilot, "done is finished: Enter")
-        assert app.current_mode == "sessions"
-
-
 async def test_t_tries_learning_rates_on_a_copy_while_the_run_waits(workspace, phantom_dir):
     app = ConsoleApp(workspace)
     async with app.run_test(size=(120, 40)) as pilot:
