@@ -38,6 +38,9 @@ _NOTHING_YET = """
 _PADDING, _SCROLL_BAR, _SHORTEST_NAME = 2, 1, 16
 """Cells beside each column, those of the scroll bar, and the least left for a name."""
 
+_MOST_DIGITS = 6
+"""Of a number of epochs."""
+
 _SORTS = ("age", "val AUROC", "name")
 
 
@@ -212,7 +215,7 @@ class SessionsScreen(ConsoleScreen):
         self.action_open()
 
     def action_resume(self) -> None:
-        """Go on with the session; a finished one has nothing left to do."""
+        """Go on with the session; a finished one is asked how many epochs it shall have."""
         chosen = self._chosen()
         if not chosen:
             return
@@ -231,7 +234,8 @@ class SessionsScreen(ConsoleScreen):
             return
 
         def fault_of(text: str) -> str:
-            is_more = text.strip().isdecimal() and int(text) > done
+            typed = text.strip()  # Python refuses to read a number of thousands of digits
+            is_more = typed.isdecimal() and len(typed) <= _MOST_DIGITS and int(typed) > done
             return "" if is_more else f"✗ a whole number above {done:,}"
 
         def take(text: str | None) -> None:

@@ -35,8 +35,10 @@ async def test_r_on_a_finished_session_asks_how_many_epochs_it_shall_have_and_es
         await shows(pilot, "finished")
         await press(pilot, "r")
         await shows(pilot, "How many shall it have in all?")
-        await press(pilot, "ctrl+u", "1", "enter")
-        await shows(pilot, "✗ a whole number above")
+        for odd in ("1", "9" * 5000, "٣٣²", "-9", ""):
+            app.screen.query_one("#value").value = odd
+            await press(pilot, "enter")
+            await shows(pilot, "✗ a whole number above")
         await press(pilot, "escape")
         assert app.current_mode == "sessions"
         assert app.workspace.running is None
