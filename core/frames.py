@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from core.errors import DataError
 from core.evaluation.maps.gradcam import Method
+from core.evaluation.maps.map_geometry import upsampled
 from core.evaluation.maps.map_source import MapSource
 from core.evaluation.part_scores import read_part_scores
 from core.evaluation.predictions import Predictions, read_predictions
@@ -395,12 +396,8 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _spread(map_MM: NDArray[np.float32], size_px: int) -> NDArray[np.float32]:
-    """The map over the input, 0 … 1, bilinear between the centres of its cells."""
-    from PIL import Image
-
+    """The map over the input, 0 … 1, as overlays and figures take it."""
     top = float(map_MM.max())
     if top <= 0:
         return np.zeros((size_px, size_px), np.float32)
-    grey = Image.fromarray((map_MM / top).astype(np.float32), mode="F")
-    heat = grey.resize((size_px, size_px), Image.Resampling.BILINEAR)
-    return np.asarray(heat, dtype=np.float32).clip(0, 1)
+    return upsampled(map_MM / top, size_px).astype(np.float32)
