@@ -244,8 +244,8 @@ class SessionsScreen(ConsoleScreen):
 
         dialog = ValueDialog(
             f"{name} is finished, after {number_of(done, 'epoch')}",
-            "How many shall it have in all? It goes on from its last checkpoint; its figures are "
-            "of the best epoch then. Enter on the list shows those of now.",
+            "How many epochs in total? It continues from its last checkpoint, and its test part is "
+            "scored again with the best epoch of all.",
             f"{2 * done}",
             fault_of,
         )

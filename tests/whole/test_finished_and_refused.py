@@ -34,7 +34,7 @@ async def test_r_on_a_finished_session_asks_how_many_epochs_it_shall_have_and_es
     async with app.run_test(size=(100, 30)) as pilot:
         await shows(pilot, "finished")
         await press(pilot, "r")
-        await shows(pilot, "How many shall it have in all?")
+        await shows(pilot, "How many epochs in total?")
         for odd in ("1", "9" * 5000, "٣٣²", "-9", ""):
             app.screen.query_one("#value").value = odd
             await press(pilot, "enter")
@@ -51,7 +51,7 @@ async def test_more_epochs_are_trained_from_where_a_finished_session_stands(done
     async with app.run_test(size=(100, 30)) as pilot:
         await shows(pilot, "finished")
         await press(pilot, "r")
-        await shows(pilot, "How many shall it have in all?")
+        await shows(pilot, "How many epochs in total?")
         await press(pilot, "ctrl+u", *str(epochs + 1), "enter")
         await until(pilot, lambda: app.current_mode == "training", "the run")
         shown = app.workspace.shown
