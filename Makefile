@@ -2,7 +2,8 @@
 # make test   the style, the types, the layers and the tests
 # make quick  the same without what trains or waits for other programs: about two minutes
 # make bench  speed beside its targets, and beside the script that people write: twelve minutes
-# make soak   a run that is killed 500 times, a disk that fails at each change, an hour in tmux
+# make soak   a run that is killed 500 times, a disk that fails at each change, a queue of six, an hour in tmux,
+#             and how often equal models are told apart
 # make fuzz   mutated files through every door, minutes
 PYTHON ?= python3
 VENV := .venv
@@ -17,7 +18,7 @@ quick: check
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not slow"
 
 test: check
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # On an idle machine; docs/performance.md has a run's table. CXR_NIH_DIR names real images.
 bench: install
@@ -27,7 +28,11 @@ bench: install
 soak: install
 	$(BIN)/python tests/faults/kill_loop.py --kills 500
 	$(BIN)/python tests/faults/disk_faults.py
+	$(BIN)/python tests/faults/queue_faults.py --entries 6
 	$(BIN)/python tests/faults/soak.py --minutes 60
+	$(BIN)/python tests/bench/compare_coverage.py --samples 2000
+	$(BIN)/python tests/bench/calibration_coverage.py --samples 2000
+	$(BIN)/python tests/bench/subgroup_coverage.py --samples 1000
 
 # Thousands of mutated files; a share of them is in make test.
 fuzz: install
@@ -46,7 +51,7 @@ install: $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,dicom,onnx,search,trackers]'
 	touch $@
 
 clean:

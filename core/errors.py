@@ -1,8 +1,7 @@
-"""Every way in which a user's input, data or run can be refused.
+"""The errors for refused input, refused data and failed runs.
 
-An error says what is wrong, where, why it matters and what to do about it, and
-carries the exit code that a script sees. Anything else that escapes is a defect
-of ours (exit code 1).
+An error says what is wrong, where, why it matters and what to do about it, and has the exit code
+for scripts. Any other exception is a bug in cxr-tui (exit code 1).
 """
 
 from __future__ import annotations
@@ -11,12 +10,12 @@ from typing import ClassVar
 
 
 class CxrError(Exception):
-    """The root of the tree.
+    """The base class.
 
     Args:
-        what: what is wrong, one sentence without a full stop at its end.
-        where: the file, line or key at fault, as the user knows it.
-        why: why it matters, where that isn't plain.
+        what: what is wrong, one sentence without a full stop.
+        where: the file, line or key at fault, as the user wrote it.
+        why: why it matters, unless that is obvious.
         remedy: what to do about it.
     """
 
@@ -35,7 +34,7 @@ class CxrError(Exception):
 
 
 _LONGEST = 6_000
-"""A name or a cell of a damaged file can have a million letters, and the last ones matter too."""
+"""A name or a cell of a damaged file can have a million characters; both ends are shown."""
 
 
 def _shortened(text: str) -> str:
@@ -48,19 +47,19 @@ def _sentence(text: str) -> str:
 
 
 class UsageError(CxrError):
-    """The command line asks for something that can't be."""
+    """Invalid command-line arguments."""
 
     exit_code = 2
 
 
 class RecipeError(CxrError):
-    """A recipe has a wrong key, type or bound."""
+    """A recipe has an unknown key, a wrong type or a value out of bounds."""
 
     exit_code = 2
 
 
 class SessionError(CxrError):
-    """A session can't be created, found, opened or written by us."""
+    """A session can't be created, found, opened or written."""
 
     exit_code = 2
 
@@ -72,25 +71,25 @@ class DataError(CxrError):
 
 
 class UntrainedError(DataError):
-    """A session that has kept no whole checkpoint, so that there is no network to look into."""
+    """A session without an intact checkpoint, and thus without a network to inspect."""
 
 
 class NoRoomError(DataError):
-    """A disk has less room than will be needed; refused before the start."""
+    """A disk has less free space than will be needed; refused before the start."""
 
 
 class RunFailedError(CxrError):
-    """The run itself could not go on (not finite, out of memory, ...)."""
+    """The run could not continue (not finite, out of memory, ...)."""
 
     exit_code = 4
 
 
 class StoppedError(CxrError):
-    """Stopped on request before the run's first checkpoint; run it again to go on."""
+    """Stopped on request before the run's first checkpoint; run it again to continue."""
 
     exit_code = 75
 
 
 def internal_error(error: BaseException) -> str:
-    """What a user is told of an error that is none of ``CxrError``; its traceback is for a log."""
+    """The message for an error that is not a ``CxrError``; its traceback goes to a log."""
     return f"internal error (a bug in cxr-tui): {type(error).__name__}: {error}"

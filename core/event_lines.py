@@ -1,4 +1,4 @@
-"""Events as lines of JSON, which files hold that may be torn, damaged or of another version."""
+"""Events as lines of JSON, from files that may be torn, damaged or of another version."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from core.errors import DataError
 from core.events import Evaluated, Event
-from core.report_shape import fault_of_report
+from core.report_shape import PartReport
 
 _LATEST_SECONDS = 2.5e11
 _MOST_COUNTED = 10**15
@@ -22,7 +22,7 @@ _KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__subcla
 
 
 def event_line(event: Event) -> str:
-    """The event as one line of JSON; a number that is not finite is written as text, e.g. "nan"."""
+    """The event as one line of JSON; a non-finite number is written as text, such as "nan"."""
     fields = {item.name: getattr(event, item.name) for item in dataclasses.fields(event)}
     return json.dumps(
         {"event": type(event).__name__, **_plain(fields)}, allow_nan=False, ensure_ascii=False
@@ -30,10 +30,10 @@ def event_line(event: Event) -> str:
 
 
 def event_of_line(line: str) -> Event | None:
-    """The event of such a line, or None for a kind this version does not know.
+    """The event of a line, or None if this version doesn't know its kind.
 
     Raises:
-        DataError: the line is not an event (a torn last line, say).
+        DataError: the line is not an event (for example a torn last line).
     """
     try:
         fields = _json_of(line)
@@ -59,20 +59,21 @@ def event_of_line(line: str) -> Event | None:
 def _json_of(line: str) -> Any:
     fields = json.loads(line)
     if "\\ud" in line or "\\uD" in line:
-        # Half a character, written as an escape, could be neither shown nor written again.
+        # An escaped lone surrogate could be neither displayed nor written again.
         whole = json.dumps(fields, ensure_ascii=False).encode(errors="replace").decode()
         fields = json.loads(whole)
     return fields
 
 
 def _refuse_what_cannot_be(event: Event) -> None:
-    """Raises ValueError: a clock before 1970 or after the year 9999, figures that are none."""
+    """Raises ValueError for a time before 1970 or after 9999, or an invalid report."""
     if not 0 <= event.time <= _LATEST_SECONDS:
-        raise ValueError(f"no time of any clock: {event.time:g}")
+        raise ValueError(f"not a valid time: {event.time:g}")
     if isinstance(event, Evaluated):
-        fault = fault_of_report(event.report)
-        if fault is not None:
-            raise ValueError(f"no report of figures: {fault}")
+        try:
+            PartReport.of(event.report)
+        except ValueError as fault:
+            raise ValueError(f"not a valid report: {fault}") from None
 
 
 def _plain(value: Any) -> Any:
@@ -95,7 +96,7 @@ _FIELD_TYPES: dict[type[Event], dict[str, Any]] = {}
 
 
 def _typed(value: Any, annotation: Any) -> Any:
-    """The JSON value as the field's type; a wrong type is refused, since files may be damaged."""
+    """Convert the JSON value to the field's type; a wrong type is refused."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (types.UnionType, typing.Union):
         if value is None:

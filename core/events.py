@@ -1,30 +1,21 @@
-"""Everything a run can say: one frozen dataclass a fact.
+"""The events of a run: one frozen dataclass for each.
 
-A run in pseudo-code, each line the event it leaves::
+A run in pseudo-code, by the events that it emits::
 
-    RunStarted                               the recipe and the session exist, nothing is loaded
-    DatasetProgress*                         the synthetic set drawn, images looked for
-    DatasetReady                             tables read, patients split, the subset drawn
-    IngestProgress*  IngestDone              images -> bytes, once per data set and size
-    ModelReady                               weights loaded, device and precision chosen
-    Resumed?                                 going on from a checkpoint: later steps never were
-    ImagesHeld?  StepChosen?                 where a device offers more than the plain way
-    for each epoch:
-        EpochStarted
-        StepRecorded*                        at most four times a second, means since the last
-        CheckpointWritten*                   by the clock, on request, at the epoch's end
-        ValidationProgress*
-        EpochDone                            val loss, AUROC per finding, is it the best
-        LearningRateCut?
-        Warned Resumed?                      once: back to a checkpoint, after steps not finite
-    EarlyStopped?
-    ValidationProgress*                      the best on val in fp32, where its epoch was in bf16
-    TestStarted  ValidationProgress*         the best checkpoint on the test part, in fp32
-    Evaluated
-    Finished | Stopped | Failed              exactly one of them, last
+    RunStarted recipe and session exist, nothing is loaded DatasetProgress* synthetic set drawn,
+    images searched DatasetReady tables read, patients split, the subset drawn IngestProgress*
+    IngestDone images -> bytes, once per data set and size ModelReady weights loaded, device and
+    precision chosen Resumed? from a checkpoint: later steps are void ImagesHeld? StepChosen? if the
+    device offers more than the default for each epoch: EpochStarted StepRecorded* at most four a
+    second, means since the last CheckpointWritten* by time, on request, at the epoch's end
+    ValidationProgress* EpochDone val loss, AUROC per finding, is it the best LearningRateCut?
+    Warned Resumed? once: back to a checkpoint after non-finite steps EarlyStopped?
+    ValidationProgress* the best on val in fp32, if its epoch was in bf16 TestStarted
+    ValidationProgress* the best checkpoint on the test part, in fp32 Evaluated Finished | Stopped |
+    Failed exactly one of them, last
 
-``Warned`` and ``Diagnosed`` may come anywhere. ``Paused`` and ``Continued`` stand around a pause.
-A reader that meets ``Resumed(step=n)`` drops every recorded step after n: it was not acknowledged.
+``Warned`` and ``Diagnosed`` may come anywhere. ``Paused`` and ``Continued`` enclose a pause. On
+``Resumed(step=n)`` a reader drops every step recorded after n: they were not acknowledged.
 """
 
 from __future__ import annotations
@@ -36,7 +27,7 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """A fact about a run; ``time`` is in seconds since 1970 and is set when it is recorded."""
+    """The base class; ``time`` is in seconds since 1970, set when the event is recorded."""
 
     time: float = 0.0
     ends_run: ClassVar[bool] = False
@@ -44,7 +35,7 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class RunStarted(Event):
-    """A writer took the session; the recipe is kept, nothing is loaded yet."""
+    """A writer took the session; the recipe is saved, nothing is loaded yet."""
 
     name: str
     host: str
@@ -53,7 +44,7 @@ class RunStarted(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetProgress(Event):
-    """How far a stage before the first step is; ``total`` is None where it can't be known."""
+    """Progress of a stage before the first step; ``total`` is None if unknown."""
 
     stage: str
     done: int
@@ -62,7 +53,7 @@ class DatasetProgress(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetReady(Event):
-    """Tables are read, patients split, the subset drawn. Counts per part."""
+    """Tables are read, patients split, the subset drawn. Counts are per part."""
 
     table_version: str
     findings: tuple[str, ...]
@@ -72,7 +63,7 @@ class DatasetReady(Event):
     dropped: Mapping[str, int] = field(default_factory=dict)
     fingerprint: str = ""
     subset: str = ""
-    """Which parts were drawn at a prevalence and from what, in words; '' where none was set."""
+    """A sentence on the parts that were drawn to a prevalence; '' if none was set."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,13 +80,13 @@ class IngestProgress(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class IngestDone(Event):
-    """Every image of the run is in the cache, or quarantined by name and reason."""
+    """Every image of the run is in the cache or quarantined."""
 
     images: int
     seconds: float
     quarantined: Mapping[str, str]
     repaired: Mapping[str, int] = field(default_factory=dict)
-    """Images that were read otherwise than they are stored: how, and how many."""
+    """Number of images that were converted or repaired, by kind."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,12 +102,12 @@ class ModelReady(Event):
     steps_per_epoch: int
     base_rate_loss: float | None
     val_base_rate_loss: float | None = None
-    """Of val, where its loss is weighted to the prevalence of the whole part; None elsewhere."""
+    """Base rate of val if its loss is weighted to the prevalence of the whole part; else None."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resumed(Event):
-    """The run goes on from a checkpoint; steps recorded after it never were."""
+    """The run continues from a checkpoint; steps recorded after it are void."""
 
     step: int
     epoch: int
@@ -126,7 +117,7 @@ class Resumed(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class ImagesHeld(Event):
-    """Images of these parts are in the device's memory; of none, and the text says why."""
+    """The parts whose images are in the device's memory; if none, the text says why."""
 
     parts: tuple[str, ...]
     images: int
@@ -136,9 +127,9 @@ class ImagesHeld(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class StepChosen(Event):
-    """How steps reach the device: ``eager``, ``compiled`` or ``graph``, and why.
+    """How steps run: ``eager``, ``compiled`` or ``graph``, and why.
 
-    ``gain`` is its measured rate over the eager step's; ``seconds`` is what choosing took.
+    ``gain`` is its measured rate divided by the eager step's; ``seconds`` is the time to choose.
     """
 
     kind: str
@@ -149,7 +140,7 @@ class StepChosen(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class EpochStarted(Event):
-    """Epochs count from 1."""
+    """An epoch starts; epochs count from 1."""
 
     epoch: int
     steps: int
@@ -169,7 +160,7 @@ class StepRecorded(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class StepSkipped(Event):
-    """A loss or gradient that is not finite was caught before the update."""
+    """A step was skipped, since its loss or gradient was not finite."""
 
     step: int
     epoch: int
@@ -187,7 +178,7 @@ class ValidationProgress(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class EpochDone(Event):
-    """One epoch's losses and the val AUROC of each finding; None where it is undefined."""
+    """One epoch's losses and the val AUROC of each finding; None if undefined."""
 
     epoch: int
     step: int
@@ -203,7 +194,7 @@ class EpochDone(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class LearningRateCut(Event):
-    """The plateau schedule cut the rate."""
+    """The plateau schedule cut the learning rate."""
 
     epoch: int
     before: float
@@ -212,7 +203,7 @@ class LearningRateCut(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class EarlyStopped(Event):
-    """No better epoch for as long as the recipe allows."""
+    """Training ends early, after too many epochs without a better one."""
 
     epoch: int
     best_epoch: int
@@ -220,7 +211,7 @@ class EarlyStopped(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointWritten(Event):
-    """On disk, verified: every step up to ``step`` is safe."""
+    """A checkpoint is on disk and verified: every step up to ``step`` is safe."""
 
     name: str
     step: int
@@ -230,7 +221,7 @@ class CheckpointWritten(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Paused(Event):
-    """Waiting until asked to go on."""
+    """The run waits until asked to continue."""
 
     step: int
     reason: str
@@ -238,28 +229,28 @@ class Paused(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Continued(Event):
-    """Going on after a pause."""
+    """The run continues after a pause."""
 
     step: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Warned(Event):
-    """Something a person should know; the run goes on."""
+    """A warning; the run continues."""
 
     message: str
     where: str = ""
 
 
 SEVERITIES = ("ok", "note", "warning", "stop")
-"""How grave the answer of a health check may be, mildest first."""
+"""The severities of health checks, mildest first."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnosed(Event):
-    """A health check's answer; a later one of the same check takes its place.
+    """A health check's diagnosis; a later one of the same check replaces it.
 
-    ``severity`` is one of SEVERITIES; ``changes`` are KEY=VALUE of the recipe.
+    ``severity`` is one of SEVERITIES; ``changes`` are KEY=VALUE for the recipe.
     """
 
     check: str
@@ -273,7 +264,7 @@ class Diagnosed(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class TestStarted(Event):
-    """The best checkpoint is being scored on the test part."""
+    """Scoring of the test part with the best checkpoint starts."""
 
     __test__: ClassVar[bool] = False  # pytest would take the class for a test
 
@@ -290,7 +281,7 @@ class Evaluated(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Finished(Event):
-    """The run came to its end."""
+    """The run finished."""
 
     ends_run: ClassVar[bool] = True
 
@@ -315,7 +306,7 @@ class Stopped(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Failed(Event):
-    """The run could not go on."""
+    """The run failed."""
 
     ends_run: ClassVar[bool] = True
 

@@ -1,4 +1,4 @@
-"""What of a recipe may differ when a run goes on under it, and what makes another run of it."""
+"""Which keys of a recipe may change when a run is resumed."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ SAFE_TO_CHANGE = (
     "train.few_images_first",
     "train.resident_share",
     "train.step",
+    "train.trackers",
     "note",
 )
 SAFE_SECTIONS = ("evaluate.",)
@@ -26,10 +27,10 @@ Differences = Mapping[str, tuple[Any, Any]]
 
 
 def safe_differences(before: Recipe, after: Recipe, where: object) -> Differences:
-    """What differs, where none of it makes another run.
+    """The differences, all of which must be safe to change.
 
     Raises:
-        RecipeError: something else differs; every such key is named.
+        RecipeError: another key differs; the message names all of them.
     """
     changed = differences(before, after)
     unsafe = {key: values for key, values in changed.items() if not _is_safe(key)}
@@ -37,15 +38,15 @@ def safe_differences(before: Recipe, after: Recipe, where: object) -> Difference
         raise RecipeError(
             "; ".join(f"{key} was {old}, is {new}" for key, (old, new) in unsafe.items()),
             where=where,
-            why="A run that goes on under other settings is neither run.",
-            remedy=f"Start a new session for that. Safe to change: {', '.join(SAFE_TO_CHANGE)}, "
-            "and where the same data set lies.",
+            why="A run that continues with other settings is a different run.",
+            remedy=f"Start a new session instead. Safe to change: {', '.join(SAFE_TO_CHANGE)}, and "
+            "the location of the same data set.",
         )
     return changed
 
 
 def asks_for_more(before: Recipe, after: Recipe) -> bool:
-    """Whether a finished session has something left to do under a recipe that may differ."""
+    """Whether a finished session has something left to do with a changed recipe."""
     changed = differences(before, after)
     return (
         after.train.epochs > before.train.epochs

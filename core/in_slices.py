@@ -1,7 +1,7 @@
-"""Long work that can't be interrupted, waited for in slices, so that a stop is heard meanwhile.
+"""Wait in slices for uninterruptible work, so that a stop is noticed meanwhile.
 
-A thread does it. Who waits may walk away by an exception: the thread, which must touch nothing
-that others rely on, is left behind, and the process's end doesn't wait for it either.
+A thread does the work. If the waiting side raises, the thread is abandoned, and the process can
+exit without it; so the work must not change shared state.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _P = ParamSpec("_P")
 
 
 class LooseThreads:
-    """At most so many threads, for work that may be left behind; made as they are needed."""
+    """A pool of threads for work that may be abandoned; threads start as needed."""
 
     def __init__(self, most: int, name: str) -> None:
         self._most, self._name = most, name
@@ -31,7 +31,7 @@ class LooseThreads:
     def submit(
         self, work: Callable[_P, _T], *arguments: _P.args, **settings: _P.kwargs
     ) -> Future[_T]:
-        """Have it done; its value, or what it raised, comes by the future."""
+        """Submit work; the future gets its value or its exception."""
         future: Future[_T] = Future()
 
         def act() -> None:
@@ -39,7 +39,7 @@ class LooseThreads:
                 return
             try:
                 value = work(*arguments, **settings)
-            except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+            except BaseException as error:  # noqa: BLE001 - it is raised in the waiting thread
                 future.set_exception(error)
             else:
                 future.set_result(value)
@@ -67,14 +67,14 @@ class LooseThreads:
     def _go_on(self) -> None:
         while (act := self._work.get()) is not None:
             act()
-            del act  # and with it an image's bytes, before the next one comes
+            del act  # frees an image's bytes before the next one
 
 
 def waited(future: Future[_T], ask: Callable[[], None]) -> _T:
-    """The future's value; ``ask`` is called several times a second until it is there.
+    """Wait for a future; ``ask`` is called several times a second meanwhile.
 
     Raises:
-        BaseException: whatever the work or ``ask`` raised.
+        BaseException: any exception of the work or of ``ask``.
     """
     while not future.done():
         wait((future,), _SLICE_SECONDS)
@@ -84,11 +84,11 @@ def waited(future: Future[_T], ask: Callable[[], None]) -> _T:
 
 
 def in_slices(work: Callable[[], _T], ask: Callable[[], None]) -> _T:
-    """What ``work`` gives, by a thread of its own; see :func:`waited`."""
+    """Run ``work`` on a thread and wait for its value; see :func:`waited`."""
     with LooseThreads(1, "in-slices") as threads:
         return waited(threads.submit(work), ask)
 
 
 def is_somebody_left_behind() -> bool:
-    """Whether such work goes on that nobody waits for any more."""
+    """Whether abandoned work is still running."""
     return any(thread.name == _NAME for thread in threading.enumerate())

@@ -1,4 +1,4 @@
-"""What nvidia-smi says; it knows of every process on a GPU, and takes no torch."""
+"""Query nvidia-smi, which knows all processes on a GPU and doesn't need torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MIB_PER_GIB = 1024
 
 @dataclass(frozen=True)
 class Gpu:
-    """One line of nvidia-smi's answer; ``index`` is the number that torch will give it."""
+    """One GPU in nvidia-smi's output; ``index`` is torch's number for it."""
 
     index: int
     name: str
@@ -22,15 +22,15 @@ class Gpu:
 
     @property
     def words(self) -> str:
-        """For a person."""
+        """The GPU's name and free memory for display."""
         name = self.name.removeprefix("NVIDIA ")
         return f"cuda:{self.index} {name}, {self.free_gib:.0f} of {self.total_gib:.0f} GiB free"
 
 
 def ask_nvidia_smi(query: str, *options: str) -> str | None:
-    """Its answer to a query such as ``--query-gpu=memory.used``: CSV without header and units.
+    """The output for a query such as ``--query-gpu=memory.used``: CSV without header and units.
 
-    None where there is no such tool, or it won't answer: then nothing is known.
+    None if the tool is missing or fails.
     """
     try:
         answer = subprocess.run(
@@ -48,7 +48,7 @@ def ask_nvidia_smi(query: str, *options: str) -> str | None:
 
 
 def nvidia_smi() -> str:
-    """Its answer about every GPU; empty where it has none to give."""
+    """The output about all GPUs; empty if there is none."""
     return ask_nvidia_smi(f"--query-gpu={_QUERY}") or ""
 
 
@@ -56,15 +56,11 @@ def visible_gpus(answer: str, visible_devices: str | None) -> list[Gpu]:
     """The GPUs that torch will see, in its order.
 
     Args:
-        answer: of ``nvidia-smi --query-gpu=index,uuid,name,memory.free,memory.total``, in MiB;
-            a column more is its use in percent.
+        answer: of ``nvidia-smi --query-gpu=index,uuid,name,memory.free,memory.total``, in MiB; an
+            additional column is utilisation in percent.
         visible_devices: ``CUDA_VISIBLE_DEVICES``: numbers or UUIDs; None: all.
     """
-    rows = [[cell.strip() for cell in line.split(",")] for line in answer.splitlines()]
-    rows = [row for row in rows if len(row) in (5, 6) and row[3].isdigit() and row[4].isdigit()]
-    if visible_devices is not None:
-        wanted = [item.strip() for item in visible_devices.split(",") if item.strip()]
-        rows = [row for item in wanted for row in rows if item == row[0] or row[1].startswith(item)]
+    rows = _visible_rows(answer, visible_devices)
     return [
         Gpu(
             index,
@@ -75,3 +71,17 @@ def visible_gpus(answer: str, visible_devices: str | None) -> list[Gpu]:
         )
         for index, (_, _, name, free, total, *use) in enumerate(rows)
     ]
+
+
+def physical_gpus(answer: str, visible_devices: str | None) -> list[str]:
+    """The UUIDs of the GPUs that torch will see, in its order; arguments as above."""
+    return [row[1] for row in _visible_rows(answer, visible_devices)]
+
+
+def _visible_rows(answer: str, visible_devices: str | None) -> list[list[str]]:
+    rows = [[cell.strip() for cell in line.split(",")] for line in answer.splitlines()]
+    rows = [row for row in rows if len(row) in (5, 6) and row[3].isdigit() and row[4].isdigit()]
+    if visible_devices is None:
+        return rows
+    wanted = [item.strip() for item in visible_devices.split(",") if item.strip()]
+    return [row for item in wanted for row in rows if item == row[0] or row[1].startswith(item)]

@@ -1,9 +1,11 @@
-"""What is wrong with a recipe's settings, in sentences that start with the key."""
+"""Messages about a recipe's invalid settings, each starting with the key."""
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -14,6 +16,9 @@ from core.recipe import Recipe
 from core.recipe_remedies import about_a_number, nearest_key
 
 _LONGEST_VALUE = 200
+_TABLES_BY_NAME = ("labels.by_finding", "datasets.by_finding")
+"""Keys of which each is a table with keys of its own, checked with the whole recipe."""
+
 _OF_NUMBERS = ("int_type", "int_parsing", "float_type", "float_parsing")
 _PLAIN_TYPES = {
     "int_type": "must be a whole number",
@@ -30,36 +35,54 @@ _PLAIN_TYPES = {
     "model_attributes_type": "must be a table",
     "path_type": "must be a path",
     "too_short": "must name at least one",
-    "too_long": "names more than there are",
+    "too_long": "names too many",
     "string_too_short": "must not be empty",
 }
 
 
 def known_keys(model: type[BaseModel] = Recipe, prefix: str = "") -> Iterator[str]:
-    """Every key of a recipe, such as ``train.learning_rate``, in the order of the recipe."""
+    """Every key of a recipe, such as ``train.learning_rate``, in order."""
+    return (key for key, _ in _keys_and_types(model, prefix))
+
+
+@lru_cache(maxsize=1)
+def list_keys() -> frozenset[str]:
+    """The keys whose value is a list, such as ``dataset.findings``."""
+    return frozenset(
+        key
+        for key, kind in _keys_and_types(Recipe, "")
+        if any(typing.get_origin(one) is tuple for one in (kind, *typing.get_args(kind)))
+    )
+
+
+def _keys_and_types(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, Any]]:
     for name, field in model.model_fields.items():
         section = _section_type(field.annotation)
         if section is None:
-            yield prefix + name
+            yield prefix + name, field.annotation
         else:
-            yield from known_keys(section, f"{prefix}{name}.")
+            yield from _keys_and_types(section, f"{prefix}{name}.")
 
 
 def check_key(key: str) -> None:
-    """Refuse a key that no recipe has.
+    """Refuse an unknown key.
 
     Raises:
-        RecipeError: there is none; the nearest are named.
+        RecipeError: the key is unknown; the message names the nearest ones.
     """
     known = list(known_keys())
     ancestors = {".".join(name.split(".")[:depth]) for name in known for depth in (1, 2)}
-    if key not in known and key not in ancestors:
+    key = re.sub(r"^datasets\.\d+(?=\.)", "datasets", key)
+    is_of_a_finding = any(key.startswith(f"{table}.") for table in _TABLES_BY_NAME)
+    if key not in known and key not in ancestors and not is_of_a_finding:
         raise RecipeError(
             "unknown key", where=f"--set {key}", remedy=_nearest_key(key) or _keys_beside(key)
         )
 
 
 def _section_type(annotation: Any) -> type[BaseModel] | None:
+    if typing.get_origin(annotation) is dict:
+        return None
     for candidate in (annotation, *typing.get_args(annotation)):
         if isinstance(candidate, type) and issubclass(candidate, BaseModel):
             return candidate
@@ -77,7 +100,7 @@ def _keys_beside(key: str) -> str:
 
 
 def fault_of(error: dict[str, Any]) -> str:
-    """One fault of a pydantic report, in a sentence that starts with the key."""
+    """The message for one pydantic error, starting with the key."""
     key = key_of(error) or "the recipe"
     kind, value, limits = error["type"], error["input"], error.get("ctx", {})
     got = f", got {_shortened(value)}" if not isinstance(value, Mapping) else ""
@@ -103,8 +126,8 @@ def fault_of(error: dict[str, Any]) -> str:
         )
     if kind == "string_pattern_mismatch":
         return (
-            f"{key} holds letters, digits, dots, dashes and underscores, at most 80 of them, and "
-            f"begins with a letter or a digit{got}"
+            f"{key} must have letters, digits, dots, dashes and underscores only, at most 80, and "
+            f"begin with a letter or a digit{got}"
         )
     said = f"{key} {_PLAIN_TYPES.get(kind, error['msg'][:1].lower() + error['msg'][1:])}{got}"
     if kind in _OF_NUMBERS and (remedy := about_a_number(value)):
@@ -113,7 +136,7 @@ def fault_of(error: dict[str, Any]) -> str:
 
 
 def key_of(error: Mapping[str, Any]) -> str:
-    """The key that a fault of a pydantic report is about; '' where it is the whole."""
+    """The key of a pydantic error; '' if it is about the whole recipe."""
     parts = (str(part)[:_LONGEST_VALUE] for part in error["loc"] if not isinstance(part, int))
     return ".".join(parts)
 

@@ -1,4 +1,4 @@
-"""What to do about a recipe that is refused: each remedy for the cause that is there."""
+"""Remedies for refused recipes, by cause."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from core.findings import nearest_name
 
 _SURELY_ANOTHER = 0.8
-"""A key of another section must be this like: ``train.nope`` is no ``note``."""
+"""Similarity required of a key in another section: ``train.nope`` doesn't mean ``note``."""
 
 _OTHER_NAMES = {
     "train.learning_rate": ("lr", "rate", "learningrate", "base_lr", "init_lr", "max_lr"),
@@ -37,7 +37,7 @@ _OTHER_NAMES = {
     "evaluate.bootstrap": ("n_bootstrap", "draws", "resamples"),
     "evaluate.operating_point": ("threshold",),
 }
-"""Key -> what other programs call it."""
+"""Key -> its names in other programs."""
 
 _BY_OTHER_NAME = {name: key for key, names in _OTHER_NAMES.items() for name in names}
 _OF_THE_COMMAND_LINE = {"device": "--device", "gpu": "--device", "gpus": "--device"} | {
@@ -46,7 +46,7 @@ _OF_THE_COMMAND_LINE = {"device": "--device", "gpu": "--device", "gpus": "--devi
 
 
 def nearest_key(key: str, known: Sequence[str]) -> str:
-    """Which key was probably meant, as a question; '' where none is near.
+    """Which key was probably meant, as a question; '' if none is similar.
 
     Args:
         key: as it was typed, or the name of a section.
@@ -62,7 +62,7 @@ def nearest_key(key: str, known: Sequence[str]) -> str:
     if meant:
         return f"Did you mean {meant!r}?"
     if name in _OF_THE_COMMAND_LINE:
-        return f"Where a run computes is not part of its recipe: use {_OF_THE_COMMAND_LINE[name]}."
+        return f"This is not part of a recipe: use {_OF_THE_COMMAND_LINE[name]}."
     if not section:
         sections = {other.partition(".")[0] for other in known if "." in other}
         if near := nearest_name(name, sorted(sections)):
@@ -84,25 +84,25 @@ def _last_of(key: str) -> str:
 
 
 def about_a_number(value: object) -> str:
-    """What to do about text that stands where a number should; '' where it is not like one."""
+    """The remedy for text instead of a number; '' if it doesn't look like one."""
     if not isinstance(value, str):
         return ""
     text = value.strip()
     if re.fullmatch(r"[+-]?\d+,\d+", text):
-        return f"Decimals take a point: {text.replace(',', '.')}."
+        return f"Use a decimal point: {text.replace(',', '.')}."
     if re.fullmatch(r"[+-]?\d+(\.\d*)?\s*%", text):
-        return f"Shares are written as such: {float(text.rstrip('% ')) / 100:g}."
+        return f"Write a share as a fraction: {float(text.rstrip('% ')) / 100:g}."
     if re.fullmatch(r"[+-]?\d+(\.\d*)?(e[+-]?\d+)?", text, re.IGNORECASE):
-        return f"Numbers take no quotes: {text}."
+        return f"Write numbers without quotes: {text}."
     return ""
 
 
 _AT_LINE = re.compile(r"\(at line (\d+)")
-_PLAIN = 'A line is KEY = VALUE, and texts need quotes: name = "x".'
+_PLAIN = 'Lines are KEY = VALUE, and text needs quotes: name = "x".'
 
 
 def about_toml(text: str, error: str) -> str:
-    """What to do about a text that is not valid TOML, by what stands on the line at fault."""
+    """The remedy for invalid TOML, from the line at fault."""
     at = _AT_LINE.search(error)
     lines = text.splitlines()
     number = int(at[1]) if at else 0
@@ -118,15 +118,15 @@ def about_toml(text: str, error: str) -> str:
     if "“" in line or "”" in line or "‘" in line or "’" in line:
         return 'Quotes must be straight ones: name = "x".'
     if value in ("True", "False"):
-        return f"TOML writes {value.lower()} in small letters."
+        return f"TOML writes {value.lower()} in lower case."
     if value in ("None", "null", "nil"):
-        return "TOML knows no such value: leave the line out for the default."
+        return "TOML has no such value: remove the line to use the default."
     if re.fullmatch(r"[+-]?\d+,\d+", value):
         return about_a_number(value)
     if re.match(r"[A-Za-z_.]+\s*:", line):
         return "TOML writes KEY = VALUE, not KEY: VALUE."
     if "overwrite" in error or "twice" in error:
-        return "A key or a table stands there twice: keep one of them."
+        return "A key or a table appears twice: keep one of them."
     if line.startswith("[") and not line.endswith("]"):
-        return "A table's name stands in square brackets: [train]."
+        return "A table's name is in square brackets: [train]."
     return _PLAIN

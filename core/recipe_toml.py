@@ -1,13 +1,14 @@
-"""Recipes as TOML: shipped or the user's own, changed by ``--set``, checked, written back.
+"""Recipes as TOML: load shipped or own ones, apply ``--set``, check, and write them.
 
-A wrong key, type or bound is refused with the key as the user typed it, the value, what
-is allowed and the nearest known key.
+An unknown key, a wrong type or a value out of bounds is refused with the key as typed, the value,
+what is allowed and the nearest known key.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,33 +18,32 @@ import tomli_w
 from pydantic import ValidationError
 
 from core.errors import RecipeError
-from core.findings import did_you_mean
-from core.recipe import IMAGENET, NO_WEIGHTS, PARTS, PATH_KEYS, Recipe
-from core.recipe_faults import check_key, fault_of, key_of
+from core.findings import FINDINGS, canonical_finding, did_you_mean
+from core.recipe import IMAGENET, NO_WEIGHTS, PARTS, PATH_KEYS, READING_KEYS, Recipe
+from core.recipe_faults import check_key, fault_of, key_of, list_keys
 from core.recipe_remedies import about_toml
 from core.regular_file import read_regular
 from core.shipped_recipes import broken_recipes, shipped_recipes
 
 _MAX_RECIPE_BYTES = 1_000_000
 _MOST_DOTS = 5_000
-"""A key of n parts takes n² steps to read; ours have two."""
+"""A key of n parts takes n² steps to parse; ours have two."""
 _ESCAPES = frozenset("\b\t\n\f\r")
 _FAULTS_TOLD = 20
-_LIST_KEYS = ("dataset.findings", "subset.parts")
 _TEXT_KEYS = ("name", "note", "model.weights", "evaluate.reference", *PATH_KEYS)
 
 _BEFORE_THE_KEY = {"subset": {"parts": list(PARTS)}}
-"""What a session's recipe means that is from before a key was there: then all parts were drawn."""
+"""Values for keys that an older session's recipe lacks: all parts were drawn then."""
 
 
 def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipe of that path or shipped name, with ``KEY=VALUE`` overrides applied.
+    """The recipe at a path or with a shipped name, with ``KEY=VALUE`` overrides.
 
-    Paths in a recipe are relative to its file, paths in overrides to the working directory. Of a
+    Paths in a recipe are relative to its file, paths in overrides to the working directory. For a
     session's recipe.toml see ``recorded_recipe``.
 
     Raises:
-        RecipeError: no such recipe, not TOML, or a key, type or bound is wrong.
+        RecipeError: no such recipe, not TOML, or an invalid key or value.
     """
     settings, where = _settings_of(name_or_path)
     path = Path(name_or_path)
@@ -54,10 +54,10 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
 
 
 def recorded_recipe(path: Path) -> Recipe:
-    """The recipe that a session keeps, under which it was run.
+    """The recipe of a session, as it was run.
 
-    It was complete when it was written. So a key that it lacks is a later one, and stands for
-    what was done before there was such a key.
+    It was complete when written. So a key that it lacks was added later, and gets the value that
+    corresponds to the earlier behaviour.
 
     Raises:
         RecipeError: see ``load_recipe``.
@@ -68,7 +68,7 @@ def recorded_recipe(path: Path) -> Recipe:
 
 
 def sealed_recipe(values: Mapping[str, Any], where: str) -> Recipe:
-    """The recipe whose values a run kept, as ``as_toml_values`` gave them.
+    """The recipe from a run's stored values, see ``as_toml_values``.
 
     Raises:
         RecipeError: see ``checked_recipe``.
@@ -79,7 +79,7 @@ def sealed_recipe(values: Mapping[str, Any], where: str) -> Recipe:
 
 
 def as_recorded(recipe: Recipe, path: Path) -> Recipe:
-    """A recipe to go on with: of keys that neither it nor the session's names, the session's sense.
+    """A recipe for resuming a session: unset keys keep the session's defaults.
 
     Raises:
         RecipeError: see ``load_recipe``.
@@ -105,7 +105,7 @@ def _mean_as_before(settings: dict[str, Any]) -> None:
 
 
 def _settings_of(name_or_path: str | Path) -> tuple[dict[str, Any], str]:
-    """The recipe's tables, with absolute paths, and what to call it."""
+    """The recipe's tables with absolute paths, and its name for messages."""
     text, where, folder = _recipe_text(name_or_path)
     settings = _parsed(text, where)
     _make_paths_absolute(settings, folder)
@@ -113,19 +113,20 @@ def _settings_of(name_or_path: str | Path) -> tuple[dict[str, Any], str]:
 
 
 def changed_recipe(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
-    """The recipe with ``KEY=VALUE`` overrides applied; paths relative to the working directory."""
+    """The recipe with ``KEY=VALUE`` overrides; paths are relative to the working directory."""
     return checked_recipe(_overridden(as_toml_values(recipe), overrides), "--set")
 
 
 def checked_recipe(
     settings: Mapping[str, Any], where: str, overridden: Sequence[str] = ()
 ) -> Recipe:
-    """A recipe made of nested tables; every fault in it is named in one RecipeError.
+    """A recipe from nested tables; one RecipeError names all its faults.
 
-    Where all faults are in keys that were ``overridden``, ``--set`` is to blame and not ``where``.
+    If all faults are in ``overridden`` keys, the error names ``--set`` instead of ``where``.
     """
+    settings = _with_findings_of_all(settings, where)
     try:
-        # Strict, and by way of JSON: TOML's types are JSON's, and epochs = "3" is a mistake.
+        # Strict, and through JSON, whose types are TOML's: epochs = "3" is a mistake.
         return Recipe.model_validate_json(json.dumps(settings, default=str), strict=True)
     except ValidationError as error:
         faults = [fault_of(dict(item)) for item in error.errors()[:_FAULTS_TOLD]]
@@ -136,8 +137,36 @@ def checked_recipe(
         raise RecipeError("; ".join(faults), where=where) from None
     except (ValueError, RecursionError) as error:
         raise RecipeError(
-            f"holds a number or a table that is too large or too deep ({error})", where=where
+            f"has a number or a table that is too large or too deep ({error})", where=where
         ) from None
+
+
+def _with_findings_of_all(settings: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """With ``datasets``, ``dataset`` holds what their network learns: the findings of all.
+
+    Raises:
+        RecipeError: ``dataset`` or ``labels`` is there too.
+    """
+    several = settings.get("datasets")
+    if not isinstance(several, list) or not several:
+        return settings
+    both = [name for name in ("dataset", "labels") if settings.get(name)]
+    if both:
+        raise RecipeError(
+            f"has both datasets and {' and '.join(both)}",
+            where=where,
+            why="Several data sets stand in the place of the one",
+            remedy=f"Move the keys of {' and '.join(both)} into one of datasets, or remove them.",
+        )
+    findings: list[Any] = []
+    for entry in several:
+        own = entry.get("findings") if isinstance(entry, Mapping) else None
+        for name in FINDINGS if own is None else own if isinstance(own, list) else ():
+            known = canonical_finding(name) if isinstance(name, str) else None
+            findings.append(known or name)
+    is_partial = any(isinstance(one, Mapping) and one.get("partial") is True for one in several)
+    learnt = [name for place, name in enumerate(findings) if name not in findings[:place]]
+    return {**settings, "dataset": {"findings": learnt or list(FINDINGS), "partial": is_partial}}
 
 
 def recipe_toml(recipe: Recipe) -> str:
@@ -145,9 +174,31 @@ def recipe_toml(recipe: Recipe) -> str:
     return tomli_w.dumps(as_toml_values(recipe))
 
 
+def with_data_of(recipe: Recipe, other: Recipe) -> Recipe:
+    """The recipe on the files of another; as it is where that one names none.
+
+    Raises:
+        RecipeError: both together can't be.
+    """
+    paths = _flat(as_toml_values(other))
+    if not any(key in paths for key in PATH_KEYS):
+        return recipe
+    changes = [f"{key}={paths.get(key, '')}" for key in PATH_KEYS]
+    if recipe.dataset.kind is None:  # a collection's own recipe says itself how it is read
+        read_as = {key: paths.get(key) for key in READING_KEYS}
+        changes += [f"{key}={_set_value(value)}" for key, value in read_as.items()]
+    partial = str(other.dataset.partial).lower()
+    return changed_recipe(recipe, [*changes, "dataset.phantom=none", f"dataset.partial={partial}"])
+
+
+def _set_value(value: Any) -> str:
+    """A value as ``--set`` takes it."""
+    return "none" if value is None else json.dumps(value)
+
+
 def differences(before: Recipe, after: Recipe) -> dict[str, tuple[Any, Any]]:
     """Key -> (value before, value after), for every key whose value differs."""
-    old, new = _flat(as_toml_values(before)), _flat(as_toml_values(after))
+    old, new = flat_values(before), flat_values(after)
     return {
         key: (old.get(key), new.get(key))
         for key in dict.fromkeys([*old, *new])
@@ -169,8 +220,8 @@ def _recipe_text(name_or_path: str | Path) -> tuple[str, str, Path]:
             "there is no such recipe",
             where=name_or_path,
             remedy=did_you_mean(str(name_or_path), known)
-            or f"Give a path or one of: {', '.join(shipped)}. Broken on purpose, to see what is "
-            f"told: {', '.join(broken)}.",
+            or f"Give a path or one of: {', '.join(shipped)}. Broken on purpose, to show the "
+            f"health checks: {', '.join(broken)}.",
         ) from None
     except UnicodeDecodeError:
         raise RecipeError("is not UTF-8 text", where=path, remedy="Save it as UTF-8.") from None
@@ -181,10 +232,10 @@ def _recipe_text(name_or_path: str | Path) -> tuple[str, str, Path]:
 
 def _parsed(text: str, where: str) -> dict[str, Any]:
     if text.count(".") > _MOST_DOTS:
-        raise RecipeError("has more dots than any recipe", where=where)
+        raise RecipeError("has too many dots", where=where)
     try:
         return tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # TOML's own, or a number of 5,000 digits
+    except (ValueError, RecursionError) as error:  # TOML's error, or a number of 5,000 digits
         raise RecipeError(
             f"is not valid TOML: {error}", where=where, remedy=about_toml(text, str(error))
         ) from None
@@ -200,15 +251,15 @@ def _overridden(settings: dict[str, Any], overrides: Sequence[str]) -> dict[str,
                 remedy="For example --set train.epochs=3.",
             )
         check_key(key)
-        value = _override_value(key, text.strip())
-        if value and key in (*PATH_KEYS, "model.weights"):
+        value = _override_value(_same_key(key), text.strip())
+        if value and _same_key(key) in (*PATH_KEYS, "model.weights"):
             value = _absolute(key, str(value), Path.cwd())
         _put(settings, key, value)
     return settings
 
 
 def _override_value(key: str, text: str) -> Any:
-    """The text as TOML where it is that, else as it stands; ``none`` clears an optional key."""
+    """The value as TOML if it is valid, else as text; ``none`` clears an optional key."""
     if key in _TEXT_KEYS:
         quoted = len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'"
         text = text[1:-1] if quoted else text
@@ -219,14 +270,22 @@ def _override_value(key: str, text: str) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError):
         pass
-    if key in _LIST_KEYS:
+    if key in list_keys():
         return [name.strip() for name in text.split(",") if name.strip()]
     return text
+
+
+def _same_key(key: str) -> str:
+    """``dataset.images`` for ``datasets.0.images``."""
+    return re.sub(r"^datasets\.\d+\.", "dataset.", key)
 
 
 def _put(settings: dict[str, Any], key: str, value: Any) -> None:
     *sections, last = key.split(".")
     table = settings
+    if sections[:1] == ["datasets"] and len(sections) > 1:
+        table = _entry_of(settings, sections[1])
+        sections = sections[2:]
     for section in sections:
         inner = table.setdefault(section, {})
         if not isinstance(inner, dict):
@@ -238,7 +297,27 @@ def _put(settings: dict[str, Any], key: str, value: Any) -> None:
         table[last] = value
 
 
+def _entry_of(settings: dict[str, Any], number: str) -> dict[str, Any]:
+    """The table of ``datasets.N``; the one after the last is added."""
+    several = settings.setdefault("datasets", [])
+    if not isinstance(several, list) or not number.isdecimal() or int(number) > len(several):
+        raise RecipeError(
+            f"there is no datasets.{number}",
+            where=f"--set datasets.{number}",
+            remedy=f"The recipe has {len(several)} of them, counted from 0.",
+        )
+    if int(number) == len(several):
+        several.append({})
+    entry = several[int(number)]
+    if not isinstance(entry, dict):
+        raise RecipeError(f"must be a table, got {entry!r}", where=f"datasets.{number}")
+    return entry
+
+
 def _make_paths_absolute(settings: dict[str, Any], folder: Path) -> None:
+    several = settings.get("datasets")
+    for entry in several if isinstance(several, list) else ():
+        _make_paths_absolute({"dataset": entry}, folder)
     for key in (*PATH_KEYS, "model.weights"):
         section, _, name = key.partition(".")
         table = settings.get(section)
@@ -248,11 +327,11 @@ def _make_paths_absolute(settings: dict[str, Any], folder: Path) -> None:
 
 
 def _refuse_escaped(key: str, value: str, folder: Path) -> None:
-    """Raises RecipeError for ``"C:\\nih"``, in which TOML reads a new line, unless it is there."""
+    """Raises RecipeError for ``"C:\\nih"``, which contains a newline in TOML, unless it exists."""
     escaped = not _ESCAPES.isdisjoint(value) and "\0" not in value
     if escaped and not os.path.lexists(folder / value):
         raise RecipeError(
-            f"{value[:200]!r} holds a control character",
+            f"{value[:200]!r} contains a control character",
             where=key,
             remedy="In double quotes a backslash begins an escape (\\n is a new line): write the "
             "path with / or in single quotes.",
@@ -266,9 +345,9 @@ def _absolute(key: str, value: str, folder: Path) -> str:
         path = os.path.normpath(folder / Path(value).expanduser())
     except RuntimeError:
         raise RecipeError(
-            f"{value[:200]!r} names the home of a user that is not known here",
+            f"{value[:200]!r} names the home of an unknown user",
             where=key,
-            remedy="Write the whole path.",
+            remedy="Write the full path.",
         ) from None
     try:
         path.encode()
@@ -276,16 +355,24 @@ def _absolute(key: str, value: str, folder: Path) -> str:
         raise RecipeError(
             f"{path[-200:]!r} is not a path in UTF-8",
             where=key,
-            why="A recipe is TOML, which can't hold it, and a session keeps its recipe",
-            remedy="Rename that folder, or name it by a link: ln -s FOLDER nih.",
+            why="A session keeps its recipe as TOML, which can't contain such a path",
+            remedy="Rename that folder, or use a link to it: ln -s FOLDER nih.",
         ) from None
     return path
 
 
 def as_toml_values(recipe: Recipe) -> dict[str, Any]:
-    """The complete recipe as nested tables, which JSON holds too."""
-    # TOML has no null: a key that is not set is left out, and reads back as its default, None.
-    return recipe.model_dump(mode="json", exclude_none=True)
+    """The complete recipe as nested tables, which are valid JSON too."""
+    # TOML has no null: an unset key is left out, and reads back as its default, None.
+    values = recipe.model_dump(mode="json", exclude_none=True)
+    if recipe.datasets:  # they stand in the place of both
+        return {key: value for key, value in values.items() if key not in ("dataset", "labels")}
+    return {key: value for key, value in values.items() if key != "datasets"}
+
+
+def flat_values(recipe: Recipe) -> dict[str, Any]:
+    """The complete recipe as dotted keys and their values; unset keys are left out."""
+    return _flat(as_toml_values(recipe))
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Files from outside, opened so that they can neither hang nor fill the memory.
+"""Open other people's files safely: without blocking, and with a limited size.
 
-Opening a pipe waits until somebody writes into it, and a device may have no end; where a
-file is expected, neither is one.
+Opening a pipe blocks until somebody writes to it, and a device may be endless; neither is accepted
+as a file.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 MOST_JSON_BYTES = 16 * 2**20
-"""Of a JSON file; unpacked, an empty table takes twenty times its two letters."""
+"""Largest JSON file; parsed, an empty table takes twenty times its two characters."""
 
 _KINDS = (
     (stat.S_ISFIFO, "a pipe"),
@@ -29,7 +29,7 @@ def open_regular(path: Path) -> BinaryIO:
     Raises:
         OSError: it can't be opened, or is a folder, pipe, device or socket.
     """
-    # Where there is nobody at a pipe's other end, only this flag keeps open() from waiting.
+    # Without a writer at a pipe's other end, only this flag keeps open() from blocking.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         mode = os.fstat(descriptor).st_mode
@@ -45,14 +45,14 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def read_regular(path: Path, most_bytes: int) -> bytes:
-    """The bytes of a file that has no more than so many.
+    """The bytes of a file, if there are at most ``most_bytes``.
 
     Raises:
-        OSError: see ``open_regular``; besides, the file is larger.
+        OSError: see ``open_regular``; or the file is larger.
     """
     with open_regular(path) as file:
         num_bytes = os.fstat(file.fileno()).st_size
         if num_bytes > most_bytes:
-            what = f"it has {num_bytes:,} bytes, where at most {most_bytes:,} are read"
+            what = f"it has {num_bytes:,} bytes, but at most {most_bytes:,} are read"
             raise OSError(errno.EFBIG, what, str(path))
         return file.read()

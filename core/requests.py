@@ -1,4 +1,4 @@
-"""What a run can be asked to do; it asks for the next request at every step."""
+"""The requests to a run, which it polls at every step."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Callable
 class Request(enum.Enum):
     """The answers to ``next_request()``.
 
-    PAUSE holds for as long as it is the answer; CHECKPOINT, TRY_RATES and STOP are done once.
-    TRY_RATES is a range test of learning rates on a copy of the network.
-    ABANDON leaves at the next step and keeps nothing since the last checkpoint; only the front end
-    that runs the session may ask for it, not a file.
+    PAUSE lasts as long as it is returned; CHECKPOINT, TRY_RATES and STOP are done once. TRY_RATES
+    is a range test of learning rates on a copy of the network. ABANDON ends the run at the next
+    step without a new checkpoint; only the front end that runs the session may request it, not a
+    file.
     """
 
     CONTINUE = "continue"
@@ -24,6 +24,6 @@ class Request(enum.Enum):
 
 
 ONCE = (Request.CHECKPOINT, Request.TRY_RATES)
-"""Done before the next step, then forgotten."""
+"""Requests that are done once, before the next step."""
 
 NextRequest = Callable[[], Request]

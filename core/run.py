@@ -1,4 +1,4 @@
-"""The whole story of a run on one page."""
+"""A whole run on one page."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import torch
 
 from core.data.batches import Part
+from core.data.study.further_columns import columns_of_study
 from core.data.study.study import Study
 from core.data.tables.text_file import table_bytes
 from core.errors import CxrError, DataError, RunFailedError, SessionError, StoppedError
+from core.evaluation.calibrating.kept_recalibration import keep_recalibration
 from core.evaluation.predict import Placement, part_predictions
 from core.evaluation.predictions import Predictions, write_predictions
 from core.evaluation.references import reference_for
@@ -40,27 +41,33 @@ from core.health.few_images import (
     learn_few_images,
 )
 from core.health.report import health_report_of_session
+from core.health.sealed import test_is_sealed
 from core.health.training_watch import TrainingWatch
 from core.health.watch import HealthRecord
 from core.in_slices import in_slices
 from core.model.device import choose_device
 from core.model.memory import free_bytes, memory_errors_named
 from core.model.precision import choose_precision
+from core.model.pretrained.needed import require_inputs
 from core.model.provenance import SeenReport
 from core.model.weights import LoadedModel, load_weights
 from core.recipe import Recipe, TrainSettings
 from core.requests import NextRequest
 from core.store.finish import seal_end
+from core.store.ledger import look
 from core.store.past import Past
 from core.store.recorder import Recorder
+from core.store.sealed import is_sealed
 from core.store.seals import Seals
 from core.store.session import Session, SessionWriter
+from core.tracking.observers import Observers
 from core.training.context import RunContext
 from core.training.control import Control, stop_if_asked
 from core.training.distributed.ranks import BUILT, Build, End, PartRows, Prepare, RankLostError
 from core.training.fit import Fit, validation_progress
 from core.training.keeping import (
     checkpoint_metadata,
+    has_checkpoint,
     load_best,
     model_to_go_on_with,
 )
@@ -93,19 +100,20 @@ def run(
     machine: Machine,
     changed_recipe: Recipe | None = None,
 ) -> bool:
-    """Train, choose the best epoch, score the test part; go on where the session stands.
+    """Train, choose the best epoch, score the test part; continues from the session's checkpoint.
 
-    ``emit`` is given every event after it was recorded; ``next_request`` is asked at every
-    step; ``changed_recipe`` takes the place of the session's, once the session is ours. True
-    where the run finished, False where it stopped on request. Whether a finished session has
-    anything left to do is asked before, see ``core.store.past.is_done``.
+    ``emit`` is called with every event after it was recorded; ``next_request`` is called at every
+    step; ``changed_recipe`` replaces the session's once we hold its lock. Returns True if the run
+    finished, False if it stopped on request. Callers first check whether a finished session has
+    anything left to do, see ``core.store.past.is_done``.
 
     Raises:
-        CxrError: the run could not go on; its last event is Failed then, or Stopped where it
-            was asked to stop before there was anything to keep.
+        CxrError: the run failed. Its last event is then Failed, or Stopped if it was asked to stop
+            before there was anything to save.
     """
     started = time.monotonic()
-    claimed = Recorder(session, emit, lambda: stop_if_asked(next_request))
+    observers = Observers(emit)
+    claimed = Recorder(session, observers, lambda: stop_if_asked(next_request))
     with (
         claimed as record,
         _disk_errors_named(record.writer),
@@ -113,11 +121,14 @@ def run(
         memory_errors_named(),
     ):
         context = _context(record, machine, changed_recipe, next_request)
+        observers.start(record, changed_recipe or session.recipe, machine.miniature_images)
         ready = _ready(context, record, machine, changed_recipe)
-        if not (_trained(context, record, ready) and _test_scored(context, ready, machine.cache)):
+        if not (_trained(context, record, ready) and _test_scored(context, ready, machine)):
+            observers.settle()
             record(_stopped(context.control, record, ready.trainer.progress.step))
             return False
         tell_mended(ready.parts["test"].cache, record)
+        observers.settle()
         record.writer.require_folder()
         context.keep(lambda: seal_end(context.session, record.writer.events_seal()))
         progress = ready.trainer.progress
@@ -133,7 +144,7 @@ def run(
 
 @dataclass(frozen=True)
 class _Ready:
-    """All that training needs, checked and where the session stands."""
+    """Everything that training needs, checked, in the session's state."""
 
     recipe: Recipe
     study: Study
@@ -150,7 +161,7 @@ class _Ready:
 def _context(
     record: Recorder, machine: Machine, changed: Recipe | None, next_request: NextRequest
 ) -> RunContext:
-    session = record.writer.session  # wherever its folder is moved
+    session = record.writer.session  # follows its folder when that is moved
     control = Control(machine.ranks.watched(next_request), record.writer.take_request, record)
     room = RoomWait(session, control, record, _disk_patience(session, machine, changed))
     record.keep = room.keep
@@ -160,11 +171,14 @@ def _context(
 def _ready(
     context: RunContext, record: Recorder, machine: Machine, changed: Recipe | None
 ) -> _Ready:
-    """Data, network, parts and trainer; on every rank, and as the session was left."""
+    """Data, network, parts and trainer, on every rank, restored from the session."""
     session = context.session
     recipe, past, before = _begun(context, record, changed)
     placement, device_name = _placement(recipe, machine, record)
+    if not has_checkpoint(session):
+        context.keep(lambda: require_inputs(recipe, machine.cache))
     study = ready_study(context, recipe, machine)
+    in_slices(lambda: columns_of_study(study), context.control.stop_if_asked)  # or refused now
     loaded = in_slices(lambda: _loaded(session, recipe), context.control.stop_if_asked)
     seen = patients_seen(loaded, study, recipe, record)
     seals = Seals.of(recipe, table_bytes(session.path / "split.csv"))
@@ -193,7 +207,7 @@ def _ready(
 def _begun(
     context: RunContext, record: Recorder, changed: Recipe | None
 ) -> tuple[Recipe, Past, TrainSettings]:
-    """The recipe, what earlier runs left, and how they trained; nothing is believed unseen."""
+    """The recipe, the state that earlier runs left, and how they trained, all verified."""
     session = context.session
     record(RunStarted(name=session.name, host=socket.gethostname(), pid=os.getpid()))
     if record.writer.taken_over is not None:
@@ -205,12 +219,12 @@ def _begun(
     before = session.recipe.train
     if changed is not None:
         context.keep(lambda: session.change_recipe(changed))
-    reference_for(recipe.evaluate.reference, recipe.split.by)  # a typo costs no day
+    reference_for(recipe.evaluate.reference, recipe.split.by)  # a typo must not cost a day
     return recipe, past, before
 
 
 def _trained(context: RunContext, record: Recorder, ready: _Ready) -> bool:
-    """Train to the last epoch; False where it was asked to stop."""
+    """Train to the last epoch; False if asked to stop."""
     trainer, control, val = ready.trainer, context.control, ready.parts["val"]
     metadata = context.keep(lambda: checkpoint_metadata(context.session, ready.study, ready.loaded))
     health = HealthRecord(record, ready.past.answers)
@@ -219,7 +233,7 @@ def _trained(context: RunContext, record: Recorder, ready: _Ready) -> bool:
     )
     health.take(found, step=trainer.progress.step)
     _rehearse(trainer, control, record, health)
-    if control.stop_requested:  # nothing was learnt since what is kept
+    if control.stop_requested:  # nothing was learnt since the last checkpoint
         return False
     take_best_step(trainer, record, may_go_on=control.may_go_on)
     watch = TrainingWatch(health, val, ready.told.base_rate_loss)
@@ -231,7 +245,7 @@ def _trained(context: RunContext, record: Recorder, ready: _Ready) -> bool:
 
 
 def _build_on_other_ranks(trainer: Trainer, parts: dict[str, Part], control: Control) -> None:
-    """The same parts and network on every rank; what stands in the way there is known now."""
+    """Build the same parts and network on every rank; errors there show now."""
     rows = {
         name: PartRows(part.index_rows_N, part.patients_N, part.labels_NF, part.weights_N)
         for name, part in parts.items()
@@ -244,7 +258,7 @@ def _build_on_other_ranks(trainer: Trainer, parts: dict[str, Part], control: Con
 
 
 def _rehearse(trainer: Trainer, control: Control, record: Record, health: HealthRecord) -> None:
-    """Whether the network can learn a few images at all; before the first step alone."""
+    """Test whether the network can overfit a few images; only before the first step."""
     asked = trainer.settings.few_images_first
     if asked == "never" or trainer.progress.step:
         return
@@ -253,8 +267,8 @@ def _rehearse(trainer: Trainer, control: Control, record: Record, health: Health
 
     def may_go_on(done: int) -> bool:
         nonlocal told
-        if done != told:  # it is asked several times a step
-            stage, told = "learning a few images by heart", done
+        if done != told:  # called several times per step
+            stage, told = "overfitting a few images", done
             record(DatasetProgress(stage=stage, done=done, total=MOST_STEPS))
         return control.may_go_on()
 
@@ -265,22 +279,22 @@ def _rehearse(trainer: Trainer, control: Control, record: Record, health: Health
 
 
 def _disk_patience(session: Session, machine: Machine, changed: Recipe | None) -> float | None:
-    """For how many seconds the run waits for a full disk; None: for as long as it takes."""
+    """Seconds that the run waits for a full disk; None: forever."""
     if machine.is_attended:
         return None
     return 60 * (changed or session.recipe).train.disk_wait_minutes
 
 
 def _stopped(control: Control, record: Recorder, step: int) -> Stopped:
-    """The end on request: at this step, or abandoned at the last one that was kept."""
+    """The terminal event of a stop: at this step, or abandoned at the last saved one."""
     if control.abandon_requested:
-        reason = "abandoned, without a checkpoint of what came since"
+        reason = "abandoned, without a new checkpoint"
         return Stopped(step=record.kept_step, reason=reason)
     return Stopped(step=step, reason="asked to stop")
 
 
 def _placement(recipe: Recipe, machine: Machine, record: Record) -> tuple[Placement, str]:
-    """Where and how to compute, and the device's name; what speaks against it is recorded."""
+    """Device and precision, and the device's name; their warnings are recorded."""
     device = choose_device(machine.device)
     precision = choose_precision(recipe.train.precision, device.device)
     for warning in (*device.warnings, *precision.warnings):
@@ -291,19 +305,20 @@ def _placement(recipe: Recipe, machine: Machine, record: Record) -> tuple[Placem
 
 @contextlib.contextmanager
 def _lost_ranks(record: Recorder) -> Iterator[None]:
-    """Where a process is gone and a checkpoint was kept, the run was stopped: it can go on."""
+    """If a process is lost after a checkpoint was saved, the run counts as stopped: it can be
+    resumed."""
     try:
         yield
     except RankLostError as error:
         if not record.kept_step:
             raise
-        why = f"The checkpoint of step {record.kept_step:,} is whole."
+        why = f"The checkpoint of step {record.kept_step:,} is intact."
         raise StoppedError(error.what, why=why, remedy=error.remedy) from error
 
 
 @contextlib.contextmanager
 def _disk_errors_named(writer: SessionWriter) -> Iterator[None]:
-    """What can't be written or read while a run is under way, as an error that says what to do."""
+    """Turn disk errors of a run into errors with a remedy."""
     try:
         yield
     except (OSError, DataError, SessionError) as error:
@@ -315,8 +330,9 @@ def _disk_errors_named(writer: SessionWriter) -> Iterator[None]:
         raise RunFailedError(
             error.strerror or str(error),
             where=error.filename or writer.session.path,
-            why="What was kept before is still there.",
-            remedy=f"Make room or allow access, then: cxr-tui --resume {writer.session.path}.",
+            why="What was saved before is still there.",
+            remedy="Free disk space or allow access, then: cxr-tui --resume "
+            f"{writer.session.path}.",
         ) from error
 
 
@@ -347,8 +363,9 @@ def _loaded(session: Session, recipe: Recipe) -> LoadedModel:
     )
 
 
-def _test_scored(context: RunContext, ready: _Ready, cache: Path) -> bool:
-    """The best checkpoint on the test part, in fp32; False where it was asked to stop."""
+def _test_scored(context: RunContext, ready: _Ready, machine: Machine) -> bool:
+    """Score the test part in fp32 with the best checkpoint, unless it is sealed; False if asked to
+    stop."""
     session, control, record = context.session, context.control, context.record
     trainer, parts, keep = ready.trainer, ready.parts, context.keep
 
@@ -361,23 +378,32 @@ def _test_scored(context: RunContext, ready: _Ready, cache: Path) -> bool:
     is_newest = load_best(session, trainer)
     trainer.share_weights()
     if not (is_newest and trainer.placement.is_exact):
-        # Thresholds are chosen on val.csv. An epoch left it, in the run's precision; and where a
-        # newer best was kept than the one this run chose, it is of that one.
+        # Thresholds are chosen on val.csv, which an epoch wrote in the run's precision, or which
+        # belongs to a newer best than this run chose.
         if (val := scored(parts["val"])) is None:
             return False
         keep(lambda: write_predictions(session.predictions / "val.csv", val))
+    keep(lambda: keep_recalibration(session))
+    if is_sealed(session, ready.recipe.evaluate) and not machine.opens_test:
+        trainer.ranks.broadcast(End(0))
+        health = HealthRecord(record, ready.past.answers)
+        health.take([test_is_sealed(session.name)], step=trainer.progress.step)
+        return True
     images = len(parts["test"])
     record(TestStarted(epoch=trainer.progress.best_epoch or 0, images=images))
     if (test := scored(parts["test"])) is None:
         return False
-    trainer.ranks.broadcast(End(0))  # the rest is rank 0's
+    trainer.ranks.broadcast(End(0))  # only rank 0 does the rest
     keep(lambda: write_predictions(session.predictions / "test.csv", test))
-    # Read back from the file, so that these are the figures of `evaluate`, to the digit.
-    figures = partial(health_report_of_session, session, "test", cache, study=ready.study)
+    # Read back from the file, so that these are exactly the figures of `evaluate`.
+    figures = partial(health_report_of_session, session, "test", machine.cache, study=ready.study)
     try:
         report = keep(lambda: in_slices(figures, control.stop_if_asked))
     except StoppedError:
         return False
     keep(lambda: session.write_json("evaluation/test.json", report))
     record(Evaluated(report=report))
+    why = "opened" if machine.opens_test else "end of run"
+    if not ready.is_miniature and (warning := look(session, why).warning):
+        record(Warned(message=warning))
     return True

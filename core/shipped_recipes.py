@@ -1,4 +1,4 @@
-"""The recipes that come with the package, by name, as TOML text."""
+"""The shipped recipes by name, as TOML text."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from importlib.resources.abc import Traversable
 
 
 def shipped_recipes() -> dict[str, str]:
-    """Name -> TOML text of every recipe that comes with the package, but for the broken ones."""
-    return _recipes_in(resources.files("core") / "recipes")
+    """Name -> TOML text of every shipped recipe except the broken ones."""
+    return toml_texts_in(resources.files("core") / "recipes")
 
 
 def broken_recipes() -> dict[str, str]:
-    """The same of recipes with one fault each, made to be found, and of their healthy twin."""
-    return _recipes_in(resources.files("core") / "recipes" / "broken")
+    """The same for recipes that are each broken in one way, and for their healthy twin."""
+    return toml_texts_in(resources.files("core") / "recipes" / "broken")
 
 
-def _recipes_in(folder: Traversable) -> dict[str, str]:
+def toml_texts_in(folder: Traversable) -> dict[str, str]:
+    """Name -> text of every TOML file of a folder."""
     return {
         entry.name.removesuffix(".toml"): entry.read_text(encoding="utf-8")
         for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)

@@ -2,8 +2,8 @@
 
 import sys
 
-# ``-m`` looks for modules in the folder we are in, before all others, and a data set from
-# elsewhere may hold a json.py. Where our own code is in that folder, it has to stay.
+# ``-m`` searches the working folder first, and somebody's data set may contain a json.py. If our
+# own code is in that folder, it has to stay on the path.
 if not sys.flags.safe_path and not __file__.startswith(f"{sys.path[0]}/"):
     del sys.path[0]
 

@@ -1,4 +1,4 @@
-"""The command line, and the one door where a defect becomes a message."""
+"""The command line; the only place besides the runner that turns a bug into a message."""
 
 from __future__ import annotations
 
@@ -15,7 +15,16 @@ from pathlib import Path
 import platformdirs
 
 from core.errors import CxrError, DataError, UsageError, internal_error
-from cxr_tui.arguments import PlainParser, add_places, cache_folder, named
+from cxr_tui.arguments import (
+    PlainParser,
+    WrappedHelp,
+    add_changes,
+    add_device,
+    add_on_end,
+    add_places,
+    cache_folder,
+    named,
+)
 from cxr_tui.leftover_words import refuse_left_over, refuse_unknown_command
 from cxr_tui.terminal.safe_text import visible
 from cxr_tui.terminal.streams import (
@@ -28,15 +37,29 @@ from cxr_tui.terminal.streams import (
 
 COMMANDS = {
     "audit": "what to know before training",
-    "evaluate": "figures of a session, or of anybody's predictions",
-    "cam": "where the network looks: maps, overlays, and how they meet boxes",
-    "resolution": "what pixels are worth: the same data at several input sizes",
-    "bench": "how fast each part is here, and what limits a run",
-    "sessions": "the sessions here, newest first",
+    "evaluate": "figures of a session, or of any predictions file",
+    "predict": "a session's network on your own images",
+    "export": "a session's network as ONNX and safetensors, with a card",
+    "compare": "whether one run or recipe is better than another",
+    "external": "a session's network on another data set, beside its own figures",
+    "report": "a session as one HTML file, with figures, curves and checklists",
+    "cam": "heat maps of where the network looks, compared with boxes",
+    "repeat": "train a recipe with several seeds, to see what a seed does",
+    "search": "look for better values of a recipe's keys, judged on val alone",
+    "resolution": "train the same data at several input sizes and compare AUROC",
+    "bench": "how fast each part of a run is, and what limits it",
+    "sessions": "list, filter, sort or delete sessions",
+    "queue": "runs that wait their turn: add, run, order, pause, empty",
+    "recipes": "list the shipped recipes",
+    "weights": "list pretrained weights, and fetch them",
+    "keys": "list all keys of a recipe: meaning, default, bounds",
     "phantom": "write a synthetic data set in NIH's format",
-    "doctor": "what this machine offers",
+    "doctor": "this machine's device, terminal, disk and versions",
+    "config": "print your own settings as a config.toml to edit",
+    "keymap": "print the console's keys as a keys.toml to edit",
+    "completion": "print a script for Tab completion in a shell",
 }
-"""Command -> what it does; each is a module of cxr_tui.commands, imported only when it is used."""
+"""Command -> what it does; each is a module of cxr_tui.commands, imported only when used."""
 
 _EPILOG = """commands (each has --help with an example):
 {commands}
@@ -44,7 +67,7 @@ _EPILOG = """commands (each has --help with an example):
 examples:
   cxr-tui                                       the console
   cxr-tui --batch demo
-  cxr-tui --batch nih-14 --set dataset.images=/data/nih --set train.epochs=12
+  cxr-tui --batch nih-14 --set dataset.images=/data/nih
   cxr-tui --batch nih-mass --set dataset.images=/data/nih --check
   cxr-tui --resume 20261123-120000-nih-14
 
@@ -57,36 +80,36 @@ exit codes:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; the exit code is part of the contract with scripts."""
     ready_streams()
-    if argv is None:  # the program itself, not a caller in another
-        # Compilers start Pythons of their own; none is to import from the folder we are in.
+    if argv is None:  # run as a program, not called from another
+        # Compilers start Python processes, which must not import from the working folder.
         os.environ["PYTHONSAFEPATH"] = "1"
     code = _answered(list(sys.argv[1:] if argv is None else argv))
     from core.in_slices import is_somebody_left_behind  # not for --help
 
     if is_somebody_left_behind():
-        # Work that nobody waits for any more could bring down the interpreter as it ends.
+        # Abandoned work could crash the interpreter at exit.
         atexit.register(leave_at_once, code)
     return code
 
 
 def _answered(argv: list[str]) -> int:
-    """The exit code; what went wrong is said."""
+    """The exit code, after printing any error."""
     try:
         return _flushed(argv)
     except CxrError as error:
         return _say(f"cxr-tui: {error}", error.exit_code)
     except BrokenPipeError:
-        # Whoever read our output has left (`| head`). Python would complain once more at exit.
+        # The reader of our output has closed (`| head`). Python would complain again at exit.
         hush_stdout()
         return 0
     except KeyboardInterrupt:
         return _say("cxr-tui: interrupted", 130)
-    except Exception as error:  # noqa: BLE001 - the one door: a defect becomes a message
+    except Exception as error:  # noqa: BLE001 - a bug becomes a message here
         return _say(_defect_message(error), 1)
 
 
 def _flushed(argv: list[str]) -> int:
-    """The exit code, once what was printed is out: at the process's end it is too late to tell."""
+    """The exit code after flushing stdout: at exit it is too late to report errors."""
     try:
         code = _dispatch(argv)
     except SystemExit:  # argparse's, after --help or a wrong option
@@ -98,6 +121,8 @@ def _flushed(argv: list[str]) -> int:
 
 def _dispatch(argv: list[str]) -> int:
     _refuse_a_folder_that_is_gone()
+    if "_ARGCOMPLETE" in os.environ:
+        _complete()
     if argv and argv[0] in COMMANDS:
         command = importlib.import_module(f"cxr_tui.commands.{argv[0]}")
         code: int = command.main(argv[1:])
@@ -111,12 +136,25 @@ def _dispatch(argv: list[str]) -> int:
     words = left_over + stray if is_option_first else stray + left_over
     refuse_left_over(parser, arguments, words)
     if arguments.batch is None and arguments.resume is None:
-        if arguments.session is not None or arguments.check or arguments.json or arguments.set:
-            raise UsageError("--set, --session, --check and --json go with --batch RECIPE")
+        if arguments.session is not None or arguments.check or arguments.json:
+            raise UsageError("--session, --check and --json need --batch RECIPE")
+        if arguments.set and arguments.attach is not None:
+            raise UsageError(
+                "--set changes a recipe, but --attach shows a session, which has its own"
+            )
         return _console(arguments)
     from cxr_tui.batch.command import resume_batch, start_batch  # slow to import: not for --help
 
     return start_batch(arguments) if arguments.batch is not None else resume_batch(arguments)
+
+
+def _complete() -> None:
+    """Answer a shell's completion request, and exit."""
+    from cxr_tui.completing import answer, command_typed
+
+    if (command := command_typed()) in COMMANDS:
+        answer(importlib.import_module(f"cxr_tui.commands.{command}").parser())
+    answer(_parser(), COMMANDS)
 
 
 def _refuse_a_folder_that_is_gone() -> None:
@@ -124,10 +162,10 @@ def _refuse_a_folder_that_is_gone() -> None:
         Path.cwd()
     except OSError as error:
         raise DataError(
-            f"the folder that the shell stands in is gone, or closed to us ({error.strerror})",
+            f"the working folder is gone or not accessible ({error.strerror})",
             where=os.environ.get("PWD"),
-            why="Paths and libraries are looked for from there.",
-            remedy="Change to another (cd), then start it again.",
+            why="Paths and libraries are relative to it.",
+            remedy="Change to another folder (cd), then start again.",
         ) from error
 
 
@@ -135,7 +173,7 @@ def _console(arguments: argparse.Namespace) -> int:
     if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)):
         raise UsageError(
             "the console needs a terminal",
-            remedy="Without one, train by cxr-tui --batch RECIPE; see cxr-tui --help.",
+            remedy="Without one, train with cxr-tui --batch RECIPE; see cxr-tui --help.",
         )
     from cxr_tui.app.run import run_console  # Textual: not for --help
 
@@ -145,6 +183,8 @@ def _console(arguments: argparse.Namespace) -> int:
         arguments.device,
         ascii_only=arguments.ascii,
         attach=arguments.attach,
+        on_end=arguments.on_end,
+        changes=arguments.set,
     )
 
 
@@ -152,43 +192,44 @@ def _parser() -> argparse.ArgumentParser:
     commands = "\n".join(f"  {name:<10} {what}" for name, what in COMMANDS.items())
     parser = PlainParser(
         prog="cxr-tui",
-        description="Train chest X-ray classifiers, and know why when they don't learn.",
+        description="Train chest X-ray classifiers, and find out why they don't learn.",
         epilog=_EPILOG.format(commands=commands),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=WrappedHelp,
         allow_abbrev=False,
     )
     parser.add_argument("command", nargs="?", help=argparse.SUPPRESS)
-    parser.add_argument("--version", action=_Version, nargs=0, help="what is installed, and leave")
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, help="show the installed versions and exit"
+    )
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
         "--batch", metavar="RECIPE", type=named, help="train without a screen: a path or a name"
     )
-    what.add_argument("--resume", metavar="SESSION", help="go on with a session, without a screen")
+    what.add_argument("--resume", metavar="SESSION", help="continue a session without a screen")
     what.add_argument("--attach", metavar="SESSION", help="the console on one session")
+    add_changes(parser)
     parser.add_argument(
-        "--set",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        help="change a key of the recipe; may be given again",
+        "--session",
+        metavar="NAME",
+        help="the session's name; continues it if it exists (with --batch)",
     )
     parser.add_argument(
-        "--session", metavar="NAME", help="this name; go on with it where it exists (with --batch)"
-    )
-    parser.add_argument(
-        "--check", action="store_true", help="everything once, small, then stop (with --batch)"
+        "--check",
+        action="store_true",
+        help="run everything once in miniature, then stop (with --batch)",
     )
     add_places(parser)
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    add_device(parser)
+    add_on_end(parser)
     parser.add_argument(
-        "--ascii", action="store_true", help="the console without braille and block characters"
+        "--ascii", action="store_true", help="the console in ASCII characters alone"
     )
     parser.add_argument("--json", action="store_true", help="events as JSON lines on stdout")
     return parser
 
 
 class _Version(argparse.Action):
-    """Looked up when it is asked for alone: metadata takes a moment to read."""
+    """Looked up only on request, since reading the metadata takes a moment."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         import platform

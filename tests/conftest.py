@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 # Screens are drawn as in a terminal with all colours, whatever the tests run in.
 os.environ |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
@@ -35,7 +36,7 @@ _SLOW = (
         f"tests/tui/app/test_{name}.py"
         for name in ("console", "console_doors", "console_terminal", "long_sessions", "typing")
     ),
-    *("tests/tui/batch/", "tests/tui/cams/"),
+    *("tests/tui/batch/", "tests/tui/cams/", "tests/tui/app/test_mouse.py"),
 )
 """Files that train, or wait for processes and terminals: `make quick` leaves them out."""
 
@@ -50,12 +51,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         starts = _STARTS_PROGRAMS.intersection(getattr(item, "fixturenames", ()))
         if starts or (name.startswith(_SLOW) and name not in _QUICK):
             item.add_marker(pytest.mark.slow)
+    # Two workers end together only where the long files do not come last.
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def own_home(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The user's cache and log folders, for this process and all that it starts."""
-    for name in ("XDG_CACHE_HOME", "XDG_STATE_HOME"):
+    """The user's folders, for this process and all that it starts."""
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
         os.environ[name] = str(tmp_path_factory.mktemp(name.lower()))
 
 
@@ -69,13 +73,31 @@ def nih_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
-def phantom_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of this run of the tests have in common."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+def made_once(folder: Path, make: Callable[[Path], object]) -> Path:
+    """The folder, made by the first process that asks for it; the others wait."""
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            made = folder.with_name(f"{folder.name}.unfinished")
+            make(made)
+            made.rename(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def phantom_dir(shared_dir: Path) -> Path:
     """A small synthetic set; tests must not write into it."""
     from core.data.phantom import write_phantom
 
-    folder = tmp_path_factory.mktemp("phantom") / "set"
-    write_phantom(folder, patients=60, size_px=64, seed=3)
-    return folder
+    def make(folder: Path) -> None:
+        write_phantom(folder / "set", patients=60, size_px=64, seed=3)
+
+    return made_once(shared_dir / "phantom", make) / "set"
 
 
 @pytest.fixture(scope="session")
@@ -85,9 +107,7 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def trained_dir(
-    tmp_path_factory: pytest.TempPathFactory, phantom_dir: Path, cache_dir: Path
-) -> Path:
+def trained_dir(shared_dir: Path, phantom_dir: Path, cache_dir: Path) -> Path:
     """A session that was run to its end on the small set; tests must work on a copy."""
     from core.recipe_toml import load_recipe
     from core.requests import Request
@@ -105,9 +125,12 @@ def trained_dir(
         "evaluate.bootstrap": 20,
     }
     recipe = load_recipe("demo", [f"{key}={value}" for key, value in keys.items()])
-    session = create_session(tmp_path_factory.mktemp("trained"), recipe, "trained")
-    run(session, lambda _: None, lambda: Request.CONTINUE, Machine("cpu", cache_dir))
-    return session.path
+
+    def make(folder: Path) -> None:
+        session = create_session(folder, recipe, "trained")
+        run(session, lambda _: None, lambda: Request.CONTINUE, Machine("cpu", cache_dir))
+
+    return made_once(shared_dir / "sessions", make) / "trained"
 
 
 class HangError(BaseException):

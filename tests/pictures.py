@@ -1,9 +1,14 @@
 """Pictures of the console's screens, for looking at them, for the README and for docs/
 
     python tests/pictures.py FOLDER [--session DIR] [--size 80x24]… [--ascii] [--light]
+    python tests/pictures.py FOLDER --contact-sheet [--session DIR] [--size 80x24]…
 
 Writes an SVG a screen and size, and a PNG of it where ``rsvg-convert`` is installed; each is the
 app's own export, drawn from a real session (the newest demo unless another is named).
+
+``--only NAME`` is a screen; without it all of them. A contact sheet is one PNG a size: a row a
+screen, a column for each number of colours of a terminal in a dark and in a light theme, drawn cell
+by cell; and each of its pictures in full.
 """
 
 from __future__ import annotations
@@ -16,13 +21,19 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 import platformdirs
+from cell_picture import picture_of, sheet_of
 from console import plain, press, until
+from PIL import Image
+from rich.color import ColorSystem
+from textual.pilot import Pilot
 
 from cxr_tui.app.app import ConsoleApp
 from cxr_tui.console.workspace import Workspace
@@ -43,10 +54,37 @@ SCREENS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "results": ("5", "sensitivity", ()),
     "cams": ("6", "in the box", (",", ",")),
     "keys": ("4", "Keys of", ("?",)),
+    "wrong": ("5", "labelled present", ("enter",)),
+    "delete": ("1", "permanently", ("d",)),
+    "picker": ("2", "Open a data set", ("o",)),
+    "health": ("4", "the most serious first", ("h",)),
 }
 
+_LEFT_BY_ESCAPE = ("keys", "wrong", "delete", "picker", "health")
 
-async def take(folder: Path, session: Path, size: str, *, ascii_only: bool, light: bool) -> None:
+COLOURS: dict[str, tuple[ColorSystem, dict[str, str]]] = {
+    "true colour": (ColorSystem.TRUECOLOR, {"TERM": "xterm-256color", "COLORTERM": "truecolor"}),
+    "256": (ColorSystem.EIGHT_BIT, {"TERM": "xterm-256color"}),
+    "16": (ColorSystem.STANDARD, {"TERM": "xterm"}),
+    "none": (
+        ColorSystem.TRUECOLOR,
+        {"TERM": "xterm-256color", "COLORTERM": "truecolor", "NO_COLOR": "1"},
+    ),
+}
+"""Number of a terminal's colours, and what it tells of them; without any, Textual draws greys."""
+
+THEMES = ("reading-room", "light-box")
+
+
+async def take(
+    folder: Path,
+    session: Path,
+    size: str,
+    names: Collection[str] = tuple(SCREENS),
+    *,
+    ascii_only: bool,
+    light: bool,
+) -> None:
     """A picture of every screen at one size."""
     columns, _, rows = size.partition("x")
     os.environ |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"}  # whatever it is started in
@@ -57,7 +95,8 @@ async def take(folder: Path, session: Path, size: str, *, ascii_only: bool, ligh
         if light:
             app.theme = "light-box"
         await until(pilot, lambda: app.current_mode == "training", "the session")
-        for name, (digit, words, keys) in SCREENS.items():
+        for name in names:
+            digit, words, keys = SCREENS[name]
             await press(pilot, digit)
             if name == "cams":  # its keys need the network
                 await until(pilot, lambda: "in the box" in plain(app), "the network", 120)
@@ -65,8 +104,63 @@ async def take(folder: Path, session: Path, size: str, *, ascii_only: bool, ligh
             await until(pilot, lambda words=words: words in plain(app), f"{name}: {words!r}", 120)
             await asyncio.sleep(2.0)  # what comes from threads: no more than a picture waits for it
             save(folder / f"{name}-{size}.svg", app.export_screenshot())
-            if name == "keys":
+            if name in _LEFT_BY_ESCAPE:
                 await press(pilot, "escape")
+
+
+async def take_contacts(
+    folder: Path, session: Path, size: str, names: Collection[str], colours: str
+) -> dict[tuple[str, str], Image.Image]:
+    """(Screen, theme) -> its picture in a terminal of so many colours."""
+    system, told = COLOURS[colours]
+    for name in ("COLORTERM", "NO_COLOR"):
+        os.environ.pop(name, None)
+    os.environ |= told
+    columns, _, rows = size.partition("x")
+    cache = Path(platformdirs.user_cache_dir("cxr-tui"))
+    app = ConsoleApp(Workspace(session.parent, cache, device="cpu"), attach=session.name)
+    taken = {}
+    async with app.run_test(size=(int(columns), int(rows))) as pilot:
+        await until(pilot, lambda: app.current_mode == "training", "the session")
+        for name in names:
+            digit, words, keys = SCREENS[name]
+            await press(pilot, digit)
+            if name == "cams":
+                await until(pilot, lambda: "in the box" in plain(app), "the network", 120)
+            await press(pilot, *keys)
+            await until(pilot, lambda words=words: words in plain(app), f"{name}: {words!r}", 120)
+            await settled(pilot)
+            for theme in THEMES:
+                app.theme = theme
+                await settled(pilot)
+                taken[name, theme] = picture_of(app, system)
+                one = f"{name}-{size}-{colours.replace(' ', '-')}-{theme}.png"
+                taken[name, theme].save(folder / one)
+            if name in _LEFT_BY_ESCAPE:
+                await press(pilot, "escape")
+    return taken
+
+
+async def settled(pilot: Pilot[Any]) -> None:
+    """Wait until a screen stays as it is for a moment."""
+    before, same = "", 0
+    while same < 4:
+        await pilot.pause(0.1)
+        now = plain(pilot.app)
+        same = same + 1 if now == before and "reading the" not in now else 0
+        before = now
+
+
+def contact_sheet(folder: Path, session: Path, size: str, names: Collection[str]) -> None:
+    """Every screen at one size, in every number of colours and in both themes."""
+    heads = [(colours, theme) for colours in COLOURS for theme in THEMES]
+    taken = {
+        colours: asyncio.run(take_contacts(folder, session, size, names, colours))
+        for colours in COLOURS
+    }
+    rows = [[taken[colours][name, theme] for colours, theme in heads] for name in names]
+    titles = [f"{colours}, {theme}" for colours, theme in heads]
+    sheet_of(rows, titles, width=640).save(folder / f"contact-sheet-{size}.png")
 
 
 def save(path: Path, svg: str) -> None:
@@ -96,11 +190,18 @@ def main() -> None:
     parser.add_argument("--size", action="append")
     parser.add_argument("--ascii", action="store_true")
     parser.add_argument("--light", action="store_true")
+    parser.add_argument("--contact-sheet", action="store_true")
+    parser.add_argument("--only", action="append", choices=SCREENS, help="these screens alone")
     given = parser.parse_args()
     session = given.session or sorted(Path("sessions").glob("*-demo*"))[-1]
     given.folder.mkdir(parents=True, exist_ok=True)
     for size in given.size or SIZES:
-        asyncio.run(take(given.folder, session, size, ascii_only=given.ascii, light=given.light))
+        names = given.only or tuple(SCREENS)
+        if given.contact_sheet:
+            contact_sheet(given.folder, session, size, names)
+            continue
+        how = {"ascii_only": given.ascii, "light": given.light}
+        asyncio.run(take(given.folder, session, size, names, **how))
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""How fast each part of a run is on this machine, and what limits it."""
+"""Benchmarks: how fast each part of a run is on this machine, and what limits it."""

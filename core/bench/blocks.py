@@ -1,4 +1,4 @@
-"""Rates measured in short blocks that take turns, so that a busy moment strikes all alike."""
+"""Rates measured in short alternating blocks, so that a busy moment affects all of them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Blocks:
-    """One figure, measured once a block: a rate in images a second, or a ratio of two rates."""
+    """A figure measured once per block: a rate in images per second, or a ratio of two rates."""
 
     values: tuple[float, ...]
 
     @property
     def median(self) -> float:
-        """The middle one."""
+        """The median."""
         return statistics.median(self.values)
 
     @property
@@ -29,7 +29,7 @@ class Blocks:
         return max(self.values)
 
     def over(self, other: Blocks) -> Blocks:
-        """This rate over the other's, block by block: those that ran side by side."""
+        """The ratio of this rate to the other, block by block."""
         pairs = zip(self.values, other.values, strict=True)
         return Blocks(tuple(own / others for own, others in pairs))
 
@@ -38,7 +38,7 @@ class Blocks:
         return Blocks(tuple(factor * value for value in self.values))
 
     def as_json(self) -> dict[str, Any]:
-        """Median, lowest, highest, and of how many."""
+        """Median, lowest, highest and number of blocks."""
         return {
             "median": _rounded(self.median),
             "low": _rounded(self.low),

@@ -1,4 +1,4 @@
-"""How fast image files become bytes: bare decoding on one core and on all, and a run's ingest."""
+"""How fast images are decoded: on one core, on all cores, and in a run's ingest."""
 
 from __future__ import annotations
 
@@ -16,27 +16,28 @@ from core.bench.rounds import Rounds
 from core.data.cache.cache import open_cache
 from core.data.cache.ingest import IngestProgress, usable_cores
 from core.data.images.archives import stream_archive
-from core.data.images.decode import MAX_ENCODED_BYTES, UndecodableImage, decode_square
-from core.data.images.image_files import ImageFile
+from core.data.images.decode import MAX_ENCODED_BYTES, decode_square
+from core.data.images.image_file import ImageFile
+from core.data.images.refusal import UndecodableImage
 from core.errors import DataError
 from core.regular_file import open_regular
 
 ROUNDS = 3
 _FIRST_IMAGES = 8
 _QUARANTINED_SHARE = 0.5
-"""Of a few images one is a large share; a run itself will judge."""
+"""One of a few images is a large share; the run itself checks the limit."""
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """Images a second.
+    """Rates in images per second.
 
     Attributes:
-        one_core: one thread that decodes and shrinks files that are in memory already.
-        all_cores: as many threads as cores, doing nothing else.
-        ingest: what a run does first: reads, digests, decodes on every core, writes to the disk.
-        cores: that this process may use.
-        images: of one ingest.
+        one_core: one thread that decodes and resizes files already in memory.
+        all_cores: the same with one thread per core.
+        ingest: a run's ingest: read, digest, decode on all cores, write to disk.
+        cores: number that this process may use.
+        images: number of images in one ingest.
     """
 
     one_core: Blocks
@@ -47,12 +48,12 @@ class Decoding:
 
     @property
     def ingest_to_cores(self) -> Blocks:
-        """The ingest's rate over that of as many cores that would do nothing but decode."""
+        """The ingest's rate relative to decoding alone on all cores."""
         return self.ingest.over(self.one_core.times(self.cores))
 
 
 Contents = Sequence[tuple[str, bytes]]
-"""Files as they are, each with its name."""
+"""File contents, each with its name."""
 
 
 def measure_decoding(
@@ -65,10 +66,10 @@ def measure_decoding(
     block_seconds: float,
     rounds: Rounds,
 ) -> Decoding:
-    """Decode and ingest some images in turns; each ingest makes a cache anew under ``folder``.
+    """Alternate decoding and ingest of some images; each ingest creates a new cache in ``folder``.
 
     Raises:
-        DataError: none of them can be decoded, or the ingest's own errors.
+        DataError: none of them can be decoded, or the ingest fails.
     """
     cores = usable_cores()
     rate = decoded_a_second(contents_of(chosen[:_FIRST_IMAGES]), size_px, resize)
@@ -93,11 +94,11 @@ def measure_decoding(
 
 
 def contents_of(chosen: Sequence[ImageFile]) -> Contents:
-    """The files' bytes; those that can't be read are left out."""
+    """The files' bytes, without unreadable files."""
     found = []
     for file in chosen:
         if file.member is None:
-            # What can't be read is quarantined by the ingest; the others tell the rate.
+            # The ingest quarantines unreadable files; the others are enough for the rate.
             with contextlib.suppress(OSError), open_regular(file.path) as stream:
                 found.append((file.name, stream.read(MAX_ENCODED_BYTES)))
     for archive in {file.path for file in chosen if file.member is not None}:
@@ -109,7 +110,7 @@ def contents_of(chosen: Sequence[ImageFile]) -> Contents:
 
 
 def decoded_a_second(contents: Contents, size_px: int, resize: str, *, threads: int = 1) -> float:
-    """Images a second by so many threads.
+    """Images per second with this many threads.
 
     Raises:
         DataError: none of them can be decoded.
@@ -132,7 +133,7 @@ def decoded_a_second(contents: Contents, size_px: int, resize: str, *, threads: 
     done = failures.count(None)
     if done == 0:
         why = next(iter(failures), None)
-        raise DataError("none of the images that were looked at can be decoded", where=why)
+        raise DataError("none of the sampled images can be decoded", where=why)
     return done / seconds
 
 

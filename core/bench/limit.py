@@ -1,4 +1,4 @@
-"""What limits a run, in a sentence, and what to do about it."""
+"""What limits a run's speed, and what to do about it."""
 
 from __future__ import annotations
 
@@ -26,61 +26,63 @@ class Limit:
 def find_limit(
     recipe: Recipe, placement: Placement, rates: TrainingRates, *, ingest_share: float
 ) -> Limit:
-    """The narrowest part.
+    """Find the bottleneck.
 
     Args:
-        recipe: what is run.
-        placement: where and how.
-        rates: what was measured.
-        ingest_share: of a whole run's time, for decoding images that aren't in the cache yet.
+        recipe: the run's settings.
+        placement: device and precision.
+        rates: the measured rates.
+        ingest_share: share of a whole run's time for decoding images that aren't in the cache yet.
     """
-    # Blocks differ by a little: what reaches the ceiling may seem to surpass it.
+    # Blocks vary a little, so a loop at the ceiling may appear to exceed it.
     reached = min(1.0, rates.loop.over(rates.step).median)
     if rates.waiting_share > _MUCH_WAITING:
         return Limit(
             "cache",
-            f"Training waits for the cache in {_percent(rates.waiting_share)} of its time: one "
-            f"thread reads {rates.cache.median:,.0f} images/s from it.",
-            "Put it on a local disk, or on one that the memory can hold, with --cache DIR.",
+            f"Training waits for the cache {_percent(rates.waiting_share)} of the time: one thread "
+            f"reads {rates.cache.median:,.0f} images/s from it.",
+            "Move it to a local disk, or to one that fits in memory, with --cache DIR.",
         )
     augmentation = rates.data_share - rates.waiting_share
     if reached < _NEAR_THE_CEILING and augmentation > (1 - reached) / 2:
         return Limit(
             "augmentation",
             f"Augmentation takes {_percent(augmentation)} of the loop's time.",
-            "Leave out what isn't needed of [augment].",
+            "Turn off what isn't needed in [augment].",
         )
     if reached < _NEAR_THE_CEILING:
         return Limit(
             "loop",
-            f"The loop reaches {_percent(reached)} of what the network alone could do.",
-            "A larger train.batch_size spreads what each step costs over more images.",
+            f"The loop reaches {_percent(reached)} of the network's own speed.",
+            "A larger train.batch_size spreads the cost per step over more images.",
         )
     if ingest_share > _INGEST_DOMINATES:
         return Limit(
             "ingest",
-            f"Decoding takes {_percent(ingest_share)} of the first run, once.",
+            f"Decoding takes {_percent(ingest_share)} of the first run.",
             "More cores shorten it; later runs find the images in the cache.",
         )
     return Limit(
         "network",
-        f"The network is the limit: the loop reaches {_percent(reached)} of what the network "
-        "alone can do.",
+        f"The network is the limit: the loop reaches {_percent(reached)} of the network's own "
+        "speed.",
         _faster_network(recipe, placement),
     )
 
 
 def _faster_network(recipe: Recipe, placement: Placement) -> str:
     if not placement.precision.is_bf16 and does_bf16_well(placement.device):
-        return "train.precision=auto: this device computes in bf16 itself."
+        return "train.precision=auto: this device has native bf16."
     better = "A GPU" if placement.device.type == "cpu" else "A faster GPU"
     size_px = recipe.image.size_px
     smaller_px = size_px * 3 // 4 // NETWORK_STRIDE_PX * NETWORK_STRIDE_PX
     if smaller_px < 2 * NETWORK_STRIDE_PX:
         return f"{better}."
-    # The work grows with the number of pixels.
+    # The cost is proportional to the number of pixels.
     work = _percent((smaller_px / size_px) ** 2)
-    return f"{better}, or image.size_px={smaller_px}: {work} of the work, and small lesions lost."
+    return (
+        f"{better}, or image.size_px={smaller_px}: {work} of the cost, but small lesions are lost."
+    )
 
 
 def _percent(share: float) -> str:

@@ -1,7 +1,7 @@
-"""``bench``: every part of a run measured on some images of a recipe's data set.
+"""``bench``: measure every part of a run on some images of a recipe's data set.
 
-Images are decoded into a folder inside the cache folder, so that the disk is the one that a run
-would use; it is gone afterwards, with the session that the training takes.
+Images are decoded into a temporary folder inside the cache folder, so that the disk is the one that
+a run would use. The folder and the session of the training are removed afterwards.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ from core.bench.training import ROUNDS as TRAINING_ROUNDS
 from core.bench.training import measure_training
 from core.data.batches import Part
 from core.data.cache.cache import ImageCache, count_ready, open_cache
-from core.data.study.study import PARTS, Study, prepare_study
+from core.data.images.grey_rule import GreyRule
+from core.data.study.study import Study, prepare_study
 from core.errors import DataError
 from core.evaluation.predict import Placement
 from core.model.device import choose_device
 from core.model.precision import choose_precision
 from core.model.weights import LoadedModel, load_weights
-from core.recipe import Recipe
+from core.recipe import PARTS, Recipe
 from core.store.files import TOKEN, token
 from core.training.preparation import part_of
 
@@ -45,7 +46,7 @@ _LEFTOVER_SECONDS = 24 * 3600
 
 @dataclass(frozen=True)
 class _Bench:
-    """What a measurement needs."""
+    """The inputs of a measurement."""
 
     study: Study
     loaded: LoadedModel
@@ -70,13 +71,13 @@ def run_bench(
     *,
     block_seconds: float = BLOCK_SECONDS,
 ) -> Bench:
-    """Measure; takes about a minute.
+    """Measure everything, in about a minute.
 
-    Listings and a synthetic set are kept in ``cache``, as every command keeps them; nothing else.
+    As with every command, listings and a synthetic set stay in ``cache``; nothing else does.
 
     Raises:
-        RecipeError, DataError, UsageError: as a run's.
-        RunFailedError: memory ran out, or steps were not finite.
+        RecipeError, DataError, UsageError: as in a run.
+        RunFailedError: out of memory, or a loss wasn't finite.
     """
     chosen = choose_device(device)
     precision = choose_precision(recipe.train.precision, chosen.device)
@@ -133,7 +134,7 @@ def _decoding(bench: _Bench) -> Decoding:
 
 
 def _decoded(bench: _Bench) -> ImageCache:
-    """The images that training is measured on, as bytes."""
+    """A cache with the images for measuring training."""
     names = [
         str(bench.study.index.images[row])
         for part, most in _MOST_IMAGES.items()
@@ -163,7 +164,7 @@ def _parts(bench: _Bench, decoded: ImageCache) -> dict[str, Part]:
 
 
 def _nih_ingest(bench: _Bench, decoding: Decoding, train: Part) -> tuple[float, bool]:
-    """Images of NIH's size a second, and whether that is an estimate."""
+    """Images of NIH's size per second, and whether that is an estimate."""
     if nih.are_like_nih(train.cache.original_sizes_px(train.cache_rows_N)):
         return decoding.ingest.median, False
     bench.progress("decoding images of NIH's size", 0, None)
@@ -174,14 +175,19 @@ def _nih_ingest(bench: _Bench, decoding: Decoding, train: Part) -> tuple[float, 
 def _images_to_decode(bench: _Bench, cache: Path) -> int:
     wanted = bench.study.images_used()
     ready = count_ready(
-        cache, bench.study.index.files, wanted, size_px=bench.size_px, resize=bench.resize
+        cache,
+        bench.study.index.files,
+        wanted,
+        size_px=bench.size_px,
+        resize=bench.resize,
+        rule=GreyRule.of(bench.study.recipe.image),
     )
     return len(set(wanted)) - ready
 
 
 @contextlib.contextmanager
 def _temporary_folder(cache: Path) -> Iterator[Path]:
-    """A folder on the cache's disk, gone afterwards; so are those that killed ones left."""
+    """A temporary folder on the cache's disk; also removes folders of killed processes."""
     try:
         cache.mkdir(parents=True, exist_ok=True)
         for old in filter(lambda entry: _OURS.fullmatch(entry.name), cache.iterdir()):

@@ -1,4 +1,4 @@
-"""The most memory that this process held since a moment."""
+"""Peak memory of this process since some moment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ _RESET_PEAK = "5"  # Linux, proc(5)
 
 
 class PeakMemory:
-    """From its making on, where the system allows to begin anew; else since the process began."""
+    """Peak memory since creation if the system can reset the peak, else since the process
+    started."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -25,7 +26,7 @@ class PeakMemory:
             torch.cuda.reset_peak_memory_stats(device)
 
     def host_bytes(self) -> int:
-        """On the host, what it shares with other processes included."""
+        """Peak host memory in bytes, including memory shared with other processes."""
         with contextlib.suppress(OSError):
             peak = re.search(r"^VmHWM:\s*(\d+) kB", _STATUS.read_text(), re.MULTILINE)
             if peak:
@@ -34,7 +35,7 @@ class PeakMemory:
         return most if sys.platform == "darwin" else 1024 * most
 
     def device_bytes(self) -> int | None:
-        """On a CUDA device; None elsewhere."""
+        """Peak memory of a CUDA device in bytes; None on other devices."""
         if self._device.type != "cuda":
             return None
         return int(torch.cuda.max_memory_reserved(self._device))

@@ -1,4 +1,4 @@
-"""How long NIH ChestX-ray14 would take here, whatever set the rates were measured on."""
+"""Estimate how long NIH ChestX-ray14 would take, from rates measured on any data set."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from core.bench.decoding import contents_of, decoded_a_second
 from core.data.cache.file_signature import file_signature
-from core.data.images.image_files import ImageFile
+from core.data.images.image_file import ImageFile
 from core.data.phantom import write_phantom
 
 ALL_IMAGES = 112_120
 TRAIN_VAL_IMAGES = 86_524
-"""Of the official train_val list."""
+"""Number of images in the official train_val list."""
 
 _SIZE_PX = 1024
 _ALIKE = 0.1
@@ -22,19 +22,19 @@ _PATIENTS = 2
 
 
 def are_like_nih(sizes_px_N2: NDArray[np.int64]) -> bool:
-    """Whether images of these widths and heights have as many pixels as NIH's, which all do."""
+    """Whether images of these widths and heights have about as many pixels as NIH's."""
     pixels = float(np.median(sizes_px_N2.prod(axis=1)))
     return abs(pixels / _SIZE_PX**2 - 1) < _ALIKE
 
 
 def decode_rate(folder: Path, *, size_px: int, resize: str) -> float:
-    """Images a second by one core, on a few synthetic ones of NIH's size drawn into ``folder``.
+    """Images per second on one core, for a few synthetic images of NIH's size in ``folder``.
 
-    Real ones take 7 % longer (measured on 40 of each).
+    Real images take 7 % longer (measured on 40 of each).
     """
     write_phantom(folder, patients=_PATIENTS, size_px=_SIZE_PX, seed=0)
     drawn = [
-        ImageFile(path.name, path, None, path.stat().st_size, file_signature(path.stat()))
+        ImageFile(path.name, str(path), None, path.stat().st_size, file_signature(path.stat()))
         for path in sorted(folder.rglob("*.png"))
     ]
     return decoded_a_second(contents_of(drawn), size_px, resize)

@@ -1,4 +1,4 @@
-"""What is measured between two blocks of the loop: each part of a run, alone."""
+"""Measurements between two blocks of the loop: each part of a run alone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from core.training.step.engines import BACKEND, ENGINE_ERRORS, Graphed, captured
 from core.training.trainer import Trainer
 
 _VALIDATION, _SHORT = 0.5, 0.15
-"""Of a block's seconds: what is scored, and what takes microseconds a batch."""
+"""Share of a block's seconds for scoring, and for parts that take microseconds per batch."""
 
 _MOST_TURNS = 10_000
 
@@ -31,29 +31,29 @@ _Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 class BareStep:
-    """The training step alone, on one batch that is on the device already: the ceiling.
+    """The training step alone, on one batch already on the device: the upper limit.
 
-    Forward, loss, backward, update, in the run's precision, layout and micro-batches, compiled or
-    captured where the run's step is, on a copy of its network; no augmentation, no norm of the
-    gradient, no check, no record.
+    Forward, loss, backward and update in the run's precision, layout and micro-batches, compiled or
+    graph-captured as the run's step, on a copy of its network. It has no augmentation, gradient
+    norm, checks or events.
     """
 
     def __init__(self, trainer: Trainer, batch: Batch) -> None:
         placement = trainer.placement
         self._trainer = trainer
-        # Weights that drift far off would not be slower, but the copy leaves the run's alone.
+        # Weights that drift would not change the speed, but the copy keeps the run's unchanged.
         self.network = placement.place(copy.deepcopy(trainer.model)).train()
         self._optimizer = make_optimizer(self.network, trainer.settings)
         self._batch = placement.pixels(batch.pixels_BHW), batch.labels_BF.to(placement.device)
         self._known = max(1, int((~batch.labels_BF.isnan()).sum()))
         self._loss: _Loss = self._loss_of
         self._compute: Callable[[], None] = self._gradients
-        engine = trainer.engine
+        engine = trainer.train_step.engine
         if engine is not None and engine.kind == "compiled":
             own_compiler_cache()
             self._loss = torch.compile(self._loss_of, dynamic=False, backend=BACKEND)
         if isinstance(engine, Graphed):
-            with contextlib.suppress(*ENGINE_ERRORS):  # memory for one may be all there is
+            with contextlib.suppress(*ENGINE_ERRORS):  # memory may be enough for one engine only
                 _, self._compute = captured(placement.device, self._gradients)
 
     def __call__(self) -> None:
@@ -63,8 +63,7 @@ class BareStep:
 
     def _gradients(self) -> None:
         trainer = self._trainer
-        asked = trainer.settings.micro_batch_size or trainer.settings.batch_size
-        size = min(asked, trainer.progress.micro_batch_size or asked)
+        size = trainer.progress.images_at_once(trainer.settings)
         self._optimizer.zero_grad(set_to_none=True)
         pieces = math.ceil(len(self._batch[0]) / size)
         for pixels_B1HW, labels_BF in zip(
@@ -76,12 +75,15 @@ class BareStep:
         placement = self._trainer.placement
         with autocast(placement.precision, placement.device):
             logits_BF = self.network(pixels_B1HW)
-        return self._trainer.objective.losses(logits_BF, labels_BF).sum() / self._known
+        return (
+            self._trainer.train_step.backward.objective.losses(logits_BF, labels_BF).sum()
+            / self._known
+        )
 
 
 @dataclass
 class OtherParts:
-    """Everything but the loop; each method measures one block, in images a second."""
+    """Everything except the loop; each method measures one block, in images per second."""
 
     trainer: Trainer
     val: Part
@@ -94,7 +96,7 @@ class OtherParts:
         return self._timed(self.bare, steps)
 
     def validation(self) -> float:
-        """Scoring, at the run's own batch size, for as long as a block takes."""
+        """Scoring at the run's batch size, for the duration of a block."""
         trainer = self.trainer
         done = 0
 
@@ -115,7 +117,7 @@ class OtherParts:
         return done / (time.perf_counter() - began)
 
     def cache(self) -> float:
-        """Reading batches of the part out of the cache, in an epoch's order, by one thread."""
+        """Reading batches from the cache in an epoch's order, on one thread."""
         trainer = self.trainer
         batches = itertools.chain.from_iterable(
             training_batches(
@@ -130,7 +132,7 @@ class OtherParts:
         return self._repeated(lambda: next(batches))
 
     def augmentation(self) -> float:
-        """From a batch's bytes to what the network is given, on the device."""
+        """From a batch's bytes to the network's input, on the device."""
         trainer = self.trainer
 
         def prepare() -> object:
@@ -162,7 +164,7 @@ class OtherParts:
 
 
 def first_batch(trainer: Trainer) -> Batch:
-    """The first batch of the first epoch, the one that everything but the loop is measured on."""
+    """The first batch of the first epoch, used for everything except the loop."""
     return next(
         training_batches(
             trainer.part,

@@ -1,4 +1,4 @@
-"""What was measured, and what follows from it for this recipe and for NIH."""
+"""The results of a benchmark, and estimates for this recipe and for NIH."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Figures = dict[str, Any]
 
 @dataclass(frozen=True)
 class Bench:
-    """Everything measured in one go.
+    """All results of one benchmark.
 
     Attributes:
-        images: of each part of the recipe's data set.
-        images_to_decode: of them, those that are in no cache yet.
-        nih_ingest: images a second of NIH's size, estimated where those here are of another.
-        nih_estimated: whether it is.
-        warnings: what to know of the device and precision.
+        images: number in each part of the recipe's data set.
+        images_to_decode: how many of them are not cached yet.
+        nih_ingest: images of NIH's size per second, estimated if these images have another size.
+        nih_estimated: whether it is an estimate.
+        warnings: of the device and the precision.
     """
 
     recipe: Recipe
@@ -41,11 +41,12 @@ class Bench:
     warnings: tuple[str, ...]
 
     def expected_seconds(self) -> dict[str, float]:
-        """How long the stages take at these rates.
+        """Estimated seconds of each stage.
 
-        ``epoch`` is this recipe's train part and val part once; ``run`` is the ingest, every epoch
-        and the test part. ``nih_epoch`` is training on the 86,524 images of the official train_val
-        list once, at this recipe's settings, without validation; ``nih_ingest`` is all 112,120.
+        ``epoch`` is one pass over train and val of this recipe; ``run`` is the ingest, all epochs
+        and scoring of test. ``nih_epoch`` is one pass of training over the 86,524 images of the
+        official train_val list with this recipe's settings, without validation; ``nih_ingest`` is
+        all 112,120.
         """
         scoring = self.rates.validation.median
         ingest = self.images_to_decode / self.decoding.ingest.median
@@ -66,7 +67,7 @@ class Bench:
         return find_limit(self.recipe, self.placement, self.rates, ingest_share=share)
 
     def as_json(self) -> Figures:
-        """Everything, for a script: rates in images a second, lengths of time in seconds."""
+        """All results as JSON values: rates in images per second, durations in seconds."""
         expected = self.expected_seconds()
         return {
             **self._setting(),

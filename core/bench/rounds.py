@@ -1,4 +1,4 @@
-"""How far a measurement is, told to whoever waits for it."""
+"""Progress of a measurement."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 BLOCK_SECONDS = 3.0
-"""Of one block, unless said otherwise."""
+"""Default length of a block."""
 
 Progress = Callable[[str, int, int | None], None]
-"""Told (what is done, how much of it, how much there is or None); may raise to end it all."""
+"""Called with (stage, done, total or None); may raise to end the measurement."""
 
 
 @dataclass
 class Rounds:
-    """The rounds of one stage of the measurement."""
+    """The rounds of one stage of a measurement."""
 
     stage: str
     total: int
@@ -22,10 +22,10 @@ class Rounds:
     begun: int = 0
 
     def begin(self) -> None:
-        """Another one begins."""
+        """Start the next round."""
         self.check()
         self.begun += 1
 
     def check(self) -> None:
-        """Nothing new, but a moment at which it can be ended."""
+        """Give the caller a chance to end the measurement."""
         self.progress(self.stage, min(self.begun, self.total), self.total)

@@ -1,4 +1,4 @@
-"""Some images of a part in the place of all of it."""
+"""Sample some images of a part."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from core.data.study.study import Study
 
 
 def sampled_rows(study: Study, part: str, count: int) -> NDArray[np.int64]:
-    """Rows of the index, at most ``count``, spread over the part.
+    """At most ``count`` rows of the index, spread over the part.
 
-    Where images lie in archives, the first ones of the first archive: an archive is read from
-    front to back, so images spread over it would cost a pass over all of it.
+    If images are in archives, these are the first ones of the first archive: an archive is read
+    from front to back, so images spread over it would cost a full pass.
     """
     rows = study.rows(part)
     files = [study.index.files[name] for name in study.index.images[rows]]

@@ -1,6 +1,6 @@
-"""How fast a recipe trains here, measured by a few steps of the real trainer.
+"""How fast a recipe trains on this machine, measured with a few steps of the real trainer.
 
-Loads torch: call it on a thread, after the first paint.
+Imports torch: call it on a thread, after the first paint.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from core.data.cache.cache import ImageCache, open_cache
 from core.data.cache.file_signature import file_signature
-from core.data.images.image_files import ImageFile
+from core.data.images.image_file import ImageFile
 from core.errors import CxrError, RunFailedError
 from core.model.input_spec import GREY, IMAGENET, SQUASH
 from core.recipe import NO_WEIGHTS, Recipe
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 TIMED_STEPS = 3
 LONGEST_SECONDS = 20.0
-"""After so long no further step is begun, though fewer were timed."""
+"""After this time no further step starts, even if fewer were timed."""
 
 _IMAGE = "measured.png"
 
 
 @dataclass(frozen=True)
 class Throughput:
-    """Images a second while training and while scoring; ``peak_bytes`` of device memory."""
+    """Images per second in training and in scoring; ``peak_bytes`` of device memory."""
 
     device: str
     precision: str
@@ -40,7 +40,7 @@ class Throughput:
     peak_bytes: int | None
 
     def epoch_seconds(self, images: Mapping[str, int]) -> float:
-        """An epoch: its training, then its validation."""
+        """Duration of an epoch with its validation."""
         return (
             images["train"] / self.train_images_per_second
             + images["val"] / self.score_images_per_second
@@ -48,7 +48,7 @@ class Throughput:
 
 
 def throughput_depends_on(recipe: Recipe) -> tuple[object, ...]:
-    """What a measured throughput holds for; a recipe that differs in it needs another."""
+    """The settings that throughput depends on; if one changes, measure again."""
     train = recipe.train
     return (
         *(recipe.image, recipe.augment, len(recipe.dataset.findings)),
@@ -60,10 +60,10 @@ def throughput_depends_on(recipe: Recipe) -> tuple[object, ...]:
 def measured_throughput(
     recipe: Recipe, device: str, should_stop: Callable[[], bool]
 ) -> Throughput | None:
-    """A warm-up step and up to three timed ones, on one made-up image; None where stopped.
+    """Run a warm-up step and up to three timed ones on one synthetic image; None if stopped.
 
     Raises:
-        CxrError: no such device, or a step of this batch and image size fails there.
+        CxrError: no such device, or a step of this batch and image size fails.
     """
     import torch
 
@@ -73,7 +73,7 @@ def measured_throughput(
     except torch.OutOfMemoryError:
         raise RunFailedError(
             f"a step of {recipe.train.batch_size} images at {recipe.image.size_px} px does not fit "
-            "into the device's memory",
+            "in the device's memory",
             remedy="Lower train.batch_size, or set train.micro_batch_size.",
         ) from None
     except (RuntimeError, MemoryError, OSError) as error:
@@ -82,7 +82,7 @@ def measured_throughput(
         raise RunFailedError(f"the steps could not be measured ({error})") from error
     finally:
         if torch.cuda.is_available():
-            torch.cuda.empty_cache()  # a run that starts now wants the memory
+            torch.cuda.empty_cache()  # a run that starts now needs the memory
 
 
 def _one_image(folder: Path, recipe: Recipe) -> ImageCache:
@@ -94,7 +94,7 @@ def _one_image(folder: Path, recipe: Recipe) -> ImageCache:
     pixels_SS = np.random.default_rng(0).integers(0, 256, (side_px, side_px), np.uint8)
     Image.fromarray(pixels_SS).save(path)
     status = path.stat()
-    file = ImageFile(_IMAGE, path, None, status.st_size, file_signature(status))
+    file = ImageFile(_IMAGE, str(path), None, status.st_size, file_signature(status))
     return open_cache(
         folder / "cache", {_IMAGE: file}, [_IMAGE], size_px=side_px, resize=SQUASH, threads=1
     )
@@ -154,13 +154,13 @@ def _measured(
 
 
 def _train_rate(trainer: Trainer, should_stop: Callable[[], bool]) -> float | None:
-    """Images a second, the first step left out: it also sets things up."""
+    """Images per second, without the first step, which includes setup."""
     began = time.monotonic()
     after_warm_up, timed = began, 0
     steps = trainer.epoch_steps()
     try:
         for number, _ in enumerate(steps):
-            trainer.outcomes.read()  # a step is done once its loss is there
+            trainer.outcomes.read()  # a step is done when its loss can be read
             now = time.monotonic()
             if should_stop():
                 return None
@@ -170,7 +170,7 @@ def _train_rate(trainer: Trainer, should_stop: Callable[[], bool]) -> float | No
             if now - began > LONGEST_SECONDS:
                 break
     finally:
-        steps.close()  # type: ignore[attr-defined]  # a generator: close ends its reader
-    if timed == 0:  # so slow that the warm-up has to do
+        steps.close()  # type: ignore[attr-defined]  # a generator: close ends its reader thread
+    if timed == 0:  # so slow that only the warm-up was measured
         return trainer.settings.batch_size / (after_warm_up - began)
     return timed * trainer.settings.batch_size / (time.monotonic() - after_warm_up)

@@ -1,4 +1,4 @@
-"""The rates of training and scoring: a run's own loop, in turns with each of its parts alone."""
+"""Rates of training and scoring: a run's own loop, alternating with each of its parts alone."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ ROUNDS = 4
 
 @dataclass(frozen=True)
 class Taken:
-    """What a run of the whole set takes on this device.
+    """How a run on the whole data set would train on this device.
 
     Attributes:
         step: eager, compiled or graph.
-        reason: why, a sentence without its full stop.
-        held: the parts whose images are in the device's memory.
-        notices: what was tried and can't be used.
+        reason: why, a sentence without a full stop.
+        held: parts whose images fit in the device's memory.
+        notices: engines that were tried and can't be used.
     """
 
     step: str
@@ -53,20 +53,20 @@ class Taken:
 
 @dataclass(frozen=True)
 class TrainingRates:
-    """Images a second, each measured in the same rounds.
+    """Images per second, all measured in the same rounds.
 
     Attributes:
-        loop: training as a run does it.
-        step: the bare training step, the loop's ceiling.
+        loop: training as in a run.
+        step: the bare training step, the loop's upper limit.
         validation: scoring.
-        cache: reading batches from the cache, one thread.
+        cache: reading batches from the cache on one thread.
         augmentation: from a batch's bytes to the network's input.
-        waiting_share: of the loop's time, for batches.
-        steps: of a block.
-        micro_batch_size: images at once, where memory allows fewer than a batch.
+        waiting_share: share of the loop's time spent waiting for batches.
+        steps: number in a block.
+        micro_batch_size: images processed together, if memory allows fewer than a batch.
         taken: the run's kind of step, and where its images were.
-        peak_host_bytes, peak_device_bytes: of this process while it trained, with the bare step's
-            own network beside the run's; None if unknown.
+        peak_host_bytes, peak_device_bytes: peak memory of this process in training, including the
+            bare step's copy of the network; None if unknown.
     """
 
     loop: Blocks
@@ -83,7 +83,7 @@ class TrainingRates:
 
     @property
     def data_share(self) -> float:
-        """Share of the loop's time that data cost: waiting, to the device, augmentation."""
+        """Share of the loop's time spent on data: waiting, transfer to the device, augmentation."""
         return self.waiting_share + self.loop.median / self.augmentation.median
 
 
@@ -98,20 +98,20 @@ def measure_training(
     block_seconds: float,
     rounds: Rounds,
 ) -> TrainingRates:
-    """Train for some blocks of steps, in a session under ``folder`` that nobody needs afterwards.
+    """Train for some blocks of steps, in a temporary session under ``folder``.
 
     Args:
-        recipe: how to train.
-        network: what to train; its weights change.
-        placement: where and how.
-        parts: ``train`` and ``val``; repeated where they are shorter than the measurement.
-        images: of the whole train and val parts, of which these may be samples.
+        recipe: the run's settings.
+        network: the network to train; its weights change.
+        placement: device and precision.
+        parts: ``train`` and ``val``; repeated if shorter than the measurement.
+        images: number in the whole train and val parts, of which these may be samples.
         folder: for the session.
-        block_seconds: about so long is a block of the loop, and of the bare step.
-        rounds: told of each, and asked at each step whether to go on.
+        block_seconds: approximate length of a block of the loop and of the bare step.
+        rounds: reports progress, and may end the measurement at any step.
 
     Raises:
-        CxrError: whatever would end a run, and what ``rounds`` raises.
+        CxrError: any error that would end a run, and what ``rounds`` raises.
     """
     size = recipe.train.batch_size
     parts = {
@@ -133,7 +133,7 @@ def measure_training(
             "cache": others.cache(),
             "augmentation": others.augmentation(),
         }
-        if round_done:  # the first time was to warm up
+        if round_done:  # the first round was a warm-up
             for name, rate in found.items():
                 rates[name].append(rate)
         if round_done < ROUNDS:
@@ -156,7 +156,7 @@ def measure_training(
 def made_ready(
     trainer: Trainer, parts: dict[str, Part], images: Mapping[str, int], progress: Progress
 ) -> tuple[dict[str, Part], Taken]:
-    """The parts and the trainer as a run on so many images would have them at its first step."""
+    """Parts and trainer as at the first step of a run on this many images."""
     notices: list[str] = []
 
     def record(event: Event) -> None:
@@ -177,7 +177,7 @@ def made_ready(
 def train_until_told(
     trainer: Trainer, val: Part, folder: Path, next_request: Callable[[], Request]
 ) -> None:
-    """A run's training and nothing around it, until it is asked to stop."""
+    """A run's training loop alone, until it is asked to stop."""
     session = create_session(folder, trainer.recipe, "bench")
     with Recorder(session, lambda _: None) as record:
         control = Control(next_request, record.writer.take_request, record)
@@ -189,6 +189,6 @@ def train_until_told(
 
 
 def repeated(part: Part, num_images: int) -> Part:
-    """The part, again and again where it is smaller than that."""
+    """The part, repeated if it is smaller than ``num_images``."""
     rows = np.resize(np.arange(len(part)), max(num_images, len(part)))
     return part.only(rows)

@@ -1,7 +1,7 @@
-"""Training as a run does it, in blocks that take turns with other measurements.
+"""Training as in a run, in blocks that alternate with other measurements.
 
-The loop is a run's own: its epochs, its watch, its events in a session. It asks for the next
-request after every step, and that is where the clock is read and the turn is passed on.
+The loop is that of a run, with its epochs, health checks and events. After every step it asks for
+the next request; that is where time is measured and other blocks run.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from core.training.trainer import Trainer
 
 WARM_UP_STEPS = 3
 MOST_STEPS = 400
-"""Of one block."""
+"""Default length of a block."""
 
 _FEWEST_STEPS = 2
 
 
 @dataclass
 class LoopTurns:
-    """Answers a run's questions, and times its blocks of steps by them.
+    """Answers a run's requests, and times its blocks of steps.
 
     Args:
         trainer: of the loop.
-        rounds: blocks to measure.
-        block_seconds: about so long is each.
-        others: what is measured between two blocks, told how many blocks there were; called
-            with 0 at first, to warm up.
-        at_each_step: called after each; may raise to end it all.
-        steps: of one block; where it is 0 the warm-up shows how many fit into the seconds.
+        rounds: number of blocks to measure.
+        block_seconds: approximate length of a block.
+        others: measures the other parts between two blocks; called with the number of blocks done,
+            first with 0 as a warm-up.
+        at_each_step: called after each step; may raise to end the measurement.
+        steps: number in a block; 0 lets the warm-up determine how many fit.
 
     Attributes:
         images_per_second: of each block.
-        seconds_waited, seconds: for batches, and in all, over the blocks.
+        seconds_waited, seconds: time spent waiting for batches, and in total, over the blocks.
     """
 
     trainer: Trainer

@@ -35,7 +35,8 @@ class Part:
 
     ``index_rows_N`` are the images' rows in the study index; ``resident`` holds images of the cache
     on the device. ``weights_N`` says how many images of the whole part each stands for, where it
-    was drawn at a prevalence: validation weights by it, training doesn't.
+    was drawn at a prevalence: validation weights by it, training doesn't. ``sources_N`` names the
+    data set of each, where there are several; with ``is_even`` an epoch draws as many of each.
     """
 
     name: str
@@ -47,6 +48,8 @@ class Part:
     labels_NF: NDArray[np.float32]
     resident: ResidentImages | None = None
     weights_N: NDArray[np.float64] | None = None
+    sources_N: NDArray[np.object_] | None = None
+    is_even: bool = False
 
     def __len__(self) -> int:
         return len(self.cache_rows_N)
@@ -66,6 +69,7 @@ class Part:
             patients_N=self.patients_N[rows_K],
             labels_NF=self.labels_NF[rows_K],
             weights_N=None if self.weights_N is None else self.weights_N[rows_K],
+            sources_N=None if self.sources_N is None else self.sources_N[rows_K],
         )
 
 
@@ -109,6 +113,20 @@ def epoch_order(seed: int, epoch: int, num_images: int) -> NDArray[np.int64]:
     return np.random.default_rng([seed, epoch, _ORDER]).permutation(num_images)
 
 
+def even_order(seed: int, epoch: int, sources_N: NDArray[np.object_]) -> NDArray[np.int64]:
+    """The same, with equal numbers of each source: a small one's images come again, of a large one
+    some are left for other epochs. As long as the part."""
+    rng = np.random.default_rng([seed, epoch, _ORDER])
+    names = sorted(set(sources_N.tolist()))
+    wanted = [len(piece) for piece in np.array_split(np.arange(len(sources_N)), len(names))]
+    drawn = []
+    for name, number in zip(names, wanted, strict=True):
+        rows = np.flatnonzero(sources_N == name)
+        rounds = [rng.permutation(rows) for _ in range(math.ceil(number / len(rows)))]
+        drawn.append(np.concatenate([np.empty(0, np.int64), *rounds])[:number])
+    return rng.permutation(np.concatenate(drawn).astype(np.int64))
+
+
 def epoch_draws(seed: int, epoch: int, num_images: int) -> NDArray[np.float32]:
     """Uniform numbers in [0, 1), five for each position of the epoch."""
     rng = np.random.default_rng([seed, epoch, _AUGMENT])
@@ -143,7 +161,10 @@ def training_batches(
     piece: Callable[[int], slice] | None = None,
 ) -> Iterator[Batch]:
     """The epoch's batches from ``first_step`` on (counted from 0); of each the piece, if asked."""
-    order_N = epoch_order(seed, epoch, len(part))
+    if part.is_even and part.sources_N is not None:
+        order_N = even_order(seed, epoch, part.sources_N)
+    else:
+        order_N = epoch_order(seed, epoch, len(part))
     draws_N5 = epoch_draws(seed, epoch, len(part)) if augment else None
     for step in range(first_step, steps_per_epoch(len(part), batch_size)):
         positions = slice(step * batch_size, (step + 1) * batch_size)

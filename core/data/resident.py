@@ -63,7 +63,7 @@ def hold_images(
         progress: told (images done, of all) a few times; where it answers False, None is returned.
 
     Raises:
-        torch.OutOfMemoryError: the device has less memory than it said.
+        torch.OutOfMemoryError: the device has less free memory than it reported.
     """
     rows_R = np.unique(np.concatenate(cache_rows))
     size_px = cache.size_px

@@ -1,1 +1,1 @@
-"""Predictions -> honest figures."""
+"""From predictions to figures."""

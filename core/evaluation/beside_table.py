@@ -1,4 +1,4 @@
-"""The network's AUROC beside what the label table alone reaches on the same images."""
+"""The network's AUROC compared with that of the label table alone, on the same images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class AboveTable:
     """The network's AUROC above that of the label table alone, on the same images.
 
     Attributes:
-        of_finding: the gain of each finding; empty where the table has no scores.
+        of_finding: the gain of each finding; empty if the table has no scores.
         mean: over the findings that have an interval.
         mean_auroc_ci: of the table's own mean.
     """
@@ -32,11 +32,11 @@ class AboveTable:
 def above_the_table(
     predictions: Predictions, table: TableAlone | None, patients_N: NDArray[np.int64]
 ) -> AboveTable:
-    """The gain of the network's scores over the table's; nothing where the table has none."""
+    """The gain of the network's scores over the table's; empty if the table has none."""
     table_NF = table.scores_MF if table else None
     if table_NF is None:
         return AboveTable({}, Gain(None, None), None)
-    # A finding that the table could not be fitted on is left out like one of unknown labels.
+    # A finding that the table could not be fitted on is left out, as if its labels were unknown.
     labels_NF = np.where(np.isnan(table_NF), np.nan, predictions.labels_NF)
     each, mean = gains(labels_NF, np.nan_to_num(table_NF), predictions.scores_NF, patients_N)
     placed = place_findings(labels_NF, np.nan_to_num(table_NF), patients_N)
@@ -54,7 +54,7 @@ def finding_beside_table(
     table: TableAlone | None,
     above: AboveTable,
 ) -> dict[str, Any]:
-    """One finding's keys of the report, nulls where the table can't say."""
+    """One finding's keys of the report, null if the table has no score."""
     area = table.auroc_by_finding.get(finding) if table else None
     interval = None
     if table is not None and table.scores_MF is not None and area is not None:
@@ -76,4 +76,5 @@ def table_report(table: TableAlone | None, above: AboveTable) -> dict[str, Any]:
         "mean_auroc_above": rounded(above.mean.value),
         "mean_auroc_above_ci": rounded_interval(above.mean.interval),
         "note": table.reason if table else "not computed",
+        "columns": list(table.columns) if table else [],
     }

@@ -1,4 +1,4 @@
-"""What is drawn of one finding's scores: ROC curve, calibration, how the scores are spread.
+"""Curves of one finding's scores: ROC curve, calibration, score distribution.
 
 Few points each, whatever the number of images, as plain floats. Unknown labels are left out.
 """
@@ -16,14 +16,14 @@ from core.findings import ABSENT, PRESENT
 MAX_ROC_POINTS = 256
 CALIBRATION_GROUPS = 10
 LEAST_IMAGES_A_GROUP = 20
-"""A share of fewer images than this says little about a probability."""
+"""A share of fewer images says little about a probability."""
 
 MAX_SCORE_BINS = 24
 
 
 @dataclass(frozen=True)
 class RocCurve:
-    """Sensitivity over false positive rate (1 − specificity), from (0, 0) to (1, 1)."""
+    """Sensitivity against false positive rate (1 − specificity), from (0, 0) to (1, 1)."""
 
     false_positive_rate: tuple[float, ...]
     sensitivity: tuple[float, ...]
@@ -31,7 +31,7 @@ class RocCurve:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Groups of images with like scores: mean score, share that is positive, images."""
+    """Groups of images with similar scores: mean score, positive share, images."""
 
     mean_score: tuple[float, ...]
     share_present: tuple[float, ...]
@@ -40,9 +40,9 @@ class Calibration:
 
 @dataclass(frozen=True)
 class ScoreSpread:
-    """How the scores of present and of absent images are spread, in shares of each (sum 1).
+    """Histograms of the scores of positive and of negative images, each with sum 1.
 
-    The bins are even in log-odds: a rare finding's scores all lie close to 0 otherwise.
+    The bins are even in log-odds: otherwise a rare finding's scores would all be close to 0.
     """
 
     log_odds: tuple[float, ...]
@@ -53,9 +53,9 @@ class ScoreSpread:
 def roc_curve(
     labels_N: NDArray[Any], scores_N: NDArray[Any], max_points: int = MAX_ROC_POINTS
 ) -> RocCurve | None:
-    """The ROC curve; None where the known labels lack a class. Ties are one straight piece.
+    """The ROC curve; None if the known labels lack a class. Ties form one straight segment.
 
-    More corners than ``max_points`` are thinned, evenly along the curve.
+    A curve with more than ``max_points`` corners is thinned evenly along its length.
     """
     present_K, scores_K = _known(labels_N, scores_N)
     if not present_K.any() or present_K.all():
@@ -71,10 +71,10 @@ def roc_curve(
 
 
 def calibration(labels_N: NDArray[Any], scores_N: NDArray[Any]) -> Calibration | None:
-    """Observed shares by score, in groups of equal size; None where no label is known.
+    """Observed shares by score, in groups of equal size; None if no label is known.
 
-    At most ``CALIBRATION_GROUPS`` groups, each of ``LEAST_IMAGES_A_GROUP`` images where there
-    are so many. Equal scores are never torn apart, so ties make fewer groups.
+    At most ``CALIBRATION_GROUPS`` groups, each of ``LEAST_IMAGES_A_GROUP`` images if there are that
+    many. Equal scores stay together, so ties make fewer groups.
     """
     present_K, scores_K = _known(labels_N, scores_N)
     if len(scores_K) == 0:
@@ -91,7 +91,7 @@ def calibration(labels_N: NDArray[Any], scores_N: NDArray[Any]) -> Calibration |
 
 
 def score_spread(labels_N: NDArray[Any], scores_N: NDArray[Any]) -> ScoreSpread | None:
-    """Histograms over the scores' own range; None where the known labels lack a class.
+    """Histograms over the scores' own range; None if the known labels lack a class.
 
     Args:
         scores_N: probabilities.
@@ -111,7 +111,7 @@ def score_spread(labels_N: NDArray[Any], scores_N: NDArray[Any]) -> ScoreSpread 
 
 
 def log_odds(probability: NDArray[np.float64] | float) -> NDArray[np.float64]:
-    """ln(p / (1 − p)), of probabilities kept a millionth away from 0 and 1."""
+    """ln(p / (1 − p)), of probabilities clipped to a millionth from 0 and 1."""
     kept = np.clip(probability, 1e-6, 1 - 1e-6)
     return np.asarray(np.log(kept / (1 - kept)))
 
@@ -119,7 +119,7 @@ def log_odds(probability: NDArray[np.float64] | float) -> NDArray[np.float64]:
 def most_wrong(
     labels_N: NDArray[Any], scores_N: NDArray[Any], count: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows of the highest-scored absent images and of the lowest-scored present ones.
+    """Rows of the highest-scored negative images and of the lowest-scored positive ones.
 
     At most ``count`` each, the worst first; equal scores keep the order of the rows.
     """
@@ -140,11 +140,11 @@ def _known(
 def _thinned(
     xs_T: NDArray[np.float64], ys_T: NDArray[np.float64], max_points: int
 ) -> NDArray[np.int64]:
-    """Positions of the corners, or of so many of them evenly spaced along the curve."""
+    """Positions of the corners, or of ``max_points`` of them evenly spaced along the curve."""
     turns_T = np.diff(xs_T)[:-1] * np.diff(ys_T)[1:] != np.diff(ys_T)[:-1] * np.diff(xs_T)[1:]
     corners = np.concatenate([[0], np.flatnonzero(turns_T) + 1, [len(xs_T) - 1]])
     if len(corners) <= max_points:
         return corners.astype(np.int64)
-    along_T = xs_T + ys_T  # both only rise: the way along the curve, from 0 to 2
+    along_T = xs_T + ys_T  # both only rise: position along the curve, from 0 to 2
     wanted = np.linspace(0, along_T[-1], max_points)
     return np.unique(np.clip(np.searchsorted(along_T, wanted), 0, len(xs_T) - 1)).astype(np.int64)

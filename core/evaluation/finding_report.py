@@ -1,7 +1,7 @@
-"""One finding's figures as JSON takes them: areas, views, the table's share, the threshold's work.
+"""One finding's figures as JSON: areas, views, comparison with the table, operating point.
 
 Figures are rounded to 6 digits (far below any interval's width, and the same text on every
-machine); thresholds are not, since a score equal to one has to stay at or above it.
+machine); thresholds are not, since a score equal to the threshold must stay at or above it.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _SHARES = ("sensitivity", "specificity", "ppv", "npv")
 
 @dataclass(frozen=True)
 class OneFinding:
-    """What one finding's figures are made from; N images.
+    """The data behind one finding's figures; N images.
 
     Attributes:
         patients_N: see ``patients_or_images``.
-        weights_N: how many images of the whole part each stands for; None: the part is whole.
-        with_intervals: False where no interval was asked for.
+        weights_N: number of images of the whole part that each represents; None: the part is whole.
+        with_intervals: False if no interval was requested.
     """
 
     labels_N: NDArray[Any]
@@ -43,7 +43,7 @@ class OneFinding:
     with_intervals: bool
 
     def chosen(self, chosen_N: NDArray[np.bool_]) -> OneFinding:
-        """The same of some of the images."""
+        """The same for some of the images."""
         weights_N = None if self.weights_N is None else self.weights_N[chosen_N]
         return OneFinding(
             self.labels_N[chosen_N],
@@ -54,7 +54,7 @@ class OneFinding:
         )
 
     def auroc_and_interval(self) -> tuple[float | None, list[float] | None]:
-        """By placements; see ``core.evaluation.placements``."""
+        """From placements; see ``core.evaluation.placements``."""
         if not len(self.labels_N):
             return None, None
         placed = place(self.labels_N, self.scores_N, *patient_codes(self.patients_N))
@@ -77,7 +77,7 @@ def by_view(finding: OneFinding, views_N: NDArray[Any] | None) -> dict[str, Any]
 
 
 def natural_figures(finding: OneFinding, natural_prevalence: float | None) -> dict[str, Any]:
-    """The prevalence and AUPRC of the whole part; null where the images scored are the whole."""
+    """The prevalence and AUPRC of the whole part; null if the images scored are the whole part."""
     area = None
     if finding.weights_N is not None:
         area = auprc(finding.labels_N, finding.scores_N, finding.weights_N)
@@ -87,10 +87,10 @@ def natural_figures(finding: OneFinding, natural_prevalence: float | None) -> di
 def operating_point(
     rule: Rule, name: str, finding: OneFinding, val: Predictions | None
 ) -> dict[str, Any]:
-    """The threshold chosen on val and what it does here; nulls with a note where there is none.
+    """The threshold chosen on val and its results here; nulls with a note if there is none.
 
-    Intervals take the threshold as given: they hold what other patients would change here, not
-    what others in val would have made of the threshold.
+    Intervals take the threshold as given: they cover other patients here, not another threshold
+    from other patients in val.
     """
     report: dict[str, Any] = dict.fromkeys(
         (
@@ -126,9 +126,9 @@ def operating_point(
 
 
 def patients_or_images(predictions: Predictions) -> NDArray[np.int64]:
-    """Patient numbers; an image of an unknown patient is taken as a patient of its own.
+    """Patient numbers; an image of an unknown patient counts as a patient of its own.
 
-    Such images get numbers by their names, so that the order of rows changes no draw.
+    Such images are numbered by name, so that the order of rows doesn't change the draws.
     """
     unknown_N = predictions.patients == UNKNOWN_PATIENT
     if not unknown_N.any():
@@ -141,12 +141,12 @@ def patients_or_images(predictions: Predictions) -> NDArray[np.int64]:
 
 
 def rounded(value: float | None) -> float | None:
-    """As the report writes it."""
+    """Round as in the report."""
     return None if value is None else round(float(value), _DIGITS)
 
 
 def rounded_interval(interval: Interval | None) -> list[float] | None:
-    """As the report writes it."""
+    """Round as in the report."""
     return None if interval is None else [round(end, _DIGITS) for end in interval]
 
 
@@ -156,11 +156,11 @@ def share_intervals(
     scores_N: NDArray[Any],
     patients_N: NDArray[np.int64],
 ) -> dict[str, Interval | None]:
-    """Of what a threshold does: ``sensitivity_ci``, ``specificity_ci``, ``ppv_ci``, ``npv_ci``."""
+    """Intervals at a threshold: ``sensitivity_ci``, ``specificity_ci``, ``ppv_ci``, ``npv_ci``."""
     called_N = scores_N.astype(np.float64) >= threshold
     present_N, absent_N = labels_N == PRESENT, labels_N == ABSENT
     known_N = present_N | absent_N
-    # In the order of _SHARES: of the present, of the absent, of the called, of the others.
+    # In the order of _SHARES: of the positive, the negative, the called and the other images.
     wholes_N4 = np.column_stack([present_N, absent_N, known_N & called_N, known_N & ~called_N])
     parts_N4 = np.column_stack([called_N, ~called_N, present_N, absent_N]) & wholes_N4
     intervals = ratio_intervals(parts_N4, wholes_N4, patients_N)
@@ -175,7 +175,7 @@ def _rounded_shares(finding: OneFinding, threshold: float) -> dict[str, Any]:
 
 
 def _natural_shares(finding: OneFinding, threshold: float) -> dict[str, Any]:
-    """PPV and NPV with each image counted as often as it stands for one of the whole part."""
+    """PPV and NPV, with each image weighted by the number of images that it represents."""
     if finding.weights_N is None:
         return {}
     called_N = finding.scores_N.astype(np.float64) >= threshold

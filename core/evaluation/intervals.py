@@ -1,6 +1,6 @@
 """Confidence intervals of an evaluation's figures; all count patients, not images.
 
-See ``core.evaluation.confidence`` for how an interval's ends are made.
+See ``core.evaluation.confidence`` for how the ends of an interval are computed.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ _NO_SPREAD = "every draw of patients has the same AUROC, so there is no interval
 
 @dataclass(frozen=True)
 class PatientIntervals:
-    """95 % intervals; None where they can't be had, with the reason.
+    """95 % intervals; None with a reason if there is none.
 
     Attributes:
-        auroc_F, auprc_F: one interval a finding.
-        effective_F: positive patients of each finding, as so many with equally many images.
+        auroc_F, auprc_F: one interval per finding.
+        effective_F: effective number of positive patients of each finding.
         reasons_F: why a finding has none, or None.
-        mean_auroc: interval of the mean AUROC over every finding that has an AUROC; None where
-            one of these has no interval of its own.
+        mean_auroc: interval of the mean AUROC over every finding that has an AUROC; None if one of
+            these has no interval of its own.
         bounded: columns of the findings that have an interval.
         bounded_mean: interval of the mean over these.
-        mean_draws: draws in which all of them are defined, which the mean's interval rests on.
+        mean_draws: draws in which all of them are defined, which the mean's interval is based on.
         draws: draws made.
     """
 
@@ -76,13 +76,13 @@ class _Finding:
     reason: str | None
 
     def spread_of(self, values_B: NDArray[np.float64]) -> Spread:
-        """Of a figure over the draws."""
+        """Spread of a figure over the draws."""
         return Spread(_deviation(values_B) * math.sqrt(self.too_small), self.effective)
 
     @property
     def spread(self) -> Spread:
-        """AUROC's."""
-        if self.auroc in (0.0, 1.0):  # no draw varies, though patients would
+        """Spread of the AUROC."""
+        if self.auroc in (0.0, 1.0):  # draws don't vary, though patients would
             return spread_at_an_end(self.effective)
         return self.spread_of(self.auroc_B)
 
@@ -97,17 +97,17 @@ def patient_bootstrap(
 ) -> PatientIntervals:
     """Intervals of each finding's AUROC and AUPRC and of the mean AUROC, by drawing patients.
 
-    The standard error is the standard deviation over the draws. All findings see the same draws,
-    so that the mean's holds their correlation; it rests on the draws in which every one of its
-    findings is defined, since a mean over whichever happen to be there would mix different
+    The standard error is the standard deviation over the draws. All findings use the same draws, so
+    the mean's error includes their correlation; it is based on the draws in which all of its
+    findings are defined, since a mean over whichever happen to be defined would mix different
     quantities (without Hernia the mean is another number).
 
     Args:
         labels_NF: 1, 0 or NaN (unknown: left out of that finding).
         scores_NF: finite scores.
-        patients_N: whose image it is; any values that tell patients apart.
+        patients_N: the patient of each image; any values that identify patients.
         draws: 0 gives no intervals.
-        seed: the draws are a function of it and of the number of patients.
+        seed: with the number of patients it determines the draws.
     """
     codes_N, num_patients = patient_codes(patients_N)
     positive_PF, negative_PF = (
@@ -150,12 +150,12 @@ def ratio_intervals(
     Techniques, section 2.11; Rao and Scott 1992, Biometrics 48:577, for shares of clustered data).
 
     Args:
-        parts_NV: what each image adds above the line, such as 1 where it was called.
-        wholes_NV: what it adds below, such as 1 where it is positive; 0 leaves it out.
+        parts_NV: contribution of each image to the numerator, such as 1 if it was called.
+        wholes_NV: contribution to the denominator, such as 1 if it is positive; 0 leaves it out.
         are_shares: whether the ratio lies between 0 and 1.
 
     Returns:
-        None where too few patients stand behind a ratio, or nothing varies.
+        None if there are too few patients for a ratio, or nothing varies.
     """
     codes_N, num_patients = patient_codes(patients_N)
     counted_NV = np.asarray(wholes_NV, dtype=np.float64)
@@ -240,11 +240,11 @@ def _intervals(
 
 
 def _mean(findings: list[_Finding]) -> tuple[Interval | None, int]:
-    """The interval of the mean AUROC of findings that each have one, and the draws behind it."""
+    """The interval of the mean AUROC of findings that have one each, and the draws behind it."""
     if not findings:
         return None, 0
     drawn_B = np.mean([finding.auroc_B for finding in findings], axis=0)
-    # By how much that of the draws is too small, or blind: a finding at 0 or 1 adds nothing to it.
+    # Corrects the draws' variance, which is too small; a finding at 0 or 1 adds nothing to it.
     seen = sum(_deviation(finding.auroc_B) ** 2 for finding in findings)
     unseen = sum(finding.spread.error**2 for finding in findings) - seen
     error = math.sqrt(_deviation(drawn_B) ** 2 + unseen / len(findings) ** 2)

@@ -1,4 +1,4 @@
-"""Anybody's CSV of scores, joined to a label table."""
+"""A CSV of scores from any source, joined to a label table."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from core.findings import PRESENT
 
 _EXAMPLES = 3
 _ENOUGH_TO_BE_LABELS = 10
-"""Images; with fewer, a good threshold gives every label by chance."""
+"""With fewer images, a good threshold may match every label by chance."""
 
 
 @dataclass(frozen=True)
 class FiledRows:
-    """Every image of a file in the file's own order, which joining it to a label table loses.
+    """Every image of a file in the file's own order, which is lost in joining it to a label table.
 
     Attributes:
-        predictions: M images; labels NaN and patient unknown where the label table lacks the image.
-        table_rows: the row of each in the label table, -1 where it has none.
+        predictions: M images; labels NaN and patient unknown if the label table lacks the image.
+        table_rows: the row of each in the label table, -1 if it has none.
     """
 
     predictions: Predictions
@@ -42,15 +42,14 @@ class FiledRows:
 
 @dataclass(frozen=True)
 class JoinedPredictions:
-    """Somebody's predictions beside the labels of the same images, in the label table's order.
+    """Predictions from any source with the labels of the same images, in the label table's order.
 
     Attributes:
         predictions: the images that have both scores and labels.
-        table_rows: for each image of ``predictions`` its row in the label table.
+        table_rows: row of each image of ``predictions`` in the label table.
         filed: the same rows, and those without labels, in the file's order.
-        file_labels: the labels that the file has itself, in the order of ``predictions``; NaN where
-            it has none.
-        no_finding: the file's scores of No Finding, in the same order, where it has any.
+        file_labels: labels in the file itself, in the order of ``predictions``; NaN if it has none.
+        no_finding: the file's scores of No Finding, in the same order, if it has any.
         ignored_columns: columns of the file that are not a finding's score.
         warnings: what a reader of the figures should know.
     """
@@ -72,20 +71,19 @@ def join_predictions(
     findings: Sequence[str],
     labels_NF: NDArray[np.float32],
 ) -> JoinedPredictions:
-    """Anybody's CSV of scores, joined on Image Index to a label table.
+    """Join a CSV of scores from any source to a label table on Image Index.
 
-    ``prob_X`` is the score of finding X, and an X beside it is a label; beside any ``prob_`` an X
-    of 0 and 1 alone is a label too. Where no column is named ``prob_``, X is the score. Only the
-    order of scores matters for AUROC, so logits will do, with a warning. Images of the label table
-    without a score are left out without a word.
+    ``prob_X`` is the score of finding X, and a column X is then its label; with any ``prob_``
+    column, an X of only 0 and 1 is a label too. If no column is named ``prob_``, X is the score.
+    Only the order of scores matters for AUROC, so logits are accepted with a warning. Images of the
+    label table without a score are left out silently.
 
     Args:
         images, patients, findings, labels_NF: the label table's N images and F findings.
 
     Raises:
-        DataError: no Image Index, no finding's column, a score that is no finite number, two
-            different rows of one image, no image that the label table knows, or labels in place
-            of scores.
+        DataError: no Image Index, no finding's column, a score that is not a finite number, two
+            different rows of one image, no image in the label table, or labels instead of scores.
     """
     columns = file_columns(path, findings)
     found = read_scores(path, columns)
@@ -134,7 +132,7 @@ def _filed(
     labels_NF: NDArray[np.float32],
     scored: tuple[str, ...],
 ) -> FiledRows:
-    """The file's rows as they stand, with what the label table knows of each."""
+    """The file's rows in its own order, with the label table's data on each."""
     table_row = {name: row for row, name in enumerate(images.tolist())}
     rows_M = np.array([table_row.get(name, -1) for name in found.images], dtype=np.int64)
     known_M = rows_M >= 0
@@ -152,7 +150,7 @@ def _filed(
 
 
 def _refuse_labels(path: Path, joined: Predictions, columns: FileColumns) -> None:
-    """A score that is its label on every image is a label."""
+    """Refuse a score that equals its label on every image."""
     equal = []
     for place, finding in enumerate(joined.findings):
         labels_N, scores_N = joined.labels_NF[:, place], joined.scores_NF[:, place]
@@ -169,7 +167,7 @@ def _refuse_labels(path: Path, joined: Predictions, columns: FileColumns) -> Non
     remedy = f"Name the columns of scores {SCORE_PREFIX}<Finding>."
     if likely:
         remedy = (
-            f"The scores seem to stand in {_examples(likely)}: name such columns "
+            f"The scores seem to be in {_examples(likely)}: name such columns "
             f"{SCORE_PREFIX}<Finding>."
         )
     more = f" and {len(equal) - _EXAMPLES} more" if len(equal) > _EXAMPLES else ""
@@ -205,8 +203,8 @@ def _column_warnings(
     alone = [finding for finding in columns.labels if finding not in columns.scores]
     if alone:
         warnings.append(
-            f"{', '.join(alone)} hold 0 and 1 beside columns of {SCORE_PREFIX}<Finding>: taken for "
-            "labels, not scored"
+            f"{', '.join(alone)} hold only 0 and 1, and other columns are {SCORE_PREFIX}<Finding>: "
+            "read as labels, not scored"
         )
     unscored = [finding for finding in findings if finding not in {*scored, *alone}]
     if unscored:
@@ -223,7 +221,7 @@ def _range_warnings(joined: Predictions) -> list[str]:
         return []
     return [
         f"scores of {', '.join(named)} lie outside 0 … 1: they rank images, so AUROC and AUPRC "
-        "hold, but thresholds and calibration are not in probabilities"
+        "are valid, but thresholds and calibration are not in probabilities"
     ]
 
 

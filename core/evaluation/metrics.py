@@ -1,7 +1,7 @@
-"""AUROC and AUPRC of one finding, and what to say about them.
+"""AUROC and AUPRC of one finding, with notes on them.
 
-Unknown labels (NaN) are left out. A finding with one class only has no AUROC: it is
-None with a note, never 0.5, and it never enters a mean.
+Unknown labels (NaN) are left out. A finding with only one class has no AUROC: it is None with a
+note, never 0.5, and never part of a mean.
 """
 
 from __future__ import annotations
@@ -17,22 +17,25 @@ from core.findings import PRESENT
 from core.words import number_of
 
 FEW_PATIENTS = 50
-"""Below this many positive patients the interval is what to read (86 Hernias are 32 patients)."""
+"""Below this many positive patients the interval matters most (86 Hernias are 32 patients)."""
 
 READ_THE_INTERVAL = "read the interval, not the number"
 
 TOO_FEW_PATIENTS = 10
-"""Below this many positive patients a figure says next to nothing, and the report warns."""
+"""Below this many positive patients a figure means almost nothing, and the report warns."""
+
+CUT_SCORES = "scores have two values at most"
+"""Start of the warning about scores that look cut; a note says the same of one finding."""
 
 _EVERY_SCORE, _TWO_VALUES = "every score is ", "the scores have only two values, "
 
 _ENOUGH_TO_JUDGE_TIES = 5
-"""With fewer images than this, two distinct scores are nothing to wonder about."""
+"""With fewer images than this, two distinct scores are not suspicious."""
 
 
 @dataclass(frozen=True)
 class FindingFigures:
-    """What the scores of one finding reach on the images whose label is known."""
+    """Figures of one finding's scores on the images with a known label."""
 
     positives: int
     negatives: int
@@ -44,35 +47,35 @@ class FindingFigures:
 
     @property
     def known(self) -> int:
-        """Images whose label is known."""
+        """Images with a known label."""
         return self.positives + self.negatives
 
     @property
     def prevalence(self) -> float | None:
-        """Present / known, or None where nothing is known."""
+        """Share of positives among known labels; None if none is known."""
         return self.positives / self.known if self.known else None
 
     @property
     def looks_cut(self) -> bool:
-        """Whether the scores are so few that they look cut to integers or thresholded."""
+        """Whether the scores have so few values that they look cut to integers or thresholded."""
         enough = self.known >= _ENOUGH_TO_JUDGE_TIES
         return self.distinct_scores == 1 or (self.distinct_scores == 2 and enough)
 
 
 def is_about_cut_scores(note: str) -> bool:
-    """Whether a finding's note says that its scores are constant or of two values."""
+    """Whether a finding's note says that its scores are constant or have two values."""
     return note.startswith((_EVERY_SCORE, _TWO_VALUES))
 
 
 def auroc(
     labels_N: NDArray[Any], scores_N: NDArray[Any], weights_N: NDArray[Any] | None = None
 ) -> float | None:
-    """Area under the ROC curve by scikit-learn; None where the known labels lack a class.
+    """Area under the ROC curve by scikit-learn; None if the known labels lack a class.
 
     Args:
         labels_N: 1 present, 0 absent, NaN unknown (left out).
         scores_N: any real numbers; only their order matters, ties count one half.
-        weights_N: weight of each image, 1 where not given.
+        weights_N: weight of each image, 1 if not given.
     """
     present_K, scores_K, weights_K = _known(labels_N, scores_N, weights_N)
     if not present_K.any() or present_K.all():
@@ -85,9 +88,9 @@ def auroc(
 def auprc(
     labels_N: NDArray[Any], scores_N: NDArray[Any], weights_N: NDArray[Any] | None = None
 ) -> float | None:
-    """Average precision by scikit-learn; None where the known labels lack a class.
+    """Average precision by scikit-learn; None if the known labels lack a class.
 
-    Its level without skill is the prevalence, not 0.5: read the two together.
+    Without skill it equals the prevalence, not 0.5: read the two together.
     """
     present_K, scores_K, weights_K = _known(labels_N, scores_N, weights_N)
     if not present_K.any() or present_K.all():
@@ -98,7 +101,7 @@ def auprc(
 
 
 def mean_over_defined(values: Sequence[float | None]) -> float | None:
-    """Mean of the values that are defined; None where none is."""
+    """Mean of the defined values; None if there are none."""
     defined = [value for value in values if value is not None]
     return float(np.mean(defined)) if defined else None
 
@@ -109,7 +112,7 @@ def auroc_by_group(
     groups_N: NDArray[Any] | None,
     groups: Sequence[str],
 ) -> dict[str, float | None]:
-    """AUROC within each group of images, such as PA and AP; None where a class is lacking."""
+    """AUROC within each group of images, such as PA and AP; None if a class is missing."""
     if groups_N is None:
         return dict.fromkeys(groups)
     within = {group: np.asarray(groups_N == group) for group in groups}
@@ -119,12 +122,12 @@ def auroc_by_group(
 def finding_figures(
     labels_N: NDArray[Any], scores_N: NDArray[Any], patients_N: NDArray[Any], part: str = "test"
 ) -> FindingFigures:
-    """Counts, AUROC and AUPRC of one finding, with notes on what to make of them.
+    """Counts, AUROC and AUPRC of one finding, with notes on how to read them.
 
     Args:
         labels_N: 1, 0 or NaN.
         scores_N: finite scores.
-        patients_N: whose image it is; any values that tell patients apart.
+        patients_N: the patient of each image; any values that identify patients.
         part: the part's name, for the notes.
     """
     known_N = ~np.isnan(labels_N)
@@ -148,9 +151,9 @@ def _known(
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64] | None]:
     known_N = ~np.isnan(labels_N)
     if weights_N is not None:
-        known_N &= weights_N > 0  # an image of weight 0 isn't there, and its class may go with it
+        known_N &= weights_N > 0  # an image of weight 0 doesn't count, nor does its class
     weights_K = None if weights_N is None else weights_N[known_N].astype(np.float64)
-    # float64: the difference of two close float32 can be flushed to 0, and would be a tie.
+    # float64: a small difference of two float32 can be flushed to 0 and become a tie.
     return labels_N[known_N] == PRESENT, scores_N[known_N].astype(np.float64), weights_K
 
 
@@ -164,7 +167,7 @@ def _notes(figures: FindingFigures, scores_K: NDArray[Any], part: str) -> tuple[
     notes = []
     if figures.distinct_scores == 1:
         notes.append(
-            f"{_EVERY_SCORE}{scores_K[0]:g}, so this AUROC of 0.5 says nothing of the network: "
+            f"{_EVERY_SCORE}{scores_K[0]:g}, so this AUROC of 0.5 says nothing about the network: "
             "were the scores cut to integers (.astype(int)) or thresholded before they were "
             "scored, or is its output constant?"
         )

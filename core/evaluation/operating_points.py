@@ -1,7 +1,7 @@
-"""An operating point: a threshold chosen on val by a named rule, and what it does on test.
+"""An operating point: a threshold chosen on val by a rule, and its results on test.
 
-A threshold chosen on the images it is judged on flatters itself, so the two never meet.
-A finding is called where its score is at or above the threshold.
+A threshold judged on the images it was chosen on looks too good, so the two are always separate. A
+finding is called if its score is at or above the threshold.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ RuleKind = Literal["youden", "sensitivity", "specificity"]
 
 @dataclass(frozen=True)
 class Rule:
-    """How a threshold is chosen: by Youden's index, or by the least value of one of the two."""
+    """How a threshold is chosen: by Youden's index, or by a minimum sensitivity or specificity."""
 
     kind: RuleKind
     least: float | None = None
@@ -31,7 +31,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class CalledCounts:
-    """Images by label and by whether a threshold calls them; ratios are None over nothing."""
+    """Images by label and by whether a threshold calls them; ratios over nothing are None."""
 
     true_positives: int
     false_positives: int
@@ -50,18 +50,18 @@ class CalledCounts:
 
     @property
     def ppv(self) -> float | None:
-        """Share of the called images that are positive; it moves with the prevalence."""
+        """Share of the called images that are positive; depends on the prevalence."""
         return _ratio(self.true_positives, self.true_positives + self.false_positives)
 
     @property
     def npv(self) -> float | None:
-        """Share of the images not called that are negative; it moves with the prevalence."""
+        """Share of the images not called that are negative; depends on the prevalence."""
         return _ratio(self.true_negatives, self.true_negatives + self.false_negatives)
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """A threshold and what it reached on val, or None with the reason."""
+    """A threshold and its results on val, or None with the reason."""
 
     value: float | None
     sensitivity: float | None = None
@@ -106,10 +106,10 @@ def choose_threshold(rule: Rule, labels_N: NDArray[Any], scores_N: NDArray[Any])
     - sensitivity=s: of the gaps whose sensitivity is at least s, the one of best specificity;
     - specificity=s: of the gaps whose specificity is at least s, the one of best sensitivity.
 
-    Of equals it is the widest, and the threshold stands in its middle: at one of its ends
-    (the lowest positive, say) new images fall on the wrong side far more often. Width and middle
-    are taken on the logit scale, or on the scores' own where one of them isn't between 0 and 1.
-    Below the lowest score there is no gap: where every image has to be called, that score is the
+    Of equal gaps the widest is taken, and the threshold is its middle: at one of its ends (the
+    lowest positive, say) new images fall on the wrong side far more often. Width and middle are
+    computed on the logit scale, or on that of the scores if one of them isn't between 0 and 1.
+    Below the lowest score there is no gap: if every image has to be called, that score is the
     threshold. A threshold that calls no image is never chosen.
 
     Args:
@@ -126,7 +126,7 @@ def choose_threshold(rule: Rule, labels_N: NDArray[Any], scores_N: NDArray[Any])
     falsely_T = _at_or_above(scores_K[~present_K], above_T)
     positives, negatives = int(present_K.sum()), int((~present_K).sum())
     if rule.kind == "youden":
-        # In whole numbers, so that equals are equal: times positives and negatives.
+        # In integers, so that equal values compare equal: multiplied by positives and negatives.
         youden_T = called_T * negatives - falsely_T * positives
         best = np.flatnonzero(youden_T == youden_T.max())
         if youden_T.max() <= 0:
@@ -144,7 +144,7 @@ def choose_threshold(rule: Rule, labels_N: NDArray[Any], scores_N: NDArray[Any])
 
 
 def called_counts(threshold: float, labels_N: NDArray[Any], scores_N: NDArray[Any]) -> CalledCounts:
-    """What a threshold does on these images; unknown labels are left out."""
+    """Calls of a threshold on these images; unknown labels are left out."""
     called_N = scores_N.astype(np.float64) >= threshold
     present_N, absent_N = labels_N == PRESENT, labels_N == ABSENT
     return CalledCounts(
@@ -158,7 +158,7 @@ def called_counts(threshold: float, labels_N: NDArray[Any], scores_N: NDArray[An
 def _best_that_reach(
     rule: Rule, sensitivity_T: NDArray[np.float64], specificity_T: NDArray[np.float64]
 ) -> NDArray[np.int64]:
-    """Gaps that reach what the rule asks for, and of these the best by the other of the two."""
+    """Gaps that satisfy the rule, and of these the best by the other measure."""
     assert rule.least is not None
     asked_T, other_T = sensitivity_T, specificity_T
     if rule.kind == "specificity":
@@ -172,9 +172,9 @@ def _best_that_reach(
 def _middle_of_widest(
     above_T: NDArray[np.float64], gaps: NDArray[np.int64]
 ) -> tuple[float, np.int64]:
-    """The middle of the widest of these gaps, and which it is; of equals the lowest.
+    """The middle of the widest of these gaps, and its index; of equal gaps the lowest.
 
-    The middle is above the score below it and not above the one above it, whatever was rounded.
+    The middle is above the score below it and not above the score above it, whatever the rounding.
     """
     from scipy.special import expit, logit  # slow at the door, which reads rules alone
 
@@ -184,7 +184,7 @@ def _middle_of_widest(
     if len(inner) == 0:
         return float(above_T[0]), gaps[0]
     chosen = inner[np.argmax(scale_T[inner] - scale_T[inner - 1])]
-    middle = scale_T[chosen - 1] / 2 + scale_T[chosen] / 2  # their sum may be infinite
+    middle = scale_T[chosen - 1] / 2 + scale_T[chosen] / 2  # the sum may be infinite
     value = expit(middle) if are_probabilities else middle
     just_above = np.nextafter(above_T[chosen - 1], np.inf)
     return float(np.clip(value, just_above, above_T[chosen])), chosen

@@ -1,30 +1,33 @@
-"""The scores of one part of a session, with what is drawn of them; imports no Textual.
+"""The scores of one part of a session, with their curves; imports no Textual.
 
-Reading takes a moment: on a thread. What it needs of the engine is imported there, since
-numpy is not worth waiting for before the first paint.
+Reading takes a moment, so it belongs on a thread. The engine is imported there, since numpy would
+delay the first paint.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from core.report_shape import PartReport, ReportedFigures, ReportedPoint
 
 if TYPE_CHECKING:
+    from core.evaluation.calibrating.recalibration import Recalibration
     from core.evaluation.curves import Calibration, RocCurve, ScoreSpread
     from core.evaluation.predictions import Predictions
     from core.store.session import Session
 
 MOST_WRONG = 100
-"""Images listed by error, of either kind."""
+"""Number of images listed as errors, of either kind."""
 
 BY_HAND = "by hand"
-"""In place of a rule, where the threshold was set by the reader."""
+"""Name used instead of a rule if the user set the threshold."""
 
 
 @dataclass(frozen=True)
 class FindingCurves:
-    """What is drawn of one finding; None where the labels don't allow it."""
+    """Curves of one finding; None if the labels don't allow it."""
 
     roc: RocCurve | None
     calibration: Calibration | None
@@ -33,17 +36,21 @@ class FindingCurves:
 
 @dataclass(frozen=True)
 class PartScores:
-    """The predictions of a part, beside those on val, on which thresholds are chosen."""
+    """The predictions of a part and those on val, on which thresholds are chosen.
+
+    ``predictions`` and ``curves`` are recalibrated if the session is; ``val`` is as saved.
+    """
 
     part: str
     predictions: Predictions
     val: Predictions | None
     curves: Mapping[str, FindingCurves]
+    recalibration: Recalibration | None = None
 
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """A threshold and what it does on the part shown; ``note`` says why there is none.
+    """A threshold and its results on the part shown; ``note`` says why there is none.
 
     ``intervals`` are of the four shares by their names with ``_ci``, as in a report.
     """
@@ -63,7 +70,7 @@ class OperatingPoint:
 
 @dataclass(frozen=True)
 class WrongImage:
-    """An image that the scores get wrong; ``others`` are its other findings."""
+    """An image with a wrong score; ``others`` are its other findings."""
 
     image: str
     patient: int | None
@@ -74,10 +81,10 @@ class WrongImage:
 
 @dataclass
 class Reading:
-    """How the figures are read: the part, another published column, another threshold.
+    """Settings for reading the figures: the part, a published column, a threshold.
 
-    ``reference`` and ``rule`` are the recipe's own where None; ``by_hand`` holds thresholds that
-    were set for single findings.
+    ``reference`` and ``rule`` are None for the recipe's own; ``by_hand`` holds thresholds set for
+    single findings.
     """
 
     part: str = "test"
@@ -86,7 +93,7 @@ class Reading:
     by_hand: dict[str, float] = field(default_factory=dict)
 
     def take_threshold(self, answer: str | float, finding: str) -> None:
-        """A value holds for one finding; a rule for all, and an empty one is the recipe's own."""
+        """Set a threshold for one finding, or a rule for all; an empty rule is the recipe's own."""
         if isinstance(answer, float):
             self.by_hand[finding] = answer
         else:
@@ -95,21 +102,25 @@ class Reading:
 
 
 def read_part_scores(session: Session, part: str) -> PartScores:
-    """Read a part's predictions and work out its curves.
+    """Read a part's predictions and compute its curves.
 
     Raises:
         DataError: the file is missing or isn't a predictions file.
         RunFailedError: a score is not finite.
     """
+    from core.evaluation.calibrating.kept_recalibration import recalibration_of
     from core.evaluation.curves import calibration, roc_curve, score_spread
     from core.evaluation.predictions import read_predictions
 
-    predictions = read_predictions(session.predictions / f"{part}.csv")
+    predictions = read_predictions(session.predictions_of(part))
     val_path = session.predictions / "val.csv"
     if part == "val":
         val: Predictions | None = predictions
     else:
         val = read_predictions(val_path) if val_path.is_file() else None
+    recalibration = recalibration_of(session, val=val)
+    if recalibration is not None:
+        predictions = recalibration.predictions(predictions)
     curves = {}
     for column, finding in enumerate(predictions.findings):
         labels_N, scores_N = predictions.labels_NF[:, column], predictions.scores_NF[:, column]
@@ -118,31 +129,41 @@ def read_part_scores(session: Session, part: str) -> PartScores:
             calibration=calibration(labels_N, scores_N),
             spread=score_spread(labels_N, scores_N),
         )
-    return PartScores(part, predictions, val, curves)
+    return PartScores(part, predictions, val, curves, recalibration)
 
 
-def reported_point(rule: str, reported: Mapping[str, Any]) -> OperatingPoint:
-    """The operating point that a report holds."""
-    counts = reported.get("counts") or {}
-    keys = ("threshold", "sensitivity", "specificity", "ppv", "npv", "ppv_natural", "npv_natural")
+def reported_point(rule: str, reported: ReportedPoint) -> OperatingPoint:
+    """The operating point in a report."""
+    counts = reported.counts
     return OperatingPoint(
-        rule=rule,
-        called=counts["true_positives"] + counts["false_positives"] if counts else None,
-        intervals={key: ends for key, ends in reported.items() if key.endswith("_ci")},
-        note=reported.get("note"),
-        **{key: reported.get(key) for key in keys},
+        rule,
+        reported.threshold,
+        reported.sensitivity,
+        reported.specificity,
+        reported.ppv,
+        reported.npv,
+        reported.ppv_natural,
+        reported.npv_natural,
+        called=counts.true_positives + counts.false_positives if counts else None,
+        note=reported.note or None,
+        intervals={
+            "sensitivity_ci": reported.sensitivity_ci,
+            "specificity_ci": reported.specificity_ci,
+            "ppv_ci": reported.ppv_ci,
+            "npv_ci": reported.npv_ci,
+        },
     )
 
 
 def chosen_point(
-    report: Mapping[str, Any], finding: str, scores: PartScores | None, reading: Reading
+    report: PartReport, finding: str, scores: PartScores | None, reading: Reading
 ) -> OperatingPoint:
-    """The operating point of a finding as it is to be read."""
-    own_rule = str(report.get("operating_point"))
+    """The operating point of a finding under the current reading."""
+    own_rule = report.operating_point
     by_hand = reading.by_hand.get(finding)
     if by_hand is None and reading.rule is None:
-        figures = (report.get("findings") or {}).get(finding) or {}
-        return reported_point(own_rule, figures.get("operating_point") or {})
+        figures = report.findings.get(finding, ReportedFigures())
+        return reported_point(own_rule, figures.operating_point)
     if scores is None:
         rule = BY_HAND if reading.rule is None else reading.rule
         return OperatingPoint(rule, note="the predictions are being read")
@@ -152,7 +173,7 @@ def chosen_point(
 
 
 def point_by_rule(scores: PartScores, finding: str, rule_text: str) -> OperatingPoint:
-    """The threshold that another rule chooses on val, and what it does on the part shown.
+    """The threshold that another rule chooses on val, and its results on the part shown.
 
     Raises:
         RecipeError: no such rule.
@@ -168,11 +189,14 @@ def point_by_rule(scores: PartScores, finding: str, rule_text: str) -> Operating
     chosen = choose_threshold(rule, val.labels_NF[:, column], val.scores_NF[:, column])
     if chosen.value is None:
         return OperatingPoint(str(rule), note=chosen.reason)
-    return point_at(scores, finding, chosen.value, str(rule))
+    threshold = chosen.value
+    if scores.recalibration is not None:
+        threshold = scores.recalibration.threshold(finding, threshold)
+    return point_at(scores, finding, threshold, str(rule))
 
 
 def point_at(scores: PartScores, finding: str, threshold: float, rule: str) -> OperatingPoint:
-    """What a threshold does on the part shown."""
+    """A threshold's results on the part shown."""
     from core.evaluation.finding_report import patients_or_images, share_intervals
     from core.evaluation.operating_points import called_counts
 
@@ -194,7 +218,8 @@ def point_at(scores: PartScores, finding: str, threshold: float, rule: str) -> O
 
 
 def checked_threshold(text: str) -> str | float:
-    """A rule's own spelling, or a threshold between 0 and 1; an empty text is the recipe's rule.
+    """A rule in canonical spelling, or a threshold between 0 and 1; an empty text is the recipe's
+    rule.
 
     Raises:
         RecipeError: neither.

@@ -1,11 +1,11 @@
 """Draws of whole patients, and AUROC and AUPRC in each of them.
 
-Whole patients are drawn with replacement (the cluster bootstrap; Field and Welsh 2007, J R Stat
-Soc B 69:369). A draw is a weight for each patient, so nothing is sorted again. With the images of
-one finding ranked once, both areas depend on a draw only through three sums at each distinct
-score that has a positive image: the weight of positives there, of negatives there, and of
-negatives ranked between it and the one above. These sums are linear in the patients' weights:
-three sparse matrices, made once, times a chunk of draws.
+Whole patients are drawn with replacement (the cluster bootstrap; Field and Welsh 2007, J R Stat Soc
+B 69:369). A draw is a weight for each patient, so nothing is sorted again. Once the images of a
+finding are ranked, both areas depend on a draw only through three sums at each distinct score that
+has a positive image: the weight of positives there, of negatives there, and of negatives ranked
+between it and the one above. These sums are linear in the patients' weights: three sparse matrices,
+made once, times a chunk of draws.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class RankedFinding:
 def rank_finding(
     labels_N: NDArray[Any], scores_N: NDArray[Any], codes_N: NDArray[np.intp], num_patients: int
 ) -> RankedFinding | None:
-    """Sort one finding's known images once; None where they lack a class."""
+    """Sort one finding's known images once; None if they lack a class."""
     known_N = ~np.isnan(labels_N)
     order_K = np.argsort(-scores_N[known_N].astype(np.float64), kind="stable")
     present_K = (labels_N[known_N] == PRESENT)[order_K]
@@ -70,9 +70,9 @@ def rank_finding(
 def areas_of_draws(
     ranked_F: Sequence[RankedFinding | None], num_patients: int, draws: int, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """AUROC and AUPRC of F findings in B draws of the patients; NaN where a draw lacks a class.
+    """AUROC and AUPRC of F findings in B draws of the patients; NaN if a draw lacks a class.
 
-    All findings see the same draws. They are a function of the seed and of the number of patients.
+    All findings use the same draws, determined by the seed and the number of patients.
     """
     auroc_FB = np.full((len(ranked_F), draws), np.nan)
     auprc_FB = np.full((len(ranked_F), draws), np.nan)
@@ -90,7 +90,7 @@ def areas_of_draws(
 def areas_under_weights(
     ranked: RankedFinding, weights_PB: NDArray[Any]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """AUROC and AUPRC of one finding for B weightings of its patients; NaN where one lacks a class.
+    """AUROC and AUPRC of one finding for B weightings of its patients; NaN if one lacks a class.
 
     AUROC is the share of (positive, negative) pairs in the right order, ties counting one
     half (Mann-Whitney); AUPRC is scikit-learn's average precision, a step at each distinct
@@ -98,7 +98,7 @@ def areas_under_weights(
     exactly for weights in float64, and to 6 digits in float32, which is twice as fast.
     """
     positives_GB = ranked.positives_GP @ weights_PB
-    # Negatives above row g: those between the rows down to g, and those tied with rows before g.
+    # Negatives above row g: those between rows up to g, and those tied with rows before g.
     above_GB = ranked.negatives_between_GP @ weights_PB
     has_ties = ranked.tied_negatives_GP.nnz > 0
     if has_ties:
@@ -114,18 +114,72 @@ def areas_under_weights(
             wrong_B += 0.5 * _column_sums(positives_GB, tied_GB)
             above_GB += tied_GB
         auroc_B = 1.0 - wrong_B / (positives_B * negatives_B)
-        # From here on: true positives, and all that is called, at each row's score.
+        # From here on: true positives, and all called images, at each row's score.
         true_GB = np.cumsum(positives_GB, axis=0)
         above_GB += true_GB
-        # Where nothing is called yet, the row's own weight is 0 too and adds nothing.
+        # If nothing is called yet, the row's own weight is 0 too and adds nothing.
         np.divide(true_GB, np.maximum(above_GB, 1e-30, out=above_GB), out=true_GB)
         auprc_B = _column_sums(positives_GB, true_GB) / positives_B
     defined_B = (positives_B > 0) & (negatives_B > 0)
     return np.where(defined_B, auroc_B, np.nan), np.where(defined_B, auprc_B, np.nan)
 
 
+def specificity_of_draws(
+    ranked_F: Sequence[RankedFinding | None],
+    sensitivity_F: Sequence[float | None],
+    num_patients: int,
+    draws: int,
+    seed: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Specificity at a sensitivity: of all patients (F), and in B draws of them (F × B).
+
+    The draws are those of ``areas_of_draws``. NaN where no sensitivity is given or a class lacks.
+    """
+    specificity_FB = np.full((len(ranked_F), draws), np.nan)
+    specificity_F = np.full(len(ranked_F), np.nan)
+    wanted = [
+        (column, ranked, ranked.negatives_between_GP + ranked.tied_negatives_GP, sensitivity)
+        for column, (ranked, sensitivity) in enumerate(zip(ranked_F, sensitivity_F, strict=True))
+        if ranked is not None and sensitivity is not None
+    ]
+    everybody_P1 = np.ones((num_patients, 1), dtype=np.float32)
+    for column, ranked, negatives_GP, sensitivity in wanted:
+        every = _specificity(ranked, negatives_GP, everybody_P1, sensitivity)
+        specificity_F[column] = float(every[0])
+    first = 0
+    for weights_PB in _patient_draws(num_patients, draws if wanted else 0, seed):
+        chunk = slice(first, first + weights_PB.shape[1])
+        for column, ranked, negatives_GP, sensitivity in wanted:
+            drawn_B = _specificity(ranked, negatives_GP, weights_PB, sensitivity)
+            specificity_FB[column, chunk] = drawn_B
+        first = chunk.stop
+    return specificity_F, specificity_FB
+
+
+def _specificity(
+    ranked: RankedFinding,
+    negatives_GP: csr_matrix,
+    weights_PB: NDArray[np.float32],
+    sensitivity: float,
+) -> NDArray[np.float64]:
+    """At the highest threshold that reaches the sensitivity, in each of B weightings.
+
+    ``negatives_GP``: images at or above each row's score, and below the row before.
+    """
+    true_GB = np.cumsum(ranked.positives_GP @ weights_PB, axis=0, dtype=np.float64)
+    false_GB = np.cumsum(negatives_GP @ weights_PB, axis=0, dtype=np.float64)
+    positives_B = true_GB[-1]
+    negatives_B = ranked.negatives_of_patient_P @ weights_PB.astype(np.float64)
+    row_B = np.argmax(true_GB >= sensitivity * positives_B - 1e-9 * positives_B, axis=0)
+    called_B = np.take_along_axis(false_GB, row_B[None], axis=0)[0]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        specificity_B = 1 - called_B / negatives_B
+    defined_B = (positives_B > 0) & (negatives_B > 0)
+    return np.where(defined_B, specificity_B, np.nan)
+
+
 def _column_sums(one_GB: NDArray[Any], other_GB: NDArray[Any]) -> NDArray[np.float64]:
-    """Sums of products down each column, in float64 whatever the factors are."""
+    """Sums of products down each column, in float64 whatever the dtype of the factors."""
     sums_B: NDArray[np.float64] = np.multiply(one_GB, other_GB).sum(axis=0, dtype=np.float64)
     return sums_B
 
@@ -133,17 +187,17 @@ def _column_sums(one_GB: NDArray[Any], other_GB: NDArray[Any]) -> NDArray[np.flo
 def _counts(
     rows_M: NDArray[np.intp], columns_M: NDArray[np.intp], shape: tuple[int, int]
 ) -> csr_matrix:
-    """A sparse table of how often each (row, column) occurs."""
+    """A sparse table of the number of occurrences of each (row, column)."""
     from scipy.sparse import csr_matrix  # comes with scikit-learn; not at the door, it is slow
 
-    # Counts of images stay whole numbers, which float32 holds exactly up to 2^24, at half the
-    # memory traffic; and that is what a draw costs.
+    # Counts of images are integers, which float32 holds exactly up to 2^24 at half the memory
+    # traffic, and that is the cost of a draw.
     ones_M = np.ones(len(rows_M), dtype=np.float32)
     return csr_matrix((ones_M, (rows_M, columns_M)), shape=shape)
 
 
 def _patient_draws(num_patients: int, draws: int, seed: int) -> Iterator[NDArray[np.float32]]:
-    """How often each patient comes in each draw, some draws at a time, P × B."""
+    """How often each patient occurs in each draw, some draws at a time, P × B."""
     rng = np.random.default_rng(seed)
     if num_patients == 0:
         return

@@ -1,15 +1,16 @@
-"""AUROC's variance without a draw, and the gain of one set of scores over another.
+"""AUROC's variance without resampling, and the gain of one set of scores over another.
 
 An AUROC is a mean over pairs of a positive and a negative image. The placement of a positive image
-is the share of negatives that it outranks, and of a negative image the share of positives that
-outrank it. Summed over each patient's images they say how much of the AUROC hangs on which patient
-(Obuchowski 1997, Biometrics 53:567: DeLong's variance for clustered data). Two sets of scores of
-the same images differ by the difference of their placements, in which easy and hard patients cancel
-out.
+is the share of negatives that it outranks, and that of a negative image the share of positives that
+outrank it. Summed over each patient's images, placements show how much of the AUROC depends on each
+patient (Obuchowski 1997, Biometrics 53:567: DeLong's variance for clustered data). Two sets of
+scores of the same images differ by the difference of their placements, in which easy and hard
+patients cancel out.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,7 @@ from core.evaluation.confidence import (
     patient_codes,
     plain_interval,
     share_interval,
+    spread_at_an_end,
     too_few,
     unequal_patients,
 )
@@ -35,13 +37,14 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class PlacedFinding:
-    """One finding's AUROC (or a difference of two) and how much of it hangs on each of P patients.
+    """One finding's AUROC (or a difference of two) and how much of it depends on each of P
+    patients.
 
     Attributes:
         value: the AUROC, 0 … 1, or the difference, -1 … 1.
         positive_P, negative_P: Σ(placement − value) over the patient's positive and negative
-            images, over the number of all such images; each adds up to 0.
-        images_P2: positive and negative images a patient.
+            images, divided by the number of all such images; each sums to 0.
+        images_P2: positive and negative images per patient.
     """
 
     value: float
@@ -53,7 +56,7 @@ class PlacedFinding:
     def spread(self) -> Spread:
         """Its standard error and the effective patients of the rarer class.
 
-        Her factors are of patients with equally many images; here they are not.
+        Obuchowski's factors assume patients with equally many images; these don't.
         """
         effective = min(effective_patients(images_P) for images_P in self.images_P2.T)
         too_small = max(_beyond_equal(images_P) for images_P in self.images_P2.T)
@@ -61,23 +64,33 @@ class PlacedFinding:
 
     @property
     def variance(self) -> float:
-        """Obuchowski's, equation 3, with her factors for few patients."""
+        """Obuchowski's equation 3, with her factors for few patients."""
         return _variance(self._scaled(0), self._scaled(1), self.positive_P, self.negative_P)
 
     @property
     def why_no_interval(self) -> str | None:
-        """Why too few patients stand behind it, or None."""
+        """Why there are too few patients for an interval, or None."""
         return too_few("positive", self.images_P2[:, 0]) or too_few(
             "negative", self.images_P2[:, 1]
         )
 
     def minus(self, other: PlacedFinding) -> PlacedFinding:
-        """The difference to the AUROC of other scores of the same images and labels."""
+        """The difference from the AUROC of other scores of the same images and labels."""
         return PlacedFinding(
             self.value - other.value,
             self.positive_P - other.positive_P,
             self.negative_P - other.negative_P,
             self.images_P2,
+        )
+
+    @staticmethod
+    def mean_of(placed: Sequence[PlacedFinding]) -> PlacedFinding:
+        """The mean AUROC of several sets of scores of the same images and labels."""
+        return PlacedFinding(
+            float(np.mean([one.value for one in placed])),
+            np.mean([one.positive_P for one in placed], axis=0),
+            np.mean([one.negative_P for one in placed], axis=0),
+            placed[0].images_P2,
         )
 
     def _scaled(self, kind: int) -> Floats:
@@ -90,7 +103,7 @@ class PlacedFinding:
 def place(
     labels_N: NDArray[Any], scores_N: NDArray[Any], codes_N: NDArray[np.intp], num_patients: int
 ) -> PlacedFinding | None:
-    """One finding's placements; None where its known images lack a class.
+    """One finding's placements; None if its known images lack a class.
 
     Args:
         labels_N: 1, 0 or NaN (unknown: left out).
@@ -136,14 +149,14 @@ def place_findings(
 
 
 def auroc_interval(placed: PlacedFinding | None) -> Interval | None:
-    """An AUROC's interval by its placements; None where it has none, or too few patients."""
+    """An AUROC's interval from its placements; None without an AUROC or with too few patients."""
     if placed is None or placed.why_no_interval:
         return None
     return share_interval(placed.value, placed.spread)
 
 
 def mean_interval(placed: Sequence[PlacedFinding]) -> Interval | None:
-    """The mean AUROC's; None where too few patients stand behind a member, or nothing varies."""
+    """The interval of the mean AUROC; None if a member has too few patients, or nothing varies."""
     if not placed or any(one.why_no_interval for one in placed):
         return None
     return share_interval(_mean(placed), _spread_of_mean(placed))
@@ -151,10 +164,10 @@ def mean_interval(placed: Sequence[PlacedFinding]) -> Interval | None:
 
 @dataclass(frozen=True)
 class Gain:
-    """How much higher an AUROC is, and its interval (None: too few patients, or no difference).
+    """The gain in AUROC, and its interval (None: too few patients, or no difference).
 
     Attributes:
-        value: None where either has no AUROC.
+        value: None if either has no AUROC.
     """
 
     value: float | None
@@ -167,7 +180,7 @@ def gains(
     after_NF: NDArray[Any],
     patients_N: NDArray[Any],
 ) -> tuple[list[Gain], Gain]:
-    """How much higher each finding's AUROC is by the later scores, and their mean.
+    """The gain in each finding's AUROC by the later scores, and their mean.
 
     Both are scores of the same images. The mean is over the findings that have an interval.
     """
@@ -194,6 +207,32 @@ def gains(
     return each, Gain(mean, plain_interval(mean, _spread_of_mean(bounded)))
 
 
+def samples_interval(
+    first: Sequence[PlacedFinding], second: Sequence[PlacedFinding]
+) -> Interval | None:
+    """The interval of the first mean AUROC minus the second, where the samples share no patient.
+
+    The variances add up, and so do their degrees of freedom by Satterthwaite's rule; a single
+    finding is its own mean. None if a member has too few patients, or nothing varies.
+    """
+    if not first or not second or any(one.why_no_interval for one in (*first, *second)):
+        return None
+    spreads = [_spread_at_any_end(placed) for placed in (first, second)]
+    error = math.hypot(*(spread.error for spread in spreads))
+    if not error > 0:
+        return None
+    effective = degrees_of_a_mean(spreads) + 1
+    return plain_interval(_mean(first) - _mean(second), Spread(error, effective))
+
+
+def _spread_at_any_end(placed: Sequence[PlacedFinding]) -> Spread:
+    """The spread of the mean; at 0 or 1 placements don't vary, though patients would."""
+    spread = _spread_of_mean(placed) if len(placed) > 1 else placed[0].spread
+    if _mean(placed) in (0.0, 1.0):
+        return spread_at_an_end(min(one.spread.effective for one in placed))
+    return spread
+
+
 def _gain_interval(difference: PlacedFinding) -> Interval | None:
     if difference.why_no_interval:
         return None
@@ -205,7 +244,7 @@ def _mean(placed: Sequence[PlacedFinding]) -> float:
 
 
 def _spread_of_mean(placed: Sequence[PlacedFinding]) -> Spread:
-    """Of the mean over findings of the same patients, their correlation included."""
+    """Spread of the mean over findings of the same patients, including their correlation."""
     scaled_positive_P, scaled_negative_P, positive_P, negative_P = (
         np.sum(parts, axis=0) / len(placed)
         for parts in zip(

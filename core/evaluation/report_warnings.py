@@ -7,12 +7,14 @@ from typing import Any
 
 from core.evaluation.finding_report import rounded, rounded_interval
 from core.evaluation.intervals import PatientIntervals
-from core.evaluation.metrics import TOO_FEW_PATIENTS, FindingFigures, mean_over_defined
+from core.evaluation.metrics import (
+    CUT_SCORES,
+    TOO_FEW_PATIENTS,
+    FindingFigures,
+    mean_over_defined,
+)
 from core.evaluation.predictions import Predictions
 from core.evaluation.score_table import UNKNOWN_PATIENT
-
-CUT_SCORES = "scores have two values at most"
-"""How the warning of scores begins that look cut; a finding's note says the same of it alone."""
 
 
 def bounded_mean(
@@ -35,11 +37,11 @@ def report_warnings(
     part: str,
     dataset_share: float | None,
 ) -> list[str]:
-    """The warnings that the figures themselves give rise to.
+    """Warnings that follow from the figures themselves.
 
     Args:
         part: the part scored.
-        dataset_share: share of the table's images that were there, or None.
+        dataset_share: share of the table's images that were found, or None.
     """
     warnings = []
     if dataset_share is not None and dataset_share < 1:
@@ -71,11 +73,11 @@ def _finding_warnings(figures: Mapping[str, FindingFigures], part: str) -> list[
     if cut:
         warnings.append(
             f"{CUT_SCORES} for {', '.join(cut)}: they look cut to integers or "
-            "thresholded, and an AUROC of such scores says little"
+            "thresholded; the AUROC of such scores says little"
         )
     if undefined:
         warnings.append(
-            f"no AUROC in {part} for {', '.join(undefined)}: one class only; "
+            f"no AUROC in {part} for {', '.join(undefined)}: only one class; "
             "the mean leaves them out"
         )
     if few:
@@ -86,7 +88,7 @@ def _finding_warnings(figures: Mapping[str, FindingFigures], part: str) -> list[
 def _mean_warnings(
     findings: Sequence[str], figures: Mapping[str, FindingFigures], intervals: PatientIntervals
 ) -> list[str]:
-    """Why the mean has no interval, and what it is over the findings that have one."""
+    """Why the mean has no interval, and its value over the findings that have one."""
     if intervals.draws == 0 or intervals.mean_auroc is not None:
         return []
     without = [
@@ -95,7 +97,7 @@ def _mean_warnings(
         if figures[finding].auroc is not None and column not in intervals.bounded
     ]
     if not without:
-        return []  # no finding has an AUROC, which is said already
+        return []  # no finding has an AUROC, which another warning says
     if not intervals.bounded:
         return ["the mean AUROC has no interval, since none of its findings has one"]
     verb = "has" if len(without) == 1 else "have"

@@ -1,4 +1,4 @@
-"""Anybody's file of scores: which column is what, and what stands in its rows."""
+"""A file of scores from any source: the meaning of its columns, and its rows."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ _LABEL_CELLS |= {"1": PRESENT, "1.0": PRESENT, "true": PRESENT}
 _WORDS_FOR_SCORES = frozenset(
     ("p", "y", "hat", "yhat", "pred", "preds", "predicted", "prediction", "predictions", "prob")
 ) | frozenset(("probs", "probability", "score", "scores", "logit", "logits", "output", "sigmoid"))
-_NEAREST_OF = 100  # columns; with thousands of them it would take minutes
+_NEAREST_OF = 100  # columns; with thousands it would take minutes
 
 
 @dataclass(frozen=True)
 class FileColumns:
-    """What the columns of a file are; each finding with the column's position.
+    """What the columns of a file are; each finding with its column's position.
 
     Attributes:
         header: their names.
         image: the column that names images.
         scores: the columns that are scored.
-        labels: the columns of labels: beside the finding's own score, or of 0 and 1 beside any
-            column whose name says that it is a score.
-        ignored: names of the columns that are nothing to us.
-        no_finding: the column of No Finding, which is among the ignored; None where there is none.
+        labels: the columns of labels: next to the finding's own score, or of 0 and 1 next to any
+            column named as a score.
+        ignored: names of the unused columns.
+        no_finding: the column of No Finding, one of the ignored ones; None if there is none.
     """
 
     header: list[str]
@@ -52,7 +52,7 @@ class FileColumns:
     no_finding: int | None
 
     def name_of(self, finding: str) -> str:
-        """The name of the column that is scored, as the file has it."""
+        """The name of the scored column, as in the file."""
         return self.header[self.scores[finding]]
 
 
@@ -65,7 +65,7 @@ class FileScores:
         scores: M rows of scores, in the order of ``columns.scores``.
         labels: M rows of cells, in the order of ``columns.labels``.
         no_finding: M cells of No Finding, or none.
-        repeated: equal rows that repeat an image.
+        repeated: number of identical rows that repeat an image.
     """
 
     columns: FileColumns
@@ -82,21 +82,21 @@ class FileScores:
         return np.array(self.scores, dtype=np.float64).reshape(shape)[:, places]
 
     def scores_of_no_finding(self) -> NDArray[np.float64] | None:
-        """M scores of No Finding; None where the file has none, or other things than numbers."""
+        """M scores of No Finding; None if the file has none, or values that are not numbers."""
         try:
             return np.array(self.no_finding, dtype=np.float64) if self.no_finding else None
         except ValueError:
             return None
 
     def labels_of(self, finding: str) -> NDArray[np.float32]:
-        """M labels; NaN where the cell is not one of these."""
+        """M labels; NaN if the cell is not one of these."""
         place = list(self.columns.labels).index(finding)
         states = [_LABEL_CELLS.get(row[place].strip().casefold(), math.nan) for row in self.labels]
         return np.array(states, dtype=np.float32)
 
 
 def file_columns(path: Path, findings: Sequence[str]) -> FileColumns:
-    """Which column of a file is what; only where its names leave it open its rows are read.
+    """Identify a file's columns; its rows are read only if the names leave it open.
 
     Raises:
         DataError: no column names images, no column is a finding's score, or two columns are the
@@ -125,7 +125,7 @@ def _is_no_finding(name: str) -> bool:
 
 
 def looks_like_scores_of(name: str, findings: Sequence[str]) -> bool:
-    """Whether a column's name is a finding's with a word for scores before or behind it."""
+    """Whether a column's name is a finding's with a word for scores before or after it."""
     words = re.split(r"[\s_.-]+", name.strip())
     parts = [word for word in words if word.casefold() not in _WORDS_FOR_SCORES]
     finding = canonical_finding("".join(parts))
@@ -133,7 +133,7 @@ def looks_like_scores_of(name: str, findings: Sequence[str]) -> bool:
 
 
 def _columns_of_labels(path: Path, undecided: Mapping[str, int]) -> list[str]:
-    """Those that hold nothing but 0, 1 and empty cells."""
+    """Those with only 0, 1 and empty cells."""
     candidates = dict(undecided)
     lines = csv_lines(path)
     next(lines)
@@ -201,10 +201,10 @@ def _without_prefix(name: str) -> str:
 
 
 def read_scores(path: Path, columns: FileColumns) -> FileScores:
-    """Every image's scores and labels.
+    """Read every image's scores and labels.
 
     Raises:
-        DataError: an image without a name, a score that is no finite number, or two rows of one
+        DataError: an image without a name, a score that is not a finite number, or two rows of one
             image that differ.
     """
     header = columns.header
@@ -231,10 +231,10 @@ def read_scores(path: Path, columns: FileColumns) -> FileScores:
             repeated += 1
         else:
             raise DataError(
-                f"image {name!r} has other scores than on line {line_of[name]}",
+                f"image {name!r} has different scores from line {line_of[name]}",
                 where=where,
-                why="It can't be told which of them is meant",
-                remedy="Keep one row an image (the mean, where these are several crops).",
+                why="There is no way to tell which of them is meant",
+                remedy="Keep one row per image (the mean, if these are several crops).",
             )
     return FileScores(
         columns, list(scores_of), list(scores_of.values()), labels, no_finding, repeated

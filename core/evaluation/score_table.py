@@ -1,4 +1,4 @@
-"""The lines and cells of a predictions CSV, and every refusal by line."""
+"""The lines and cells of a predictions CSV; errors name the line."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from core.regular_file import open_regular
 
 IMAGE_COLUMN = "Image Index"
 PATIENT_COLUMN = "Patient ID"
+SOURCE_COLUMN = "source"
 SCORE_PREFIX = "prob_"
 UNKNOWN_PATIENT = -1
-_PATIENTS_BELOW = 2**53  # as label tables number them, names among them
+_PATIENTS_BELOW = 2**53  # as in label tables, which also number names
 
 
 def score_cell(cell: str, where: str, column: str) -> float:
     """A finite number, or a DataError that names line and column."""
     try:
-        # Python reads 1_0 as 10; no other tool does.
+        # Python reads 1_0 as 10; other tools don't.
         value = math.nan if "_" in cell else float(cell)
     except ValueError:
         value = math.nan
@@ -45,12 +46,12 @@ _NUMBER_IN_CODE = re.compile(
 
 
 def _remedy_for_score(text: str) -> str:
-    """What to do about a cell that is not a score, by what it looks like."""
+    """A remedy for a cell that is not a score, by its look."""
     in_code = _NUMBER_IN_CODE.fullmatch(text[:200])
     if in_code:
         return f"Write the number alone, {in_code[1]}: in Python, float(score) before it is saved."
     if re.fullmatch(r"[+-]?[0-9]+,[0-9]+", text, re.ASCII):
-        return f"Decimals take a point: {text.replace(',', '.')[:40]}."
+        return f"Use a decimal point: {text.replace(',', '.')[:40]}."
     if re.fullmatch(rf"{_NUMBER}\s*%", text, re.ASCII):
         return "Write the number without its percent sign."
     if re.fullmatch(r"[+-]?(inf|infinity)", text, re.IGNORECASE):

@@ -1,7 +1,7 @@
-"""What the label table reaches without an image: AUROC from age, sex, view and follow-up.
+"""AUROC of the label table without images: from those of age, sex, view, follow-up that it has.
 
-A ward's portable (AP) images are of sicker patients, and a long follow-up is one of an ill
-patient. A network that doesn't beat this has perhaps read nothing but that.
+Portable (AP) images are of sicker patients, and so is a long follow-up. A network that doesn't beat
+this may have learnt nothing else.
 """
 
 from __future__ import annotations
@@ -13,125 +13,119 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.data.tables.label_columns import LabelTable
 from core.evaluation.metrics import auroc, mean_over_defined
 from core.findings import ABSENT, PRESENT
 
 _COLUMN_NAMES = {
-    "age_years": "age",
-    "sex": "sex",
-    "view": "view position",
-    "follow_up": "follow-up number",
+    "age_years_N": "age",
+    "sex_N": "sex",
+    "view_N": "view",
+    "follow_up_N": "follow-up number",
 }
 
 
 @dataclass(frozen=True)
-class TableColumns:
-    """What a label table says of N images beside their findings; None where it lacks a column.
-
-    Attributes:
-        age_years: NaN where missing.
-        sex: ``M``, ``F`` or empty.
-        view: ``PA``, ``AP`` or empty.
-        follow_up: number of the image in its patient's series.
-    """
-
-    age_years: NDArray[Any] | None
-    sex: NDArray[Any] | None
-    view: NDArray[Any] | None
-    follow_up: NDArray[Any] | None
-
-
-@dataclass(frozen=True)
 class TableAlone:
-    """AUROC that the table alone reaches; ``reason`` says why there is none.
+    """AUROC of the table alone; ``reason`` says why there is none.
 
     Attributes:
-        scores_MF: what it says of each of the M images scored, NaN for a finding that it could not
-            be fitted on; None where there is a reason.
+        scores_MF: its score of each of the M images, NaN for a finding that it could not be fitted
+            on; None if there is a reason.
+        columns: names of the table's columns that it was fitted on.
     """
 
     auroc_by_finding: dict[str, float | None]
     mean: float | None
     reason: str | None
     scores_MF: NDArray[np.float64] | None = field(default=None, compare=False, repr=False)
+    columns: tuple[str, ...] = ()
 
 
 def table_alone(
-    train: TableColumns | None,
-    test: TableColumns | None,
-    train_labels_NF: NDArray[Any] | None,
-    test_labels_NF: NDArray[Any] | None,
-    findings: Sequence[str],
+    train: LabelTable | None, test: LabelTable | None, findings: Sequence[str]
 ) -> TableAlone:
     """Fit a scikit-learn model on the train part's columns and score the test part's.
 
-    A small gradient boosting of shallow trees a finding, deterministic, about 0.1 s each on
-    all of NIH. A finding that lacks a class in either part has None, and the mean is over
-    the others.
+    One small gradient boosting model of shallow trees per finding, deterministic, about 0.1 s each
+    on all of NIH. A finding that lacks a class in either part is None, and the mean is over the
+    others. Images with an unknown label are left out.
 
     Args:
-        train, test: columns of N train and M test images; None where the part is missing.
-        train_labels_NF, test_labels_NF: 1, 0 or NaN (unknown: left out).
-        findings: names of the F columns.
+        train, test: of N train and M test images; None if the part is missing.
+        findings: names of the F findings.
     """
-    reason = _why_not("train", train, train_labels_NF) or _why_not("test", test, test_labels_NF)
-    if train is None or test is None or train_labels_NF is None or test_labels_NF is None or reason:
+    reason = _why_not("train", train) or _why_not("test", test)
+    if train is not None and test is not None and not (reason or _columns_of(train, test)):
+        reason = f"the label table has no column of {', '.join(_COLUMN_NAMES.values())}"
+    if train is None or test is None or reason:
         return TableAlone(dict.fromkeys(findings), None, reason)
-    train_rows, test_features_NC = _distinct_rows(_features(train)), _features(test)
+    columns = _columns_of(train, test)
+    train_rows, test_features_NC = (
+        _distinct_rows(_features(train, columns)),
+        _features(test, columns),
+    )
     scores_MF = np.column_stack(
         [
-            _scores_of_table(train_rows, train_labels_NF[:, column], test_features_NC)
-            for column in range(len(findings))
+            _scores_of_table(train_rows, train.labels_of(finding), test_features_NC)
+            for finding in findings
         ]
     )
     by_finding = {
         finding: None
         if np.isnan(scores_MF[:, column]).any()
-        else auroc(test_labels_NF[:, column], scores_MF[:, column])
+        else auroc(test.labels_of(finding), scores_MF[:, column])
         for column, finding in enumerate(findings)
     }
     mean = mean_over_defined(list(by_finding.values()))
     reason = "no finding has both classes in train and test" if mean is None else None
-    return TableAlone(by_finding, mean, reason, scores_MF)
+    names = tuple(_COLUMN_NAMES[name] for name in columns)
+    return TableAlone(by_finding, mean, reason, scores_MF, names)
 
 
-def _why_not(part: str, columns: TableColumns | None, labels_NF: NDArray[Any] | None) -> str | None:
-    if columns is None or labels_NF is None or len(labels_NF) == 0:
+def _why_not(part: str, table: LabelTable | None) -> str | None:
+    if table is None or len(table.images_N) == 0:
         return f"there is no {part} part to {'fit on' if part == 'train' else 'score'}"
-    missing = [name for field, name in _COLUMN_NAMES.items() if getattr(columns, field) is None]
-    return f"the label table has no {', '.join(missing)} column" if missing else None
+    return None
 
 
-def _features(columns: TableColumns) -> NDArray[np.float64]:
-    """N × 4: age, sex, view and follow-up as numbers, NaN where missing."""
+def _columns_of(*tables: LabelTable) -> list[str]:
+    """The columns in which each of the tables knows something."""
+    return [name for name in _COLUMN_NAMES if all(_knows(table, name) for table in tables)]
 
-    def one_of(values_N: NDArray[Any], low: str, high: str) -> NDArray[np.float64]:
+
+def _knows(table: LabelTable, name: str) -> bool:
+    values_N = getattr(table, name)
+    if values_N is None:
+        return False
+    missing_N = np.isnan(values_N) if name == "age_years_N" else values_N == ""
+    return bool(len(values_N)) and not bool(np.all(missing_N))
+
+
+def _features(table: LabelTable, columns: Sequence[str]) -> NDArray[np.float64]:
+    """N × C: those of age, sex, view and follow-up that the table has, NaN where missing."""
+
+    def one_of(values_N: NDArray[Any] | None, low: str, high: str) -> NDArray[np.float64]:
         return np.where(values_N == high, 1.0, np.where(values_N == low, 0.0, np.nan))
 
-    assert columns.age_years is not None
-    assert columns.sex is not None
-    assert columns.view is not None
-    assert columns.follow_up is not None
-    return np.stack(
-        [
-            columns.age_years.astype(np.float64),
-            one_of(columns.sex, "F", "M"),
-            one_of(columns.view, "PA", "AP"),
-            columns.follow_up.astype(np.float64),
-        ],
-        axis=1,
-    )
+    numbers = {
+        "age_years_N": table.age_years_N,
+        "sex_N": one_of(table.sex_N, "F", "M"),
+        "view_N": one_of(table.view_N, "PA", "AP"),
+        "follow_up_N": table.follow_up_N,
+    }
+    return np.stack([np.asarray(numbers[name], dtype=np.float64) for name in columns], axis=1)
 
 
 @dataclass(frozen=True)
 class _DistinctRows:
-    """The train part's rows, each once: most of NIH's images share theirs with others."""
+    """The distinct rows of the train part: most of NIH's images share theirs with others."""
 
     features_UC: NDArray[np.float64]
     row_of_image_N: NDArray[np.intp]
 
     def counted(self, present_N: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """How many of these images each distinct row stands for."""
+        """Number of these images that share each distinct row."""
         rows = self.row_of_image_N[present_N]
         return np.bincount(rows, minlength=len(self.features_UC)).astype(np.float64)
 
@@ -144,8 +138,8 @@ def _distinct_rows(features_NC: NDArray[np.float64]) -> _DistinctRows:
 def _scores_of_table(
     train: _DistinctRows, train_labels_N: NDArray[Any], test_MC: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """A score for each of M images; NaN where train lacks a class."""
-    # Slow to import, so only a command that scores pays.
+    """A score for each of M images; NaN if train lacks a class."""
+    # Slow to import, so only commands that score import it.
     from sklearn.ensemble import HistGradientBoostingClassifier
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -157,7 +151,7 @@ def _scores_of_table(
     features_RC = np.concatenate([train.features_UC, train.features_UC])
     present_R = np.repeat([True, False], len(train.features_UC))
     there_R = weights_R > 0
-    # Shallow and damped: a rare finding (Hernia, 0.2 %) is soon learnt by heart otherwise.
+    # Shallow and regularised: a rare finding (Hernia, 0.2 %) is soon memorised otherwise.
     model = HistGradientBoostingClassifier(
         max_iter=100,
         learning_rate=0.05,
@@ -166,8 +160,8 @@ def _scores_of_table(
         early_stopping=False,
         random_state=0,
     )
-    # One thread: the trees are so small that threads which wait for each other on a busy
-    # machine take twenty times as long.
+    # One thread: the trees are so small that threads waiting for each other on a busy machine take
+    # twenty times as long.
     with threadpool_limits(limits=1):
         model.fit(features_RC[there_R], present_R[there_R], sample_weight=weights_R[there_R])
         scores_M: NDArray[np.float64] = model.decision_function(test_MC)

@@ -1,15 +1,17 @@
-"""What can be known before the first step: of an audit, and of a run that is about to train."""
+"""Checks before the first step: for an audit, and for a run that is about to train."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.study.study import PARTS, Study
+from core.data.study.audit_report import AuditReport
+from core.data.study.study import Study
 from core.health.diagnosis import Diagnosis
+from core.health.headers import check_headers
 from core.health.inputs import check_inputs
 from core.health.labels import check_labels
 from core.health.leakage import check_patients, check_same_images, check_seen
@@ -18,9 +20,9 @@ from core.health.recipe import check_recipe
 from core.health.weights import check_value_range, check_weights
 from core.model.input_spec import InputSpec
 from core.model.provenance import SeenReport
-from core.recipe import NO_WEIGHTS, Recipe
+from core.recipe import NO_WEIGHTS, PARTS, Recipe
 
-if TYPE_CHECKING:  # an audit comes here too, and needs no torch
+if TYPE_CHECKING:  # audits import this module too, without torch
     from core.data.batches import Part
     from core.model.weights import LoadedModel
 
@@ -30,20 +32,22 @@ _READ_AT_ONCE = 32
 _LOOKED_AT_PX = 128
 
 _SHORT_ON_PURPOSE = ("epochs-few",)
-"""A miniature trains for a moment, whatever its recipe was."""
+"""Checks that don't apply to a miniature, which trains for a few steps whatever its recipe."""
 
 
-def before_download(recipe: Recipe, report: Mapping[str, Any]) -> list[Diagnosis]:
-    """What an audit's report gives away, with or without images on disk."""
+def before_download(recipe: Recipe, report: AuditReport) -> list[Diagnosis]:
+    """Check an audit's report, with or without images on disk."""
+    val = report["parts"]["val"]
+    val_patients = val["images"] if val["patients"] is None else val["patients"]
     return [
         *check_patients(report),
-        *check_recipe(recipe, val_patients=report["parts"]["val"]["patients"]),
+        *check_recipe(recipe, val_patients=val_patients),
         *of_findings(recipe, report),
     ]
 
 
-def of_findings(recipe: Recipe, report: Mapping[str, Any]) -> list[Diagnosis]:
-    """The part of it that is about labels and lesions."""
+def of_findings(recipe: Recipe, report: AuditReport) -> list[Diagnosis]:
+    """The checks of labels and lesions alone."""
     phantom = recipe.dataset.phantom
     return [
         *check_labels(report, batch_size=recipe.train.batch_size),
@@ -59,18 +63,20 @@ def before_training(
     loaded: LoadedModel,
     is_miniature: bool,
 ) -> Iterator[Diagnosis]:
-    """What a run's parts give away, the gravest first.
+    """Check a run's parts and weights; the most severe diagnosis comes first.
 
     Args:
-        study: what it is about.
+        study: the run's data set.
         parts: train, val and test, in the cache.
-        recipe: its settings.
-        seen: what its weights saw of the test part.
-        loaded: the network as it was loaded, and what of it matched.
-        is_miniature: whether the parts are a few images each, of which counts say nothing.
+        recipe: the run's settings.
+        seen: which test patients the weights have been trained on.
+        loaded: the network as loaded, with the report of which tensors matched.
+        is_miniature: whether the parts are a few images each, too few for their counts to mean
+            anything.
     """
     yield from check_seen(seen, recipe.model.weights)
     yield from check_same_images([parts[part] for part in PARTS])
+    yield from check_headers(parts["train"].cache.repaired, sum(len(parts[part]) for part in PARTS))
     yield from check_weights(loaded)
     yield from _of_value_range(parts["train"], loaded)
     yield from _of_images(parts["train"], loaded.model.input_spec)
@@ -83,7 +89,7 @@ def before_training(
 
 
 def _of_value_range(part: Part, loaded: LoadedModel) -> Iterator[Diagnosis]:
-    from core.model.first_layer import response_scale  # an audit comes here too, without torch
+    from core.model.first_layer import response_scale  # audits do without torch
 
     if loaded.report.kind == NO_WEIGHTS:
         return
@@ -97,7 +103,7 @@ def _rows_all_over(part: Part, count: int) -> NDArray[np.int64]:
 
 
 def _of_images(part: Part, spec: InputSpec) -> list[Diagnosis]:
-    """A sample from all over the part, thinned to what a look needs: an image may be 1 MB."""
+    """Check an evenly spaced sample of the part, subsampled: an image may take 1 MB."""
     rows_K = _rows_all_over(part, _IMAGES_LOOKED_AT)
     thin = max(1, part.cache.size_px // _LOOKED_AT_PX)
     thinned = []

@@ -1,4 +1,4 @@
-"""What a check found."""
+"""The result of a check."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 
 class Severity(enum.StrEnum):
-    """How much it matters.
+    """How much a diagnosis matters.
 
-    OK was looked at and is well; NOTE is worth knowing; WARNING makes the figures or the run
-    doubtful; STOP means that going on is a waste of time.
+    OK: checked, and nothing is wrong. NOTE: worth knowing. WARNING: the figures or the run are
+    doubtful. STOP: to continue is a waste of time.
     """
 
     OK = "ok"
@@ -22,15 +22,16 @@ class Severity(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnosis:
-    """One check's answer.
+    """The result of one check.
 
     Attributes:
-        check: the check's id, such as ``scores-hard``; a later answer replaces an earlier one.
+        check: the check's id, such as ``scores-hard``; a later result of a check replaces the
+            earlier one.
         severity: how much it matters.
         text: one sentence that a student understands.
-        evidence: the numbers behind it, by what they are.
+        evidence: the numbers behind it, by name.
         remedy: what to do about it.
-        changes: the same as changes to the recipe, ``KEY=VALUE``.
+        changes: the remedy as changes to the recipe, ``KEY=VALUE``.
     """
 
     check: str
@@ -41,7 +42,7 @@ class Diagnosis:
     changes: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, object]:
-        """For a report."""
+        """The diagnosis as it appears in a report."""
         return {
             "check": self.check,
             "severity": str(self.severity),

@@ -1,4 +1,4 @@
-"""Checks of a run's epochs: overfitting, a rate cut to nothing, a metric against its loss."""
+"""Checks after each epoch: overfitting, a learning rate cut to nothing, loss against AUROC."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _RISING_EPOCHS, _CLEARLY_OVER_LOWEST, _CLEARLY_FALLEN = 3, 1.1, 0.8
 _CUT_TO_NOTHING = 1.001e-3
 _UNDER_BASE, _OVER_BASE = 0.97, 1.3
 _BEYOND_CHANCE = 0.6
-_MISCALIBRATED = "That is miscalibration or overfitting, and no broken metric."
+_OVERFIT = "That is miscalibration or overfitting, not a broken metric."
 _DRAWN = (
-    "It is weighted to the prevalence of the whole val part: probabilities learnt at another one "
-    "(subset.prevalence) don't fit it. No metric is broken."
+    "The loss is weighted to the prevalence of the whole val part, and the probabilities were "
+    "learnt at another prevalence (subset.prevalence). The metric is not broken."
 )
 
 
 def check_overfitting(epochs: Sequence[EpochDone]) -> Iterator[Diagnosis]:
-    """Whether val loss has turned while train loss falls on.
+    """Whether val loss rises while train loss still falls.
 
-    Either it rises epoch after epoch, however little, or it stays clearly over its lowest, as a
-    val loss of few images does, which jumps.
+    Val loss either rises in every epoch, however little, or stays clearly above its minimum. The
+    second rule is for the noisy val loss of few images.
     """
     if len(epochs) <= _RISING_EPOCHS:
         return
@@ -33,22 +33,23 @@ def check_overfitting(epochs: Sequence[EpochDone]) -> Iterator[Diagnosis]:
     if best is None or len(epochs) - lowest <= _RISING_EPOCHS:
         return
     turn = epochs[lowest]
-    ending = f"The best epoch, {best}, is kept."
+    ending = f"The checkpoint of the best epoch, {best}, is kept."
     if best == epochs[-1].epoch:
-        ending = "The order of the images still gets better, their probabilities get worse."
+        ending = "The ranking of the images still improves; their probabilities get worse."
     if _rises_steadily(epochs) or _stays_over(turn, epochs[-_RISING_EPOCHS:]):
         yield Diagnosis(
             check="overfitting",
             severity=Severity.NOTE,
-            text=f"It overfits since epoch {epochs[lowest + 1].epoch}: val loss rises while train "
-            "loss falls. " + ending,
+            text=f"The network overfits since epoch {epochs[lowest + 1].epoch}: val loss rises "
+            "while train loss falls. " + ending,
             evidence={
                 "val_loss_lowest": turn.val_loss,
                 "val_loss": epochs[-1].val_loss,
                 "train_loss_then": turn.train_loss,
                 "train_loss": epochs[-1].train_loss,
             },
-            remedy="Stop early (train.early_stopping=3), or augment and decay more.",
+            remedy="Stop early (train.early_stopping=3), or use more augmentation and weight "
+            "decay.",
             changes=("train.early_stopping=3",),
         )
 
@@ -65,14 +66,14 @@ def _stays_over(turn: EpochDone, recent: Sequence[EpochDone]) -> bool:
 
 
 def check_schedule(settings: TrainSettings, rate: float, epoch: int) -> Iterator[Diagnosis]:
-    """Whether a plateau schedule has cut the rate to nothing with epochs still to go."""
+    """Whether a plateau schedule has cut the learning rate to nothing before the last epochs."""
     share = rate / settings.learning_rate
     if settings.schedule == "plateau" and share <= _CUT_TO_NOTHING and epoch < settings.epochs:
         yield Diagnosis(
             check="rate-cut-to-nothing",
             severity=Severity.NOTE,
-            text="The plateau schedule has cut the learning rate to nothing: the epochs to come "
-            "change little.",
+            text="The plateau schedule has cut the learning rate to nothing: the remaining epochs "
+            "will change little.",
             evidence={"rate": rate, "share_of_first": share, "epoch": epoch},
             remedy="Stop here, or start again with a higher train.plateau_patience.",
             changes=("train.plateau_patience=3",),
@@ -87,18 +88,19 @@ def check_metric(
     *,
     is_weighted: bool = False,
 ) -> Iterator[Diagnosis]:
-    """Whether loss and AUROC tell the same story.
+    """Whether loss and AUROC agree.
 
-    A loss under the base rate beside an AUROC whose interval holds 0.5 is a broken metric. The
-    reverse, a high loss with a good AUROC, is miscalibration or overfitting; it must have lasted
-    for two epochs, since batch norm's statistics are young in the first.
+    A loss below the base rate together with an AUROC whose interval contains 0.5 means a broken
+    metric. The reverse, a high loss with a good AUROC, is miscalibration or overfitting; it is
+    reported after two such epochs, since batch norm's running statistics are immature in the first.
 
     Args:
-        val_losses: of the epochs so far.
-        base_rate_loss: of the best constant answer on val, under the loss in use.
-        mean_auroc: of the last epoch.
-        mean_auroc_interval: its ends.
-        is_weighted: val loss and base rate are weighted back to the prevalence of the whole part.
+        val_losses: one for each epoch so far.
+        base_rate_loss: val loss of the best constant prediction, under the loss in use.
+        mean_auroc: of the last epoch on val.
+        mean_auroc_interval: the bounds of its confidence interval.
+        is_weighted: whether val loss and base rate are weighted to the prevalence of the whole
+            part.
     """
     if base_rate_loss is None or mean_auroc is None or mean_auroc_interval is None:
         return
@@ -115,10 +117,10 @@ def check_metric(
         yield Diagnosis(
             check="metric-broken",
             severity=Severity.WARNING,
-            text="Training works and the metric is broken: the val loss is under that of the best "
-            "constant answer, so the network tells images apart, and the AUROC is at chance.",
+            text="Training works and the metric is broken: the val loss is below that of the best "
+            "constant prediction, so the network tells images apart, but the AUROC is at chance.",
             evidence=evidence,
-            remedy="Look at what happens to the scores between the network and the AUROC.",
+            remedy="Check what happens to the scores between the network and the AUROC.",
         )
     elif (
         len(val_losses) > 1
@@ -128,8 +130,8 @@ def check_metric(
         yield Diagnosis(
             check="miscalibrated",
             severity=Severity.NOTE,
-            text="The order of the images is good and the probabilities are not: the val loss is "
-            "over that of the best constant answer. " + (_DRAWN if is_weighted else _MISCALIBRATED),
+            text="The ranking of the images is good, but the probabilities are not: the val loss "
+            f"is above that of the best constant prediction. {_DRAWN if is_weighted else _OVERFIT}",
             evidence=evidence,
             remedy="Choose thresholds on val, and don't read the probabilities as risks.",
         )

@@ -1,8 +1,8 @@
-"""A few images learnt by heart before the start: a network that can't do that can learn nothing.
+"""Overfit a few images before training: a network that can't do that can learn nothing.
 
-What stands in the way of it (the same image under every name, a dead or frozen network, labels
-that are all unknown) is found here within seconds. Everything happens to a copy: weights, batch
-norm's statistics, the optimiser and random numbers of the run are not touched.
+This finds within seconds what prevents learning: the same image under every name, a dead or frozen
+network, labels that are all unknown. It trains a copy: the run's weights, batch norm statistics,
+optimiser and random numbers do not change.
 """
 
 from __future__ import annotations
@@ -28,29 +28,29 @@ from core.training.trainer import NotFiniteError, Trainer
 
 MOST_STEPS = 30
 LONGEST_SECONDS = 60.0
-"""By itself it is done only where it takes no longer."""
+"""Skipped, unless the recipe asks for it, where it would take longer."""
 
 _IMAGES = 16
 _FEWEST_OF_EACH = 4
 _LEARNT = 0.5
-"""Of the loss of the best constant answer to these images."""
+"""Share of the loss of the best constant prediction for these images."""
 
 _LEARNING_RATE = 0.001
 _WARM_STEPS = 2
-"""The first steps are slow: kernels are chosen, memory is taken."""
+"""The first steps are slow: kernels are chosen and memory is allocated."""
 
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What came of it.
+    """The result of training on a few images.
 
     Attributes:
-        images: so many, half of them positive for ``finding``.
-        finding: the one that the images were chosen by.
-        losses: of each step that was finite, before its update.
-        base_rate_loss: of the best constant answer to these images.
-        seconds: how long it took.
-        is_finite: False where loss or gradient was not, several times in a row.
+        images: their number; half of them are positive for ``finding``.
+        finding: the finding by which the images were chosen.
+        losses: the loss of each finite step, before its update.
+        base_rate_loss: loss of the best constant prediction for these images.
+        seconds: duration.
+        is_finite: False if loss or gradient was not finite several times in a row.
     """
 
     images: int
@@ -62,27 +62,32 @@ class Rehearsal:
 
     @property
     def learnt(self) -> bool:
-        """Whether the loss came to half of what a constant answer has."""
+        """Whether the loss fell to half of that of the best constant prediction."""
         return self.is_finite and min(self.losses, default=math.inf) < _LEARNT * self.base_rate_loss
 
 
 def learn_few_images(
     trainer: Trainer, may_go_on: Callable[[int], bool], longest_seconds: float = LONGEST_SECONDS
 ) -> Rehearsal | None:
-    """Learn 16 images of the train part by heart, on a copy of the network.
+    """Overfit a copy of the network to 16 images of the train part.
 
-    AdamW at 0.001, whatever the recipe says: this is about the images, labels and network, and
-    the recipe's rate is watched during training. None where the part has too few positive or
-    negative images, where it would take too long here, or where ``may_go_on``, told the steps
-    done and asked several times a second, answered False.
+    Uses AdamW at 0.001 whatever the recipe says: this tests the images, labels and network, and the
+    recipe's rate is watched during training. Returns None if the part has too few positive or
+    negative images, if it would take too long on this machine, or if ``may_go_on`` returned False.
+    It is called with the number of steps done, several times a second.
     """
     few = _few_images(trainer.part)
     if few is None:
         return None
     part, column = few
-    pupil = Trainer(copy.deepcopy(trainer.model), part, _recipe(trainer.recipe), trainer.placement)
+    pupil = Trainer(
+        copy.deepcopy(trainer.model),
+        part,
+        _recipe(trainer.recipe),
+        trainer.placement,
+        objective=trainer.host_objective,
+    )
     pupil.progress.micro_batch_size = trainer.progress.micro_batch_size
-    pupil.use_objective(trainer.host_objective)
     batch = next(iter(scoring_batches(part, len(part))))
     base = pupil.host_objective.base_rate_loss(torch.from_numpy(part.labels_NF))
     if base is None:
@@ -92,8 +97,8 @@ def learn_few_images(
         return _learn(
             lambda _done: pupil.step(batch), batch, finding, base, may_go_on, longest_seconds
         )
-    # A step on a processor may take ten seconds: a stop is heard within it. What is left behind
-    # touches the copy alone.
+    # A step on a CPU may take ten seconds, so a stop interrupts it. An interrupted step affects the
+    # copy alone.
     with LooseThreads(1, "few-images") as threads, contextlib.suppress(_LeftError):
 
         def step(done: int) -> StepResult:
@@ -104,7 +109,7 @@ def learn_few_images(
 
 
 class _LeftError(Exception):
-    """A stop was asked for in the middle of a step."""
+    """A stop was requested in the middle of a step."""
 
 
 def _leave_unless(goes_on: bool) -> None:
@@ -149,7 +154,7 @@ def _learn(
 
 
 def check_few_images(rehearsal: Rehearsal) -> Iterator[Diagnosis]:
-    """Whether it can learn at all."""
+    """Whether the network can learn at all."""
     steps, images = len(rehearsal.losses), rehearsal.images
     evidence: dict[str, float | int | str | None] = {
         "images": images,
@@ -164,35 +169,36 @@ def check_few_images(rehearsal: Rehearsal) -> Iterator[Diagnosis]:
         yield Diagnosis(
             check="few-images",
             severity=Severity.OK,
-            text=f"it can learn: {images} images by heart in {steps} steps",
+            text=f"the network can learn: it memorised {images} images in {steps} steps",
             evidence=evidence,
         )
         return
     text = (
-        f"It can't learn {images} images by heart, not in {steps} steps at a rate that is known to "
-        "be good: it will learn nothing from thousands."
+        f"The network can't memorise {images} images in {steps} steps at a learning rate that is "
+        "known to work: it will learn nothing from thousands."
     )
     if not rehearsal.is_finite:
         text = (
-            f"The loss or gradient of {images} images is not finite, at a rate that is known to "
-            "be good: the weights hold values that are not numbers, or the images are all the same."
+            f"The loss or gradient of {images} images is not finite at a learning rate that is "
+            "known to work: the weights contain NaN or infinity, or the images are all the same."
         )
     yield Diagnosis(
         check="few-images",
         severity=Severity.STOP,
         text=text,
         evidence=evidence,
-        remedy="Look at the images in Data: black, or the same under every name? Then at the "
-        "weights: without any (model.weights=none) it must work. No learning rate mends this.",
+        remedy="Look at the images in Data: are they black, or the same under every name? Then "
+        "check the weights: it must work without any (model.weights=none). No learning rate fixes "
+        "this.",
         changes=("model.weights=none",) if rehearsal.is_finite else ("train.precision=fp32",),
     )
 
 
 def _few_images(part: Part) -> tuple[Part, int] | None:
-    """Images of the part, half of them positive for a finding; and its column.
+    """Images of the part, half of them positive for a finding, and that finding's column.
 
-    It is the one with the most positive images that leaves enough negative ones. Images are taken
-    from all over the part, the same ones each time.
+    The finding is the one with the most positive images that leaves enough negative ones. The
+    images are spread evenly over the part and are the same each time.
     """
     positives_F, negatives_F = (np.sum(part.labels_NF == value, axis=0) for value in (1, 0))
     enough_F = np.minimum(positives_F, negatives_F)
@@ -212,7 +218,7 @@ def _from_all_over(rows_N: NDArray[np.intp], count: int) -> NDArray[np.intp]:
 
 
 def _recipe(recipe: Recipe) -> Recipe:
-    """The run's, but for what decides how fast it learns."""
+    """The run's recipe with our own optimiser settings."""
     train = recipe.train.model_copy(
         update={
             "optimizer": "adamw",

@@ -1,26 +1,33 @@
-"""Checks of a part's figures: does the network see more than the label table tells?"""
+"""Checks of a part's figures: does the network know more than the label table's other columns?"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from core.health.calibration import check_calibration
 from core.health.diagnosis import Diagnosis, Severity
 from core.health.scores import ENOUGH_PATIENTS
+from core.health.subgroups import check_subgroups
 from core.health.words import listed
 
 _GOOD, _LITTLE_LEFT = 0.7, 1 / 3
-"""Of what an AUROC has over chance: what is left of it within the better view."""
+"""Of an AUROC's margin over chance, the share that remains within the better view position."""
 
 _NARROW = 0.05
-"""Half the width of a gain's interval up to which «no gain» is an answer; wider ones can't tell."""
+"""Largest half-width of a gain's interval that can show «no gain»; wider ones are inconclusive."""
 
 Report = Mapping[str, Any]
 
 
 def check_figures(report: Report) -> list[Diagnosis]:
-    """Answers from an evaluation's report (see ``core.evaluation.report.evaluate``)."""
-    return [*_reads_the_table(report), *_collapses_within_view(report)]
+    """Check an evaluation's report (see ``core.evaluation.report.evaluate``)."""
+    return [
+        *_reads_the_table(report),
+        *_collapses_within_view(report),
+        *check_calibration(report),
+        *check_subgroups(report),
+    ]
 
 
 def _reads_the_table(report: Report) -> Iterator[Diagnosis]:
@@ -52,7 +59,7 @@ def _reads_the_table(report: Report) -> Iterator[Diagnosis]:
 
 
 def _shows_no_gain(interval: Sequence[float] | None) -> bool:
-    """Whether a gain's interval reaches 0, and is narrow enough for that to mean anything."""
+    """Whether a gain's interval includes 0 and is narrow enough for that to mean anything."""
     if interval is None:
         return False
     low, high = interval
@@ -65,7 +72,7 @@ def _no_better_than_the_table(
     return Diagnosis(
         check="reads-the-table",
         severity=Severity.WARNING,
-        text=f"{who} no better than age, sex, view position and follow-up number do without any "
+        text=f"{who} no better than the label table's age, sex, view and follow-up do without any "
         "image.",
         evidence={
             **evidence,
@@ -73,7 +80,7 @@ def _no_better_than_the_table(
             "interval_low": interval[0],
             "interval_high": interval[1],
         },
-        remedy="Look whether the images reach the network, and compare within PA and within AP.",
+        remedy="Check that the images reach the network, and compare within PA and within AP.",
     )
 
 
@@ -94,8 +101,8 @@ def _collapses_within_view(report: Report) -> Iterator[Diagnosis]:
         yield Diagnosis(
             check="collapses-within-view",
             severity=Severity.WARNING,
-            text=f"The AUROC of {', '.join(collapsed)} is that of telling PA from AP: within "
+            text=f"The AUROC of {', '.join(collapsed)} comes from telling PA from AP: within "
             "either view it is near chance.",
             evidence={"finding": finding, "auroc": overall, "best_within_a_view": best_within},
-            remedy="Report AUROC by view, and train and test within one view (PA) to see.",
+            remedy="Report AUROC by view; to confirm, train and test within one view (PA).",
         )

@@ -1,7 +1,6 @@
-"""Checks of images as they reach the network: empty ones, a wrong range, copies of each other.
+"""Checks of the images that reach the network: empty ones, a wrong range, copies.
 
-Each is about bytes after decoding, so that what went wrong in an export or a conversion shows
-before it is trained on.
+Each looks at decoded bytes, so that a fault of an export or a conversion shows before training.
 """
 
 from __future__ import annotations
@@ -22,13 +21,14 @@ _SIXTEEN_BIT_REST = 15
 _NARROW_RANGE = 64
 _MOST = (0.03, 0.97)
 _FEW_LEVELS = 32
-"""Real images' pixels, but for the ends, lie within 100 grey levels and more."""
+"""The pixels of real images, without the extremes, span 100 grey levels or more."""
 
 _MANY_OF_FEW_LEVELS = 0.02
 _TWO_LEVELS = 0.9
 _DARKEST_MEAN, _BRIGHTEST_MEAN = 0.05 * 255, 0.95 * 255
 _ALIKE_SHARE = 0.01
-"""Of the spread within an image. Real ones are apart by a fifth of it, synthetic by a tenth."""
+"""Share of the spread within an image. Real images differ by a fifth of it, synthetic by a
+tenth."""
 
 _MANY_ALIKE = 0.05
 _BLOCKS = 16
@@ -37,7 +37,7 @@ _ENOUGH_IMAGES = 4
 
 @dataclass(frozen=True)
 class _Looks:
-    """N images in figures, each in grey levels of 0 to 255."""
+    """Statistics of N images, in grey levels of 0 to 255."""
 
     means_N: NDArray[np.float64]
     spreads_N: NDArray[np.float64]
@@ -45,7 +45,7 @@ class _Looks:
     highest_N: NDArray[np.uint8]
     at_ends_N: NDArray[np.float64]
     most_within_N: NDArray[np.float64]
-    """The range that all but the darkest and brightest pixels of an image lie in."""
+    """The range of each image without its darkest and brightest pixels."""
 
     def take(self, chosen_N: NDArray[np.bool_]) -> _Looks:
         return _Looks(**{name: values[chosen_N] for name, values in vars(self).items()})
@@ -54,12 +54,12 @@ class _Looks:
 def check_inputs(
     pixels_NSS: NDArray[np.uint8], names: Sequence[str], spec: InputSpec
 ) -> list[Diagnosis]:
-    """What a sample of images gives away.
+    """Check a sample of images.
 
     Args:
         pixels_NSS: N images as bytes, S pixels wide and high.
-        names: of their files.
-        spec: what the network makes of them.
+        names: their file names.
+        spec: how the network's input is normalised.
     """
     looks = _looks(pixels_NSS)
     is_empty_N = looks.spreads_N < _EMPTY_SPREAD
@@ -99,15 +99,15 @@ def _empty(is_empty_N: NDArray[np.bool_], names: Sequence[str]) -> Iterator[Diag
         yield Diagnosis(
             check="images-empty",
             severity=Severity.WARNING,
-            text=f"Of {len(names)} images looked at, {subject} black or of one grey: "
+            text=f"Of {len(names)} images checked, {subject} black or a single grey: "
             f"{listed(empty)}.",
             evidence={"empty": len(empty), "looked_at": len(names)},
-            remedy="Look at these files; where many are so, the export that wrote them failed.",
+            remedy="Look at these files; if there are many, the export that wrote them failed.",
         )
 
 
 def _wrong_range(looks: _Looks, spec: InputSpec) -> Iterator[Diagnosis]:
-    """One answer at most: the most telling of what is wrong with the range."""
+    """At most one diagnosis: the most specific fault of the range."""
     told = _told_of_range(looks)
     if told is None:
         return
@@ -124,27 +124,27 @@ def _wrong_range(looks: _Looks, spec: InputSpec) -> Iterator[Diagnosis]:
             "input_mean": round(_as_input(mean, spec), 3),
             "input_spread": round(_spread_of_input(float(looks.spreads_N.mean()), spec), 3),
         },
-        remedy="Export the images anew, so that their grey levels span the range of the file: 0 to "
-        "255 of 8 bits, or 0 to 65535 of 16.",
+        remedy="Export the images again, so that their grey levels span the range of the file: 0 "
+        "to 255 for 8 bits, 0 to 65535 for 16.",
     )
 
 
 def _told_of_range(looks: _Looks) -> tuple[str, str] | None:
-    """The check and its sentence; None where all is well."""
+    """The check's id and its sentence; None if the range is fine."""
     highest, mean = int(looks.highest_N.max()), float(looks.means_N.mean())
     if highest <= _SIXTEEN_BIT_REST:
         return "range-cut", (
-            f"No pixel is above {highest} of 255: 16-bit images whose range was not used or was "
-            "cut to bytes, or the numbers of a mask."
+            f"No pixel is above {highest} of 255: 16-bit images that use little of their range or "
+            "were cut to bytes, or the label values of a mask."
         )
     if float(np.median(looks.at_ends_N)) > _TWO_LEVELS:
         return "images-masks", (
-            "The images are of two levels only, as masks are: X-rays are shades of grey."
+            "The images have only two levels, like masks: X-rays have many shades of grey."
         )
     if float(np.median(looks.highest_N.astype(int) - looks.lowest_N)) < _NARROW_RANGE:
         return "range-narrow", (
             "Most images use less than a quarter of the grey levels: they were scaled by a range "
-            "that was not theirs."
+            "that doesn't match their values."
         )
     if not _DARKEST_MEAN <= mean <= _BRIGHTEST_MEAN:
         end = "black" if mean < _DARKEST_MEAN else "white"
@@ -153,7 +153,7 @@ def _told_of_range(looks: _Looks) -> tuple[str, str] | None:
 
 
 def _few_levels(looks: _Looks, names: Sequence[str]) -> Iterator[Diagnosis]:
-    """Some images that keep few greys of the chest itself, though most images are well."""
+    """Some images with few grey levels within the chest, though most images are fine."""
     is_few_N = looks.most_within_N < _FEW_LEVELS
     if is_few_N.mean() < _MANY_OF_FEW_LEVELS:
         return
@@ -162,16 +162,16 @@ def _few_levels(looks: _Looks, names: Sequence[str]) -> Iterator[Diagnosis]:
     yield Diagnosis(
         check="levels-few",
         severity=Severity.WARNING,
-        text=f"Of {len(names)} images looked at, {len(few)} hold nearly all of their pixels in "
-        f"{within} of 256 grey levels, at the median: {listed(few)}.",
+        text=f"Of {len(names)} images checked, {len(few)} have nearly all of their pixels within "
+        f"{within} of 256 grey levels (median): {listed(few)}.",
         evidence={"few_levels": len(few), "looked_at": len(names), "median_levels": within},
-        remedy="Look at these files: a white marker or border, or a range that was not theirs, has "
-        "set the scale. Export them so that the chest spans the range of the file.",
+        remedy="Look at these files: a white marker or border, or a range that doesn't match their "
+        "values, has set the scale. Export them so that the chest spans the range of the file.",
     )
 
 
 def _as_input(level: float, spec: InputSpec) -> float:
-    """A grey level as the first convolution sees it, in the first channel."""
+    """A grey level as the first channel of the first convolution receives it."""
     return (spec.low + level / 255 * (spec.high - spec.low) - spec.mean[0]) / spec.std[0]
 
 
@@ -190,7 +190,7 @@ def _alike(pixels_NSS: NDArray[np.uint8], names: Sequence[str]) -> Iterator[Diag
     yield Diagnosis(
         check="images-alike",
         severity=Severity.WARNING,
-        text=f"{has_twin_N.sum()} of {len(names)} images looked at are nearly the same as another, "
+        text=f"{has_twin_N.sum()} of {len(names)} images checked are nearly the same as another, "
         f"such as {names[row]} and {names[int(apart_NN[row].argmin())]}.",
         evidence={"alike": int(has_twin_N.sum()), "looked_at": len(names)},
         remedy="Look at these files: the same image under several names teaches its labels' "
@@ -199,10 +199,10 @@ def _alike(pixels_NSS: NDArray[np.uint8], names: Sequence[str]) -> Iterator[Diag
 
 
 def _levels_apart(pixels_NSS: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Root mean square difference in grey levels of every two images, over blocks of each.
+    """Root mean square difference in grey levels of every pair of images, over block means.
 
-    Blocks are small enough to tell two patients apart and make a pair cost a few hundred
-    numbers; an image and itself are infinitely far apart.
+    Blocks are small enough to tell two patients apart, and a pair costs a few hundred numbers. The
+    diagonal is infinite.
     """
     num_images, side, _ = pixels_NSS.shape
     block = max(1, side // _BLOCKS)

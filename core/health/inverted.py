@@ -1,7 +1,7 @@
-"""Images whose greys are the wrong way round, beside others whose aren't.
+"""Images with inverted greys among others that are not inverted.
 
-DICOM's MONOCHROME1 means that 0 is white. An export that passes over it writes such an image
-inverted, and a network that sees both ways round learns less from each.
+DICOM's MONOCHROME1 means that 0 is white. An export that ignores it writes such an image inverted,
+and a network that is trained on both kinds learns less from each.
 """
 
 from __future__ import annotations
@@ -15,24 +15,25 @@ from core.health.diagnosis import Diagnosis, Severity
 from core.health.words import listed
 
 _SIDE = 32
-"""Pixels wide and high, to which images are thinned: where lungs are is seen with fewer."""
+"""Width and height in pixels to which images are subsampled: enough to locate the lungs."""
 
 _FEWEST_IMAGES = 16
 _ALIKE_SHARE = 0.3
-"""Of all images' variance, along the one pattern that they have most in common. Real chests reach
-0.59, and synthetic ones more; where it is less, there is no one picture that could be inverted."""
+"""Least share of the variance that the first principal component must explain. Real chests reach
+0.59, synthetic ones more; below this there is no common picture that could be inverted."""
 
 _INVERTED_BELOW = -0.2
-"""Correlation with that pattern. Of 240 real images as they are, the least is 0.44."""
+"""Correlation with that component. The lowest among 240 real images is 0.44."""
 
 _FEW_SHARE = 0.02
 
 
 def check_inverted(pixels_NSS: NDArray[np.uint8], names: Sequence[str]) -> Iterator[Diagnosis]:
-    """Whether a part of N images is inverted; one way round for all can't be told from the other.
+    """Whether some of N images are inverted. If all of them are, that can't be detected.
 
-    The first principal pattern of images that are each brought to mean 0 and spread 1 is the
-    chest, whichever way round more of them are; inverted ones correlate with it negatively.
+    The first principal component of images that are each standardised to mean 0 and standard
+    deviation 1 is the chest, in the polarity of the majority. Inverted images correlate negatively
+    with it.
     """
     if len(names) < _FEWEST_IMAGES:
         return
@@ -42,7 +43,7 @@ def check_inverted(pixels_NSS: NDArray[np.uint8], names: Sequence[str]) -> Itera
     if not lengths_N.all():
         return
     flat_NP /= lengths_N[:, None]
-    # Of N × N products, N being 192 at most: the pattern itself is not needed.
+    # From N × N products, N being 192 at most: the component itself is not needed.
     variances_N, vectors_NN = np.linalg.eigh(flat_NP @ flat_NP.T)
     if variances_N[-1] / len(names) < _ALIKE_SHARE:
         return
@@ -56,11 +57,11 @@ def check_inverted(pixels_NSS: NDArray[np.uint8], names: Sequence[str]) -> Itera
     yield Diagnosis(
         check="images-inverted",
         severity=Severity.NOTE if share < _FEW_SHARE else Severity.WARNING,
-        text=f"Of {len(names)} images looked at, {subject} inverted beside the others, white for "
-        f"black: {listed(inverted)}.",
+        text=f"Of {len(names)} images checked, {subject} inverted relative to the others: "
+        f"{listed(inverted)}.",
         evidence={"inverted": len(inverted), "looked_at": len(names), "share": round(share, 3)},
-        remedy="Look at these files, and invert them or the others; in an export of DICOM files, "
-        "MONOCHROME1 means that 0 is white.",
+        remedy="Look at these files, and invert them or the others; in DICOM files, MONOCHROME1 "
+        "means that 0 is white.",
     )
 
 

@@ -1,43 +1,42 @@
-"""Checks of what the test part shares with training: patients, images, what the weights saw."""
+"""Checks of leakage into the test part: shared patients, copied images, pretrained weights."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.data.study.audit_report import AuditReport
 from core.health.diagnosis import Diagnosis, Severity
 from core.model.provenance import SeenReport
 
-if TYPE_CHECKING:  # an audit comes here too, and needs no torch
+if TYPE_CHECKING:  # audits import this module too, without torch
     from core.data.batches import Part
 
-Report = Mapping[str, Any]
 
-
-def check_patients(report: Report) -> Iterator[Diagnosis]:
-    """Patients in more than one part, by an audit's report."""
+def check_patients(report: AuditReport) -> Iterator[Diagnosis]:
+    """Whether patients are in more than one part, from an audit's report."""
     shared = report["shared_patients"]
     if shared:
-        subject = "1 patient stands" if shared == 1 else f"{shared:,} patients stand"
+        subject = "1 patient is" if shared == 1 else f"{shared:,} patients are"
         yield Diagnosis(
             check="patients-shared",
             severity=Severity.STOP,
-            text=f"{subject} in more than one part: the test figures would flatter the network, "
-            "and a run on this split is refused.",
+            text=f"{subject} in more than one part: the test figures would be too good, and a run "
+            "on this split is refused.",
             evidence={"shared_patients": shared, "patients": report["patients"]},
-            remedy="Correct the lists, or draw by patient.",
+            remedy="Correct the lists, or split by patient (split.by=patient).",
             changes=("split.by=patient",),
         )
 
 
 def check_same_images(parts: Sequence[Part]) -> Iterator[Diagnosis]:
-    """Files of the same bytes in more than one part, by the digests that the cache keeps.
+    """Whether identical files are in more than one part, by the digests in the cache.
 
     Args:
-        parts: in the order in which they are used; a copy is told of in the later part.
+        parts: in the order of use; a file in a later part counts as the copy.
     """
     names_N = np.concatenate([part.images_N for part in parts])
     part_N = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
@@ -57,23 +56,23 @@ def check_same_images(parts: Sequence[Part]) -> Iterator[Diagnosis]:
             for part, count in zip(parts, counts, strict=True)
             if count
         },
-        remedy="Take the copies out of the table, or give both the same patient, so that no split "
-        "parts them.",
+        remedy="Remove the copies from the table, or give both the same patient, so that no split "
+        "separates them.",
     )
 
 
 def _copies_in_a_later_part(
     digests_N: NDArray[np.void], part_N: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Rows [C, 2]: an image of the earliest part that has its bytes, and its copy in a later."""
+    """Rows [C, 2]: an image of the earliest part with these bytes, and its copy in a later part."""
     _, first_K, group_N = np.unique(digests_N, return_index=True, return_inverse=True)
-    earliest_N = first_K[group_N]  # of equal ones the first, and parts stand in order
+    earliest_N = first_K[group_N]  # the first of equal digests; parts are in order
     copies = np.flatnonzero(part_N > part_N[earliest_N])
     return np.column_stack([earliest_N[copies], copies])
 
 
 def check_seen(seen: SeenReport, weights: str) -> Iterable[Diagnosis]:
-    """Test patients that the weights have seen, or may have."""
+    """Test patients that the weights were trained on, or may have been."""
     if seen.level != "none":
         yield Diagnosis(
             check="test-patients-seen",

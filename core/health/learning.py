@@ -1,7 +1,7 @@
-"""Checks of a run's first steps: is anything moving, and where to?
+"""Checks of a run's first steps: do the weights move, and does the loss fall?
 
-Each is a pure function of numbers that ``TrainingWatch`` measured. The thresholds stand apart by a
-factor of ten and more from what healthy runs show, so that silence can be trusted.
+Each is a pure function of numbers that ``TrainingWatch`` measured. The thresholds are a factor of
+ten or more away from what healthy runs show, so a healthy run stays quiet.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from core.health.diagnosis import Diagnosis, Severity
 
 ENOUGH_POSITIVES = 8
-"""Positive images that a finding must have had before its logits are expected to differ."""
+"""Positive images of a finding that must have been trained on before its logits should differ."""
 
 _SAME_LOGITS = 0.01
 _FEWEST_LOSSES = 12
@@ -22,15 +22,15 @@ _UNDER_BASE, _OVER_BASE = 0.97, 1.5
 _RISING = 1.3
 _STANDING_STILL = 0.01
 _TINY_UPDATE, _SMALL_UPDATE, _HUGE_UPDATE = 1e-6, 1e-5, 0.05
-"""Of a step, over the weights. Where networks learn it is a thousandth; what moves less than the
-second stands still as long as its loss says so too."""
+"""Norm of a step's update over the norm of the weights. Networks that learn have about 1e-3; below
+the second value a network stands still if its loss does not fall either."""
 
 _TOO_HIGH = (
     "The learning rate is too high: the train loss rises, or each step changes the weights by "
     "several per cent."
 )
 _TOO_LOW = (
-    "The learning rate is too low: the train loss stands still, and a step hardly changes the "
+    "The learning rate is too low: the train loss doesn't fall, and a step hardly changes the "
     "weights."
 )
 _FAR_OVER_BASE, _NOT_FALLING = 1.1, 0.9
@@ -40,7 +40,7 @@ _STATISTICS_OFF = 2.0
 
 @dataclass(frozen=True)
 class Spread:
-    """How far apart the logits of a fixed val batch lie: standard deviation over its images."""
+    """Spread of the logits of a fixed val batch: standard deviation over its images."""
 
     step: int
     of_finding: Mapping[str, float]
@@ -50,12 +50,12 @@ class Spread:
 def check_spread(
     now: Spread, at_start: Spread | None, positives_seen: Mapping[str, int]
 ) -> Iterator[Diagnosis]:
-    """Whether the network says the same for every image.
+    """Whether the network gives the same output for every image.
 
     Args:
-        now: after some steps.
-        at_start: before the first step, where that was measured.
-        positives_seen: positive images that each finding has had so far.
+        now: spread after some steps.
+        at_start: spread before the first step, if it was measured.
+        positives_seen: positive images of each finding trained on so far.
     """
     judged = {
         finding: spread
@@ -76,8 +76,8 @@ def check_spread(
         yield Diagnosis(
             check="same-for-every-image",
             severity=Severity.STOP if now.step >= 200 else Severity.WARNING,
-            text="The network says nearly the same for every image, though it has seen positive "
-            "ones.",
+            text="The network's output is nearly the same for every image, though it has seen "
+            "positive ones.",
             evidence=evidence,
             remedy="Look at the first batch for black or identical images; lower the learning "
             "rate; check that the weights were loaded.",
@@ -105,8 +105,8 @@ def check_gradient(first_layer_norm: float, total_norm: float, step: int) -> Ite
         yield Diagnosis(
             check="gradient",
             severity=Severity.STOP,
-            text="No gradient reaches the first layer: only a part of the network can learn, or "
-            "none of it.",
+            text="No gradient reaches the first layer: only part of the network can learn, or none "
+            "of it.",
             evidence=evidence,
             remedy="Check that images are not all black, and that labels are known.",
         )
@@ -124,15 +124,15 @@ def check_rate(
     Args:
         losses: of the first steps, up to 200, in order.
         update_ratio: norm of one step's change of the weights over the weights' norm.
-        base_rate_loss: of the best constant answer, under the loss in use.
-        learning_rate: what the recipe asks for.
-        share_of_peak: what a warm-up let that step have of it.
+        base_rate_loss: loss of the best constant prediction, under the loss in use.
+        learning_rate: the recipe's.
+        share_of_peak: the fraction of it that warm-up allowed at that step.
     """
     if len(losses) < _FEWEST_LOSSES:
         return
     quarter = len(losses) // 4
     first, last = statistics.median(losses[:quarter]), statistics.median(losses[-quarter:])
-    mean_last = statistics.fmean(losses[-quarter:])  # of small batches the median is less
+    mean_last = statistics.fmean(losses[-quarter:])  # for small batches the median is lower
     base = base_rate_loss or first
     evidence = {
         "loss_first": first,
@@ -144,10 +144,10 @@ def check_rate(
     ratio = math.inf if update_ratio is None else update_ratio / max(share_of_peak, 1e-9)
     if (last > _OVER_BASE * base and last > _RISING * first) or (update_ratio or 0) > _HUGE_UPDATE:
         severity, text = Severity.WARNING, _TOO_HIGH
-        better, remedy = learning_rate / 10, "A tenth of it"
+        better, remedy = learning_rate / 10, "A tenth of that"
     elif _stands_still(ratio, first, last, base_rate_loss):
         severity, text = Severity.WARNING, _TOO_LOW
-        better, remedy = learning_rate * 10, "Ten times of it"
+        better, remedy = learning_rate * 10, "Ten times that"
     else:
         severity, text = Severity.OK, _how_it_learns(mean_last, base_rate_loss)
         better, remedy = None, ""
@@ -166,17 +166,17 @@ def _how_it_learns(mean_loss: float, base_rate_loss: float | None) -> str:
     if base_rate_loss is None or mean_loss >= _UNDER_BASE * base_rate_loss:
         return "the learning rate moves the weights"
     return (
-        f"learning: train loss {100 * (1 - mean_loss / base_rate_loss):.0f} % under the base rate"
+        f"learning: train loss {100 * (1 - mean_loss / base_rate_loss):.0f} % below the base rate"
     )
 
 
 def _stands_still(
     update_ratio: float, first: float, last: float, base_rate_loss: float | None
 ) -> bool:
-    """Whether steps are too small, by what they move and by what the loss does.
+    """Whether steps are too small, judged by the update ratio and the loss.
 
-    A loss far over the base rate that does not fall says it surest: not even prevalence was
-    learnt. Of weights that have learnt before, only a step of next to nothing says it.
+    The surest sign is a loss far above the base rate that does not fall: not even prevalence was
+    learnt. For pretrained weights only a nearly zero update counts.
     """
     if update_ratio < _TINY_UPDATE and abs(last - first) < _STANDING_STILL * first:
         return True
@@ -185,7 +185,7 @@ def _stands_still(
 
 
 def check_extreme_logits(share: float, step: int) -> Iterator[Diagnosis]:
-    """Whether probabilities are exactly 0 or 1: share of val logits whose sigmoid is."""
+    """Whether too large a share of val logits has a sigmoid of exactly 0 or 1."""
     if share > _MANY_EXTREME:
         yield Diagnosis(
             check="saturated",
@@ -201,13 +201,13 @@ def check_extreme_logits(share: float, step: int) -> Iterator[Diagnosis]:
 def check_batch_norm(
     train_mode_loss: float, eval_mode_loss: float, base_rate_loss: float | None, step: int
 ) -> Iterator[Diagnosis]:
-    """Whether the same batch is scored as well with running statistics as with its own."""
+    """Whether a batch scores as well with running statistics as with its own."""
     base = base_rate_loss or train_mode_loss
     if eval_mode_loss > _STATISTICS_OFF * train_mode_loss and eval_mode_loss > _OVER_BASE * base:
         yield Diagnosis(
             check="batch-norm",
             severity=Severity.WARNING,
-            text="The same batch is scored far worse in validation's mode: batch norm's running "
+            text="The same batch has a far higher loss in eval mode: batch norm's running "
             "statistics don't fit.",
             evidence={
                 "loss_in_train_mode": train_mode_loss,
@@ -215,5 +215,5 @@ def check_batch_norm(
                 "base_rate": base_rate_loss,
                 "step": step,
             },
-            remedy="Larger micro-batches (train.micro_batch_size), or a lower learning rate.",
+            remedy="Use larger micro-batches (train.micro_batch_size) or a lower learning rate.",
         )

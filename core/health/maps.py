@@ -1,4 +1,4 @@
-"""Check of drawn maps: is there anything to compare them with?"""
+"""Check of heat maps: are there boxes to compare them with?"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from core.health.diagnosis import Diagnosis, Severity
 
 
 def check_maps(drawn: int, with_boxes: int) -> Iterator[Diagnosis]:
-    """How many of the drawn images have a box.
+    """Whether any of the drawn images has a box.
 
     Args:
         drawn: images whose map was made.
@@ -19,8 +19,8 @@ def check_maps(drawn: int, with_boxes: int) -> Iterator[Diagnosis]:
     yield Diagnosis(
         check="maps-without-boxes",
         severity=Severity.NOTE,
-        text=f"None of the {drawn} drawn images has a box to compare its map with, so the maps "
-        "show where the network looks, and not whether that is right.",
+        text=f"None of the {drawn} images drawn has a box to compare its map with, so the maps "
+        "show where the network looks, but not whether that is right.",
         evidence={"drawn": drawn, "with_boxes": with_boxes},
         remedy="Name the box table (dataset.boxes), or choose a finding that has boxes: NIH drew "
         "them for eight of the 14.",

@@ -1,7 +1,8 @@
-"""A learning-rate range test (Smith 2017, arXiv 1506.01186): the rate climbs step by step.
+"""A learning-rate range test (Smith 2017, arXiv 1506.01186): the learning rate rises step by step.
 
-On a copy of the network as it is now, from a rate that moves nothing to one that bursts. The loss
-tells where learning begins and where it ends. The run waits meanwhile, and is not touched.
+It trains a copy of the current network, from a rate that changes nothing to one at which the loss
+diverges. The loss shows where learning begins and where it ends. The run waits meanwhile and does
+not change.
 """
 
 from __future__ import annotations
@@ -22,20 +23,20 @@ STEPS = 60
 _LOWEST, _HIGHEST = 1e-6, 1.0
 _SMOOTHED = 5
 _BURST = 1.5
-"""Of the lowest loss so far: beyond it there is nothing left to see."""
+"""Multiple of the lowest loss so far at which the test has diverged and ends."""
 
 _FALLS = 0.97
 _STEADY = 10
-"""The rate of the lowest loss is at the edge; from a tenth of it up to it a run learns. The demo
-does well at the edge itself, with a warm-up and a falling rate."""
+"""The rate of the lowest loss is the edge; a run learns at rates from a tenth of it up to it. The
+demo does well at the edge itself, with warm-up and a decaying rate."""
 
 _OVER, _UNDER = 3, 5
-"""The recipe's rate is spoken of where it is so many times above or below that."""
+"""The check warns if the recipe's rate is this many times above or below that range."""
 
 
 @dataclass(frozen=True)
 class RangeTest:
-    """Rates and the loss before each of their steps, in order; shorter where it burst."""
+    """The learning rate of each step and the loss before it, in order; shorter if it diverged."""
 
     rates: tuple[float, ...]
     losses: tuple[float, ...]
@@ -43,7 +44,7 @@ class RangeTest:
 
     @property
     def smoothed(self) -> list[float]:
-        """Median of each loss and its neighbours: one odd batch is no edge."""
+        """Median of each loss and its neighbours, so that one odd batch does not move the edge."""
         half = _SMOOTHED // 2
         return [
             statistics.median(self.losses[max(0, place - half) : place + half + 1])
@@ -52,7 +53,7 @@ class RangeTest:
 
     @property
     def edge(self) -> float | None:
-        """The rate at which the loss was lowest; None where it never fell."""
+        """The rate at which the loss was lowest; None if it never fell."""
         smoothed = self.smoothed
         if not smoothed or min(smoothed) > _FALLS * smoothed[0]:
             return None
@@ -62,11 +63,11 @@ class RangeTest:
 def try_rates(trainer: Trainer, may_go_on: Callable[[int, int], bool]) -> RangeTest | None:
     """Train a copy for up to 60 steps, each at a higher rate than the one before.
 
-    The batches are those of the epoch under way, the optimiser is the recipe's, fresh. None where
-    ``may_go_on``, told the steps done and all of them, answered False, or where memory is too
-    small for two networks.
+    It uses the batches of the current epoch and a fresh optimiser of the recipe's kind. Returns
+    None if ``may_go_on``, called with the steps done and their total, returned False, or if memory
+    is too small for two networks.
     """
-    part = replace(trainer.part, resident=None)  # the run's images aren't its to give up
+    part = replace(trainer.part, resident=None)  # the test must not free the run's resident images
     pupil = Trainer(copy.deepcopy(trainer.model), part, trainer.recipe, trainer.placement)
     pupil.schedule = _Climbing(trainer.settings, pupil.steps_per_epoch)
     pupil.progress.micro_batch_size = trainer.images_at_once
@@ -104,7 +105,7 @@ def try_rates(trainer: Trainer, may_go_on: Callable[[int, int], bool]) -> RangeT
 
 
 def check_range(found: RangeTest, learning_rate: float) -> Iterator[Diagnosis]:
-    """What the range test says of the recipe's rate."""
+    """Compare the recipe's learning rate with the range test."""
     edge = found.edge
     evidence: dict[str, float | int | str | None] = {
         "learning_rate": learning_rate,
@@ -118,10 +119,11 @@ def check_range(found: RangeTest, learning_rate: float) -> Iterator[Diagnosis]:
         yield Diagnosis(
             check="rate-range",
             severity=Severity.NOTE,
-            text="The range test found no learning rate at which the loss falls within "
-            f"{STEPS} steps: the rate is not what stands in the way.",
+            text=f"The range test found no learning rate at which the loss falls within {STEPS} "
+            "steps: the learning rate is not the cause.",
             evidence=evidence,
-            remedy="Look at the other answers: images, labels, weights. Late in a run it is usual.",
+            remedy="Look at the other checks: images, labels, weights. Late in a run this is "
+            "normal.",
         )
         return
     steady = edge / _STEADY
@@ -130,7 +132,7 @@ def check_range(found: RangeTest, learning_rate: float) -> Iterator[Diagnosis]:
         yield Diagnosis(
             check="rate-range",
             severity=Severity.OK,
-            text=f"by the range test learning rates of {works} work; the recipe has "
+            text=f"by the range test, learning rates of {works} work; the recipe has "
             f"{learning_rate:g}",
             evidence=evidence,
         )
@@ -139,8 +141,8 @@ def check_range(found: RangeTest, learning_rate: float) -> Iterator[Diagnosis]:
     yield Diagnosis(
         check="rate-range",
         severity=Severity.NOTE,
-        text=f"The recipe's learning rate of {learning_rate:g} is {side} what works by the range "
-        f"test: {works}.",
+        text=f"The recipe's learning rate of {learning_rate:g} is {side} the range found by the "
+        f"range test: {works}.",
         evidence=evidence,
         remedy=f"Try train.learning_rate={steady:g}.",
         changes=(f"train.learning_rate={steady:g}",),
@@ -148,7 +150,7 @@ def check_range(found: RangeTest, learning_rate: float) -> Iterator[Diagnosis]:
 
 
 class _Climbing(Schedule):
-    """From the lowest rate to the highest, by the same factor each step."""
+    """From the lowest rate to the highest, by a constant factor at each step."""
 
     def rate(self, step: int) -> float:
         share = step / (STEPS - 1)

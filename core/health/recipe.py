@@ -1,7 +1,7 @@
-"""Checks of a recipe alone: settings that are hardly ever meant together.
+"""Checks of a recipe alone: settings that rarely make sense together.
 
-A recipe that passes is not a good one; one that is told of here has a value that belongs to
-another optimiser, another size of set or another length of run.
+A recipe that passes is not necessarily good. One that fails has a value that belongs to another
+optimiser, data set size or run length.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _ADAMW_TOO_FAST, _ADAMW_USUAL, _ADAMW_TOO_SLOW = 0.003, 0.0003, 3e-6
 _SGD_TOO_FAST_PRETRAINED, _SGD_TOO_FAST_FRESH, _SGD_USUAL = 0.1, 1.0, 0.01
 _SGD_USUAL_MOMENTUM = 0.9
 _SGD_TOO_SLOW = 0.005
-"""Rate over 1 - momentum, which is how far a steady gradient carries the weights."""
+"""Learning rate / (1 - momentum): the effective step size under a constant gradient."""
 
 _HASTY_FACTOR = 0.1
 _FEW_VAL_PATIENTS = 200
@@ -26,11 +26,11 @@ _USUAL_WARMUP = 0.5
 
 
 def check_recipe(recipe: Recipe, *, val_patients: int | None = None) -> list[Diagnosis]:
-    """What the settings give away before anything is read.
+    """Check the settings before any data is read.
 
     Args:
         recipe: the settings.
-        val_patients: patients of the val part; None where they are not known yet.
+        val_patients: number of patients in the val part; None if not yet known.
     """
     train = recipe.train
     is_fresh = recipe.model.weights == NO_WEIGHTS
@@ -49,14 +49,14 @@ def _too_fast(train: TrainSettings, *, is_fresh: bool) -> Iterator[Diagnosis]:
     if train.optimizer == "adamw" and rate >= _ADAMW_TOO_FAST:
         usual = _ADAMW_USUAL
         text = (
-            f"AdamW at a learning rate of {rate:g} is at SGD's rate: each of its steps moves every "
-            "weight by about that much, which undoes what the weights knew."
+            f"A learning rate of {rate:g} suits SGD, not AdamW: each AdamW step moves every weight "
+            "by about that much, which destroys what the weights had learnt."
         )
     elif train.optimizer == "sgd" and rate > (
         _SGD_TOO_FAST_FRESH if is_fresh else _SGD_TOO_FAST_PRETRAINED
     ):
-        start = "fresh" if is_fresh else "pretrained"
-        text = f"SGD at a learning rate of {rate:g} is likely to throw {start} weights out."
+        start = "random" if is_fresh else "pretrained"
+        text = f"SGD at a learning rate of {rate:g} is likely to make {start} weights diverge."
     else:
         return
     yield Diagnosis(
@@ -74,7 +74,10 @@ def _too_slow(train: TrainSettings) -> Iterator[Diagnosis]:
     if train.optimizer == "adamw":
         if rate <= _ADAMW_TOO_SLOW:
             yield _slow(
-                f"AdamW at a learning rate of {rate:g} hardly moves.", rate, {}, _ADAMW_USUAL
+                f"AdamW at a learning rate of {rate:g} hardly changes the weights.",
+                rate,
+                {},
+                _ADAMW_USUAL,
             )
         return
     reach = rate / (1 - momentum)
@@ -82,8 +85,8 @@ def _too_slow(train: TrainSettings) -> Iterator[Diagnosis]:
         return
     changes = {} if momentum >= _SGD_USUAL_MOMENTUM else {"train.momentum": _SGD_USUAL_MOMENTUM}
     yield _slow(
-        f"SGD at a learning rate of {rate:g} with momentum {momentum:g} is at Adam's rate: its "
-        "steps are far smaller than AdamW's, and it may look as if nothing were learnt.",
+        f"SGD at a learning rate of {rate:g} with momentum {momentum:g} uses a rate that suits "
+        "Adam: its steps are far smaller than AdamW's, and the network may seem to learn nothing.",
         rate,
         changes,
         _SGD_USUAL,
@@ -97,7 +100,7 @@ def _slow(text: str, rate: float, changes: dict[str, float], usual: float) -> Di
         severity=Severity.NOTE,
         text=text,
         evidence={"learning_rate": rate, "usual": usual},
-        remedy=f"Unless it is meant, train with a learning rate of {usual:g}"
+        remedy=f"Unless this is intended, train with a learning rate of {usual:g}"
         + (f" and momentum {_SGD_USUAL_MOMENTUM:g}." if len(changes) > 1 else "."),
         changes=tuple(f"{key}={value:g}" for key, value in changes.items()),
     )
@@ -108,8 +111,8 @@ def _endless_warmup(train: TrainSettings) -> Iterator[Diagnosis]:
         yield Diagnosis(
             check="warmup-endless",
             severity=Severity.WARNING,
-            text="The learning rate still climbs when training ends: the warm-up is as long as "
-            "the run or longer.",
+            text="The learning rate still rises when training ends: the warm-up is as long as the "
+            "run or longer.",
             evidence={"warmup_epochs": train.warmup_epochs, "epochs": train.epochs},
             remedy="Warm up for a small part of the run, or train for more epochs.",
             changes=(f"train.warmup_epochs={_USUAL_WARMUP:g}",),
@@ -126,10 +129,10 @@ def _tiny_batch(train: TrainSettings) -> Iterator[Diagnosis]:
     yield Diagnosis(
         check="batch-tiny",
         severity=Severity.WARNING if is_whole_batch else Severity.NOTE,
-        text=f"Batch normalisation takes its mean and spread from {images} at a time: noise in "
-        "training, and other values than those used in scoring.",
+        text=f"Batch normalisation computes its mean and variance from {images} at a time: they "
+        "are noisy in training and differ from those used in scoring.",
         evidence={"batch_size": train.batch_size, "images_at_once": at_once},
-        remedy=f"Put {larger} images on the device at once; where they don't fit, make the input "
+        remedy=f"Process {larger} images together; if they don't fit in memory, make the input "
         "smaller.",
         changes=(f"train.{'batch_size' if is_whole_batch else 'micro_batch_size'}={larger}",),
     )
@@ -146,14 +149,15 @@ def _hasty_plateau(train: TrainSettings, val_patients: int | None) -> Iterator[D
     yield Diagnosis(
         check="plateau-hasty",
         severity=Severity.NOTE,
-        text=f"One epoch without a better val loss cuts the rate to {train.plateau_factor:g} of "
-        f"it, and with {val_patients:,} val patients chance alone makes such epochs.",
+        text="One epoch without a better val loss multiplies the learning rate by "
+        f"{train.plateau_factor:g}, and with {val_patients:,} val patients such epochs occur by "
+        "chance.",
         evidence={
             "plateau_patience": train.plateau_patience,
             "plateau_factor": train.plateau_factor,
             "val_patients": val_patients,
         },
-        remedy="Wait for two epochs more, or let the rate fall by schedule (cosine).",
+        remedy="Wait for two more epochs, or use a cosine schedule.",
         changes=("train.plateau_patience=2",),
     )
 
@@ -163,8 +167,8 @@ def _few_epochs(train: TrainSettings, *, is_fresh: bool) -> Iterator[Diagnosis]:
         yield Diagnosis(
             check="epochs-few",
             severity=Severity.NOTE,
-            text="Fresh weights know nothing of images, and so few epochs seldom teach them: an "
-            "AUROC near 0.5 would say little about the rest.",
+            text="Random weights need more epochs than this: an AUROC near 0.5 would say little "
+            "about the data or the other settings.",
             evidence={"epochs": train.epochs},
             remedy="Train for longer, or start from ImageNet weights (model.weights=imagenet).",
             changes=(f"train.epochs={_ENOUGH_EPOCHS_FRESH}",),

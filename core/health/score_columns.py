@@ -1,7 +1,7 @@
-"""One finding's scores beside its labels: its AUROC, and how sure that is when patients count.
+"""One finding's scores and labels: AUROC, and its uncertainty over patients.
 
-Every test here counts patients: either by how much of the AUROC hangs on each of them
-(``core.evaluation.placements``), or exactly, by one image of each patient.
+Every test here treats patients as the independent units: either by each patient's influence on the
+AUROC (``core.evaluation.placements``), or exactly, with one image of each patient.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from core.findings import PRESENT
 from core.health.words import listed
 
 FALSE_ALARMS = 0.002
-"""Share of healthy files in which one check may speak, whatever number of findings it looks at."""
+"""False-positive rate of a check on healthy files, for any number of findings."""
 
 _ANYTHING = (0.0, 1.0)
 _EXACT_UP_TO = 20
-"""Positive patients up to which every order is counted; above, the normal one is on the safe side
-far out, where it matters."""
+"""Up to this many positive patients the null distribution is exact; above, the normal approximation
+is used, which is conservative in the tail."""
 
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """One finding's K images of known label: whether it is present, its scores, whose image it is.
+    """One finding's K images with known label: labels, scores and patients.
 
-    ``patients_K`` numbers all patients of the file from 0; ``num_patients`` is how many they are.
+    ``patients_K`` numbers the patients of the whole file from 0; ``num_patients`` is their count.
     """
 
     finding: str
@@ -53,22 +53,22 @@ class Column:
 
     @property
     def has_both(self) -> bool:
-        """Whether there are positive images and negative ones."""
+        """Whether there are both positive and negative images."""
         return bool(self.present_K.any()) and not self.present_K.all()
 
     @cached_property
     def positive_patients(self) -> int:
-        """Patients with a positive image."""
+        """Number of patients with a positive image."""
         return len(np.unique(self.patients_K[self.present_K]))
 
     @cached_property
     def distinct(self) -> int:
-        """How many different scores there are."""
+        """Number of distinct scores."""
         return len(np.unique(self.scores_K))
 
     @cached_property
     def placed(self) -> PlacedFinding:
-        """Its AUROC and how much of it hangs on each patient."""
+        """The AUROC and each patient's influence on it."""
         labels_K = self.present_K.astype(np.float64)
         placed = place(labels_K, self.scores_K, self.patients_K, self.num_patients)
         assert placed is not None  # it has both classes
@@ -81,18 +81,18 @@ class Column:
 
     @property
     def standard_error(self) -> float:
-        """Of the AUROC, over patients."""
+        """Standard error of the AUROC, over patients."""
         return self.placed.spread.error
 
     @property
     def effective_positive_patients(self) -> float:
-        """Positive patients, as so many with equally many positive images."""
+        """Effective number of positive patients, if all had equally many positive images."""
         return effective_patients(self.placed.images_P2[:, 0])
 
     def interval(self, of_findings: int = 1) -> Interval:
-        """95 % of the AUROC; (0, 1) where there are too few patients for one.
+        """95 % confidence interval of the AUROC; (0, 1) if there are too few patients.
 
-        ``of_findings``: so many are looked at, and all of their intervals are to hold (Bonferroni).
+        ``of_findings``: number of findings whose intervals must hold simultaneously (Bonferroni).
         """
         if self.placed.why_no_interval is not None:
             return _ANYTHING
@@ -103,7 +103,7 @@ class Column:
 
     @cached_property
     def tie_share(self) -> float:
-        """Share of pairs of a positive and a negative image whose scores are equal."""
+        """Share of positive-negative image pairs with equal scores."""
         _, value_K = np.unique(self.scores_K, return_inverse=True)
         positives_V = np.bincount(value_K, weights=self.present_K)
         negatives_V = np.bincount(value_K, weights=~self.present_K)
@@ -112,7 +112,7 @@ class Column:
 
     @property
     def lowest_shares_below(self) -> NDArray[np.float64]:
-        """Of each positive patient's lowest positive image, the share of negatives below it."""
+        """For each positive patient, the share of negatives below the lowest positive image."""
         below = self._shares_below[0]
         _, code_K = np.unique(self.patients_K[self.present_K], return_inverse=True)
         lowest_P = np.ones(self.positive_patients)
@@ -120,10 +120,11 @@ class Column:
         return lowest_P
 
     def probability_below_chance(self) -> float:
-        """Of positives ranked so low, or lower, by scores that know nothing (Mann and Whitney).
+        """Probability that uninformative scores rank the positives this low or lower
+        (Mann-Whitney).
 
-        One image of each patient is ranked, so that the images are independent: a positive one of
-        those who have any.
+        One image of each patient is ranked, so that images are independent: a positive one if there
+        is any.
         """
         order_K = np.random.default_rng(0).permutation(len(self.scores_K))
         order_K = order_K[np.argsort(~self.present_K[order_K], kind="stable")]
@@ -140,9 +141,9 @@ class Column:
         return float(found.pvalue)
 
     def probability_no_better(self, other_K: NDArray[np.float64]) -> float:
-        """Of other scores that rank the positives so much higher, were neither the better.
+        """Probability that other scores rank the positives this much higher if neither is better.
 
-        The exact signed-rank test of Wilcoxon, over positive patients.
+        Wilcoxon's exact signed-rank test, over positive patients.
         """
         gain_K = _shares_below(other_K, self.present_K)[0] - self._shares_below[0]
         _, code_K = np.unique(self.patients_K[self.present_K], return_inverse=True)
@@ -157,7 +158,7 @@ class Column:
 
 
 def columns_of(predictions: Predictions) -> list[Column]:
-    """Every finding's column."""
+    """One column for each finding."""
     codes_N, num_patients = codes_of_patients(predictions.patients)
     columns = []
     for column, finding in enumerate(predictions.findings):
@@ -177,7 +178,7 @@ def columns_of(predictions: Predictions) -> list[Column]:
 
 
 def codes_of_patients(patients_N: NDArray[np.int64]) -> tuple[NDArray[np.intp], int]:
-    """Patients numbered from 0; an image whose patient is unknown is a patient of its own."""
+    """Patients numbered from 0; an image of an unknown patient counts as its own patient."""
     unknown_N = patients_N == UNKNOWN_PATIENT
     return patient_codes(np.where(unknown_N, -1 - np.arange(len(patients_N)), patients_N))
 
@@ -185,12 +186,12 @@ def codes_of_patients(patients_N: NDArray[np.int64]) -> tuple[NDArray[np.intp], 
 def summed_by_patient(
     patients_K: NDArray[np.intp], values_K: NDArray[np.float64], num_patients: int = 0
 ) -> NDArray[np.float64]:
-    """The sum of each patient's values."""
+    """Sum of the values of each patient."""
     return np.bincount(patients_K, values_K, minlength=num_patients).astype(np.float64)
 
 
 def standard_error(influence_P: NDArray[np.float64]) -> float:
-    """Of a figure, from by how much each patient moves it."""
+    """Standard error of a figure, from each patient's influence on it."""
     counted = int(np.count_nonzero(influence_P))
     if counted < 2:
         return math.inf
@@ -198,7 +199,7 @@ def standard_error(influence_P: NDArray[np.float64]) -> float:
 
 
 def mean_area(columns: Sequence[Column]) -> tuple[float, Interval]:
-    """The mean AUROC and its 95 % interval, over the columns with enough patients for one."""
+    """Mean AUROC and its 95 % interval, over the columns with enough patients."""
     enough = [column.placed for column in columns if column.placed.why_no_interval is None]
     if not enough:
         return float(np.mean([column.area for column in columns])), _ANYTHING
@@ -214,7 +215,8 @@ def names_of(columns: Sequence[Column]) -> str:
 def _shares_below(
     scores_K: NDArray[np.float64], present_K: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Of each positive image the share of negatives below; of negatives, of positives above.
+    """For each positive image the share of negatives below it; for each negative, of positives
+    above.
 
     Ties count one half.
     """

@@ -1,4 +1,4 @@
-"""What the order of scores gives away: at chance, inverted, in the wrong columns, too good."""
+"""Checks of the ranking: at chance, inverted, in the wrong columns, too good."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ _AT_CHANCE, _ENOUGH_PATIENTS = 0.55, 10
 _LOOKS_INVERTED = 0.45
 _WORTH_SWAPPING, _GOOD_ELSEWHERE, _LIKELY = 0.05, 0.65, 0.2
 _BEST_OF_A_FINDING, _BEST_MEAN = 0.98, 0.93
-"""Of labels mined from reports: the best published finding reaches 0.95, the best mean 0.85."""
+"""For labels mined from reports: the best published AUROC of a finding is 0.95, the best mean
+0.85."""
 _TOO_GOOD, _FINDINGS_OF_A_MEAN = 0.995, 3
 _ON_TOP, _LIKELY_ON_TOP = 0.001, 0.5
 
 
 def is_at_chance(area: float, interval: tuple[float, float]) -> bool:
-    """Whether an AUROC is one half as far as anybody can tell, and that is far enough."""
+    """Whether an AUROC's interval contains one half and is narrow enough to conclude that."""
     return area > _LOOKS_INVERTED and interval[1] < _AT_CHANCE
 
 
 def check_chance(columns: Sequence[Column], severity: Severity) -> Iterator[Diagnosis]:
-    """Scores that know nothing: of all findings together, or of single ones."""
+    """Uninformative scores: for all findings together, or for single ones."""
     if not columns:
         return
     mean, interval = mean_area(columns)
@@ -43,11 +44,11 @@ def check_chance(columns: Sequence[Column], severity: Severity) -> Iterator[Diag
         and is_at_chance(column.area, column.interval(len(columns)))
     ]
     if of_mean:
-        text = f"The scores of all {len(columns)} findings are at chance: they know nothing of the "
-        text += "images beside them."
+        text = f"The scores of all {len(columns)} findings are at chance: they are unrelated to "
+        text += "the images."
         evidence = {"mean_auroc": mean, "interval_low": interval[0], "interval_high": interval[1]}
     elif at_chance:
-        text = f"The scores of {names_of(at_chance)} are at chance, of enough patients to say so."
+        text = f"The scores of {names_of(at_chance)} are at chance, for enough patients to tell."
         first = max(at_chance, key=lambda column: column.effective_positive_patients)
         evidence = {
             "auroc": first.area,
@@ -62,13 +63,13 @@ def check_chance(columns: Sequence[Column], severity: Severity) -> Iterator[Diag
         severity=severity,
         text=text,
         evidence={name: round(value, 4) for name, value in evidence.items()},
-        remedy="Look whether these columns hold the network's own outputs, row by row; if they do, "
-        "it has not learnt them.",
+        remedy="Check that these columns hold the network's outputs, row by row; if they do, the "
+        "network has not learnt these findings.",
     )
 
 
 def inverted(columns: Sequence[Column]) -> list[Column]:
-    """Columns whose positive images are ranked low beyond chance, however few their patients."""
+    """Columns that rank positive images significantly low, however few the patients."""
     return [
         column
         for column in columns
@@ -84,8 +85,8 @@ def check_inverted(columns: Sequence[Column]) -> Iterator[Diagnosis]:
         yield Diagnosis(
             check="scores-inverted",
             severity=Severity.WARNING,
-            text=f"The scores of {names_of(columns)} are lower for positive images, beyond "
-            "chance: they look inverted.",
+            text=f"The scores of {names_of(columns)} are significantly lower for positive images: "
+            "they look inverted.",
             evidence={
                 "finding": lowest.finding,
                 "auroc": round(lowest.area, 4),
@@ -98,7 +99,7 @@ def check_inverted(columns: Sequence[Column]) -> Iterator[Diagnosis]:
 
 
 def check_swapped(predictions: Predictions, columns: Sequence[Column]) -> Iterator[Diagnosis]:
-    """Labels that another column's scores rank better, and whose own scores rank another's."""
+    """Columns in the wrong order: labels that another column's scores rank better."""
     if len(columns) < 2:
         return
     area_LS = _areas(predictions, columns)
@@ -126,7 +127,7 @@ def check_swapped(predictions: Predictions, columns: Sequence[Column]) -> Iterat
     yield Diagnosis(
         check="columns-swapped",
         severity=Severity.WARNING,
-        text=f"Scores stand in the wrong columns: {listed(told, most=3)}.",
+        text=f"Scores are in the wrong columns: {listed(told, most=3)}.",
         evidence={
             "own_column_wins": int((own_L >= area_LS.max(axis=1)).sum()),
             "of_findings": len(columns),
@@ -139,7 +140,7 @@ def check_swapped(predictions: Predictions, columns: Sequence[Column]) -> Iterat
 
 
 def check_too_good(columns: Sequence[Column]) -> Iterator[Diagnosis]:
-    """AUROC that labels mined from reports, with their errors, do not allow."""
+    """An AUROC higher than labels mined from reports, with their errors, allow."""
     perfect = [
         column
         for column in columns
@@ -157,22 +158,22 @@ def check_too_good(columns: Sequence[Column]) -> Iterator[Diagnosis]:
         check="scores-too-good",
         severity=Severity.WARNING,
         text=f"The AUROC of {whose} is too good to be true: the labels were mined from reports, "
-        "some are wrong, and no network of other patients can know which.",
+        "some are wrong, and no network trained on other patients can know which.",
         evidence={
             "mean_auroc": round(mean, 4),
             "finding": best.finding,
             "auroc": round(best.area, 4),
             "positive_patients": best.positive_patients,
         },
-        remedy="Look whether labels were written in place of scores or added to them, and whether "
-        "the network was trained on these very images.",
+        remedy="Check whether labels were written instead of scores or added to them, and whether "
+        "the network was trained on these images.",
     )
 
 
 def _of_so_high_an_area(column: Column) -> float:
-    """How likely this AUROC is where the best is the true one (Hanley and McNeil 1982).
+    """Probability of this AUROC if the best published one is true (Hanley and McNeil 1982).
 
-    Only the variance by positive patients is counted: negatives are many.
+    Only the variance from positive patients counts: there are many negatives.
     """
     best = _BEST_OF_A_FINDING
     variance = best / (2 - best) - best**2
@@ -181,17 +182,18 @@ def _of_so_high_an_area(column: Column) -> float:
 
 
 def _of_so_many_on_top(column: Column) -> float:
-    """How likely so many patients are on top where the best AUROC is the true one.
+    """Probability of this many patients on top if the best published AUROC is true.
 
-    On top are those whose lowest positive image is above all negatives but one in a thousand: two
-    patients in five, were scores normal and their AUROC the best.
+    A patient is on top if the lowest positive image is above 99.9 % of the negatives. With normal
+    scores and the best AUROC, that holds for two patients in five.
     """
     lowest_P = column.lowest_shares_below
     return float(binom.sf(np.sum(lowest_P >= 1 - _ON_TOP) - 1, len(lowest_P), _LIKELY_ON_TOP))
 
 
 def _is_beyond_chance(probabilities: Sequence[float], num_columns: int) -> bool:
-    """Fisher's combination, times the number of ways to draw so many columns and turn them."""
+    """Fisher's combined test, corrected for the number of ways to choose and permute the
+    columns."""
     moved = len(probabilities)
     statistic = -2 * sum(math.log(max(probability, 1e-300)) for probability in probabilities)
     ways = math.perm(num_columns, moved) / moved
@@ -199,7 +201,7 @@ def _is_beyond_chance(probabilities: Sequence[float], num_columns: int) -> bool:
 
 
 def _scores_of(predictions: Predictions, label: Column, column: Column) -> NDArray[np.float64]:
-    """The other column's scores, of the images whose label of this finding is known."""
+    """Scores of ``column`` for the images whose label of ``label``'s finding is known."""
     known_N = ~np.isnan(predictions.labels_NF[:, label.place])
     return np.asarray(predictions.scores_NF[known_N, column.place], dtype=np.float64)
 
@@ -219,7 +221,7 @@ def _areas(predictions: Predictions, columns: Sequence[Column]) -> NDArray[np.fl
 def _areas_of_ranks(
     labels_NL: NDArray[np.float32], scores_NS: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """The same; images whose label is unknown are left out, which several labels must share."""
+    """The same, without images of unknown label, which the labels must have in common."""
     known_N = ~np.isnan(labels_NL).any(axis=1)
     ranks_KS = np.asarray(rankdata(scores_NS[known_N], axis=0), dtype=np.float64)
     present_KL = (labels_NL[known_N] == PRESENT).astype(np.float64)

@@ -1,11 +1,10 @@
-"""Rows that lost their images: scores that fit other images of the file than those beside them.
+"""Misaligned rows: scores that belong to other images of the file.
 
-A list of names and an array of scores that were made in different orders are put side by side, one
-row is dropped, a loader shuffles: the network is fine and the AUROC is not. Where a shift, a
-reversal or another usual order undoes it, the labels say so. Where none does, the scores say it by
-themselves: the images of a patient look alike, so that whatever looks at them gives them like
-scores, and if scores are not alike within patients, yet one column still follows another as
-findings do, then a network made them, and of other images.
+Names and scores were made in different orders, a row was dropped, or a loader shuffled: the network
+is fine, but the AUROC is not. If a shift, a reversal or another common order repairs it, the labels
+show that. Otherwise the scores alone show it. Images of one patient look alike, so any network
+gives them similar scores. If scores are not similar within patients, yet columns correlate as
+findings do, then a network made them, but for other images.
 """
 
 from __future__ import annotations
@@ -27,20 +26,20 @@ from core.health.score_columns import codes_of_patients, standard_error, summed_
 
 _SHIFTS = (1, 2, 3)
 _WORTH_MOVING, _WORTH_BREAKING, _GOOD_ONCE_MOVED, _BEYOND_CHANCE = 0.02, 0.005, 0.6, 5.0
-"""The last in standard errors: enough for 40 orders tried, and for the tails of few patients."""
+"""The last is in standard errors: enough for 40 orders tried and for the tails of few patients."""
 
 _ENOUGH_PATIENTS, _ENOUGH_PAIRS = 60, 50
 _UNLIKE, _RELATED = 0.25, 6.0
 _STRANGERS, _OWN_SHARE = 0.03, 0.65
 _REMEDY = (
-    "Write each image's name beside its scores where they are made: names from one list and scores "
-    "from another (a loader that shuffles or drops rows, a sorted folder) go out of step."
+    "Write each image's name beside its scores when they are computed: names from one list and "
+    "scores from another (a loader that shuffles or drops rows, a sorted folder) become misaligned."
 )
 
 
 @dataclass(frozen=True)
 class _Order:
-    """Another reading of the file: row i has the scores of the image of row ``owners_M[i]``."""
+    """Another alignment: row i holds the scores of the image in row ``owners_M[i]``."""
 
     owners_M: NDArray[np.intp]
     words: str
@@ -48,14 +47,14 @@ class _Order:
 
 @dataclass(frozen=True)
 class Signature:
-    """What scores say of the rows that they stand in, without any label.
+    """Correlations of the scores that show misaligned rows without any label.
 
     Attributes:
-        within_patients: rank correlation of two images of a patient, mean over columns.
-        between_patients: the same of one patient's image and the next patient's, by name.
-        pairs: patients who have two images.
-        between_columns: the largest rank correlation of two columns, in its own standard errors
-            under independence, patients counted; None with one column.
+        within_patients: rank correlation between two images of a patient, mean over columns.
+        between_patients: the same between an image of one patient and one of the next, by name.
+        pairs: number of patients with two images.
+        between_columns: the largest rank correlation between two columns, in its standard errors
+            under independence, over patients; None with one column.
     """
 
     within_patients: float
@@ -65,7 +64,7 @@ class Signature:
 
     @property
     def is_of_other_images(self) -> bool:
-        """A network's scores, of any other images than those beside them."""
+        """Whether these are a network's scores for other images."""
         if self.pairs < _ENOUGH_PAIRS or self.between_columns is None:
             return False
         surely = self.within_patients + 2 / math.sqrt(self.pairs)
@@ -73,9 +72,9 @@ class Signature:
 
     @property
     def is_of_images_nearby(self) -> bool:
-        """A network's scores, mixed with those of rows nearby: patients look like their neighbours.
+        """Whether these are a network's scores, shuffled among nearby rows.
 
-        No file of its own order looks so: neighbours by name are strangers.
+        Patients then resemble their neighbours by name, which they don't in a correct file.
         """
         if self.pairs < _ENOUGH_PAIRS:
             return False
@@ -85,12 +84,12 @@ class Signature:
 
 
 def ranks_of(rows: FiledRows) -> NDArray[np.float64]:
-    """M rows × F columns: each score's rank in its column, which the checks of rows share."""
+    """M rows × F columns: each score's rank in its column, shared by the checks of rows."""
     return np.asarray(rankdata(rows.predictions.scores_NF, axis=0), dtype=np.float64)
 
 
 def check_order(rows: FiledRows, ranks_MF: NDArray[np.float64]) -> Iterator[Diagnosis]:
-    """A usual order in which the same scores rank the images far better than as given."""
+    """A common order in which the same scores rank the images far better."""
     shares_MF, weights_MF, patients_M = _weighed(rows, ranks_MF)
     if not weights_MF.any() or len(np.unique(patients_M)) < _ENOUGH_PATIENTS:
         return
@@ -98,7 +97,7 @@ def check_order(rows: FiledRows, ranks_MF: NDArray[np.float64]) -> Iterator[Diag
     best, order = _best(shares_MF, weights_MF, _orders(rows))
     broken, break_ = _best(shares_MF, weights_MF, _broken_orders(shares_MF, weights_MF))
     moved_M = break_.owners_M != np.arange(len(patients_M))
-    # Of many places to break at, one is best by chance where few patients come after it.
+    # Of many break points, one is best by chance if few patients come after it.
     enough = len(np.unique(patients_M[moved_M])) >= _ENOUGH_PATIENTS
     if enough and broken > best + _WORTH_BREAKING:
         best, order = broken, break_
@@ -106,7 +105,7 @@ def check_order(rows: FiledRows, ranks_MF: NDArray[np.float64]) -> Iterator[Diag
         return
     influence_M = _influence(shares_MF, weights_MF[order.owners_M])
     influence_M = influence_M - _influence(shares_MF, weights_MF)
-    # What a row adds hangs on the patient beside it and on the one it is moved to.
+    # A row's contribution depends on its patient and on the patient it is moved to.
     error = math.hypot(
         standard_error(summed_by_patient(patients_M, influence_M)),
         standard_error(summed_by_patient(patients_M[order.owners_M], influence_M)),
@@ -116,7 +115,7 @@ def check_order(rows: FiledRows, ranks_MF: NDArray[np.float64]) -> Iterator[Diag
     yield Diagnosis(
         check="rows-misaligned",
         severity=Severity.WARNING,
-        text=f"The network is fine, its rows lost their images: {order.words}, and read so, the "
+        text=f"The network is fine, but the rows are misaligned: {order.words}. Realigned, the "
         "mean AUROC is far better.",
         evidence={"mean_auroc": round(given, 4), "mean_auroc_if_moved": round(best, 4)},
         remedy=_REMEDY,
@@ -155,19 +154,19 @@ def signature(rows: FiledRows, ranks_MF: NDArray[np.float64]) -> Signature:
 def check_signature(
     rows: FiledRows, ranks_MF: NDArray[np.float64], mean_auroc: float, *, at_chance: bool
 ) -> Iterator[Diagnosis]:
-    """Scores that a network made, of other images than those beside them."""
+    """Scores that a network made, but for other images."""
     found = signature(rows, ranks_MF)
     if found.is_of_images_nearby:
         text = (
-            "The network is fine, its rows lost their images to rows nearby, as a loader that "
-            "shuffles within batches does: a patient's scores are hardly more like each other "
-            "than like the next patient's."
+            "The network is fine, but scores are shuffled among nearby rows, as by a loader that "
+            "shuffles within batches: a patient's scores are hardly more similar to each other "
+            "than to the next patient's."
         )
     elif at_chance and found.is_of_other_images:
         text = (
-            "The scores are at chance, and they are a network's: its columns go together, but "
-            "a patient's images are not alike in them. The network is fine, its rows lost their "
-            "images, and no shift or reversal undoes it."
+            "The scores are at chance, yet a network made them: the columns correlate, but scores "
+            "of one patient's images are not similar. The network is fine, but the rows are "
+            "misaligned, and no shift or reversal repairs it."
         )
     else:
         return
@@ -188,10 +187,10 @@ def check_signature(
 def _weighed(
     rows: FiledRows, ranks_MF: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.intp]]:
-    """Scores as shares of rows below; by how much a row's label counts them; and its patient.
+    """Scores as shares of rows below; the weight of each row's label; and each row's patient.
 
-    The sum of their products is the mean AUROC less one half, exactly where every label is known,
-    and nearly where some are not.
+    The sum of scores times weights is the mean AUROC minus one half: exactly if every label is
+    known, approximately if some are not.
     """
     predictions = rows.predictions
     labels_MF = predictions.labels_NF
@@ -220,7 +219,7 @@ def _best(
 def _influence(
     shares_MF: NDArray[np.float64], weights_MF: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """By how much each row moves the mean AUROC: its share, less the mean of its own class."""
+    """Each row's influence on the mean AUROC: its share minus the mean of its class."""
     means_MF = np.zeros_like(shares_MF)
     for of_class_MF in (weights_MF > 0, weights_MF < 0):
         rows_F = np.maximum(1, of_class_MF.sum(axis=0))
@@ -229,7 +228,7 @@ def _influence(
 
 
 def _orders(rows: FiledRows) -> Iterator[_Order]:
-    """Every reading that is tried, but the file's own."""
+    """Every alignment that is tried, except the file's own."""
     names_M = rows.predictions.images.astype(str)
     own = np.arange(len(names_M))
     lists = {
@@ -249,7 +248,7 @@ def _orders(rows: FiledRows) -> Iterator[_Order]:
         for turned_M, how in _turns(len(names_M)):
             # Names from this list beside scores from the loader.
             yield _Order(listed_M[turned_M], f"{how} in {name}")
-            if not is_own:  # rows that were put into another order since
+            if not is_own:  # rows that were reordered later
                 owners_M = np.empty_like(own)
                 owners_M[listed_M] = listed_M[turned_M]
                 yield _Order(owners_M, f"{how} in {name}")
@@ -258,7 +257,7 @@ def _orders(rows: FiledRows) -> Iterator[_Order]:
 def _broken_orders(
     shares_MF: NDArray[np.float64], weights_MF: NDArray[np.float64]
 ) -> Iterator[_Order]:
-    """Shifts from a row on, as one row that is missing or stands twice leaves them behind it."""
+    """Shifts from some row onwards, as after a missing or duplicated row."""
     own = np.arange(len(shares_MF))
     as_given_M = (shares_MF * weights_MF).sum(axis=1)
     for owners_M, how in _shifts(len(own)):
@@ -273,7 +272,7 @@ def _broken_orders(
 
 def _turns(num_rows: int) -> Iterator[tuple[NDArray[np.intp], str]]:
     own = np.arange(num_rows)
-    yield own[::-1], "the scores stand last first"
+    yield own[::-1], "the scores are in reverse order"
     yield from _shifts(num_rows)
 
 
@@ -281,12 +280,12 @@ def _shifts(num_rows: int) -> Iterator[tuple[NDArray[np.intp], str]]:
     own = np.arange(num_rows)
     for shift in _SHIFTS:
         rows = "row" if shift == 1 else "rows"
-        yield np.roll(own, shift), f"the scores stand {shift} {rows} too low"
-        yield np.roll(own, -shift), f"the scores stand {shift} {rows} too high"
+        yield np.roll(own, shift), f"the scores are {shift} {rows} too low"
+        yield np.roll(own, -shift), f"the scores are {shift} {rows} too high"
 
 
 def _correlation(one_PF: NDArray[np.float64], other_PF: NDArray[np.float64]) -> float:
-    """Pearson's, of the columns' ranks, mean over columns."""
+    """Pearson correlation of the ranks, mean over columns."""
     if len(one_PF) < 2 or not one_PF.shape[1]:
         return 0.0
     one_PF, other_PF = one_PF - one_PF.mean(axis=0), other_PF - other_PF.mean(axis=0)

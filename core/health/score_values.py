@@ -1,4 +1,4 @@
-"""What the values of scores give away: hard, constant, rounded, cut off, squashed, a softmax's."""
+"""Checks of score values: hard, constant, rounded, clipped, sigmoid twice, softmax."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def is_hard(column: Column) -> bool:
 
 
 def is_noise(column: Column) -> bool:
-    """Whether the scores differ by so little that it is noise, which ranks nothing.
+    """Whether the scores differ so little that they are noise and rank nothing.
 
-    Half of them lie within a ten-thousandth of their own size; scores that are squeezed as much
-    but still rank the images are none.
+    Half of them lie within a ten-thousandth of their magnitude. Scores squeezed as much that still
+    rank the images don't count.
     """
     low, middle, high = np.quantile(column.scores_K, (0.25, 0.5, 0.75))
     size = max(abs(low), abs(middle), abs(high))
@@ -48,10 +48,10 @@ def is_noise(column: Column) -> bool:
 
 
 def is_rounded(column: Column) -> bool:
-    """Whether ties that cost AUROC come from few digits, or of few bits.
+    """Whether few digits or few bits cause ties that reduce AUROC.
 
-    Ties at the lowest and highest score alone are something else, unless all scores are decimal
-    fractions of few digits: rounding makes zeros of small probabilities.
+    Ties only at the lowest and highest score don't count, unless all scores are decimals of few
+    digits: rounding turns small probabilities into zeros.
     """
     if column.tie_share <= _TIES_OF_FEW_DIGITS:
         return False
@@ -66,7 +66,7 @@ def is_rounded(column: Column) -> bool:
 
 
 def is_clipped(column: Column) -> bool:
-    """Whether many scores are the lowest or the highest, and far fewer the next ones."""
+    """Whether many scores equal the lowest or highest, and far fewer the next ones."""
     return any(_piled(column.scores_K))
 
 
@@ -79,35 +79,35 @@ def check_hard(columns: Sequence[Column]) -> Iterator[Diagnosis]:
     ones = float(np.mean([(column.scores_K >= 1).mean() for column in columns]))
     how = "constant, or of two values"
     if of_integers and ones < _FEW_ONES:
-        how = "cut to integers (.astype(int) makes 0 of every probability below 1)"
+        how = "cut to integers (.astype(int) turns every probability below 1 into 0)"
     elif of_integers:
         how = "thresholded (such as > 0.5) or rounded to 0 and 1"
     yield Diagnosis(
         check="scores-hard",
         severity=Severity.WARNING,
-        text=f"The scores of {names_of(columns)} are {how}, and an AUROC of these is not the "
-        "network's: it needs the probabilities.",
+        text=f"The scores of {names_of(columns)} are {how}, and their AUROC is not the network's: "
+        "it needs the probabilities.",
         evidence={
             "findings": len(columns),
             "distinct_scores": max(column.distinct for column in columns),
             "tied_pairs": round(float(np.mean([column.tie_share for column in columns])), 4),
             "mean_auroc": round(float(np.mean([column.area for column in columns])), 4),
         },
-        remedy="Score the probabilities as they come out of the sigmoid: leave out .astype(int), "
-        ".round() and any threshold before the AUROC.",
+        remedy="Compute the AUROC from the probabilities as the sigmoid returns them: remove "
+        ".astype(int), .round() and any threshold before it.",
     )
 
 
 def check_constant(columns: Sequence[Column]) -> Iterator[Diagnosis]:
-    """The same probability for every image, by our own network."""
+    """Whether our own network gives every image the same probability."""
     if columns:
         yield Diagnosis(
             check="scores-constant",
             severity=Severity.WARNING,
-            text=f"The network gives the same probability of {names_of(columns)} to every image.",
+            text=f"The network gives every image the same probability of {names_of(columns)}.",
             evidence={"findings": len(columns), "score": float(columns[0].scores_K[0])},
-            remedy="Look for outputs without bounds (a lower train.learning_rate), or for images "
-            "that are all the same.",
+            remedy="Look for diverging outputs (lower train.learning_rate), or for images that are "
+            "all the same.",
         )
 
 
@@ -119,15 +119,15 @@ def check_noise(columns: Sequence[Column]) -> Iterator[Diagnosis]:
         yield Diagnosis(
             check="scores-constant",
             severity=Severity.WARNING,
-            text=f"The scores of {names_of(columns)} are one number and a little noise: their "
-            "order says nothing of the images.",
+            text=f"The scores of {names_of(columns)} are one number plus a little noise: their "
+            "ranking says nothing about the images.",
             evidence={
                 "findings": len(columns),
                 "score": float(np.median(first.scores_K)),
                 "half_within": float(high - low),
                 "auroc": round(first.area, 4),
             },
-            remedy="Look whether that output was trained and loaded, and whether its column was "
+            remedy="Check that this output was trained and loaded, and that its column wasn't "
             "filled from another array.",
         )
 
@@ -143,12 +143,12 @@ def check_rounded(columns: Sequence[Column]) -> Iterator[Diagnosis]:
         yield Diagnosis(
             check="scores-rounded",
             severity=Severity.WARNING,
-            text=f"The scores of {names_of(columns)} have {how}: ties cost AUROC.",
+            text=f"The scores of {names_of(columns)} have {how}: ties reduce AUROC.",
             evidence={
                 "tied_pairs": round(worst.tie_share, 4),
                 "distinct_scores": worst.distinct,
             },
-            remedy="Keep scores in float32 from the head on, and write them with all their digits.",
+            remedy="Keep scores in float32 from the head on, and write all their digits.",
         )
 
 
@@ -159,16 +159,16 @@ def check_saturated(columns: Sequence[Column]) -> Iterator[Diagnosis]:
         yield Diagnosis(
             check="scores-saturated",
             severity=Severity.WARNING,
-            text=f"Many probabilities of {names_of(full)} are exactly 0 or 1: the order among "
-            "these images is lost.",
+            text=f"Many probabilities of {names_of(full)} are exactly 0 or 1: the ranking of these "
+            "images is lost.",
             evidence={"share": round(max(map(_share_saturated, full)), 4)},
-            remedy="Take the sigmoid in float64 of logits in float32; where logits are huge, lower "
+            remedy="Compute the sigmoid in float64 from float32 logits; if logits are huge, lower "
             "the learning rate.",
         )
 
 
 def check_clipped(columns: Sequence[Column]) -> Iterator[Diagnosis]:
-    """Scores cut off at a bound other than the sigmoid's own."""
+    """Scores clipped at a bound other than the sigmoid's own."""
     cut = [
         column
         for column in columns
@@ -182,8 +182,8 @@ def check_clipped(columns: Sequence[Column]) -> Iterator[Diagnosis]:
         yield Diagnosis(
             check="scores-clipped",
             severity=Severity.WARNING,
-            text=f"Scores of {names_of(cut)} are cut off: of {worst.finding} many are exactly "
-            f"{bound:.6g}, the {'highest' if is_high else 'lowest'}, and the order among these "
+            text=f"Scores of {names_of(cut)} are clipped: many of {worst.finding} are exactly "
+            f"{bound:.6g}, the {'highest' if is_high else 'lowest'}, and the ranking of these "
             "images is lost.",
             evidence={
                 "findings": len(cut),
@@ -191,12 +191,12 @@ def check_clipped(columns: Sequence[Column]) -> Iterator[Diagnosis]:
                 "share": round(max(at_low, at_high), 4),
                 "tied_pairs": round(worst.tie_share, 4),
             },
-            remedy="Leave out .clip(), .clamp() and any bound before the AUROC.",
+            remedy="Remove .clip(), .clamp() and any other bound before the AUROC.",
         )
 
 
 def check_sigmoid_twice(columns: Sequence[Column]) -> Iterator[Diagnosis]:
-    """Scores in the range of a sigmoid of probabilities."""
+    """Whether all scores are in the range of a sigmoid of probabilities."""
     if not columns or sum(len(column.scores_K) for column in columns) < _ENOUGH_IMAGES:
         return
     low = min(float(column.scores_K.min()) for column in columns)
@@ -206,24 +206,24 @@ def check_sigmoid_twice(columns: Sequence[Column]) -> Iterator[Diagnosis]:
         yield Diagnosis(
             check="sigmoid-twice",
             severity=Severity.WARNING,
-            text="Every score lies between 0.50 and 0.73, which is what a sigmoid makes of "
-            "probabilities: it was applied twice.",
+            text="Every score lies between 0.50 and 0.73, the range of a sigmoid of probabilities: "
+            "it was applied twice.",
             evidence={
                 "lowest": round(low, 4),
                 "highest": round(high, 4),
                 "prevalence": round(prevalence, 4),
             },
-            remedy="Apply the sigmoid once: a loss with logits wants none before it, and scores "
-            "want one after it.",
+            remedy="Apply the sigmoid once: not before a loss that takes logits, and once for the "
+            "scores.",
         )
 
 
 def check_softmax(
     scores_NF: NDArray[np.floating], no_finding_N: NDArray[np.float64] | None = None
 ) -> Iterator[Diagnosis]:
-    """Rows that sum to one: findings that shut each other out, which these do not.
+    """Rows that sum to one, as if findings excluded each other, which these do not.
 
-    ``no_finding_N`` are scores of No Finding, which a softmax may have been taken over too.
+    ``no_finding_N``: scores of No Finding, which the softmax may have included.
     """
     images, findings = scores_NF.shape
     if images < _ENOUGH_IMAGES or not np.ptp(scores_NF, axis=0).any():
@@ -238,20 +238,20 @@ def check_softmax(
     yield Diagnosis(
         check="scores-softmax",
         severity=Severity.WARNING,
-        text=f"The {findings} scores{beside} of each image sum to one, as a softmax makes them: it "
-        "lets one finding lower another, though an image can show several, and AUROC falls.",
+        text=f"The {findings} scores{beside} of each image sum to one, as after a softmax: one "
+        "finding then lowers another, though an image can show several, and AUROC falls.",
         evidence={
             "lowest_sum": round(float(sums_N.min()), 4),
             "highest_sum": round(float(sums_N.max()), 4),
             "findings": findings,
         },
-        remedy="Take a sigmoid of each output in place of the softmax over all, in training "
-        "too: binary cross entropy with logits, not cross entropy.",
+        remedy="Use a sigmoid for each output instead of a softmax over all, in training too: "
+        "binary cross entropy with logits, not cross entropy.",
     )
 
 
 def _sums_of_one(scores_NC: NDArray[np.floating]) -> NDArray[np.float64] | None:
-    """Each row's sum, of probabilities or of their logarithms; None where these are not one."""
+    """Row sums of probabilities or of exponentiated log-probabilities; None unless they are 1."""
     if bool((scores_NC <= 0).all()):
         scores_NC = np.exp(scores_NC)
     sums_N = scores_NC.sum(axis=1, dtype=np.float64)
@@ -264,10 +264,10 @@ def _share_saturated(column: Column) -> float:
 
 
 def _digits(scores_K: NDArray[np.float64]) -> int | None:
-    """Digits after the point that every score makes do with; None where they are many."""
+    """Digits after the decimal point that suffice for every score; None if there are many."""
     for digits in range(_MOST_DIGITS + 1):
         scaled_K = scores_K * 10**digits
-        # What was rounded, and then kept in float32, is off by this much.
+        # The error of a rounded number that is stored in float32.
         allowed_K = np.minimum(0.1, 1e-9 + 1e-7 * np.abs(scaled_K))
         if bool((np.abs(scaled_K - np.round(scaled_K)) <= allowed_K).all()):
             return digits
@@ -275,7 +275,7 @@ def _digits(scores_K: NDArray[np.float64]) -> int | None:
 
 
 def _ties_allowed(digits: int) -> float:
-    """Few digits are a mistake as such; many are what people write, and a rare finding's tie."""
+    """Share of ties allowed: few digits are a mistake in any case, more are common practice."""
     if digits <= _FEW_DIGITS:
         return _TIES_OF_FEW_DIGITS
     return _MANY_TIES if digits == _FEW_DIGITS + 1 else _TIES_OF_MANY_DIGITS
@@ -287,7 +287,7 @@ def _shares_at_the_ends(scores_K: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _piled(scores_K: NDArray[np.float64]) -> tuple[bool, bool]:
-    """Whether the lowest, and the highest, score is the score of far too many images."""
+    """Whether far too many images have the lowest score, and the highest."""
     _, images_V = np.unique(scores_K, return_counts=True)
     if len(images_V) <= 2 * _NEIGHBOURS:
         return False, False

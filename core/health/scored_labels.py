@@ -1,8 +1,8 @@
-"""Checks of the labels that scores are judged by: which images they are of, and which version.
+"""Checks of the labels that scores are compared with: which images, and which table version.
 
 NIH published its label table twice. The later one, v2020, adds 188 labels to 181 images of the
-official test part, all of findings that were boxed there: Pneumonia has 555 positive images
-against 477. Figures of the two are not to be compared.
+official test part, all of findings with boxes there: Pneumonia has 555 positive images instead of
+477. Figures from the two tables are not comparable.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.tables.label_table import LabelTable, is_of_phantom, read_label_table
+from core.data.tables.label_columns import LabelTable
+from core.data.tables.label_table import is_of_phantom, read_label_table
 from core.data.tables.label_version import NIH_2017, NIH_V2020
 from core.errors import DataError
 from core.evaluation.joining import JoinedPredictions
@@ -31,19 +32,19 @@ _ADDED_IN_V2020 = {
     "Pneumonia": 78,
     "Pneumothorax": 4,
 }
-"""Labels of the later table that the earlier one lacks; none was taken back."""
+"""Labels that the later table added; none was removed."""
 
 _MANY_WITHOUT, _HARDLY_ANY, _ENOUGH_PATIENTS = 0.1, 0.05, 20
 _OF_OTHER_ROWS = 0.02
 
 
 def were_mined(table: LabelTable) -> bool:
-    """Whether the labels are NIH's, mined from reports; a synthetic set's are the truth."""
+    """Whether the labels are NIH's, mined from reports; those of a synthetic set are true."""
     return _version(table) in _TABLE_NAMES and not is_of_phantom(table.path)
 
 
 def check_scored_labels(joined: JoinedPredictions, table: LabelTable) -> list[Diagnosis]:
-    """What of the labels makes the figures other ones than they seem."""
+    """Check for labels that make the figures mean something else than they seem to."""
     return [
         *_without_healthy(joined, table),
         *_against_the_files_own(joined, table),
@@ -58,21 +59,21 @@ def _without_healthy(joined: JoinedPredictions, table: LabelTable) -> Iterator[D
     patients = len(np.unique(joined.predictions.patients))
     if in_table < _MANY_WITHOUT or scored > _HARDLY_ANY * in_table or patients < _ENOUGH_PATIENTS:
         return
-    how = "Every image scored shows" if scored == 0 else "Nearly every image scored shows"
+    how = "Every scored image shows" if scored == 0 else "Nearly every scored image shows"
     yield Diagnosis(
         check="scored-without-healthy",
         severity=Severity.WARNING,
-        text=f"{how} some finding, where {in_table:.0%} of the label table's images show none: "
-        "each AUROC tells a finding from the others, not from a chest without any, and each "
-        "prevalence, AUPRC and PPV is that of the ill.",
+        text=f"{how} some finding, but {in_table:.0%} of the label table's images show none: each "
+        "AUROC compares a finding with other findings, not with chests without any, and each "
+        "prevalence, AUPRC and PPV applies to patients with findings only.",
         evidence={"share_without_a_finding": round(scored, 4), "in_the_table": round(in_table, 4)},
-        remedy="Score the images labelled No Finding too, or say beside every figure that they "
+        remedy="Score the images labelled No Finding too, or state with every figure that they "
         "were left out.",
     )
 
 
 def _against_the_files_own(joined: JoinedPredictions, table: LabelTable) -> Iterator[Diagnosis]:
-    """The labels that stand in the file, beside those that its scores are judged by."""
+    """Compare the labels in the file with those in the label table."""
     ours = {
         finding: table.labels_NA[joined.table_rows, place]
         for place, finding in enumerate(table.findings)
@@ -83,25 +84,25 @@ def _against_the_files_own(joined: JoinedPredictions, table: LabelTable) -> Iter
     other = _other_version(table) if differing.is_of_versions(_version(table)) else None
     if other is not None:
         text = (
-            f"The labels in the file are those of {other}, the label table is {_version(table)}: "
+            f"The labels in the file are those of {other}, but the label table is "
+            f"{_version(table)}: "
         )
     elif differing.share > _OF_OTHER_ROWS:
-        text = "The labels in the file are not these images' in the label table, as if its rows "
-        text += "had lost their images: "
+        text = "The labels in the file don't match these images in the label table, as if its rows "
+        text += "were misaligned: "
     else:
-        text = "The labels in the file are not all those of the label table: "
+        text = "Some labels in the file differ from the label table: "
     yield Diagnosis(
         check="labels-disagree",
         severity=Severity.WARNING,
         text=f"{text}{differing.words}.",
         evidence=differing.evidence,
-        remedy="Score by the table that the labels come from, and name its version beside the "
-        "figures.",
+        remedy="Use the table that the labels come from, and state its version with the figures.",
     )
 
 
 def _against_the_other_table(joined: JoinedPredictions, table: LabelTable) -> Iterator[Diagnosis]:
-    """NIH's other version, where it lies beside this one."""
+    """Compare with NIH's other version of the table, if it is in the same folder."""
     other = _other_version(table)
     if other is None or is_of_phantom(table.path):
         return
@@ -111,7 +112,7 @@ def _against_the_other_table(joined: JoinedPredictions, table: LabelTable) -> It
     try:
         beside = read_label_table(path)
     except DataError:
-        return  # nobody asked for it
+        return  # nobody asked about that table
     if _version(beside) != other:
         return
     row_of = {name: row for row, name in enumerate(beside.images_N)}
@@ -127,16 +128,16 @@ def _against_the_other_table(joined: JoinedPredictions, table: LabelTable) -> It
         yield Diagnosis(
             check="labels-version",
             severity=Severity.NOTE,
-            text=f"The labels are {_version(table)}'s. {other}, beside it, has others: "
-            f"{differing.words}.",
+            text=f"The labels are {_version(table)}'s. {other}, in the same folder, has other "
+            f"labels: {differing.words}.",
             evidence=differing.evidence,
-            remedy=f"Name {_version(table)} beside these figures, and compare them with none of "
-            f"{other}.",
+            remedy=f"State {_version(table)} with these figures, and don't compare them with any "
+            f"of {other}.",
         )
 
 
 def _version(table: LabelTable) -> str:
-    """Whose labels it holds, or, where none of those that differ is there, how it is written."""
+    """The table's version by its labels or, if no differing image is in it, by its format."""
     return table.label_version if table.label_version in _TABLE_NAMES else table.version
 
 
@@ -145,7 +146,7 @@ def _other_version(table: LabelTable) -> str | None:
 
 
 class _Differing:
-    """Where two sources of labels of the same images differ; unknown labels differ from nothing."""
+    """Differences between two sources of labels for the same images; unknown labels don't count."""
 
     def __init__(
         self, theirs: Mapping[str, NDArray[Any]], ours: Mapping[str, NDArray[Any]]
@@ -168,7 +169,7 @@ class _Differing:
         self.share = 0.0 if images_N is None else float(images_N.mean())
 
     def is_of_versions(self, version: str) -> bool:
-        """Whether the later table's additions alone explain it, ``version`` being ours."""
+        """Whether the later table's additions explain all differences; ``version`` is ours."""
         added, taken = self._only_ours, self._only_theirs
         if version == NIH_2017:
             added, taken = taken, added
@@ -178,7 +179,7 @@ class _Differing:
 
     @property
     def words(self) -> str:
-        """How many images, and the finding that differs most."""
+        """The number of images, and the finding that differs most."""
         theirs, ours = self._positives[self._most]
         images = f"{self.num_images:,} image{'' if self.num_images == 1 else 's'}"
         return (

@@ -1,9 +1,9 @@
-"""Checks of scores beside labels, anybody's: what their values, order and rows give away.
+"""Checks of scores and labels, from any program: values, ranking and rows.
 
-AUROC asks only for the order of scores, and every one of these mistakes spoils or hides the order
-while the loss, the network and the labels are all in order. ``score_values`` looks at the values,
-``score_ranking`` at the order, ``score_rows`` at the rows; all count patients
-(``score_columns``), and a graver answer takes the place of those that it explains.
+AUROC needs only the ranking, and each of these mistakes damages or hides the ranking while loss,
+network and labels are fine. ``score_values`` checks the values, ``score_ranking`` the ranking,
+``score_rows`` the rows. All count patients (``score_columns``), and a more severe diagnosis
+replaces those that it explains.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from core.health.score_values import (
 )
 
 ENOUGH_PATIENTS = 30
-"""Positive patients from which a finding's AUROC within a view can speak."""
+"""Least number of positive patients for a finding's AUROC within a view position."""
 
 SCORE_CHECKS = (
     "rows-misaligned",
@@ -55,7 +55,7 @@ SCORE_CHECKS = (
     "sigmoid-twice",
     "columns-swapped",
 )
-"""What ``check_scores`` and ``check_our_scores`` may answer."""
+"""The checks that ``check_scores`` and ``check_our_scores`` run."""
 
 
 def check_scores(
@@ -65,14 +65,14 @@ def check_scores(
     no_finding: NDArray[np.float64] | None = None,
     labels_were_mined: bool = False,
 ) -> list[Diagnosis]:
-    """Everything that anybody's scores beside labels give away, the gravest first.
+    """All checks of scores from any program; the most severe diagnosis comes first.
 
     Args:
         predictions: the images scored.
-        filed: the rows as the file has them, where that is known; else as ``predictions`` has them.
-        no_finding: the file's scores of No Finding, of the same images, where it has any.
-        labels_were_mined: the labels are NIH's, of which some are wrong, so that an AUROC of 1
-            can't be.
+        filed: the rows in the file's order, if known; else the order of ``predictions``.
+        no_finding: the file's scores of No Finding for the same images, if it has any.
+        labels_were_mined: whether the labels are NIH's; some are wrong, so an AUROC of 1 is
+            impossible.
     """
     filed = filed or FiledRows(predictions, np.arange(len(predictions.images)))
     judged = [column for column in columns_of(predictions) if column.has_both]
@@ -95,9 +95,9 @@ def check_scores(
 
 
 def check_our_scores(predictions: Predictions, *, in_training: bool = False) -> list[Diagnosis]:
-    """The same of scores that come straight out of our network, where nobody can have cut them.
+    """The same for scores directly from our network, which nothing can have thresholded.
 
-    ``in_training``: of an epoch, where a network may still be at chance.
+    ``in_training``: whether they are of an epoch; the network may then still be at chance.
     """
     judged = [column for column in columns_of(predictions) if column.has_both]
     constant = [column for column in judged if is_constant(column)]
@@ -113,7 +113,7 @@ def check_our_scores(predictions: Predictions, *, in_training: bool = False) -> 
 
 
 def _of_order(predictions: Predictions, soft: list[Column], filed: FiledRows) -> list[Diagnosis]:
-    """Rows first: what they spoil looks like every other fault of order."""
+    """Check rows first: misaligned rows look like every other fault of the ranking."""
     if not soft:
         return []
     at_chance = list(check_chance(_without(soft, inverted(soft)), Severity.WARNING))

@@ -1,7 +1,7 @@
-"""What is measured while a run trains: at steps 0, 1, 50 and 200, and at each epoch's end.
+"""Measurements during training: at steps 0, 1, 50 and 200, and at the end of each epoch.
 
-Nothing of the run changes: the network is measured in eval mode, or with its batch statistics put
-back, and no random number is drawn.
+They don't change the run: the network is measured in eval mode, or its batch statistics are
+restored afterwards, and no random number is drawn.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from core.training.step.results import StepResult
 from core.training.trainer import Trainer
 
 LOOKS = (50, 200)
-"""Steps after which the network is looked at, beside the first and each epoch's end."""
+"""Steps after which the network is checked, besides the first and the last of each epoch."""
 
 _FIRST_MEASURE = 12
 _AT_EACH_LOOK = ("same-for-every-image", "saturated")
@@ -45,7 +45,7 @@ _EXTREME_LOGIT = 36.0  # its sigmoid is 1 in float64
 
 
 class TrainingWatch:
-    """Measures a run and tells what it found; one a run."""
+    """Measure one run and report what the checks find."""
 
     def __init__(self, health: HealthRecord, val: Part, base_rate_loss: float | None) -> None:
         self._health = health
@@ -62,17 +62,18 @@ class TrainingWatch:
         self._val_base_rate: float | None = None
 
     def before_step(self, trainer: Trainer) -> None:
-        """The spread of logits before anything was learnt."""
+        """Measure the spread of the initial logits."""
         if trainer.progress.step == 0:
             self._at_start, _ = self._look(trainer)
 
     def after_step(self, trainer: Trainer, batch: Batch, result: StepResult) -> None:
-        """Losses of the first 200 steps; the first gradient; a look at 50 and 200."""
+        """Keep the losses of the first 200 steps; check the first gradient, and the network at 50
+        and 200."""
         step = trainer.progress.step
         self._positives_F += (batch.labels_of_step() == 1).sum(dim=0)
         if step > LOOKS[-1]:
             return
-        self._results.append(result)  # read at a look, so that no step waits for its loss
+        self._results.append(result)  # read at a check, so that no step waits for its loss
         if step == 1 and result.updated:
             self._health.take(
                 check_gradient(_first_layer_norm(trainer), result.gradient_norm, step), step=step
@@ -85,11 +86,11 @@ class TrainingWatch:
             self._judge_batch_norm(trainer, batch, step)
 
     def after_epoch(self, trainer: Trainer, done: EpochDone, predictions: Predictions) -> None:
-        """What a validated epoch gives away."""
+        """Check a validated epoch."""
         step = done.step
         self._epochs.append(done)
         self._judge(trainer, step)
-        if step < LOOKS[-1]:  # a short epoch: the promise is «before the first epoch ends»
+        if step < LOOKS[-1]:  # a short epoch: we promise an answer before the first one ends
             self._judge_rate(trainer, step)
         found = [
             *check_our_scores(predictions, in_training=True),
@@ -100,7 +101,7 @@ class TrainingWatch:
         self._health.take(found, step=step, looked_at=_AT_EACH_EPOCH)
 
     def try_rates(self, trainer: Trainer, may_go_on: Callable[[int, int], bool]) -> None:
-        """A range test on a copy of the network; its answer takes the place of an earlier one."""
+        """Run a range test on a copy of the network; its result replaces an earlier one."""
         found = try_rates(trainer, may_go_on)
         if found is not None:
             answers = check_range(found, trainer.settings.learning_rate)
@@ -153,7 +154,7 @@ class TrainingWatch:
         )
 
     def _look(self, trainer: Trainer) -> tuple[Spread, float]:
-        """The spread of logits on the fixed val batch, and the share of extreme ones."""
+        """The spread of logits on the fixed val batch, and the share of extreme logits."""
         logits_BF = _logits(trainer, self._val_batch)
         spread_F = logits_BF.std(dim=0) if len(logits_BF) > 1 else torch.zeros(logits_BF.shape[1])
         of_finding = dict(zip(trainer.model.findings, spread_F.tolist(), strict=True))
@@ -161,7 +162,7 @@ class TrainingWatch:
         return Spread(trainer.progress.step, of_finding, len(logits_BF)), extreme
 
     def _measure_update(self, trainer: Trainer, step: int) -> None:
-        """The change of the weights by one step, over their norm, a little before each look."""
+        """The norm of one step's update over that of the weights, shortly before each check."""
         weights = [item for item in trainer.model.parameters() if item.ndim > 1]
         if self._weights_before is not None:
             change = sum(
@@ -177,7 +178,7 @@ class TrainingWatch:
 
 
 def _mean_auroc_interval(predictions: Predictions) -> Interval | None:
-    """Over the findings with enough patients; scores that are all constant are at chance."""
+    """Over the findings with enough patients; constant scores count as chance."""
     placed = [
         one
         for one in place_findings(
@@ -196,7 +197,7 @@ def _first_layer_norm(trainer: Trainer) -> float:
 
 
 def _logits(trainer: Trainer, batch: Batch) -> Tensor:
-    """Logits [B, F] on the host, in eval mode; the mode is as it was afterwards."""
+    """Logits [B, F] on the host, in eval mode; the mode is restored afterwards."""
     was_training = trainer.model.training
     trainer.model.eval()
     try:
@@ -206,7 +207,7 @@ def _logits(trainer: Trainer, batch: Batch) -> Tensor:
 
 
 def _logits_by_own_statistics(trainer: Trainer, batch: Batch) -> Tensor:
-    """The same in training mode; the running statistics are as they were afterwards."""
+    """The same in training mode; the running statistics are restored afterwards."""
     before = [buffer.clone() for buffer in trainer.model.buffers()]
     was_training = trainer.model.training
     trainer.model.train()
@@ -220,7 +221,7 @@ def _logits_by_own_statistics(trainer: Trainer, batch: Batch) -> Tensor:
 
 def _forward(trainer: Trainer, batch: Batch) -> Tensor:
     placement = trainer.placement
-    most = trainer.images_at_once  # as many as training's own batch statistics are of
+    most = trainer.images_at_once  # the batch norm statistics of training are over this many
     with torch.no_grad(), autocast(placement.precision, placement.device):
         pieces = [
             trainer.model(placement.pixels(pixels_BHW)).float().cpu()

@@ -1,4 +1,4 @@
-"""Answers of checks as events: each once, and again only when it changes."""
+"""Diagnoses as events: each is emitted once, and again only when it changes."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from core.store.answers import StandingAnswers
 
 
 class HealthRecord:
-    """What was found so far in a run; the same answer twice is told once."""
+    """The diagnoses of a run so far; a repeated one is not emitted again."""
 
     def __init__(
         self, record: Callable[[Event], None], standing: StandingAnswers | None = None
     ) -> None:
-        """``standing``: what a session that goes on was told before."""
+        """``standing``: the earlier diagnoses of a resumed session."""
         self._record = record
         told = {} if standing is None else standing.in_order()
         self._told = {
             check: _diagnosis_of(event)
             for check, event in told.items()
-            if event.severity in SEVERITIES  # another word is of a newer version
+            if event.severity in SEVERITIES  # an unknown severity is from a newer version
         }
 
     def take(
         self, found: Iterable[Diagnosis], *, step: int, looked_at: Collection[str] = ()
     ) -> None:
-        """Tell what is new, or graver or milder than before.
+        """Emit what is new, or has another severity than before.
 
-        ``looked_at`` names checks of which silence means that all is well: what one of them told
-        before is taken back.
+        ``looked_at`` names checks that ran: an earlier diagnosis of one that found nothing is
+        withdrawn.
         """
         silent = set(looked_at)
         for diagnosis in found:
@@ -45,7 +45,7 @@ class HealthRecord:
                 self._tell(Diagnosis(check=check, severity=Severity.OK, text=text), step)
 
     def take_again(self, found: Iterable[Diagnosis], *, step: int) -> None:
-        """Tell it even where the same was told before: somebody asked."""
+        """Emit the result even if it was emitted before, since somebody asked for it."""
         for diagnosis in found:
             self._tell(diagnosis, step)
 
@@ -55,7 +55,7 @@ class HealthRecord:
 
 
 def event_of(diagnosis: Diagnosis, *, step: int) -> Diagnosed:
-    """As a run tells of it."""
+    """The diagnosis as an event."""
     return Diagnosed(
         check=diagnosis.check,
         severity=str(diagnosis.severity),

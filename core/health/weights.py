@@ -1,4 +1,4 @@
-"""Checks of the weights that a run starts from: what matched, were they trained, and on what."""
+"""Checks of a run's initial weights: which tensors matched, and was the network trained?"""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from core.health.diagnosis import Diagnosis, Severity
 from core.recipe import NO_WEIGHTS
 
 _FAR_OFF = 30.0
-"""In scale. X-rays are smoother than photographs by less than ten; 0 … 255 in place of normalised
-values is 58, torchxrayvision's range 500."""
+"""Factor between scales. X-rays, which are smoother than photographs, differ by less than 10; a
+range of 0 … 255 instead of normalised values gives 58, torchxrayvision's range 500."""
 
-if TYPE_CHECKING:  # an audit comes by here too, and needs no torch
+if TYPE_CHECKING:  # audits import this module too, without torch
     from core.model.densenet import ChestDenseNet
     from core.model.weights import LoadedModel
 
 
 def check_weights(loaded: LoadedModel) -> Iterator[Diagnosis]:
-    """What a file of weights gives away once it is in the network; nothing of fresh weights."""
+    """Check weights that were loaded from a file; random weights pass."""
     report = loaded.report
     if report.kind == NO_WEIGHTS:
         return
@@ -27,10 +27,10 @@ def check_weights(loaded: LoadedModel) -> Iterator[Diagnosis]:
         yield Diagnosis(
             check="weights-partial",
             severity=Severity.WARNING,
-            text=f"Only {report.matched} of the backbone's {report.total} tensors came from the "
-            "weights' file: the others are fresh, and undo what those know.",
+            text=f"Only {report.matched} of the backbone's {report.total} tensors were in the "
+            "weights file: the others are random, and make the loaded ones useless.",
             evidence=evidence,
-            remedy="Use a file of DenseNet121 that is whole, or start from nothing "
+            remedy="Use a complete DenseNet121 file, or start from random weights "
             "(model.weights=none).",
             changes=("model.weights=none",),
         )
@@ -38,16 +38,16 @@ def check_weights(loaded: LoadedModel) -> Iterator[Diagnosis]:
         yield Diagnosis(
             check="weights-untrained",
             severity=Severity.WARNING,
-            text="The weights' file matches, but its network was never trained: every batch norm "
-            "has the statistics it was born with, so it scores like a fresh one.",
+            text="The weights file matches, but its network was never trained: every batch norm "
+            "still has its initial statistics, so the network scores like a random one.",
             evidence=evidence,
-            remedy="Look at what wrote the file: it kept a network before training, or another "
-            "than the one that was trained.",
+            remedy="Check the script that wrote the file: it saved the network before training, or "
+            "another network than the trained one.",
         )
 
 
 def is_untrained(model: ChestDenseNet) -> bool:
-    """Whether all running means are 0 and all variances 1, which no training step leaves so."""
+    """Whether all running means are 0 and all variances 1, as only before training."""
     buffers = dict(model.named_buffers())
     means = [item for name, item in buffers.items() if name.endswith("running_mean")]
     variances = [item for name, item in buffers.items() if name.endswith("running_var")]
@@ -55,12 +55,12 @@ def is_untrained(model: ChestDenseNet) -> bool:
 
 
 def check_value_range(scale: float | None, spec_name: str) -> Iterator[Diagnosis]:
-    """Whether images come in another range of values than the weights were trained on.
+    """Whether the input's range of values differs from the one that the weights were trained on.
 
     Args:
-        scale: how many times stronger the first layer answers than its batch norm remembers, see
-            ``core.model.first_layer.response_scale``; None where that can't be told.
-        spec_name: the convention that the images are normalised by.
+        scale: ratio of the first layer's response to its batch norm's running statistics, see
+            ``core.model.first_layer.response_scale``; None if unknown.
+        spec_name: the convention by which images are normalised.
     """
     if scale is None or 1 / _FAR_OFF <= scale <= _FAR_OFF:
         return
@@ -68,10 +68,10 @@ def check_value_range(scale: float | None, spec_name: str) -> Iterator[Diagnosis
     yield Diagnosis(
         check="value-range",
         severity=Severity.WARNING,
-        text=f"The weights are fed another range of values than they were trained on: their first "
-        f"layer answers {times} than its batch norm remembers.",
+        text="The weights receive another range of values than they were trained on: the first "
+        f"layer's response is {times} than its batch norm statistics.",
         evidence={"scale": scale, "normalised_as": spec_name},
-        remedy="Find out what range they were trained on (0 to 1, 0 to 255, -1024 to 1024): a file "
-        "of cxr-tui, torchvision or torchxrayvision is known by its content, another is taken to "
-        "be ImageNet's.",
+        remedy="Find out which range they were trained on (0 to 1, 0 to 255, -1024 to 1024): files "
+        "from cxr-tui, torchvision and torchxrayvision are recognised by their content, any other "
+        "is treated as ImageNet's.",
     )

@@ -1,8 +1,7 @@
-"""Where torch's compiler keeps what it generates, and executes again in the next run.
+"""Private cache folders for torch's compiler, which runs their content again in later runs.
 
-It would take ``torchinductor_USER`` in the folder of temporary files: a name that anybody can
-foretell, in a place where anybody can make it first. The libraries and pickles in it would be
-executed as ours.
+Its default is ``torchinductor_USER`` in the temporary folder: a predictable name in a place where
+anybody can create it first. The libraries and pickles in it would run with our permissions.
 """
 
 from __future__ import annotations
@@ -30,17 +29,17 @@ _SWITCHES = (
 
 
 class UnsafeCompilerCacheError(PermissionError):
-    """A folder of the environment's that isn't ours alone."""
+    """A folder named in the environment that others can write to."""
 
 
 def name_own_folders() -> None:
-    """Name folders of ours where the environment names none; before torchvision is imported.
+    """Set our own folders if the environment names none; call it before torchvision is imported.
 
-    With it torch's compiler is, which at once makes the folder that it will use. Processes that are
-    started later inherit it.
+    torchvision imports torch's compiler, which creates its folder immediately. Processes started
+    later inherit the setting.
 
     Raises:
-        OSError: no folder can be made at all.
+        OSError: no folder can be created.
     """
     missing = [name for name in VARIABLES if _is_unnamed(os.environ.get(name))]
     if missing:
@@ -50,17 +49,17 @@ def name_own_folders() -> None:
 
 
 def own_compiler_cache() -> None:
-    """Have torch compile into folders that nobody else can write to; before it compiles.
+    """Make torch compile into folders that nobody else can write to; call it before compiling.
 
     Raises:
-        UnsafeCompilerCacheError: the environment names one that isn't the user's own.
-        OSError: no folder can be made at all.
+        UnsafeCompilerCacheError: the environment names a folder that isn't private.
+        OSError: no folder can be created.
     """
     name_own_folders()
     for name in VARIABLES:
         _require_private(name, Path(os.environ[name]).absolute())
-    # These are kept under the name of torch's own choice, whatever the variable says: headers, and
-    # pickles of two experiments that are off by themselves.
+    # torch ignores the variable for these: headers, and pickles of two experiments that are off by
+    # default.
     os.environ["TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS"] = "0"
     os.environ["TORCHINDUCTOR_ENABLE_CACHING_MODULE"] = "0"
     for module, switch in _SWITCHES:
@@ -70,7 +69,7 @@ def own_compiler_cache() -> None:
 
 
 def _is_unnamed(folder: str | None) -> bool:
-    """Whether it is torch's own choice, which it puts into the environment itself."""
+    """Whether it is unset or torch's default, which torch puts into the environment itself."""
     if not folder:
         return True
     path = Path(folder)
@@ -81,13 +80,13 @@ def _require_private(variable: str, folder: Path) -> None:
     why = _why_not_private(folder)
     if why is not None:
         raise UnsafeCompilerCacheError(
-            f"{variable} names {folder}, which {why}. What the compiler finds there is executed. "
-            "Unset it, or name a folder of your own that nobody else may write to"
+            f"{variable} names {folder}, which {why}. The compiler executes what it finds there. "
+            "Unset the variable, or name a folder of your own that nobody else can write to"
         )
 
 
 def _why_not_private(folder: Path) -> str | None:
-    """Why others could put something into a folder, which is made where there is none."""
+    """Why others could write to the folder, which is created if missing; None if they can't."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         others, real = planted(folder), folder.resolve()
@@ -101,12 +100,12 @@ def _why_not_private(folder: Path) -> str | None:
     except OSError as error:
         return f"can't be used ({error.strerror})"
     if others is not None:
-        return f"{others}, or lies in such a folder"
+        return f"{others}, or is inside such a folder"
     if status.st_uid != os.geteuid():
         return f"belongs to another user (number {status.st_uid})"
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        return f"others may write to (mode {stat.S_IMODE(status.st_mode):o})"
-    return f"anybody may replace, by {open_above[0]}" if open_above else None
+        return f"others can write to (mode {stat.S_IMODE(status.st_mode):o})"
+    return f"anybody can replace, through {open_above[0]}" if open_above else None
 
 
 def _is_open(status: os.stat_result) -> bool:
@@ -114,7 +113,7 @@ def _is_open(status: os.stat_result) -> bool:
 
 
 def _kept_folder() -> Path | None:
-    """Among the user's caches, for the runs to come; None where it can't be our own."""
+    """A permanent folder among the user's caches; None if it can't be private."""
     folder = user_cache_path("cxr-tui") / "torch-compiler"
     with suppress(OSError):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -124,11 +123,11 @@ def _kept_folder() -> Path | None:
 
 
 def _passing_folder() -> Path:
-    """One that is gone with this process."""
+    """A temporary folder, removed when this process ends."""
     folder, process = tempfile.mkdtemp(prefix="cxr-tui-compiler-"), os.getpid()
 
     def remove() -> None:
-        if os.getpid() == process:  # not a fork of it
+        if os.getpid() == process:  # not in a fork
             shutil.rmtree(folder, ignore_errors=True)
 
     atexit.register(remove)

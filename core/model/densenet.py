@@ -15,7 +15,7 @@ from core.model.input_spec import GREY, InputSpec
 from core.model.torchvision_shim import declare_missing_operators
 
 declare_missing_operators()
-with contextlib.suppress(OSError):  # whoever compiles will hear of it
+with contextlib.suppress(OSError):  # the error is raised again when something compiles
     name_own_folders()
 
 from torchvision.models.densenet import DenseNet  # noqa: E402  (after the lines above)
@@ -23,20 +23,20 @@ from torchvision.models.densenet import DenseNet  # noqa: E402  (after the lines
 _SEEDING = threading.Lock()
 
 NUM_FEATURES = 1024
-"""Channels of DenseNet121's last map."""
+"""Channels of DenseNet121's last feature map."""
 
 
 class ChestDenseNet(nn.Module):
-    """DenseNet121 (Huang et al. 2017, arXiv 1608.06993) with a linear head on logits.
+    """DenseNet121 (Huang et al. 2017, arXiv 1608.06993) with a linear head that returns logits.
 
-    Parameters carry torchvision's names (``features.…``, ``classifier.…``). What the
-    weights expect of an image is applied inside, so pixels are always grey in 0 … 1.
+    Parameters carry torchvision's names (``features.…``, ``classifier.…``). The network itself
+    normalises as its weights expect, so the input is always grey in 0 … 1.
 
     Attributes:
-        findings: one a logit, in this order.
-        input_spec: what the weights expect.
-        cam_layer: the last ReLU; its output is what is pooled, so Grad-CAM there is CAM
-            up to a positive factor.
+        findings: one for each logit, in order.
+        input_spec: the normalisation that the weights expect.
+        cam_layer: the last ReLU. Its output is pooled, so Grad-CAM there equals CAM up to a
+            positive factor.
     """
 
     mean_1C11: Tensor
@@ -51,13 +51,13 @@ class ChestDenseNet(nn.Module):
             features.conv0 = nn.Conv2d(input_spec.channels, 64, 7, stride=2, padding=3, bias=False)
             nn.init.kaiming_normal_(features.conv0.weight)
         self.features = features
-        # torchvision applies this ReLU in place and outside of `features`, so that a hook
-        # on its last module sees a tensor that is changed behind its back.
+        # torchvision applies this ReLU in place and outside `features`, so a hook on its last
+        # module gets a tensor that is modified later.
         self.cam_layer = nn.ReLU(inplace=False)
         self.classifier = nn.Linear(NUM_FEATURES, len(self.findings))
         nn.init.zeros_(self.classifier.bias)
         shape = (1, input_spec.channels, 1, 1)
-        # Not in the state: they belong to the spec, which is stored and loaded as a whole.
+        # Not in the state dict: they belong to the spec, which is stored and loaded as a whole.
         self.register_buffer("mean_1C11", torch.tensor(input_spec.mean).view(shape), False)
         self.register_buffer("std_1C11", torch.tensor(input_spec.std).view(shape), False)
 
@@ -66,7 +66,7 @@ class ChestDenseNet(nn.Module):
         return self.classify(self.feature_maps(pixels_B1HW))
 
     def feature_maps(self, pixels_B1HW: Tensor) -> Tensor:
-        """Grey pixels in 0 … 1 -> the maps that are pooled, shape (B, 1024, H/32, W/32).
+        """Grey pixels in 0 … 1 -> the feature maps before pooling, shape (B, 1024, H/32, W/32).
 
         Raises:
             ValueError: the pixels are not one grey channel of floating point.
@@ -75,7 +75,7 @@ class ChestDenseNet(nn.Module):
         return maps_BCHW
 
     def before_cam_layer(self, pixels_B1HW: Tensor) -> Tensor:
-        """What goes into ``cam_layer``: the same maps, not rectified yet.
+        """The input of ``cam_layer``: the same maps before the ReLU.
 
         Raises:
             ValueError: the pixels are not one grey channel of floating point.
@@ -88,16 +88,17 @@ class ChestDenseNet(nn.Module):
         return features_BCHW
 
     def expected_of(self, pixels_B1HW: Tensor) -> Tensor:
-        """Grey pixels in 0 … 1 -> what the first convolution sees, shape (B, C, H, W)."""
+        """Grey pixels in 0 … 1 -> the first convolution's input, shape (B, C, H, W)."""
         spec = self.input_spec
         values_B1HW = spec.low + pixels_B1HW * (spec.high - spec.low)
         return (values_B1HW - self.mean_1C11) / self.std_1C11
 
     def classify(self, maps_BCHW: Tensor) -> Tensor:
-        """Maps -> logits (B, F), in float32 under autocast too (float64 where the network is).
+        """Feature maps -> logits (B, F), in float32 even under autocast (float64 if the network
+        is).
 
-        In bf16 the logits of a whole test set have a few hundred distinct values, and
-        ties cost AUROC.
+        In bf16 the logits of a whole test set have a few hundred distinct values, and ties reduce
+        AUROC.
         """
         with torch.autocast(device_type=maps_BCHW.device.type, enabled=False):
             at_least_fp32 = torch.promote_types(maps_BCHW.dtype, torch.float32)
@@ -113,24 +114,24 @@ def build_model(
     input_spec: InputSpec = GREY,
     prevalence: Sequence[float] | None = None,
 ) -> ChestDenseNet:
-    """A network with fresh weights, the same for the same seed; nobody else's draws change.
+    """A network with random weights, reproducible by seed; global random state is restored.
 
     Args:
-        findings: one a logit.
-        seed: of the initial weights.
-        input_spec: what the first convolution will see.
-        prevalence: one a finding; sets the head's bias to its log-odds, so that the first
-            steps needn't learn the base rate. 0 and 1 are moved inwards by 1e-4.
+        findings: one for each logit.
+        seed: for the initial weights.
+        input_spec: the normalisation of the input.
+        prevalence: one for each finding; sets the head's bias to its log-odds, so that the first
+            steps needn't learn the base rate. It is clipped to 1e-4 … 1 - 1e-4.
 
     Raises:
-        ValueError: no finding, or another number of prevalences than of findings.
+        ValueError: no finding, or a different number of prevalences than findings.
     """
     if not findings:
         raise ValueError("a network needs at least one finding")
     if prevalence is not None and len(prevalence) != len(findings):
         raise ValueError(f"{len(findings)} findings, but {len(prevalence)} prevalences")
-    # Fresh weights come from torch's global generator: it is borrowed and given back, by one thread
-    # at a time (the viewer may build a network while a run builds its own).
+    # Random weights come from torch's global generator. Its state is saved and restored, by one
+    # thread at a time (the viewer may build a network while a run builds its own).
     with _SEEDING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = ChestDenseNet(findings, input_spec)

@@ -1,4 +1,4 @@
-"""Which device a run computes on, and who else is on it."""
+"""Choose the device of a run, and warn if others use it."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from core.model.precision import cpu_description
 from core.nvidia_smi import ask_nvidia_smi
 
 _REQUEST = re.compile(r"auto|cpu|mps|cuda(?::(?P<index>\d+))?")
-_BYTES_WORTH_A_WARNING = 1024**3  # more than a CUDA context of our own takes
+_BYTES_WORTH_A_WARNING = 1024**3  # more than our own CUDA context takes
 
 
 @dataclass(frozen=True)
 class DeviceChoice:
-    """Where a run computes.
+    """The device of a run.
 
     Attributes:
-        device: as torch knows it.
-        name: as a person knows it, such as "NVIDIA A100 (cuda:0)".
-        warnings: what to know before starting, one sentence each.
+        device: the torch device.
+        name: for display, such as "NVIDIA A100 (cuda:0)".
+        warnings: one sentence each.
     """
 
     device: torch.device
@@ -35,12 +35,12 @@ class DeviceChoice:
 
 @dataclass(frozen=True)
 class Offer:
-    """What this machine and this torch offer.
+    """The devices of this machine and this build of torch.
 
     Attributes:
-        cuda_names: one a visible CUDA device.
-        has_mps: Apple's GPU.
-        torch_has_cuda: whether this torch was built for CUDA at all.
+        cuda_names: one for each visible CUDA device.
+        has_mps: whether Apple's GPU is available.
+        torch_has_cuda: whether this torch was built for CUDA.
     """
 
     cuda_names: tuple[str, ...]
@@ -49,16 +49,16 @@ class Offer:
 
     @property
     def devices(self) -> tuple[str, ...]:
-        """What can be asked for."""
+        """The device names that can be requested."""
         cuda = tuple(f"cuda:{index}" for index in range(len(self.cuda_names)))
         return (*cuda, *(("mps",) if self.has_mps else ()), "cpu")
 
 
 def choose_device(request: str = "auto") -> DeviceChoice:
-    """The device asked for; "auto" is the CUDA device with most free memory, else MPS, else CPU.
+    """The requested device; "auto" is the CUDA device with most free memory, else MPS, else CPU.
 
     Raises:
-        UsageError: no such device; the message names those that are there.
+        UsageError: no such device; the message lists the available ones.
     """
     offer = present_offer()
     chosen = pick_device(request, offer, free_bytes=_free_bytes(offer, request))
@@ -75,7 +75,7 @@ def choose_device(request: str = "auto") -> DeviceChoice:
 
 
 def present_offer() -> Offer:
-    """What is there now."""
+    """The devices available now."""
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     return Offer(
         cuda_names=tuple(torch.cuda.get_device_name(index) for index in range(count)),
@@ -85,16 +85,16 @@ def present_offer() -> Offer:
 
 
 def pick_device(request: str, offer: Offer, *, free_bytes: Sequence[int] = ()) -> str:
-    """The name of the device asked for: "cuda:1", "mps" or "cpu".
+    """The name of the requested device: "cuda:1", "mps" or "cpu".
 
     Args:
         request: "auto", "cpu", "cuda", "cuda:1" or "mps".
-        offer: what is there.
-        free_bytes: free memory of each CUDA device, where known: "auto" and "cuda" take the
-            emptiest, the first among equals.
+        offer: the available devices.
+        free_bytes: free memory of each CUDA device, if known: "auto" and "cuda" take the one with
+            most, the first among equals.
 
     Raises:
-        UsageError: not a device, or not one of this machine.
+        UsageError: not a device, or not available on this machine.
     """
     match = _REQUEST.fullmatch(request.strip().casefold())
     present = ", ".join(offer.devices)
@@ -102,15 +102,15 @@ def pick_device(request: str, offer: Offer, *, free_bytes: Sequence[int] = ()) -
         raise UsageError(
             f"unknown device {request!r}",
             where="--device",
-            remedy=f"It can be auto or one of: {present}",
+            remedy=f"Use auto or one of: {present}",
         )
     asked = match.group()
     if asked.startswith("cuda"):
         if not offer.torch_has_cuda:
             raise UsageError(
-                f"{request!r} was asked for, but this torch is built for the CPU only",
+                f"{request!r} was requested, but this torch is built for the CPU only",
                 where="--device",
-                why="No GPU can be used, even where there is one",
+                why="No GPU can be used, even if there is one",
                 remedy="Install a CUDA build of torch (pytorch.org/get-started), or use --device"
                 f" with one of: {present}",
             )
@@ -119,13 +119,13 @@ def pick_device(request: str, offer: Offer, *, free_bytes: Sequence[int] = ()) -
                 f"there is no device {request!r} here",
                 where="--device",
                 why=_visibility_hint(os.environ.get("CUDA_VISIBLE_DEVICES")),
-                remedy=f"There are: {present}",
+                remedy=f"Available: {present}",
             )
         if match["index"] is not None:
             return f"cuda:{int(match['index'])}"
     elif asked == "mps" and not offer.has_mps:
         raise UsageError(
-            "there is no device 'mps' here", where="--device", remedy=f"There are: {present}"
+            "there is no device 'mps' here", where="--device", remedy=f"Available: {present}"
         )
     elif asked in ("cpu", "mps"):
         return asked
@@ -140,12 +140,12 @@ def _visibility_hint(visible: str | None) -> str:
 
 
 def busy_warning(device_name: str, used_by_others_bytes: int | None) -> str | None:
-    """A sentence where somebody else holds memory there; None where it is free or unknown."""
+    """A warning if other processes use memory of the device; None if not, or if unknown."""
     if used_by_others_bytes is None or used_by_others_bytes < _BYTES_WORTH_A_WARNING:
         return None
     return (
-        f"{device_name} is in use: others hold {used_by_others_bytes / 1024**3:.1f} GiB of its"
-        " memory. Steps may be slow or run out of memory; choose another with --device."
+        f"{device_name} is in use: other processes use {used_by_others_bytes / 1024**3:.1f} GiB of "
+        "its memory. Steps may be slow or run out of memory; choose another device with --device."
     )
 
 
@@ -158,14 +158,14 @@ def _cpu_name() -> str:
 
 
 def _free_bytes(offer: Offer, request: str) -> tuple[int, ...]:
-    # Asking opens a context on each device, so only where there is a choice to make.
+    # The query opens a context on each device, so only if there is a choice.
     if len(offer.cuda_names) < 2 or request not in ("auto", "cuda"):
         return ()
     return tuple(torch.cuda.mem_get_info(index)[0] for index in range(len(offer.cuda_names)))
 
 
 def _bytes_used_by_others(index: int) -> int | None:
-    """Memory on CUDA device ``index`` that isn't ours; None where nobody can tell."""
+    """Memory on CUDA device ``index`` that other processes use; None if unknown."""
     uuid = getattr(torch.cuda.get_device_properties(index), "uuid", None)
     if uuid is None:
         return None
@@ -178,12 +178,12 @@ def _bytes_used_by_others(index: int) -> int | None:
 
 
 def parse_used_by_others(used_mib: str, apps: str, *, own_pid: int) -> int | None:
-    """Bytes held by others, from nvidia-smi's answers (MiB, no header, no units).
+    """Bytes used by other processes, from nvidia-smi's output (MiB, no header, no units).
 
     Args:
         used_mib: ``--query-gpu=memory.used``.
-        apps: ``--query-compute-apps=pid,used_memory``, a line a process.
-        own_pid: whose memory doesn't count.
+        apps: ``--query-compute-apps=pid,used_memory``, one line for each process.
+        own_pid: the process whose memory doesn't count.
     """
     if not used_mib.strip().isdigit():
         return None
@@ -196,7 +196,7 @@ def parse_used_by_others(used_mib: str, apps: str, *, own_pid: int) -> int | Non
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has done what it was given; a CPU has by then."""
+    """Wait until the device has finished its work; does nothing on a CPU."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":

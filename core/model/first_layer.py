@@ -1,4 +1,4 @@
-"""What a network's first layer makes of images, beside what it made of those it was trained on."""
+"""Compare the first layer's response to images with that to the images it was trained on."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from core.model.densenet import ChestDenseNet
 
 
 def response_scale(model: ChestDenseNet, pixels_NSS: NDArray[np.uint8]) -> float | None:
-    """How many times stronger the first convolution answers than its batch norm remembers.
+    """Ratio of the first convolution's response to its batch norm's running statistics.
 
-    The square root of the median, over channels, of the variance on these images over the running
-    variance. Where weights and value range go together it is near 1: within a factor of a few
+    The square root of the median, over channels, of the variance on these images divided by the
+    running variance. It is near 1 if weights and value range match, and within a factor of a few
     even from photographs to X-rays.
 
     Args:
-        model: any mode, any device; nothing of it changes.
+        model: in any mode, on any device; it doesn't change.
         pixels_NSS: N images as bytes, S pixels wide and high.
 
     Returns:
-        None where the running variance is that of fresh weights, or no number.
+        None if the running variance is that of random weights, or is not finite.
     """
     features = model.features
     convolution, norm = features.get_submodule("conv0"), features.get_submodule("norm0")

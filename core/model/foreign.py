@@ -1,9 +1,9 @@
-"""Read other people's checkpoints without running anything that is in them.
+"""Read other people's checkpoints without running anything in them.
 
-A torch file is a pickle, and a pickle is a program. Here it is never run: a small
-stack machine follows its opcodes and builds plain containers, descriptions of
-tensors, and inert records of everything else, so that a whole pickled module gives
-up its tensors without its class. No name in the file is ever imported or called.
+A torch file is a pickle, and a pickle is a program. It is never run here: a small stack machine
+follows its opcodes and builds plain containers, descriptions of tensors, and inert records of
+everything else. So the tensors of a pickled module can be read without its class. No name in the
+file is ever imported or called.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from core.store.files import is_file
 
 @dataclass(frozen=True)
 class ForeignCheckpoint:
-    """What a checkpoint file holds.
+    """The content of a checkpoint file.
 
     Attributes:
         path: the file.
         container: "safetensors", "torch zip" or "torch legacy".
         tensors: by name, on the CPU, as stored.
-        metadata: safetensors' own; empty elsewhere.
-        notes: plain facts beside the tensors, such as "epoch" or "pathologies".
-        class_name: of the pickled module, such as "torchxrayvision.models.DenseNet"; None
-            where the file holds a plain state dict.
+        metadata: of a safetensors file; empty otherwise.
+        notes: plain values next to the tensors, such as "epoch" or "pathologies".
+        class_name: of the pickled module, such as "torchxrayvision.models.DenseNet"; None for a
+            plain state dict.
     """
 
     path: Path
@@ -50,7 +50,7 @@ def read_tensors(path: Path) -> ForeignCheckpoint:
     """Read the tensors of a .safetensors or torch file, recognised by its content.
 
     Raises:
-        DataError: there is no such file, or it is none that we read, or it is damaged.
+        DataError: there is no such file, its format is unknown, or it is damaged.
     """
     try:
         if not is_file(path):
@@ -70,7 +70,8 @@ def read_tensors(path: Path) -> ForeignCheckpoint:
     raise DataError(
         f"not a checkpoint that can be read: {_what_it_is(head)}",
         where=path,
-        remedy="model.weights takes imagenet, none, a .safetensors file or a file of torch.save",
+        remedy="model.weights takes imagenet, none, a .safetensors file or a file written by "
+        "torch.save",
     )
 
 
@@ -89,7 +90,7 @@ def _read_torch(path: Path, *, is_zip: bool) -> ForeignCheckpoint:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw:
             archive = read_zip(file) if is_zip else read_legacy(raw)
             found = find_tensors(archive.root)
-            # All storages are read before the map is closed; tensors own their memory.
+            # All storages are read before the mmap is closed; tensors own their memory.
             tensors = archive.build(found.tensors)
     except (
         ArchiveError,
@@ -108,10 +109,10 @@ def _checked(
 ) -> ForeignCheckpoint:
     if not tensors:
         raise DataError(
-            "holds no tensors that can be named",
+            "contains no named tensors",
             where=path,
-            remedy="A checkpoint holds a state dict, or a module, by itself or under a key such"
-            " as 'state_dict' or 'model'",
+            remedy="A checkpoint must be a state dict or a module, or contain one under a key such "
+            "as 'state_dict' or 'model'",
         )
     return ForeignCheckpoint(
         path, container, tensors, notes=found.notes, class_name=found.class_name
@@ -122,8 +123,8 @@ def _damaged(path: Path, error: BaseException) -> DataError:
     return DataError(
         f"can't be read as a checkpoint ({error})",
         where=path,
-        why="It is damaged, or in a format we don't know",
-        remedy="Fetch it again, or save its state dict anew with a current torch",
+        why="It is damaged, or in an unknown format",
+        remedy="Download it again, or save its state dict with a current torch",
     )
 
 
@@ -135,9 +136,9 @@ def _what_it_is(head: bytes) -> str:
     if head.startswith(b"version https://git-lfs"):
         return "it is a Git LFS pointer; `git lfs pull` fetches the file itself"
     if head.startswith(b"\x89HDF"):
-        return "it is an HDF5 file (Keras), whose layers have other names"
+        return "it is an HDF5 file (Keras), with other layer names"
     if head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ")):
         return "it is compressed; unpack it first"
     if head[257:262] == b"ustar":
         return "it is a tar archive (torch before 0.1.10, or one that must be unpacked first)"
-    return "its first bytes are those of no format we know"
+    return "its first bytes match no known format"

@@ -1,8 +1,8 @@
 """Follow a pickle's opcodes without running it.
 
-``pickletools.genops`` only decodes opcodes and their arguments. What they would
-import or call is written down as a :class:`Name` or a :class:`Record` and left alone,
-so a hostile pickle is a strange record and nothing else.
+``pickletools.genops`` only decodes opcodes and their arguments. What they would import or call
+becomes an inert :class:`Name` or :class:`Record`, so a hostile pickle results in a strange record
+and nothing else.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ class Name:
 
 @dataclass(frozen=True, eq=False)
 class Persistent:
-    """A reference to something stored beside the pickle: torch's storages, by tuple."""
+    """A reference to something stored outside the pickle: torch's storages, as a tuple."""
 
     key: Any
 
 
 @dataclass(eq=False)
 class Record:
-    """What a call or an object would have been.
+    """A call or an object that was not created.
 
     Attributes:
-        origin: the :class:`Name` that would have been called, or whatever stood there.
-        arguments: what it would have been called with.
-        state: what the object's state would have been set to.
-        entries: what would have been put into it by key.
-        elements: what would have been appended to it.
+        origin: the :class:`Name` that would have been called, or another value in its place.
+        arguments: the arguments of the call.
+        state: the state that the object would have got.
+        entries: items that would have been set by key.
+        elements: items that would have been appended.
     """
 
     origin: Any
@@ -57,7 +57,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Followed:
-    """One pickle's value, and every reference to something stored beside it."""
+    """The value of a pickle, and its references to storages outside it."""
 
     value: Any
     persistent: tuple[Persistent, ...]
@@ -69,10 +69,10 @@ _ORDERED_DICTS = {Name("collections", "OrderedDict"), Name("collections", "defau
 
 
 def follow(stream: IO[bytes] | mmap.mmap) -> Followed:
-    """Follow one pickle from the stream's position to its end, and stop there.
+    """Follow one pickle from the stream's position to its end.
 
-    The value is made of plain values and containers (a set becomes a list),
-    :class:`Name`, :class:`Persistent` and :class:`Record`. It may hold itself.
+    The value is made of plain values and containers (a set becomes a list), :class:`Name`,
+    :class:`Persistent` and :class:`Record`. It may be recursive.
 
     Raises:
         BrokenPickleError: truncated, malformed, or too long.
@@ -91,7 +91,7 @@ def follow(stream: IO[bytes] | mmap.mmap) -> Followed:
 
 
 class _Machine:
-    """The stack, the memo, and what each opcode does to them."""
+    """The stack, the memo, and the effect of each opcode on them."""
 
     def __init__(self) -> None:
         self.stack: list[Any] = []
@@ -107,7 +107,7 @@ class _Machine:
         elif name in _ACTIONS:
             _ACTIONS[name](self, argument)
         elif name not in _NOTHING_TO_DO:
-            raise BrokenPickleError(f"an opcode that checkpoints don't use ({name})")
+            raise BrokenPickleError(f"an opcode that no checkpoint uses ({name})")
 
     def result(self) -> Any:
         if len(self.stack) != 1:
@@ -115,7 +115,7 @@ class _Machine:
         return self.stack[0]
 
     def since_mark(self) -> list[Any]:
-        """Take what lies above the topmost mark, and the mark."""
+        """Pop everything above the topmost mark, and the mark."""
         for place in range(len(self.stack) - 1, -1, -1):
             if self.stack[place] is _MARK:
                 taken = self.stack[place + 1 :]
@@ -141,11 +141,11 @@ class _Machine:
 
 
 def _as_dict(machine: _Machine, arguments: Any) -> dict[Any, Any]:
-    # Python 2 wrote OrderedDict([[key, value], ...]); Python 3 calls it empty and fills it.
+    # Python 2 wrote OrderedDict([[key, value], ...]); Python 3 creates it empty, then fills it.
     pairs = arguments[-1] if arguments else []
     entries: dict[Any, Any] = {}
     if isinstance(pairs, list):
-        for pair in pairs:  # one by one: the same list may stand for a thousand dictionaries
+        for pair in pairs:  # one by one: the same list may be in a thousand dictionaries
             _add_entries(machine, entries, pair[:2])
     return entries
 
@@ -156,9 +156,9 @@ def _add_entries(machine: _Machine, target: Any, flat: Sequence[Any]) -> None:
         key = flat[place]
         machine.key_bounds.count(key)
         parts = key if isinstance(key, tuple) else (key,)
-        # Hashing a tuple nested a million deep would end this program, not the pickle.
+        # Hashing a tuple nested a million deep would crash this program.
         if not all(isinstance(part, _KEY_TYPES) for part in parts):
-            raise BrokenPickleError("a dictionary key that checkpoints don't use")
+            raise BrokenPickleError("a dictionary key that no checkpoint uses")
         entries[key] = flat[place + 1]
 
 
@@ -171,7 +171,7 @@ def _add_elements(target: Any, elements: list[Any]) -> None:
 
 def _record(target: Any) -> Record:
     if not isinstance(target, Record):
-        raise BrokenPickleError(f"a malformed pickle: something is put into a {type(target)}")
+        raise BrokenPickleError(f"a malformed pickle: an item is added to a {type(target)}")
     return target
 
 
@@ -179,7 +179,7 @@ def _build(machine: _Machine, _: Any) -> None:
     state = machine.pop()
     target = machine.stack[-1]
     if isinstance(target, Record):
-        target.state = state  # a dict's state is torch's version table, which nobody needs
+        target.state = state  # a dict's state is torch's version table, which isn't needed
 
 
 def _call(machine: _Machine, _: Any) -> None:
@@ -200,7 +200,7 @@ def _instance(machine: _Machine, argument: Any) -> None:
 
 def _name_from_stack(machine: _Machine, _: Any) -> None:
     name, module = machine.pop(), machine.pop()
-    # Not str(): of a tuple of tuples of tuples it would have no end.
+    # Not str(), which could be endless for nested tuples.
     if not isinstance(name, str) or not isinstance(module, str):
         raise BrokenPickleError("a malformed pickle: a name that is not text")
     machine.stack.append(Name(module, name))
@@ -209,7 +209,7 @@ def _name_from_stack(machine: _Machine, _: Any) -> None:
 def _tuple_of(length: int) -> Callable[[_Machine, Any], None]:
     def action(machine: _Machine, _: Any) -> None:
         if len(machine.stack) < length:
-            raise BrokenPickleError("a malformed pickle: its stack runs empty")
+            raise BrokenPickleError("a malformed pickle: its stack is empty")
         taken = tuple(machine.stack[-length:])
         del machine.stack[-length:]
         machine.stack.append(taken)

@@ -1,7 +1,7 @@
-"""What a network's weights expect of an image, kept with the network and applied by it.
+"""The input normalisation that a network's weights expect; the network stores and applies it.
 
-A perfect match of tensors under the wrong value range is still noise, so nobody
-else normalises: the network takes grey pixels from 0 to 1 and does the rest.
+With the wrong value range even perfectly matching tensors give noise. So only the network
+normalises: it takes grey pixels from 0 to 1.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from typing import Any
 from core.errors import DataError
 
 SQUASH, CROP, CROP_SKIMAGE = "squash", "crop", "crop-skimage"
-"""Resize rules: the whole image made square, or its shorter side fitted and the middle kept; the
-last as torchxrayvision does it. See ``core.data.images.decode.to_square``."""
+"""Resize rules: squash the whole image to a square, or fit the shorter side and crop the centre;
+the last one as torchxrayvision does it. See ``core.data.images.square.to_square``."""
 
 _RESIZE_RULES = (SQUASH, CROP, CROP_SKIMAGE)
 
 
 @dataclass(frozen=True)
 class InputSpec:
-    """From grey pixels in 0 … 1 to what the first convolution was trained on.
+    """How grey pixels in 0 … 1 become the input that the first convolution was trained on.
 
     ``expected = (low + pixel * (high - low) - mean) / std``, per channel.
 
     Attributes:
-        name: whose convention it is.
+        name: of the convention.
         channels: 1, or 3 with the grey pixel in each.
         low: the value of black before normalisation.
         high: the value of white before normalisation.
-        mean: one a channel.
-        std: one a channel.
+        mean: one for each channel.
+        std: one for each channel.
         resize: "squash", "crop" or "crop-skimage".
-        native_size_px: the side the weights were trained at; None where any will do.
+        native_size_px: image side at which the weights were trained; None if any is fine.
     """
 
     name: str
@@ -78,9 +78,9 @@ class InputSpec:
             return InputSpec(**fields)
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
-                f"what the weights expect of an image can't be read ({error})",
+                f"the input normalisation of the weights can't be read ({error})",
                 where=where,
-                why="Weights under the wrong value range give noise",
+                why="Weights give noise if the value range is wrong",
                 remedy="Use another checkpoint of the session",
             ) from error
 
@@ -106,7 +106,7 @@ CHEXNET = InputSpec(
     resize=CROP,
     native_size_px=224,
 )
-"""jrzech/reproduce-chexnet, arnoweng/CheXNet and zoogzog/chexnet: ImageNet's, but cropped."""
+"""jrzech/reproduce-chexnet, arnoweng/CheXNet and zoogzog/chexnet: as ImageNet, but cropped."""
 
 TORCHXRAYVISION = InputSpec(
     name="torchxrayvision",
@@ -121,4 +121,4 @@ TORCHXRAYVISION = InputSpec(
 """torchxrayvision's DenseNets (Cohen et al. 2022, arXiv 2111.00595)."""
 
 GREY = InputSpec(name="grey", channels=1, low=0.0, high=1.0, mean=(0.5,), std=(0.25,))
-"""A network that starts from nothing: one channel, close to mean 0 and spread 1 on chest X-rays."""
+"""For random weights: one channel, mean about 0 and standard deviation about 1 on chest X-rays."""

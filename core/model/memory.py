@@ -1,4 +1,4 @@
-"""Memory of a device: what is left, what to do where it runs out."""
+"""Device memory: what is free, and what to do when it runs out."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from core.errors import RunFailedError
 
 @contextlib.contextmanager
 def memory_errors_named(
-    why: str = "What was kept before is whole.",
+    why: str = "What was saved before is intact.",
     remedy: str = "Lower train.micro_batch_size (the result stays nearly the same) or "
     "image.size_px.",
 ) -> Iterator[None]:
-    """Out of memory, on whatever device, as an error that says what to do about it.
+    """Turn out-of-memory errors of any device into an error with a remedy.
 
     Raises:
-        RunFailedError: in place of torch's own.
+        RunFailedError: instead of torch's error.
     """
     try:
         yield
@@ -39,7 +39,8 @@ def memory_errors_named(
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device, or the host, had not enough memory; torch says so in several ways."""
+    """Whether an error means that a device or the host ran out of memory; torch has several such
+    errors."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     if not isinstance(error, RuntimeError):
@@ -52,13 +53,13 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 _SURELY_MEMORY = ("allocate memory", "out of memory", "bad_alloc")
 _MAYBE_MEMORY = ("could not create a", "could not execute a primitive", "can't start new thread")
-"""What oneDNN, which computes on a CPU, and threads say; they say it of other causes too."""
+"""Messages of oneDNN (CPU) and of threads, which can have other causes as well."""
 
 
 def is_host_limited() -> bool:
-    """Whether this process can be refused memory: by ``ulimit -v`` or ``-d``, or by the kernel.
+    """Whether allocation can fail for this process: by ``ulimit -v`` or ``-d``, or by the kernel.
 
-    Elsewhere the kernel promises more than there is, and kills whoever takes it.
+    Otherwise the kernel overcommits, and kills a process that uses too much.
     """
     limits = (resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA))
     if any(limit != resource.RLIM_INFINITY for limit in limits):
@@ -73,25 +74,26 @@ _OVERCOMMIT, _NEVER = Path("/proc/sys/vm/overcommit_memory"), "2"
 
 
 def give_back_memory(device: torch.device) -> None:
-    """Let go of what is kept for later, after running out of memory."""
+    """Release cached memory after running out of memory."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
         return
     gc.collect()
-    with contextlib.suppress(AttributeError, OSError):  # a C library of its own has no such calls
+    with contextlib.suppress(AttributeError, OSError):  # another C library lacks these calls
         library = ctypes.CDLL(None)
-        # It keeps what was freed, and pieces half as large may not fit in between. From now on what
-        # is large goes back at once, which costs time: only here, where memory is short.
+        # glibc keeps freed memory, which gets fragmented. From now on large blocks are returned
+        # immediately, which is slower: so only once memory is short.
         library.mallopt(_MMAP_THRESHOLD, _LARGE_BYTES)
         library.malloc_trim(0)
 
 
 _MMAP_THRESHOLD, _LARGE_BYTES = -3, 2**20
-"""glibc's number of that option, and from what size on memory is taken and given back by itself."""
+"""glibc's number of that option, and the size above which a block is mapped and unmapped
+separately."""
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """Memory that a CUDA device has left, what torch keeps for itself counted; None elsewhere."""
+    """Free memory of a CUDA device, including what torch caches; None on other devices."""
     if device.type != "cuda":
         return None
     kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

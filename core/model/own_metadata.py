@@ -1,7 +1,8 @@
-"""What our own checkpoints say of themselves, in the metadata of their safetensors file.
+"""The description of our own checkpoints, in the metadata of their safetensors file.
 
-One file is enough to use the weights rightly: the findings in the order of the head,
-what the weights expect of an image, and digests of the patients they were trained on.
+It makes one file enough to use the weights correctly: the findings in the order of the head, the
+input normalisation, the rule from stored values to grey, and digests of the patients they were
+trained on.
 """
 
 from __future__ import annotations
@@ -10,27 +11,32 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from core.data.images.grey_rule import DEFAULT, GreyRule
 from core.errors import DataError
 from core.model.input_spec import InputSpec
 from core.model.provenance import Provenance
 
 KEY = "cxr-tui"
-"""The one key of the metadata; with several, safetensors would write them in any order."""
+"""The only key of the metadata; safetensors would write several in arbitrary order."""
 
 _FORMAT, _ARCHITECTURE = 1, "densenet121"
 
 
 @dataclass(frozen=True)
 class OwnMetadata:
-    """A checkpoint of a session, described by itself."""
+    """A checkpoint's description of itself."""
 
     findings: tuple[str, ...]
     input_spec: InputSpec
     provenance: Provenance
+    grey: GreyRule = DEFAULT
 
 
 def write_metadata(
-    findings: Sequence[str], input_spec: InputSpec, provenance: Provenance
+    findings: Sequence[str],
+    input_spec: InputSpec,
+    provenance: Provenance,
+    grey: GreyRule = DEFAULT,
 ) -> dict[str, str]:
     """The metadata for a checkpoint's model file."""
     described = {
@@ -40,14 +46,16 @@ def write_metadata(
         "input": input_spec.to_json(),
         "provenance": provenance.to_json(),
     }
+    if grey != DEFAULT:
+        described["grey"] = grey.to_json()
     return {KEY: json.dumps(described, sort_keys=True)}
 
 
 def read_metadata(metadata: Mapping[str, str], *, where: object) -> OwnMetadata | None:
-    """What a checkpoint says of itself; None where it isn't one of ours.
+    """The description of a checkpoint; None if it isn't one of ours.
 
     Raises:
-        DataError: it is one of ours, and can't be read.
+        DataError: it is one of ours, but can't be read.
     """
     if KEY not in metadata:
         return None
@@ -56,7 +64,8 @@ def read_metadata(metadata: Mapping[str, str], *, where: object) -> OwnMetadata 
         written_by = described["format"], described["architecture"]
         findings = tuple(str(finding) for finding in described["findings"])
         parts = described["input"], described["provenance"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        grey = GreyRule.from_json(described.get("grey", {}))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
             f"its description can't be read ({error!r})",
             where=where,
@@ -72,4 +81,5 @@ def read_metadata(metadata: Mapping[str, str], *, where: object) -> OwnMetadata 
         findings,
         InputSpec.from_json(parts[0], where=where),
         Provenance.from_json(parts[1], where=where),
+        grey,
     )

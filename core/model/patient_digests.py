@@ -1,10 +1,10 @@
-"""Patients told by keyed digests: who holds the key recognises one, nobody can list them.
+"""Patients as keyed digests: with the key a patient can be recognised, but nobody can list them.
 
-Weights are handed on; the record numbers of a hospital must not travel in them. They carry an
-HMAC-SHA256 of each patient's number instead (RFC 2104), cut to 16 bytes, which is far more than
-telling a million patients apart takes. Without the key no number can be tried against them. The
-key stays in the session, in a file that only its owner can read, beside the keys of the sessions
-whose weights it started from.
+Weights are shared, and must not contain a hospital's record numbers. Instead they contain an
+HMAC-SHA256 (RFC 2104) of each patient's number, truncated to 16 bytes, far more than needed to
+distinguish a million patients. Without the key, numbers can't be guessed and compared. The key
+stays in the session, in a file that only its owner can read, with the keys of the sessions whose
+weights it started from.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ Keys = Mapping[str, bytes]
 
 @dataclass(frozen=True)
 class PatientDigests:
-    """Patients of whom nobody can say who they are.
+    """Patients who can't be identified without the key.
 
     Attributes:
-        key_name: tells which key recognises them; says nothing of the key.
-        digests: one a patient.
-        key: the key itself, where it is at hand; it is written into no file of weights.
+        key_name: identifies the key without revealing it.
+        digests: one for each patient.
+        key: the key, if available; never written to a weights file.
     """
 
     key_name: str
@@ -48,11 +48,11 @@ class PatientDigests:
 
     @classmethod
     def of(cls, patients: Iterable[int], key: bytes) -> PatientDigests:
-        """The digests of these patients under a key."""
+        """The digests of these patients with a key."""
         return cls(name_of(key), frozenset(_digest(key, patient) for patient in patients), key)
 
     def among(self, patients: Iterable[int]) -> frozenset[int] | None:
-        """Those of the patients that are here; None where nobody can tell without the key."""
+        """The given patients that are among these; None without the key."""
         if self.key is None:
             return None
         key = self.key
@@ -72,35 +72,35 @@ class PatientDigests:
         """
         joined = base64.b64decode(value["hmac_sha256"], validate=True)
         if len(joined) % _DIGEST_BYTES:
-            raise ValueError("digests of patients that are cut off")
+            raise ValueError("truncated patient digests")
         each = range(0, len(joined), _DIGEST_BYTES)
         digests = frozenset(joined[start : start + _DIGEST_BYTES] for start in each)
         return cls(str(value["key"]), digests)
 
 
 def name_of(key: bytes) -> str:
-    """What tells a key from others."""
+    """A key's public name."""
     return hmac.digest(key, b"the name of this key", "sha256").hex()[:16]
 
 
 def keys_beside(weights: Path) -> Keys:
-    """The keys of the session that a file of weights stands in, or that were copied beside it."""
+    """The keys in the session of a weights file, or copied next to the file."""
     for folder in (weights.parent.parent, weights.parent):
         try:
             return _read(folder)[1]
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            continue  # none, not ours to read, or something else: then nobody can tell
+            continue  # missing, unreadable or something else: patients stay unknown
     return {}
 
 
 def own_key(session: Path, inherited: Keys) -> bytes:
-    """The session's own key, made where there is none; others are kept beside it.
+    """The session's own key, created if missing; ``inherited`` keys are stored with it.
 
-    Where the file is another user's, whom alone it lets read, the key made is kept nowhere: of
-    weights written with it nobody can tell whom they have seen.
+    If another user owns the file and only that user may read it, the new key is not stored:
+    patients of weights written with it can't be recognised.
 
     Raises:
-        SessionError: the file is there and is no key.
+        SessionError: the file exists but is not a key file.
         OSError: it can't be written.
     """
     try:
@@ -113,8 +113,9 @@ def own_key(session: Path, inherited: Keys) -> bytes:
         raise SessionError(
             f"can't be read ({error})",
             where=session / KEY_FILE,
-            why="By it this session's weights recognise the patients they were trained on.",
-            remedy="Bring it back; or delete it, and weights written from now on get another.",
+            why="It is needed to recognise the patients that this session's weights were trained "
+            "on.",
+            remedy="Restore it; or delete it, and weights written from now on use a new key.",
         ) from None
     wanted = {**keys, **inherited, name_of(own): own}
     if wanted != keys:
@@ -125,12 +126,12 @@ def own_key(session: Path, inherited: Keys) -> bytes:
 
 
 def _read(session: Path) -> tuple[bytes, dict[str, bytes]]:
-    """The session's own key, and all keys by their names."""
+    """The session's own key, and all keys by name."""
     kept = json.loads(read_regular(session / KEY_FILE, _MOST_BYTES))
     keys = {str(name): bytes.fromhex(key) for name, key in kept[_ALL].items()}
     own = bytes.fromhex(kept[_OWN])
     if any(name_of(key) != name or len(key) != _KEY_BYTES for name, key in keys.items()):
-        raise ValueError("a key that is not the one it is called")
+        raise ValueError("a key that doesn't match its name")
     if name_of(own) not in keys:
         raise ValueError("its own key is not among the keys")
     return own, keys

@@ -1,14 +1,14 @@
-"""What a pickle may ask for that costs more time than it has bytes."""
+"""Limits for pickles whose cost in time is out of proportion to their size."""
 
 from __future__ import annotations
 
 from typing import Any
 
 MAX_OPCODES = 1_000_000
-"""A module of 1,000 tensors takes about 60,000; so many take a second or three."""
+"""A module of 1,000 tensors takes about 60,000; this many take one to three seconds."""
 
 MAX_OTHER_KEYS = 20_000
-"""Keys that are not text, over the whole pickle. An optimizer has one a tensor."""
+"""Keys that are not text, in the whole pickle. An optimiser has one for each tensor."""
 
 _LARGEST_KEY = 2**64
 
@@ -20,18 +20,18 @@ class BrokenPickleError(ValueError):
 class KeyBounds:
     """Counts the keys of a pickle's dictionaries.
 
-    Hashes of numbers can be foretold, unlike those of text. Where all are alike, each new key is
-    compared with all before it, so that a megabyte of keys would take hours.
+    Hashes of numbers are predictable, unlike those of text. If all collide, each new key is
+    compared with all earlier ones, so that a megabyte of keys would take hours.
     """
 
     def __init__(self) -> None:
         self._keys = self._others = 0
 
     def count(self, key: Any) -> None:
-        """One more key, before it is hashed; a tuple counts by its parts, as it is hashed by them.
+        """Count a key before it is hashed; a tuple counts by its parts.
 
         Raises:
-            BrokenPickleError: there are too many, or it is a number beyond 64 bits.
+            BrokenPickleError: there are too many keys, or a number exceeds 64 bits.
         """
         parts = key if isinstance(key, tuple) else (key,)
         self._keys += 1
@@ -44,11 +44,11 @@ class KeyBounds:
 
 
 def memo_place(place: int) -> int:
-    """A place that a pickler can have given: they are counted from 0.
+    """Check a memo index; picklers count from 0.
 
     Raises:
-        BrokenPickleError: it is another.
+        BrokenPickleError: no pickler would use it.
     """
     if not 0 <= place <= MAX_OPCODES:
-        raise BrokenPickleError("a malformed pickle: a place in the memo that no pickler gives")
+        raise BrokenPickleError("a malformed pickle: a memo index that no pickler uses")
     return place

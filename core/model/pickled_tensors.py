@@ -1,7 +1,7 @@
-"""Find the named tensors in what a followed pickle describes.
+"""Find the named tensors in a followed pickle.
 
-Knows how torch writes tensors (0.1.11 to today), parameters, state dicts and whole
-modules. Nothing is built here: a tensor is a description of where its values lie.
+Knows how torch writes tensors (0.1.11 to today), parameters, state dicts and whole modules. Nothing
+is built here: a tensor is a description of where its values are.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _MOST_ENTRIES, _LONGEST_NAME, _MOST_AXES = 1_000_000, 1_000, 8
 
 @dataclass(frozen=True)
 class StorageSpec:
-    """One run of values stored beside the pickle."""
+    """A block of values stored outside the pickle."""
 
     key: str
     dtype: torch.dtype
@@ -48,7 +48,7 @@ class StorageSpec:
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """Where a tensor's values lie in its storage, counted in values."""
+    """Where a tensor's values are in its storage, in elements."""
 
     storage: StorageSpec
     offset: int
@@ -58,7 +58,7 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class Found:
-    """The named tensors of a checkpoint, and plain facts beside them."""
+    """The named tensors of a checkpoint, and plain values next to them."""
 
     tensors: Mapping[str, TensorSpec]
     notes: Mapping[str, object] = field(default_factory=dict)
@@ -66,10 +66,10 @@ class Found:
 
 
 def find_tensors(root: Any) -> Found:
-    """The state dict that ``root`` is or holds; with most tensors where there are several.
+    """The state dict that ``root`` is or contains; the one with most tensors if there are several.
 
     Raises:
-        BrokenPickleError: a tensor or a module is described in a way torch doesn't write.
+        BrokenPickleError: a tensor or a module is described in a way that torch doesn't write.
     """
     found = max(
         _candidates(root, 0, set()), key=lambda candidate: len(candidate.tensors), default=None
@@ -80,21 +80,21 @@ def find_tensors(root: Any) -> Found:
 
 
 def storage_spec(reference: Persistent) -> StorageSpec | None:
-    """What a reference says of a storage; None for a reference to a class's source."""
+    """The storage that a reference describes; None for a reference to a class's source."""
     key = reference.key
     if not isinstance(key, tuple) or len(key) < 5 or key[0] != "storage":
         return None
     kind, name, num_values = key[1], key[2], key[4]
     dtype = _DTYPES.get(kind.name) if isinstance(kind, Name) else None
     if dtype is None or not isinstance(num_values, int) or num_values < 0:
-        raise BrokenPickleError("a storage of a kind we don't know")
+        raise BrokenPickleError("a storage of unknown type")
     if not isinstance(name, (str, int)):
         raise BrokenPickleError("a storage without a name")
     return StorageSpec(str(name), dtype, num_values)
 
 
 def _candidates(value: Any, depth: int, seen: set[int]) -> Iterator[Found]:
-    if id(value) in seen:  # a table that holds itself would be gone through again and again
+    if id(value) in seen:  # a recursive table would be searched forever
         return
     seen.add(id(value))
     if isinstance(value, Record):
@@ -113,7 +113,7 @@ def _candidates(value: Any, depth: int, seen: set[int]) -> Iterator[Found]:
 
 
 def _module_tensors(module: Record) -> Iterator[tuple[str, TensorSpec]]:
-    """The names torch gives a module's parameters and buffers, without its class."""
+    """A module's parameters and buffers by torch's names, without its class."""
     waiting = [("", module)]
     num_entries = 0
     for count in range(_MOST_MODULES + 1):
@@ -124,7 +124,7 @@ def _module_tensors(module: Record) -> Iterator[tuple[str, TensorSpec]]:
         num_entries += sum(len(_dict(state.get(kind))) for kind in _MODULE_TABLES)
         is_endless = len(prefix) > _LONGEST_NAME or num_entries > _MOST_ENTRIES
         if count == _MOST_MODULES or is_endless:
-            raise BrokenPickleError("a module with too many parts, or with itself inside")
+            raise BrokenPickleError("a module that is too deep or contains itself")
         for kind in ("_parameters", "_buffers"):
             for name, value in _dict(state.get(kind)).items():
                 tensor = _tensor(value)
@@ -167,7 +167,7 @@ def _called(record: Record) -> str:
 
 
 def _tensor(value: Any) -> TensorSpec | None:
-    """The tensor that a record describes; None where it describes something else."""
+    """The tensor that a record describes; None if it describes something else."""
     for _ in range(4):  # a parameter holds a tensor; a subclass wraps its call
         if not isinstance(value, Record) or not isinstance(value.arguments, tuple):
             return None
@@ -193,7 +193,7 @@ def _tensor_spec(arguments: tuple[Any, ...]) -> TensorSpec:
     if storage is None or not isinstance(offset, int) or len(shape) != len(stride):
         raise BrokenPickleError("a tensor whose shape can't be read")
     if len(shape) > _MOST_AXES:
-        raise BrokenPickleError("a tensor with more axes than any has")
+        raise BrokenPickleError("a tensor with too many axes")
     offset += _view_offset(arguments[0])
     reach = offset + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
     num_values = math.prod(shape)
@@ -205,12 +205,12 @@ def _tensor_spec(arguments: tuple[Any, ...]) -> TensorSpec:
 
 
 def _view_offset(reference: Persistent) -> int:
-    # The legacy format can say that a storage is a part of another: (key, offset, size).
+    # In the legacy format a storage can be a view of another: (key, offset, size).
     view = reference.key[5] if len(reference.key) > 5 else None
     if view is None:
         return 0
     if not isinstance(view, tuple) or len(view) != 3 or not isinstance(view[1], int):
-        raise BrokenPickleError("a part of a storage that can't be read")
+        raise BrokenPickleError("a storage view that can't be read")
     return view[1]
 
 
@@ -223,7 +223,7 @@ def _numbers(value: Any) -> tuple[int, ...]:
 
 
 def _plain_facts(value: Any) -> dict[str, object]:
-    """Numbers and short texts under plain keys, and lists of label names."""
+    """Numbers and short strings under plain keys, and lists of label names."""
     facts: dict[str, object] = {}
     for key, entry in _dict(value).items():
         if not isinstance(key, str) or key.startswith("_"):

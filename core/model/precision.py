@@ -1,4 +1,4 @@
-"""Precision and memory layout: what a device computes in, and does well."""
+"""Precision and memory layout of a device."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _CPU_BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})  # x86, x86, AR
 
 @dataclass(frozen=True)
 class Precision:
-    """How a run computes.
+    """The precision of a run.
 
     Attributes:
         name: "fp32" or "bf16" (bf16 autocast over float32 master weights).
-        reason: why, one sentence.
-        warnings: what to know before starting.
+        reason: why it was chosen, one sentence.
+        warnings: one sentence each.
     """
 
     name: str
@@ -35,10 +35,10 @@ class Precision:
 
 
 def choose_precision(request: str, device: torch.device) -> Precision:
-    """ "auto" is bf16 autocast where the device does it well, else fp32.
+    """ "auto" is bf16 autocast on devices that are fast with it, else fp32.
 
-    Well means: CUDA with bf16 of its own (Ampere or newer), or a CPU with bf16
-    instructions. A request for bf16 elsewhere is granted with a warning.
+    Those are CUDA devices with native bf16 (Ampere or newer) and CPUs with bf16 instructions. bf16
+    on other devices is granted with a warning.
 
     Raises:
         UsageError: not a precision.
@@ -47,28 +47,28 @@ def choose_precision(request: str, device: torch.device) -> Precision:
         raise UsageError(
             f"unknown precision {request!r}",
             where="train.precision",
-            remedy="It can be auto, fp32 or bf16",
+            remedy="Use auto, fp32 or bf16",
         )
     return pick_precision(request, device.type, does_bf16_well=does_bf16_well(device))
 
 
 def pick_precision(request: str, device_type: str, *, does_bf16_well: bool) -> Precision:
-    """:func:`choose_precision` on plain facts."""
+    """:func:`choose_precision` from plain values."""
     if request == "fp32":
-        return Precision("fp32", "fp32 was asked for")
+        return Precision("fp32", "fp32 was requested")
     if does_bf16_well:
-        return Precision("bf16", f"this {device_type} device computes in bf16 itself")
+        return Precision("bf16", f"this {device_type} device has native bf16")
     if request == "auto":
         return Precision("fp32", f"this {device_type} device has no fast bf16")
     return Precision(
         "bf16",
-        "bf16 was asked for",
+        "bf16 was requested",
         (f"This {device_type} device only emulates bf16: expect it to be slower than fp32.",),
     )
 
 
 def does_bf16_well(device: torch.device) -> bool:
-    """Whether the device has bf16 instructions of its own."""
+    """Whether the device has native bf16 instructions."""
     if device.type == "cuda":
         major, _ = torch.cuda.get_device_capability(device)
         return major >= 8
@@ -87,11 +87,11 @@ def cpu_has_bf16(description: str) -> bool:
 
 
 def cpu_description() -> str:
-    """What Linux says of the processors; empty elsewhere."""
+    """Linux's /proc/cpuinfo; empty on other systems."""
     try:
         return Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return ""  # not Linux: nothing is known, so nothing is claimed
+        return ""  # not Linux
 
 
 def use_channels_last(device: torch.device) -> bool:
@@ -110,7 +110,7 @@ def autocast(
 
 @contextlib.contextmanager
 def without_shortcuts(device: torch.device) -> Iterator[None]:
-    """On CUDA convolutions in fp32 itself, not in TF32, and no search for the fastest of them."""
+    """On CUDA, disable TF32 in convolutions and cuDNN's benchmark mode."""
     if device.type != "cuda":
         yield
         return

@@ -1,8 +1,7 @@
-"""Where weights were trained, and which test patients they have seen.
+"""Which patients weights were trained on, and which of them are in the test part.
 
-A checkpoint scored on patients it was trained on gives a number that looks like a
-result. What is known travels with the weights, through every session that starts
-from them.
+A checkpoint scored on patients it was trained on gives a number that looks like a result. So this
+information is stored with the weights, through every session that starts from them.
 """
 
 from __future__ import annotations
@@ -23,36 +22,36 @@ NIH_RANDOM_SPLIT, XRV_NIH, XRV_OTHER, UNKNOWN = (
 )
 KINDS = (FRESH, ON_IMAGENET, OWN, NIH_RANDOM_SPLIT, XRV_NIH, XRV_OTHER, UNKNOWN)
 NIH, PHANTOM = "nih", "phantom"
-"""Data sets whose patient numbers mean the same people everywhere; others go by fingerprint."""
+"""Data sets whose patient numbers mean the same people everywhere; others have a fingerprint."""
 
 _NAMED_AT_MOST = 10
 _SEEN_NOBODY = (FRESH, ON_IMAGENET, XRV_OTHER)
 _MAY_HAVE_SEEN = {
     NIH_RANDOM_SPLIT: (
-        "These weights were trained on a random split of NIH ChestX-ray14: 17,920 of the 25,596"
-        " official test images lie in its training part."
+        "These weights were trained on a random split of NIH ChestX-ray14: 17,920 of the 25,596 "
+        "official test images are in its training part."
     ),
     XRV_NIH: (
-        "These torchxrayvision weights were trained on a random part of NIH ChestX-ray14, drawn"
-        " without regard to the official lists, so images of official test patients are among"
-        " what they were trained on; which ones was not published."
+        "These torchxrayvision weights were trained on a random part of NIH ChestX-ray14, drawn "
+        "without the official lists, so they were trained on images of official test patients; "
+        "which ones was not published."
     ),
-    UNKNOWN: "Nothing is known of the patients these weights were trained on.",
+    UNKNOWN: "The patients these weights were trained on are unknown.",
 }
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """What is known of the patients that weights were trained on.
+    """What is known about the patients that weights were trained on.
 
     Attributes:
         kind: one of ``KINDS``.
         text: the source, for a person.
-        trained_patients: of an own session: its train and val patients (val chose the best
-            epoch), as digests; by their numbers in weights of before there were digests; None
-            where they aren't known one by one.
-        dataset: "nih", "phantom", or a data set's fingerprint; None where it isn't known.
-        started_from: the weights these were fine-tuned from.
+        trained_patients: for one of our sessions: its train and val patients (val chose the best
+            epoch), as digests, or as numbers in weights from earlier versions; None if not known
+            individually.
+        dataset: "nih", "phantom", or a data set's fingerprint; None if unknown.
+        started_from: provenance of the weights that these were fine-tuned from.
     """
 
     kind: str
@@ -62,7 +61,7 @@ class Provenance:
     started_from: Provenance | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object that :meth:`from_json` reads; no key is in it."""
+        """A JSON object that :meth:`from_json` reads; without keys of digests."""
         patients: Any = None
         if isinstance(self.trained_patients, PatientDigests):
             patients = self.trained_patients.to_json()
@@ -99,14 +98,15 @@ class Provenance:
             return replace(provenance, started_from=Provenance.from_json(earlier, where=where))
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise DataError(
-                f"which patients the weights were trained on can't be read ({error!r})",
+                f"the list of patients that the weights were trained on can't be read ({error!r})",
                 where=where,
-                why="Without that, no test figure of theirs can be trusted",
+                why="Without it, none of their test figures can be trusted",
                 remedy="Use another checkpoint of the session",
             ) from error
 
     def with_keys(self, keys: Keys) -> Provenance:
-        """The same, able to recognise patients at each stage whose key is among these."""
+        """The same with keys, so that patients of each stage with a matching key can be
+        recognised."""
         patients, earlier = self.trained_patients, self.started_from
         if isinstance(patients, PatientDigests) and patients.key is None:
             patients = replace(patients, key=keys.get(patients.key_name))
@@ -114,7 +114,7 @@ class Provenance:
         return replace(self, trained_patients=patients, started_from=earlier)
 
     def keys(self) -> dict[str, bytes]:
-        """The keys that are at hand, of every stage."""
+        """The available keys of all stages."""
         found = {} if self.started_from is None else self.started_from.keys()
         patients = self.trained_patients
         if isinstance(patients, PatientDigests) and patients.key is not None:
@@ -122,7 +122,7 @@ class Provenance:
         return found
 
     def without_numbers(self, key: bytes) -> Provenance:
-        """The same, with digests where patients stood by their numbers."""
+        """The same, with digests instead of patient numbers."""
         patients, earlier = self.trained_patients, self.started_from
         if isinstance(patients, frozenset):
             patients = PatientDigests.of(patients, key)
@@ -138,12 +138,12 @@ def _patients_from_json(value: Any) -> PatientDigests | frozenset[int] | None:
 
 @dataclass(frozen=True)
 class SeenReport:
-    """Whether weights have seen test patients.
+    """Whether weights were trained on test patients.
 
     Attributes:
-        level: "none", "possible" (some, but nobody knows which) or "named".
-        patients: those known by number, in order.
-        message: for a person; empty where the level is "none".
+        level: "none", "possible" (some, but unknown which) or "named".
+        patients: the known patient numbers, sorted.
+        message: for display; empty if the level is "none".
     """
 
     level: str
@@ -159,10 +159,10 @@ def own_provenance(
     started_from: Provenance,
     key: bytes,
 ) -> Provenance:
-    """The provenance of a session's checkpoints; what it started from stays known.
+    """The provenance of a session's checkpoints, including what it started from.
 
-    Weights that saw nobody (fresh, ImageNet) are not carried along. Patients stand in it as
-    digests under ``key``, the session's own.
+    Weights that saw no patients (random, ImageNet) are left out. Patients are stored as digests
+    with ``key``, the session's own.
     """
     earlier = None if started_from.kind in _SEEN_NOBODY else started_from.without_numbers(key)
     patients = PatientDigests.of((int(patient) for patient in trained_patients), key)
@@ -172,13 +172,13 @@ def own_provenance(
 def seen_in_test(
     provenance: Provenance, test_patients: Iterable[int], *, dataset: str | None = None
 ) -> SeenReport:
-    """Which test patients the weights have seen, or may have seen, at any stage.
+    """Which test patients the weights were, or may have been, trained on at any stage.
 
     Args:
         provenance: of the weights.
         test_patients: patient numbers of the test part.
-        dataset: whose numbers these are: "nih", "phantom" or a fingerprint; None where it
-            isn't known, and then numbers are taken to mean the same people.
+        dataset: the data set of these numbers: "nih", "phantom" or a fingerprint. If None
+            (unknown), equal numbers are assumed to mean the same people.
     """
     tested = frozenset(int(patient) for patient in test_patients)
     stages: list[SeenReport] = []
@@ -199,7 +199,7 @@ def _seen_by(provenance: Provenance, tested: frozenset[int], dataset: str | None
         return SeenReport("none")
     if provenance.kind == OWN and provenance.trained_patients is not None:
         return _seen_by_session(provenance, provenance.trained_patients, tested, dataset)
-    if dataset == PHANTOM:  # synthetic patients can't have been anybody's training set
+    if dataset == PHANTOM:  # nobody else trained on these synthetic patients
         return SeenReport("none")
     why = _MAY_HAVE_SEEN.get(provenance.kind, _MAY_HAVE_SEEN[UNKNOWN])
     return SeenReport(
@@ -220,9 +220,9 @@ def _seen_by_session(
     if shared is None:
         return SeenReport(
             "possible",
-            message=f"The patients that {provenance.text} was trained on can't be told from these"
-            f" weights: the key to them, {KEY_FILE} of that session, is not beside them or may not"
-            " be read. Test patients may be among them: test figures may be too high.",
+            message=f"The patients that {provenance.text} was trained on can't be recognised with "
+            f"these weights: their key, {KEY_FILE} of that session, is not next to the weights or "
+            "can't be read. Test patients may be among them: test figures may be too high.",
         )
     if not shared:
         return SeenReport("none")
@@ -230,8 +230,9 @@ def _seen_by_session(
     if other_set:
         return SeenReport(
             "possible",
-            message=f"{count} have the numbers of patients that {provenance.text} was trained on,"
-            " on another data set: where both come from the same hospital, they are the same.",
+            message=f"{count} have the same numbers as patients of another data set that "
+            f"{provenance.text} was trained on: if both come from the same hospital, they are the "
+            "same patients.",
         )
     named = sorted(shared)
     listed = ", ".join(str(patient) for patient in named[:_NAMED_AT_MOST])
@@ -239,6 +240,6 @@ def _seen_by_session(
     return SeenReport(
         "named",
         tuple(named),
-        f"{count} are among the patients that {provenance.text} was trained on ({listed}{more}):"
-        " test figures that include them are not a test.",
+        f"{count} are among the patients that {provenance.text} was trained on ({listed}{more}): "
+        "test figures that include them are not valid.",
     )

@@ -1,4 +1,4 @@
-"""Tell by its content whose checkpoint a file is, and what follows from that.
+"""Recognise the origin of a checkpoint by its content.
 
 Known: our own; torchvision's ImageNet weights; torchxrayvision's DenseNets; the
 CheXNet reproductions (jrzech/reproduce-chexnet, arnoweng/CheXNet, zoogzog/chexnet).
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from core.data.images.grey_rule import GreyRule
 from core.errors import DataError
 from core.findings import FINDINGS, canonical_finding
 from core.model.foreign import ForeignCheckpoint
@@ -31,7 +32,7 @@ _WRAPPERS = re.compile(
 )
 # torchvision before 0.2 named a dense layer's parts norm.1, conv.1, norm.2, conv.2.
 _OLD_LAYER = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")
-# What stands before it is how a module of somebody's own calls the network.
+# The prefix is the network's name inside somebody's own module.
 _FIRST_LAYER = re.compile(r"((?:.*?\.)??)(?:features\.)?denseblock1\.denselayer1\.conv\.?1\.weight")
 _BARE_FEATURE = re.compile(r"(?:conv0|norm0|norm5|denseblock\d|transition\d)\.")
 _SEQUENTIAL_HEAD = re.compile(r"classifier\.\d+\.(weight|bias)")
@@ -58,7 +59,7 @@ XRV_LABELS = (
 )
 """torchxrayvision's 18 outputs, in order (its ``default_pathologies``)."""
 
-# Rows of a set's missing labels were never trained. From torchxrayvision's table of models.
+# Rows of labels that a data set lacks were never trained. From torchxrayvision's table of models.
 _XRV_UNTRAINED = {
     "nih": XRV_LABELS[14:],
     "pc": ("Lung Lesion", "Lung Opacity", "Enlarged Cardiomediastinum"),
@@ -66,21 +67,22 @@ _XRV_UNTRAINED = {
     "mimic": XRV_LABELS[2:3] + XRV_LABELS[5:7] + XRV_LABELS[9:10] + XRV_LABELS[11:14],
     "kaggle": tuple(label for label in XRV_LABELS if label not in ("Pneumonia", "Lung Opacity")),
 }
-# Google's relabelling, RSNA's (kaggle) and SIIM's challenges show NIH's images.
+# Google's relabelling and RSNA's (kaggle) and SIIM's challenges use NIH's images.
 _XRV_SETS = ("nih", "pc", "chex", "mimic", "google", "openi", "kaggle", "rsna", "siim")
 _XRV_NIH_SETS = frozenset({"nih", "google", "kaggle", "rsna", "siim"})
 
 
 @dataclass(frozen=True)
 class Source:
-    """Whose checkpoint it is, and what follows.
+    """The origin of a checkpoint, and how to use it.
 
     Attributes:
-        title: for a person.
-        input_spec: what the weights expect of an image.
-        provenance: who they have seen.
-        head_labels: what each row of the head stands for, empty where it can't be used.
-        warnings: what was assumed, one sentence each.
+        title: for display.
+        input_spec: the normalisation that the weights expect.
+        provenance: the patients they were trained on.
+        head_labels: the label of each row of the head; empty if the head can't be used.
+        warnings: assumptions, one sentence each.
+        grey: how the images it was trained on became grey; None if unknown.
     """
 
     title: str
@@ -88,29 +90,30 @@ class Source:
     provenance: Provenance
     head_labels: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    grey: GreyRule | None = None
 
 
 @dataclass(frozen=True)
 class PlainNames:
-    """Tensors under today's torchvision names, and what stood before those in the file."""
+    """Tensors by today's torchvision names, and the prefix that those had in the file."""
 
     tensors: Mapping[str, Tensor]
     prefix: str
 
 
 def plain_names(checkpoint: ForeignCheckpoint) -> PlainNames:
-    """The tensors under today's torchvision names, without whatever stands before those.
+    """The tensors by today's torchvision names, without a prefix.
 
     Raises:
-        DataError: the file holds two such networks, or two tensors come to the same name.
+        DataError: the file contains two such networks, or two tensors get the same name.
     """
     prefixes = {match[1] for name in checkpoint.tensors if (match := _FIRST_LAYER.fullmatch(name))}
     if len(prefixes) > 1:
         named = " and ".join(repr(prefix[:100]) for prefix in sorted(prefixes)[:4])
         raise DataError(
-            f"holds {len(prefixes)} networks, whose names begin with {named}",
+            f"contains {len(prefixes)} networks, with the prefixes {named}",
             where=checkpoint.path,
-            why="It can't be told which of them is meant",
+            why="It is unclear which one to use",
             remedy="Save one network's state dict alone",
         )
     prefix = "".join(prefixes)
@@ -119,7 +122,7 @@ def plain_names(checkpoint: ForeignCheckpoint) -> PlainNames:
         plain = _plain_name(name, prefix)
         if plain in renamed:
             raise DataError(
-                f"two tensors are both {plain[:200]!r} once wrappers are taken off",
+                f"two tensors are both {plain[:200]!r} without their wrappers' prefixes",
                 where=checkpoint.path,
                 remedy="Save one network's state dict alone",
             )
@@ -141,20 +144,21 @@ def _plain_name(name: str, prefix: str) -> str:
 def recognise(
     checkpoint: ForeignCheckpoint, tensors: Mapping[str, Tensor], *, allow_unknown_range: bool
 ) -> Source:
-    """Whose checkpoint it is.
+    """The origin of a checkpoint.
 
     Args:
-        checkpoint: as read.
-        tensors: its tensors under plain names.
-        allow_unknown_range: take a one-channel network of unknown origin for torchxrayvision's.
+        checkpoint: as read from the file.
+        tensors: its tensors by plain names.
+        allow_unknown_range: treat a one-channel network of unknown origin as torchxrayvision's.
 
     Raises:
-        DataError: an own checkpoint that can't be read, or one channel of unknown range.
+        DataError: one of our checkpoints can't be read, or a one-channel network has an unknown
+            range.
     """
     own = read_metadata(checkpoint.metadata, where=checkpoint.path)
     if own is not None:
         title = f"a checkpoint of {own.provenance.text}"
-        return Source(title, own.input_spec, own.provenance, own.findings)
+        return Source(title, own.input_spec, own.provenance, own.findings, grey=own.grey)
     stem = tensors.get("features.conv0.weight")
     channels = stem.shape[1] if stem is not None and stem.ndim == 4 else 3
     head = tensors.get("classifier.weight")
@@ -163,7 +167,7 @@ def recognise(
     if channels == 1:
         return _one_channel(checkpoint, num_outputs, allow_unknown_range=allow_unknown_range)
     if num_outputs == 1000:
-        provenance = Provenance(ON_IMAGENET, "ImageNet, photographs of 1,000 kinds of things")
+        provenance = Provenance(ON_IMAGENET, "ImageNet, photographs of 1,000 classes")
         return Source("torchvision's ImageNet weights", IMAGENET, provenance)
     if num_outputs == len(FINDINGS) and is_sequential:
         return Source(
@@ -171,10 +175,10 @@ def recognise(
             CHEXNET,
             Provenance(NIH_RANDOM_SPLIT, "a CheXNet reproduction, on a random split of NIH"),
             FINDINGS,
-            ("Its 14 outputs are taken to be in the order of Wang et al. 2017.",),
+            ("Its 14 outputs are assumed to be in the order of Wang et al. 2017.",),
         )
     labels = _noted_labels(checkpoint, num_outputs)
-    assumed = "Its input is taken to be normalised as ImageNet's."
+    assumed = "Its input is assumed to be normalised as for ImageNet."
     provenance = Provenance(UNKNOWN, f"{checkpoint.path.name}, of unknown origin")
     return Source("a DenseNet of unknown origin", IMAGENET, provenance, labels, (assumed,))
 
@@ -187,20 +191,20 @@ def _one_channel(
         raise DataError(
             f"a one-channel DenseNet with {num_outputs} outputs, of unknown origin",
             where=checkpoint.path,
-            why="Nobody can tell which value range it expects, and under a wrong one even a"
-            " perfect match of tensors gives noise",
-            remedy="Use torchxrayvision's own file, or allow a partial match to start from it as"
-            " if it were",
+            why="The value range that it expects is unknown, and with a wrong one even a perfect "
+            "match of tensors gives noise",
+            remedy="Use torchxrayvision's original file, or allow a partial match to treat it as "
+            "one",
         )
     trained_on = _xrv_sets(checkpoint.path.name)
     labels = _noted_labels(checkpoint, num_outputs)
     if not labels and num_outputs == len(XRV_LABELS):
         labels = _trained_labels(trained_on)
     saw_nih = not trained_on or not _XRV_NIH_SETS.isdisjoint(trained_on)
-    sets = ", ".join(trained_on) or "sets that its file name doesn't tell"
+    sets = ", ".join(trained_on) or "data sets that its file name doesn't say"
     warnings = ["Outputs are raw logits, without torchxrayvision's calibration."]
     if not trained_on:
-        warnings.append("Its file name doesn't tell which sets it was trained on.")
+        warnings.append("Its file name doesn't say which data sets it was trained on.")
     return Source(
         f"torchxrayvision's DenseNet ({sets})",
         TORCHXRAYVISION,
@@ -222,7 +226,7 @@ def _trained_labels(trained_on: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _noted_labels(checkpoint: ForeignCheckpoint, num_outputs: int) -> tuple[str, ...]:
-    """Names of the outputs that stand in the file itself, if they are as many as there are rows."""
+    """Names of the outputs stored in the file, if their number matches."""
     for value in checkpoint.notes.values():
         if isinstance(value, tuple) and len(value) == num_outputs > 0:
             labels = tuple(str(label) for label in value)

@@ -1,8 +1,8 @@
 """The two containers of torch.save, down to the bytes of each storage.
 
-- zip, since torch 1.6: ``<name>/data.pkl`` and ``<name>/data/<key>``, uncompressed.
-- legacy: five pickles (a magic number, a protocol version, facts on the machine, the
-  object, the list of storage keys), then each storage as a count and its values.
+- zip, since torch 1.6: ``<name>/data.pkl`` and ``<name>/data/<key>``, uncompressed. - legacy: five
+pickles (a magic number, a protocol version, machine properties, the object, the list of storage
+keys), then each storage as a count and its values.
 """
 
 from __future__ import annotations
@@ -25,35 +25,35 @@ _MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 _PROTOCOL_VERSION = 1001
 _MAX_PICKLE_BYTES = 256 * 1024**2
 MAX_BYTES = 8 * 1024**3
-"""No file may be larger; a DenseNet121 with its optimiser is 0.1 GB."""
+"""The largest file accepted; a DenseNet121 with its optimiser is 0.1 GB."""
 
 MAX_UNFOLDED_BYTES = 2 * 1024**3
-"""Nor may what it unfolds into: many tensors can be views of one storage."""
+"""The largest size in memory: many tensors can be views of one storage."""
 
 
 class ArchiveError(ValueError):
-    """The container is damaged, or of a kind that isn't read."""
+    """The container is damaged or of an unsupported kind."""
 
 
 @dataclass(frozen=True)
 class Archive:
-    """A followed object, and the way to its storages.
+    """A followed object and a reader for its storages.
 
     Attributes:
-        root: what the pickle describes.
-        read_storage: the bytes of one storage.
+        root: the value of the pickle.
+        read_storage: returns the bytes of one storage.
     """
 
     root: Any
     read_storage: Callable[[StorageSpec], bytes]
 
     def build(self, specs: Mapping[str, TensorSpec]) -> dict[str, Tensor]:
-        """The tensors, each with memory of its own.
+        """The tensors, each with its own memory.
 
         Raises:
             ArchiveError: a storage is missing or has another size than the tensor says.
         """
-        # Many tensors can share one storage: a small file could ask for all of the memory.
+        # Many tensors can share one storage: a small file could demand all the memory.
         if sum(map(_num_bytes, specs.values())) > MAX_UNFOLDED_BYTES:
             raise ArchiveError("its tensors are too large for a DenseNet121")
         storages: dict[str, Tensor] = {}
@@ -85,7 +85,7 @@ def read_zip(file: IO[bytes]) -> Archive:
     """Open the zip container.
 
     Raises:
-        ArchiveError: it is no zip of torch.save, or is damaged.
+        ArchiveError: it was not written by torch.save, or is damaged.
         BrokenPickleError: its pickle can't be followed.
     """
     try:
@@ -95,7 +95,7 @@ def read_zip(file: IO[bytes]) -> Archive:
     names = set(archive.namelist())
     pickles = [name for name in names if name.endswith("/data.pkl") and name.count("/") == 1]
     if len(pickles) != 1:
-        raise ArchiveError("a zip archive, but not one of torch.save")
+        raise ArchiveError("a zip archive, but not written by torch.save")
     prefix = pickles[0].removesuffix("data.pkl")
     if f"{prefix}constants.pkl" in names:
         raise ArchiveError("a TorchScript program; save its state_dict() with torch.save")
@@ -113,9 +113,9 @@ def read_zip(file: IO[bytes]) -> Archive:
 def _member(archive: zipfile.ZipFile, name: str, most_bytes: int) -> bytes:
     try:
         member = archive.getinfo(name)
-        # torch never compresses, so a small file can't unfold into a large one here.
+        # torch never compresses, so a small file can't expand into a large one here.
         if member.file_size > most_bytes or member.compress_type != zipfile.ZIP_STORED:
-            raise ArchiveError(f"{name} is larger than it says, or compressed")
+            raise ArchiveError(f"{name} is larger than it declares, or compressed")
         return archive.read(member)
     except (KeyError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise ArchiveError(f"{name} is missing or damaged ({error})") from error
@@ -125,11 +125,11 @@ def read_legacy(raw: mmap.mmap) -> Archive:
     """Open the legacy container; ``raw`` must stay open until the tensors are built.
 
     Raises:
-        ArchiveError: it is no file of torch.save, or is truncated.
+        ArchiveError: it was not written by torch.save, or is truncated.
         BrokenPickleError: one of its pickles can't be followed.
     """
     if follow(raw).value != _MAGIC_NUMBER or follow(raw).value != _PROTOCOL_VERSION:
-        raise ArchiveError("a pickle, but not one of torch.save")
+        raise ArchiveError("a pickle, but not written by torch.save")
     machine = follow(raw).value
     if isinstance(machine, dict) and machine.get("little_endian") is False:
         raise ArchiveError("written on a big-endian machine")
@@ -153,7 +153,7 @@ def _storages(followed: Followed) -> dict[str, StorageSpec]:
 def _storage_places(
     raw: mmap.mmap, keys: Any, storages: Mapping[str, StorageSpec]
 ) -> dict[str, tuple[int, int]]:
-    """Where in the file each storage's values start and end."""
+    """Start and end of each storage's values in the file."""
     if not isinstance(keys, list):
         raise ArchiveError("its list of storages can't be read")
     places: dict[str, tuple[int, int]] = {}
@@ -161,7 +161,7 @@ def _storage_places(
     for each in keys:
         key = str(each) if isinstance(each, (str, int)) else ""
         if key not in storages:
-            raise ArchiveError(f"storage {key[:40]} belongs to nothing")
+            raise ArchiveError(f"storage {key[:40]} belongs to no tensor")
         count = int.from_bytes(raw[place : place + 8], "little", signed=True)
         start = place + 8
         place = start + count * storages[key].dtype.itemsize

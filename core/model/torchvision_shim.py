@@ -1,9 +1,8 @@
-"""Let torchvision be imported beside a torch that its compiled part was not built for.
+"""Import torchvision next to a torch that its compiled part was not built for.
 
-The package index's torchvision is built for CUDA. Beside a CPU-only torch its
-compiled part doesn't load, and its import stops at two operators that nobody has
-declared. Declaring their schemas is enough for models and transforms. Where the
-compiled part does load, this module leaves everything as it is.
+The package index's torchvision is built for CUDA. With a CPU-only torch its compiled part doesn't
+load, and its import fails at two undeclared operators. Declaring their schemas is enough for models
+and transforms. If the compiled part loads, this module does nothing.
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ import torch
 _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 _OPERATORS = ("nms", "qnms")
 
-# A Library takes its declarations with it when it is collected, so this one is kept.
+# A Library removes its declarations when it is collected, so this one is kept.
 _kept_alive: list[torch.library.Library] = []
 
 
 def declare_missing_operators() -> tuple[str, ...]:
-    """Declare what torchvision's import needs and doesn't have; call it before that import.
+    """Declare the operators that torchvision's import lacks; call it before that import.
 
     Returns:
-        The names declared now: none where torchvision's own operators load, or where
-        this has been done before.
+        The names declared now: none if torchvision's own operators load, or if this was done
+        before.
     """
     if _compiled_part_loads():
         return ()
@@ -39,7 +38,7 @@ def declare_missing_operators() -> tuple[str, ...]:
 
 
 def _compiled_part_loads() -> bool:
-    spec = importlib.util.find_spec("torchvision")  # finds the package without importing it
+    spec = importlib.util.find_spec("torchvision")  # doesn't import the package
     folders = () if spec is None else tuple(spec.submodule_search_locations or ())
     for folder in folders:
         for library in sorted(Path(folder).glob("_C*.*")):

@@ -1,1 +1,1 @@
-"""What is kept on disk: sessions and checkpoints."""
+"""Sessions and checkpoints on disk."""

@@ -1,4 +1,4 @@
-"""The answers of health checks that stand, as a session's events tell them."""
+"""The current diagnoses of a session, from its events."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from collections.abc import Iterable
 from core.events import SEVERITIES, Diagnosed, Event, Resumed
 
 _REMEMBERED = 16
-"""Answers kept of each check, for a run that goes back to an earlier step."""
+"""Diagnoses kept for each check, in case a run resumes from an earlier step."""
 
 
 class StandingAnswers:
-    """Of each check the latest answer; one that a resumed run never gave makes way again."""
+    """The latest diagnosis of each check; those after the step that a run resumed from are
+    dropped."""
 
     def __init__(self) -> None:
         self._told: dict[str, list[Diagnosed]] = {}
 
     @classmethod
     def after(cls, events: Iterable[Event]) -> StandingAnswers:
-        """What stands once these events have been told."""
+        """The diagnoses after these events."""
         standing = cls()
         for event in events:
             if isinstance(event, Diagnosed):
@@ -28,12 +29,12 @@ class StandingAnswers:
         return standing
 
     def take(self, answer: Diagnosed) -> None:
-        """In place of the same check's earlier answer, and as the newest of all."""
+        """Replace the same check's earlier diagnosis; this one is now the newest."""
         told = self._told.pop(answer.check, [])
         self._told[answer.check] = [*told, answer][-_REMEMBERED:]
 
     def drop_after(self, step: int) -> None:
-        """Forget what was found at later steps: they were not acknowledged."""
+        """Drop diagnoses of later steps, which were not acknowledged."""
         kept = {
             check: [answer for answer in told if answer.step <= step]
             for check, told in self._told.items()
@@ -41,17 +42,18 @@ class StandingAnswers:
         self._told = {check: told for check, told in kept.items() if told}
 
     def in_order(self) -> dict[str, Diagnosed]:
-        """By check, gravest first; of the same gravity the newest first."""
+        """Diagnoses by check, the most severe first; within a severity the newest first."""
         latest = [told[-1] for told in reversed(self._told.values())]
         return {answer.check: answer for answer in gravest_first(latest)}
 
 
 def gravest_first(answers: Iterable[Diagnosed]) -> list[Diagnosed]:
-    """Stop, warning, note, ok; equals by step, the later first, else as they come."""
+    """Sort by severity (stop, warning, note, ok), then by step, the latest first."""
     return sorted(answers, key=lambda answer: (-gravity(answer.severity), -answer.step))
 
 
 def gravity(severity: str) -> int:
-    """From 0 (ok) up; a word that this version does not know is worth a note."""
+    """Severity as a number, 0 for ok; a severity that this version does not know counts as a
+    note."""
     known = severity if severity in SEVERITIES else "note"
     return SEVERITIES.index(known)

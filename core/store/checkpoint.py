@@ -1,14 +1,14 @@
 """Checkpoints: written whole or not at all, verified when read, never fewer than one.
 
-Each write is a generation of its own, ``last-000007``, of two or three files::
+Each write creates a new generation, such as ``last-000007``, of two or three files::
 
-    last-000007.safetensors            the model, readable by anything that reads safetensors
-    last-000007.training.safetensors   optimiser and generator state, where there is any
-    last-000007.json                   the state, and the digests of the others
+    last-000007.safetensors the model, readable by anything that reads safetensors
+    last-000007.training.safetensors optimiser and random state, if any last-000007.json the state,
+    and digests of the other files
 
-The JSON file is renamed into place last, so a generation without it doesn't exist. The
-generation before stays until the new one has been read back and its digests agree; a
-reader takes the newest one that is whole and says which ones it passed over.
+The JSON file is renamed into place last: without it a generation doesn't exist. The previous
+generation stays until the new one has been read back and its digests match. A reader takes the
+newest complete generation and reports those it skipped.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _MAX_PART_BYTES = 8 * 2**30
 _MANIFEST = re.compile(r"(?P<name>last|best)-(?P<generation>\d{6,})\.json")
 _NAMES = r"(?P<name>last|best)-(?P<generation>\d{6,})\.(?:json|(?:training\.)?safetensors)"
 _PART = re.compile(_NAMES)
-_UNFINISHED_PART = re.compile(rf"\.{_NAMES}\.{TOKEN}")  # left where the process was killed in it
+_UNFINISHED_PART = re.compile(rf"\.{_NAMES}\.{TOKEN}")  # left by a process killed while writing
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,10 @@ class CheckpointFile:
 
     Attributes:
         name: "last" or "best".
-        generation: counts writes; the highest is the newest.
-        model_path: the model's tensors.
-        state_path: the JSON file with state and digests.
-        digests: SHA-256 of each file of tensors, by file name.
+        generation: number of the write; the highest is the newest.
+        model_path: file of the model's tensors.
+        state_path: JSON file with the state and the digests.
+        digests: SHA-256 of each tensor file, by file name.
     """
 
     name: str
@@ -61,15 +61,15 @@ class CheckpointFile:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint held.
+    """The content of a checkpoint.
 
     Attributes:
-        file: where it was read from.
+        file: the generation that was read.
         tensors: the model's, by name, on the CPU.
-        training_tensors: the optimiser's and others, by name; empty in a "best".
+        training_tensors: the optimiser's and other tensors, by name; empty in a "best".
         state: JSON values: step, epoch, schedule, best so far, …
-        metadata: of the model's file.
-        passed_over: newer generations that are damaged, one sentence each; empty when all is well.
+        metadata: the metadata of the model's file.
+        passed_over: one sentence for each newer generation that is damaged.
     """
 
     file: CheckpointFile
@@ -81,7 +81,7 @@ class Checkpoint:
 
 
 class _DamagedError(Exception):
-    """One generation can't be used; another one may."""
+    """This generation can't be used; another one may be fine."""
 
 
 def write_checkpoint(
@@ -93,22 +93,22 @@ def write_checkpoint(
     *,
     training_tensors: Mapping[str, Tensor] | None = None,
 ) -> CheckpointFile:
-    """Write a new generation, verify it on disk, then drop all but the one before it.
+    """Write a new generation, verify it on disk, then delete all older ones but the previous one.
 
     Args:
-        folder: there already: made anew, it would be part of a session that was moved or removed.
+        folder: must exist; creating it would bring back part of a moved or removed session.
         name: "last" or "best".
         tensors: the model's; copied to the CPU.
-        state: whatever JSON holds (NaN and infinities too).
-        metadata: texts for the model's file, so that it describes itself.
-        training_tensors: what only a resumed run needs.
+        state: any JSON value (NaN and infinities too).
+        metadata: strings that describe the model in its own file.
+        training_tensors: tensors that only a resumed run needs.
 
     Raises:
-        RunFailedError: it can't be written (disk full, no permission); the generation before
-            is untouched.
+        RunFailedError: it can't be written (disk full, no permission); the previous generation is
+            untouched.
     """
     if name not in (LAST, BEST):
-        raise ValueError(f"a checkpoint is called {LAST!r} or {BEST!r}, got {name!r}")
+        raise ValueError(f"a checkpoint's name is {LAST!r} or {BEST!r}, got {name!r}")
     parts = {".safetensors": _packed(tensors, metadata)}
     if training_tensors:
         parts[".training.safetensors"] = _packed(training_tensors, {})
@@ -121,19 +121,19 @@ def write_checkpoint(
         for part, digest in written.digests.items():
             _read_verified(folder / part, digest)
     except (OSError, _DamagedError) as error:
-        _drop(folder, name, {generation})  # a full disk needs the room
+        _drop(folder, name, {generation})  # on a full disk its space is needed
         raise RunFailedError(
             f"the checkpoint can't be written ({error})",
             where=stem,
-            why="The one before it is still there" if generation > 1 else "",
-            remedy="Make room or allow writing there, then run again with --resume",
+            why="The previous one is still there" if generation > 1 else "",
+            remedy="Free disk space or allow writing there, then run again with --resume",
         ) from error
     _drop_old(folder, name, newest=generation)
     return written
 
 
 def _write_generation(stem: Path, parts: Mapping[str, bytes], state: Mapping[str, Any]) -> None:
-    """Write the tensors, then the manifest that makes them a generation."""
+    """Write the tensors, then the manifest that completes the generation."""
     digests: dict[str, str] = {}
     for suffix, content in parts.items():
         path = stem.with_name(stem.name + suffix)
@@ -145,7 +145,7 @@ def _write_generation(stem: Path, parts: Mapping[str, bytes], state: Mapping[str
         "state_digest": _state_digest(state),
         "state": dict(state),
     }
-    # NaN is no strict JSON, but a loss that isn't a number must not cost the checkpoint.
+    # NaN is not strict JSON, but a NaN loss must not prevent the checkpoint.
     text = json.dumps(manifest, indent=1, ensure_ascii=False)
     write_whole(stem.with_name(f"{stem.name}.json"), text.encode())
 
@@ -153,11 +153,11 @@ def _write_generation(stem: Path, parts: Mapping[str, bytes], state: Mapping[str
 def read_checkpoint(
     folder: Path, name: str, accepts: Callable[[Mapping[str, Any]], bool] | None = None
 ) -> Checkpoint:
-    """The newest generation that is whole and whose state is accepted, where that is asked.
+    """Read the newest complete generation whose state ``accepts``, if given, accepts.
 
     Raises:
-        SessionError: there is no such checkpoint of this name.
-        DataError: there are, and every one of them is damaged.
+        SessionError: there is no checkpoint of this name.
+        DataError: every checkpoint of this name is damaged.
     """
     passed_over: list[str] = []
     for generation in sorted(_generations(folder, name), reverse=True):
@@ -170,15 +170,15 @@ def read_checkpoint(
     if not passed_over:
         raise SessionError(f"there is no {name!r} checkpoint", where=folder)
     raise DataError(
-        f"no {name!r} checkpoint is whole: {'; '.join(passed_over)}",
+        f"every {name!r} checkpoint is damaged: {'; '.join(passed_over)}",
         where=folder,
-        why="A run can't go on from weights that are not what was written",
+        why="A run can't continue from weights that differ from what was written",
         remedy="Restore the files, or start a new session",
     )
 
 
 def newest_state(folder: Path, name: str) -> Mapping[str, Any] | None:
-    """The state of the newest generation whose state is whole; no tensor is read for it."""
+    """The newest undamaged state, read without any tensors."""
     for generation in sorted(_generations(folder, name), reverse=True):
         with contextlib.suppress(_DamagedError):
             return _read_manifest(folder, name, generation)[1]
@@ -186,7 +186,7 @@ def newest_state(folder: Path, name: str) -> Mapping[str, Any] | None:
 
 
 def state_beside(model_path: Path) -> Mapping[str, Any] | None:
-    """The state that was kept with a model's file; None where there is none, or it is damaged."""
+    """The state saved with a model's file; None if it is missing or damaged."""
     match = _MANIFEST.fullmatch(f"{model_path.stem}.json")
     if match is None:
         return None
@@ -196,7 +196,7 @@ def state_beside(model_path: Path) -> Mapping[str, Any] | None:
 
 
 def verified_checkpoints(folder: Path) -> tuple[CheckpointFile, ...]:
-    """Every generation whose files agree with their digests, newest first within a name."""
+    """Every generation whose files match their digests, newest first within a name."""
     whole: list[CheckpointFile] = []
     for name in (LAST, BEST):
         for generation in sorted(_generations(folder, name), reverse=True):
@@ -209,10 +209,10 @@ def verified_checkpoints(folder: Path) -> tuple[CheckpointFile, ...]:
 
 
 def verify_model_file(path: Path) -> None:
-    """Check a model's file against the digest beside it; a file without one passes.
+    """Check a model's file against its digest; a file without one passes.
 
     Raises:
-        DataError: the file is not what was written.
+        DataError: the file differs from what was written.
     """
     match = _MANIFEST.fullmatch(f"{path.stem}.json")
     if match is None or not path.with_suffix(".json").exists():
@@ -231,7 +231,7 @@ def verify_model_file(path: Path) -> None:
 def _packed(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
     from safetensors.torch import save
 
-    # Channels-last weights are stored plainly; clones, since no two may share memory.
+    # Channels-last weights are stored contiguously; clones, since tensors may not share memory.
     plain = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
     content: bytes = save(plain, metadata=dict(metadata))
     return content
@@ -283,7 +283,7 @@ def _read_manifest(
     if manifest.get("format") != _FORMAT:
         raise _DamagedError(f"{path.name} is in another format ({manifest.get('format')})")
     if manifest.get("state_digest") != state_digest:
-        raise _DamagedError(f"{path.name} is damaged: its state is not what was written")
+        raise _DamagedError(f"{path.name} is damaged: its state differs from what was written")
     own = {model_path.name, f"{stem}.training.safetensors"}
     if model_path.name not in digests or not own.issuperset(digests):
         raise _DamagedError(f"{path.name} doesn't name its own files")
@@ -300,12 +300,12 @@ def _read_verified(path: Path, digest: str) -> bytes:
     except OSError as error:
         raise _DamagedError(f"{path.name} can't be read ({error.strerror})") from error
     if hashlib.sha256(content).hexdigest() != digest:
-        raise _DamagedError(f"{path.name} is damaged: its SHA-256 is not the one written with it")
+        raise _DamagedError(f"{path.name} is damaged: its SHA-256 differs from the recorded one")
     return content
 
 
 def _drop_old(folder: Path, name: str, *, newest: int) -> None:
-    """Keep the newest generations, and the last whole one before them; drop leftovers."""
+    """Keep the newest generations and the last complete one before them; delete leftovers."""
     kept = {newest}
     for generation in sorted(_generations(folder, name), reverse=True):
         if len(kept) == _KEPT_GENERATIONS:
@@ -315,17 +315,17 @@ def _drop_old(folder: Path, name: str, *, newest: int) -> None:
             for part, digest in file.digests.items():
                 _read_verified(folder / part, digest)
             kept.add(generation)
-    # A number that is not reached yet is not ours, as where somebody copied a file under it.
+    # A higher number is not ours: somebody may have copied a file under that name.
     _drop(folder, name, {*range(1, newest)} - kept)
 
 
 def _drop(folder: Path, name: str, unwanted: Collection[int]) -> None:
-    """Remove the files of these generations, and what is unfinished of any."""
-    # Another reader may hold one; the next write tries again.
+    """Delete the files of these generations, and unfinished files of any."""
+    # Another reader may hold a file open; the next write tries again.
     with contextlib.suppress(OSError), open_folder(folder) as opened:
         for entry in os.listdir(opened):  # noqa: PTH208 - a descriptor
             part = _PART.fullmatch(entry)
             is_unwanted = part and part["name"] == name and int(part["generation"]) in unwanted
-            # There is one writer, and it has just finished: what is unfinished is nobody's.
+            # The only writer has just finished, so unfinished files are leftovers.
             if is_unwanted or _UNFINISHED_PART.fullmatch(entry):
                 os.unlink(entry, dir_fd=opened)

@@ -1,4 +1,4 @@
-"""What a run ran on: versions, host, commit."""
+"""The environment of a run: versions, host, commit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PACKAGES = (
 
 
 def describe_environment() -> dict[str, Any]:
-    """Versions, host and commit; the device is added once it is chosen. Imports none of them."""
+    """Versions, host and commit, without importing the packages; the device is added later."""
     return {
         "host": socket.gethostname(),
         "platform": platform.platform(),
@@ -43,7 +43,7 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """The commit of the checkout that this code is in; None where it is installed elsewhere."""
+    """The commit of the checkout that contains this code; None if it is installed elsewhere."""
     here = Path(__file__).resolve().parents[2]
     if not (here / ".git").exists():
         return None

@@ -1,4 +1,4 @@
-"""Appending to events.jsonl on a disk that may be full, and may have lied."""
+"""Append to events.jsonl on a disk that may be full or may lose data."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ _CHUNK_BYTES = 2**20
 
 @dataclass(frozen=True)
 class Prefix:
-    """The first bytes of a file that is only appended to, and their XXH3 (128 bits)."""
+    """Length and XXH3 digest (128 bits) of the first bytes of an append-only file."""
 
     size_bytes: int
     digest: str
 
 
 class EventFile:
-    """One file of lines, appended to by one process.
+    """A file of lines, appended to by one process.
 
-    Lines that are not known to be on disk (fsync) are kept here too: where a write or an fsync
-    fails, the next ``flush`` writes all of them again in the same places. After a failed fsync
-    the system may have thrown away what it had taken, and says so only once.
+    Lines stay in memory until fsync succeeds. If a write or an fsync fails, the next ``flush``
+    writes all of them again at the same offset: after a failed fsync the system may have discarded
+    the data, and it reports that only once.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        # Not O_APPEND: what did not fit is written again where it belongs.
+        # Not O_APPEND: failed lines are rewritten at the same offset.
         self._descriptor = open_own(path, os.O_RDWR | os.O_CREAT)
         _drop_torn_line(self._descriptor)
         self._is_named = False
@@ -43,17 +43,17 @@ class EventFile:
         for chunk in _chunks(self._descriptor, self._synced):
             self._of_synced.update(chunk)
         self._unsynced = bytearray()
-        self._written = 0  # of the unsynced ones
+        self._written = 0  # bytes of the unsynced lines
 
     def add(self, line: str) -> None:
-        """Take a line, without its end, to be written by the next ``flush``."""
+        """Add a line, without its newline, for the next ``flush``."""
         self._unsynced += line.encode() + b"\n"
 
     def flush(self, *, sync: bool) -> None:
         """Write the lines that were added; with ``sync`` they are on disk on return.
 
         Raises:
-            OSError: the disk is full or fails; the lines are kept for the next call.
+            OSError: the disk is full or fails; the lines stay in memory for the next call.
         """
         try:
             while self._written < len(self._unsynced):
@@ -68,19 +68,19 @@ class EventFile:
 
     @property
     def descriptor(self) -> int:
-        """Of the file that is written, whatever has its name by now."""
+        """Descriptor of the file being written, even if its name now belongs to another file."""
         return self._descriptor
 
     def seal(self) -> Prefix:
-        """All of it that is on disk, come what may."""
+        """The prefix of the file that is known to be on disk."""
         return Prefix(self._synced, self._of_synced.hexdigest())
 
     def begins_with(self, prefix: Prefix) -> bool:
-        """Whether its first bytes are still these."""
+        """Whether the file still begins with this prefix."""
         return begins_with(self._descriptor, prefix)
 
     def close(self) -> None:
-        """Give the file back; what was flushed with ``sync`` stays."""
+        """Close the file; lines flushed with ``sync`` are safe."""
         with contextlib.suppress(OSError):
             os.close(self._descriptor)
 
@@ -100,7 +100,7 @@ class EventFile:
 
 
 def begins_with(descriptor: int, prefix: Prefix) -> bool:
-    """Whether an opened file's first bytes are these."""
+    """Whether an opened file begins with this prefix."""
     found, digest = 0, xxhash.xxh3_128()
     for chunk in _chunks(descriptor, prefix.size_bytes):
         found += len(chunk)
@@ -109,7 +109,7 @@ def begins_with(descriptor: int, prefix: Prefix) -> bool:
 
 
 def _chunks(descriptor: int, size_bytes: int) -> Iterator[bytes]:
-    """The first bytes of a file, or what there is of them."""
+    """The first ``size_bytes`` bytes of a file, or all if it is shorter."""
     start = 0
     while chunk := os.pread(descriptor, min(_CHUNK_BYTES, size_bytes - start), start):
         yield chunk
@@ -117,7 +117,7 @@ def _chunks(descriptor: int, size_bytes: int) -> Iterator[bytes]:
 
 
 def _drop_torn_line(descriptor: int) -> None:
-    """Cut off a last line without an end: its event was never acknowledged."""
+    """Truncate a last line without a newline: its event was never acknowledged."""
     with os.fdopen(descriptor, "r+b", closefd=False) as stream:
         end = stream.seek(0, os.SEEK_END)
         while end > 0:

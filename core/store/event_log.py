@@ -1,7 +1,7 @@
-"""Reading a session's events: all, the last ones, thinned ones, and new ones as they come.
+"""Read a session's events: all, the last ones, a subsample, or new ones as they are written.
 
-A week's run records two million steps. What a reader wants of them fits a chart, so steps are
-parsed every so often and everything else always.
+A week's run records two million steps, but a reader draws them in a chart. So only some steps are
+parsed, and every other event.
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ from typing import BinaryIO
 
 from core.errors import DataError
 from core.event_lines import event_of_line
-from core.events import (
-    Event,
-)
+from core.events import Event, StepRecorded
 from core.regular_file import open_regular
 
 _CHUNK_BYTES = 8 * 2**20
@@ -35,17 +33,18 @@ _FEW_BYTES = 16 * 2**10
 
 @dataclass
 class EventReader:
-    """A place in a session's events.jsonl; ``offset`` is the byte after the last whole line."""
+    """A position in a session's events.jsonl; ``offset`` is the byte after the last complete
+    line."""
 
     path: Path
     offset: int = 0
 
     def new_events(self) -> list[Event]:
-        """Events written since; a line under way is left for the next time."""
+        """Events written since the last call; an incomplete line waits for the next one."""
         return list(self.each())
 
     def each(self) -> Iterator[Event]:
-        """The same one by one: however long the file is, a chunk of it is in memory at a time."""
+        """The same one by one, with only one chunk of the file in memory."""
         for chunk in self._chunks(None):
             yield from _parsed(self._lines(chunk))
 
@@ -53,9 +52,9 @@ class EventReader:
         return chunk.split(b"\n")
 
     def thinned(self, max_steps: int = 20_000) -> Iterator[list[Event]]:
-        """Everything up to now, chunk by chunk, with at most about ``max_steps`` steps.
+        """All events up to now, chunk by chunk, with at most about ``max_steps`` steps.
 
-        The last chunk's last step is always there.
+        The last step of the last chunk is always included.
         """
         size = self._size()
         keep_every = max(1, size // _BYTES_A_STEP // max_steps)
@@ -63,7 +62,7 @@ class EventReader:
             yield list(_parsed(_thin(chunk, keep_every)))
 
     def tail(self) -> list[Event]:
-        """The last events, whatever came before; for a first picture. The place stays."""
+        """The last events, for a quick first view; ``offset`` does not change."""
         start = max(0, self._size() - _TAIL_BYTES)
         with contextlib.suppress(OSError), open_regular(self.path) as stream:
             stream.seek(start)
@@ -78,10 +77,10 @@ class EventReader:
             return 0
 
     def _chunks(self, end: int | None) -> Iterator[bytes]:
-        """Whole lines from the place on, moving it; the last line's end is left out."""
+        """Complete lines from ``offset`` on, which advances; without the final newline."""
         try:
             stream = open_regular(self.path)
-        except OSError:  # not begun, or not ours to read
+        except OSError:  # not created yet, or not readable
             return
         with stream:
             stream.seek(self.offset)
@@ -97,7 +96,7 @@ class EventReader:
                 yield chunk[:newline]
 
     def _pass_over_line(self, stream: BinaryIO) -> bool:
-        """Move the place behind a line that is longer than any event; False where it has no end."""
+        """Skip a line that is longer than any event; False if it has no newline."""
         while chunk := stream.read(_CHUNK_BYTES):
             newline = chunk.find(b"\n")
             if newline >= 0:
@@ -107,14 +106,23 @@ class EventReader:
 
 
 class MilestoneReader(EventReader):
-    """Reads every event but steps and progress, which are nearly all of a long file."""
+    """Reads every event except steps and progress, which make up most of a long file."""
+
+    _step = b""
+
+    def last_step(self) -> StepRecorded | None:
+        """The last step that was passed over; the only one that is parsed."""
+        step = next(_parsed([self._step]), None)
+        return step if isinstance(step, StepRecorded) else None
 
     def _lines(self, chunk: bytes) -> list[bytes]:
-        return [line for line in chunk.split(b"\n") if not line.startswith(_FREQUENT)]
+        lines = chunk.split(b"\n")
+        self._step = next((line for line in reversed(lines) if line.startswith(_STEP)), self._step)
+        return [line for line in lines if not line.startswith(_FREQUENT)]
 
 
 def _thin(chunk: bytes, keep_every: int) -> list[bytes]:
-    """About every so-manieth step, every other event, and the last line."""
+    """About every ``keep_every``-th step, all other events, and the last line."""
     if keep_every == 1:
         return chunk.split(b"\n")
     kept = list(_sampled(chunk, keep_every))
@@ -125,7 +133,7 @@ def _thin(chunk: bytes, keep_every: int) -> list[bytes]:
 
 
 def _sampled(chunk: bytes, keep_every: int) -> Iterator[bytes]:
-    """Steps are told from the rest by counting, far faster than by looking at each line."""
+    """Find steps by searching the chunk, which is far faster than looking at each line."""
     num_steps = chunk.count(b"\n" + _STEP) + chunk.startswith(_STEP)
     if num_steps == chunk.count(b"\n") + 1:
         start = 0
@@ -146,7 +154,7 @@ def _sampled(chunk: bytes, keep_every: int) -> Iterator[bytes]:
 
 
 def _parsed(lines: list[bytes]) -> Iterator[Event]:
-    """Their events; a damaged line and kinds from newer versions are passed over."""
+    """Parse the lines; damaged lines and events of newer versions are skipped."""
     for line in lines:
         with contextlib.suppress(DataError):
             event = event_of_line(line.decode(errors="replace"))

@@ -1,9 +1,10 @@
-"""Files that are written whole or not at all, and never through a link.
+"""Write files completely or not at all, and never through a link.
 
-A session or a cache may come from somebody else. Were its ``cams/`` a link to a folder of ours,
-what is written there would replace our own files. So a folder is opened first, as what it is,
-and files are made, renamed and removed in what was opened: nothing that is put in its place
-meanwhile counts. A folder that the user names may be a link; what stands inside it may not.
+A session or a cache may come from somebody else. If its ``cams/`` were a link to one of the user's
+folders, writing there would replace the user's files. So a folder is opened first, without
+following links, and files are created, renamed and removed relative to its descriptor: replacing
+the folder meanwhile has no effect. A folder that the user names may be a link; the folders inside
+it may not.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 TOKEN = r"(?=\d*[a-f])[0-9a-f]{8}"
-"""The end of a name until its file is whole: never a date, as people end theirs."""
+"""Suffix of a temporary file: never a date, which people append to their own names."""
 
 _LONGEST_WAIT_SECONDS, _LOCK_PAUSE_SECONDS = 30.0, 0.01
 _NO_FSYNC_OF_FOLDERS = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EBADF})
-_NO_FOLDER = (errno.ELOOP, errno.ENOTDIR)  # of a link, by the system's mood
+_NO_FOLDER = (errno.ELOOP, errno.ENOTDIR)  # for a link, depending on the system
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_A_LINK = "it is a link, and what it leads to is not ours to write"
+_A_LINK = "it is a link, and links are not followed for writing"
 
 
 def write_whole(
@@ -37,16 +38,16 @@ def write_whole(
     follow: bool = False,
     mode: int = 0o666,
 ) -> None:
-    """Put ``content`` at ``path``: a reader sees the old file or the new one, never a part.
+    """Write ``content`` to ``path`` atomically: a reader sees the old file or the new one.
 
-    The bytes are on disk (fsync) before they get their name, and the name is on disk when
-    this returns. What was there before stays where anything goes wrong (OSError).
+    The bytes are on disk (fsync) before the rename, and the name is on disk on return. On any error
+    (OSError) the old file stays.
 
     Args:
-        path: the file; a link in its place is replaced, not followed.
-        content: its bytes, or what writes them.
-        follow: whether its folder may be a link: one that the user named may.
-        mode: permissions, of which the umask takes its share.
+        path: the file; a link is replaced, not followed.
+        content: the bytes, or a callable that writes them.
+        follow: whether its folder may be a link, as one that the user named.
+        mode: permissions, subject to the umask.
     """
     try:
         with open_folder(path.parent, follow=follow) as folder:
@@ -54,7 +55,9 @@ def write_whole(
             _sync_descriptor(folder)
     except OSError as error:
         if error.errno is not None and error.errno != errno.ELOOP:
-            error.filename = str(path)  # a write says no name, and a temporary one helps nobody
+            error.filename = str(
+                path
+            )  # of a write there is none, and a temporary name helps nobody
         raise
 
 
@@ -65,7 +68,7 @@ def _write_beside(
     descriptor = os.open(temporary, _NEW_FILE, mode, dir_fd=folder)
     try:
         with os.fdopen(descriptor, "wb") as stream:
-            with contextlib.suppress(OSError):  # held until it has its name: it is no leftover
+            with contextlib.suppress(OSError):  # locked until renamed: not a leftover
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if callable(content):
                 content(stream)
@@ -81,7 +84,7 @@ def _write_beside(
 
 
 def token() -> str:
-    """What ends a name until its file is whole; see ``TOKEN``."""
+    """A random suffix for a temporary file; see ``TOKEN``."""
     while (drawn := secrets.token_hex(4)).isdigit():
         pass
     return drawn
@@ -89,10 +92,10 @@ def token() -> str:
 
 @contextlib.contextmanager
 def open_folder(folder: Path, *, follow: bool = False) -> Iterator[int]:
-    """A folder's descriptor, to make and remove files in by ``dir_fd``.
+    """Open a folder; its descriptor serves as ``dir_fd``.
 
     Raises:
-        OSError: it can't be opened; ELOOP where it is a link and ``follow`` isn't set.
+        OSError: it can't be opened; ELOOP if it is a link and ``follow`` isn't set.
     """
     no_link = 0 if follow else os.O_NOFOLLOW
     try:
@@ -108,14 +111,14 @@ def open_folder(folder: Path, *, follow: bool = False) -> Iterator[int]:
 
 
 def open_own(path: Path, flags: int, *, folder: int | None = None) -> int:
-    """A descriptor of a file that is written in place; it is made where ``flags`` say O_CREAT.
+    """Open a regular file for writing in place; O_CREAT in ``flags`` creates it.
 
-    With an opened ``folder`` the path is one inside it.
+    ``path`` is relative to ``folder`` if a descriptor is given.
 
     Raises:
-        OSError: it can't be opened; ELOOP where it is a link, EINVAL for a pipe or a device.
+        OSError: it can't be opened; ELOOP for a link, EINVAL for a pipe or a device.
     """
-    # A pipe without a reader would be waited for.
+    # Opening a pipe without a reader would block.
     always = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         descriptor = os.open(path, flags | always, 0o666, dir_fd=folder)
@@ -131,14 +134,15 @@ def open_own(path: Path, flags: int, *, folder: int | None = None) -> int:
 
 @contextlib.contextmanager
 def alone_with(path: Path) -> Iterator[None]:
-    """Hold the lock of a file while it is read and written whole anew; others wait for it.
+    """Lock a file while it is read and rewritten; other processes wait.
 
-    It is the file's own (flock), so nothing is left of one whose holder was killed. Who waited
-    may hold that of a file which was replaced meanwhile, and takes that of the new one. The file
-    is made, empty, where there is none. Where a file system has no such lock nobody waits.
+    The lock is a flock on the file itself, so a killed holder leaves nothing behind. A process that
+    waited and got the lock of a replaced file locks the new file instead. The file is created empty
+    if missing. On a file system without locks nobody waits.
 
     Raises:
-        OSError: it can't be opened, its folder is a link, or another has held it for too long.
+        OSError: it can't be opened, its folder is a link, or another process held the lock too
+            long.
     """
     end = time.monotonic() + _LONGEST_WAIT_SECONDS
     with open_folder(path.parent) as folder:
@@ -157,7 +161,7 @@ def _opened_to_lock(name: str, folder: int) -> int:
     flags = os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         return os.open(name, flags | os.O_RDWR, 0o666, dir_fd=folder)
-    except PermissionError:  # another's, in a folder of the group: to lock it, reading will do
+    except PermissionError:  # another user's, in a shared folder: read access is enough to lock
         return os.open(name, flags | os.O_RDONLY, 0o666, dir_fd=folder)
 
 
@@ -184,21 +188,21 @@ def _is_still_there(descriptor: int, name: str, folder: int) -> bool:
 
 
 def write_json(path: Path, value: Mapping[str, Any], *, follow: bool = False) -> None:
-    """The value as readable JSON, written whole; ``follow`` as for ``write_whole``.
+    """Write the value as readable JSON; ``follow`` as for ``write_whole``.
 
-    Bytes of a path that are not UTF-8 stand there as escapes, which read back as they were.
+    Bytes of a path that are not UTF-8 are escaped so that they read back unchanged.
     """
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
     write_whole(path, (text + "\n").encode(errors="backslashreplace"), follow=follow)
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the names in the folder are on disk, where the file system can say so.
+    """fsync the folder, so that its file names are on disk, if the file system supports that.
 
     Raises:
         OSError: the disk is full or fails.
     """
-    with open_folder(folder, follow=True) as descriptor:  # nothing is written there
+    with open_folder(folder, follow=True) as descriptor:  # read only
         _sync_descriptor(descriptor)
 
 
@@ -212,10 +216,10 @@ def _sync_descriptor(folder: int) -> None:
 
 
 def is_file(path: Path) -> bool:
-    """Whether a file is there that we may see; False, too, below a folder that is closed to us."""
-    return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises where a folder is closed
+    """Whether a file is there; also False if a parent folder is not accessible."""
+    return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises if a folder is not accessible
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a folder is there that we may see."""
+    """Whether a folder is there; also False if a parent folder is not accessible."""
     return os.path.isdir(path)  # noqa: PTH112 - likewise

@@ -1,8 +1,8 @@
-"""Whether a session's last event, that it finished, is its run's own word.
+"""Whether a session's final Finished event was written by the run itself.
 
-Lines are easily appended to the events of a run that was interrupted. So a run keeps in
-dataset.json what events.jsonl began with once its figures stood there; until then the place is
-empty. Behind that only a few kinds of events may come.
+It is easy to append lines to the events of an interrupted run. So once the test figures are in
+events.jsonl, the run stores a digest of the file up to there in dataset.json. After that point only
+a few kinds of events are valid.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from core.store.seals import SEALS, prefix_of
 from core.store.session import Session
 
 END = "end"
-"""The key beside the seals in dataset.json."""
+"""The key next to the seals in dataset.json."""
 
 _MAY_FOLLOW = {kind.__name__ for kind in (Warned, Paused, Continued, Finished)}
 _MOST_BYTES_BEHIND = 2**20
 
 
 def seal_end(session: Session, events: Prefix) -> None:
-    """Keep what events.jsonl begins with, the figures of test included."""
+    """Store the digest of events.jsonl up to and including the test figures."""
     described = session.read_json("dataset.json") or {}
     described[SEALS] = {**described.get(SEALS, {}), END: [events.size_bytes, events.digest]}
     session.write_json("dataset.json", described)
 
 
 def is_finish(session: Session, last: Finished) -> bool:
-    """Whether the run itself ended so, as far as it can be told: of earlier versions' little.
+    """Whether the run itself wrote this event, as far as known; earlier versions stored little.
 
     Raises:
         SessionError: dataset.json is not a JSON object.
@@ -69,7 +69,7 @@ def _may_follow(line: bytes) -> bool:
 
 
 def _epochs_kept(session: Session, *, otherwise: int) -> int:
-    """How many the newest checkpoint has behind it; without one it can't be told."""
+    """Epochs done at the newest checkpoint; ``otherwise`` without a checkpoint."""
     state: Mapping[str, Any] = newest_state(session.checkpoints, LAST) or {}
     progress = state.get("progress")
     epoch = progress.get("epoch") if isinstance(progress, Mapping) else None

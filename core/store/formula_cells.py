@@ -1,8 +1,7 @@
-"""Cells of CSV files that no spreadsheet takes for a formula, and what they were before.
+"""Escape CSV cells that a spreadsheet would run as formulas, and unescape them.
 
-A file name or a patient's id comes from other people's tables, and ``=HYPERLINK(…)`` is one
-that a file may bear. An apostrophe before it says that it is text; readers of ours take it
-away again, so that names still match.
+File names and patient ids come from other people's tables, and ``=HYPERLINK(…)`` is a valid file
+name. An apostrophe in front marks it as text; our readers remove it, so that names match.
 """
 
 from __future__ import annotations
@@ -10,11 +9,11 @@ from __future__ import annotations
 import re
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
-"""With apostrophes in front it would be changed on its way back: it gets one more."""
+"""Text that begins with apostrophes would lose one when read: it gets one more."""
 
 
 def escape_formula(text: str) -> str:
-    """Text that a spreadsheet would take for a formula is marked as text."""
+    """Mark as text what a spreadsheet would take for a formula."""
     return f"'{text}" if _FORMULA.match(text) else text
 
 

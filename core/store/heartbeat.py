@@ -1,9 +1,9 @@
-"""A sign of life, seen from other hosts too: a file that is touched every few seconds.
+"""A heartbeat that other hosts can see: a file that is touched every few seconds.
 
-It says that the writer's process lives and that its disk answers, not that the run gets on: a
-thread of its own beats, so that one slow step, a long validation or a pause doesn't read as
-dead. A suspended process doesn't beat; one whose run hangs does, and only the time of its last
-event tells. A clean end is written into the file: what beat a moment ago may be over.
+It shows that the writer's process lives and its disk responds, not that the run makes progress. A
+separate thread beats, so that a slow step, a long validation or a pause doesn't look dead. A
+suspended process doesn't beat; one whose run hangs does, which only the time of its last event
+shows. A clean end is recorded in the file, since the last beat may be recent.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ BEAT_SECONDS = 5.0
 _ENDED = b"ended\n"
 
 SILENT_AFTER_SECONDS = 120.0
-"""Without a beat for so long, a session that nobody ended counts as silent."""
+"""After this long without a beat, a session that hasn't ended counts as silent."""
 
 
 class Heartbeat:
-    """Beats from its making to ``stop()``, in an opened folder, wherever that is moved."""
+    """Beats until ``stop()``, in an opened folder, even if that is moved."""
 
     def __init__(self, session: int) -> None:
-        # One of its own: a beat that the disk holds back may outlast the writer.
+        # Its own descriptor: a beat that the disk delays may outlive the writer.
         self._session = os.dup(session)
         self._ended = threading.Event()
         self._beat(os.O_TRUNC)
-        # A daemon: a disk that doesn't answer must not keep the process from its end.
+        # A daemon: an unresponsive disk must not keep the process from exiting.
         self._thread = threading.Thread(target=self._go_on, name="heartbeat", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Beat no more."""
+        """Stop beating and record a clean end."""
         self._ended.set()
         self._thread.join(BEAT_SECONDS)
 
@@ -51,7 +51,7 @@ class Heartbeat:
         os.close(self._session)
 
     def _beat(self, flag: int = 0, content: bytes = b"") -> None:
-        with contextlib.suppress(OSError):  # a full disk, a folder that is gone: the run will tell
+        with contextlib.suppress(OSError):  # full disk or removed folder: the run reports it
             flags = os.O_WRONLY | os.O_CREAT | flag
             descriptor = open_own(Path("heartbeat"), flags, folder=self._session)
             try:
@@ -62,9 +62,9 @@ class Heartbeat:
 
 
 def last_beat(session: Path) -> float | None:
-    """When it beat last, by the clock of the file system; None where it never did."""
+    """Time of the last beat, by the file system's clock; None if there was none."""
     try:
-        # Opened, not only looked at: a network file system then asks its server anew.
+        # Opened, not just stat: a network file system then asks its server again.
         with open_regular(session / "heartbeat") as heartbeat:
             return os.fstat(heartbeat.fileno()).st_mtime
     except OSError:
@@ -72,7 +72,7 @@ def last_beat(session: Path) -> float | None:
 
 
 def has_ended(session: Path) -> bool:
-    """Whether the one that beat last has ended, and said so."""
+    """Whether the last writer recorded a clean end."""
     try:
         with open_regular(session / "heartbeat") as heartbeat:
             return heartbeat.read(len(_ENDED)) == _ENDED
@@ -81,11 +81,11 @@ def has_ended(session: Path) -> bool:
 
 
 def seconds_since_beat(session: Path) -> float | None:
-    """Age of the last beat, or None where there is none; negative where clocks disagree.
+    """Age of the last beat in seconds, None if there was none; negative if clocks disagree.
 
-    Two hosts' clocks needn't agree: both times are the file system's, that of the beat and that
-    of a nameless file made for the purpose. In a session of somebody else's, and where we may not
-    write, our own clock has to do.
+    Two hosts' clocks may disagree, so both times come from the file system: that of the beat, and
+    that of an unnamed temporary file. In another user's session, or without write access, our own
+    clock is used.
     """
     beat = last_beat(session)
     return None if beat is None else _time_of_file_system(session) - beat
@@ -94,7 +94,7 @@ def seconds_since_beat(session: Path) -> float | None:
 def beats_within(
     session: Path, seconds: float, while_waiting: Callable[[], None] = lambda: None
 ) -> bool:
-    """Watch for so long; True as soon as it beats. No clock is compared with another."""
+    """Wait for a beat; True as soon as there is one. No clocks are compared."""
     before, end = last_beat(session), time.monotonic() + seconds
     while time.monotonic() < end:
         while_waiting()

@@ -1,7 +1,7 @@
-"""A session's folder, held open by the process that writes there: moved or removed, it is noticed.
+"""A session's folder, held open by its writer, which thus notices if it is moved or removed.
 
-By its path alone a run whose folder was moved would go on into a new one of the same name, with a
-part of its files, and what it acknowledged would be in neither place.
+With the path alone, a run whose folder was moved would continue in a new folder of the same name.
+Each folder would hold a part of the files, and neither what the run acknowledged.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from pathlib import Path
 
 
 class HeldFolder:
-    """The folder that stood at ``path`` when this was made, wherever it is now.
+    """The folder that was at ``path`` when it was opened, wherever it is now.
 
     Attributes:
-        began_at: its path then.
-        descriptor: of the folder itself, to make files in by ``dir_fd``.
+        began_at: its path when it was opened.
+        descriptor: of the folder, to use as ``dir_fd``.
     """
 
     def __init__(self, path: Path) -> None:
@@ -23,13 +23,13 @@ class HeldFolder:
         self.descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the folder."""
         os.close(self.descriptor)
 
     def path(self) -> Path | None:
-        """Where it is now; None where it was removed, or moved off what we can see.
+        """Its current path; None if it was removed, or moved where we can't see it.
 
-        Where the disk doesn't answer it is taken to be where it was: the next write will tell.
+        If the disk doesn't respond, the old path is assumed: the next write will report the error.
         """
         if self._is_at(self.began_at):
             return self.began_at
@@ -40,7 +40,7 @@ class HeldFolder:
         return now if self._is_at(now) else None
 
     def holds(self, name: str, opened: int) -> bool:
-        """Whether an opened file still has its name here; True where the disk doesn't answer."""
+        """Whether an opened file still has this name here; True if the disk doesn't respond."""
         try:
             there = os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
             return os.path.samestat(there, os.fstat(opened))

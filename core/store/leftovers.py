@@ -1,7 +1,7 @@
-"""What killed writers left of half-written files: told from the user's own, and removed.
+"""Remove half-written files of killed writers, but no files of the user.
 
-People keep notes, copies and hidden files beside ours. So nothing goes by its look alone: only
-what we write in that very place has such a name, and only once nobody holds it.
+People keep notes, copies and hidden files next to ours. So a file is removed only if its name is
+one that we write in exactly that place, and only if no process holds its lock.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pathlib import Path
 from core.store.files import TOKEN, open_folder
 from core.store.plain_files import FOLDERS
 
-# Those of checkpoints are known by their generations: see core.store.checkpoint.
+# Leftovers of checkpoints are recognised by generation: see core.store.checkpoint.
 _WRITTEN_IN = {
-    ".": r"(recipe\.toml|(environment|dataset)\.json|split\.csv|patients\.key|"
+    ".": r"(recipe\.toml|(environment|dataset|notes)\.json|split\.csv|patients\.key|"
     r"results-\w+\.(csv|md))",
     "predictions": r"(val|test)\.csv",
     "evaluation": r"(val|test|localization)\.json",
@@ -28,20 +28,20 @@ _WRITTEN_IN = {
     "requests": r"(stop|pause|checkpoint|try-rates)",
 }
 UNFINISHED = ".unfinished"
-"""The file that says a session is still being made; one without it is somebody's."""
+"""The file that marks a session as still being created; a folder without it is never removed."""
 
 _HALF_MADE = re.compile(rf"\..+\.{TOKEN}")
 _HALF_WRITTEN_RECIPE = re.compile(rf"\.recipe\.toml\.{TOKEN}")
 _OLD_SECONDS = 3600.0
 _HELD_BY_NOW_SECONDS = 60.0
-"""By then a writer that makes a file has taken its lock too."""
+"""A writer that creates a file has locked it within this time."""
 
 
 def drop_leftovers(session: Path) -> None:
-    """Remove what is left of files that were being written in a session. Links aren't followed.
+    """Remove half-written files of a session. Links aren't followed.
 
-    Who writes one holds its lock, which ends with the process. Where the file system has no locks,
-    what nobody has written to for an hour counts as left.
+    A writer holds the file's lock, which ends with its process. On a file system without locks, a
+    file counts as a leftover after an hour without a write.
     """
     for folder, names in _WRITTEN_IN.items():
         leftover = re.compile(rf"\.{names}\.{TOKEN}")
@@ -56,7 +56,7 @@ def drop_leftovers(session: Path) -> None:
 
 
 def drop_half_made(sessions: Path) -> None:
-    """Remove sessions that a killed process had not made to the end: a recipe in empty folders."""
+    """Remove incomplete sessions of killed processes: a recipe and empty folders."""
     with contextlib.suppress(OSError):
         for entry in sessions.iterdir():
             if _HALF_MADE.fullmatch(entry.name):
@@ -65,7 +65,8 @@ def drop_half_made(sessions: Path) -> None:
 
 
 def _drop_half_made(path: Path, folder: int) -> None:
-    """Nothing where our mark is missing, where anything else is in it, or where it is young."""
+    """Does nothing if our mark is missing, if the folder holds anything else, or if it is
+    recent."""
     names = set(os.listdir(folder))
     if UNFINISHED not in names:
         return
@@ -85,7 +86,7 @@ def _drop_half_made(path: Path, folder: int) -> None:
         os.rmdir(name, dir_fd=folder)
     for name in sorted(names - {*FOLDERS, UNFINISHED}):
         os.unlink(name, dir_fd=folder)
-    os.unlink(UNFINISHED, dir_fd=folder)  # last: whoever is killed before leaves it to the next
+    os.unlink(UNFINISHED, dir_fd=folder)  # last, so that after a kill the next process can finish
     path.rmdir()
 
 

@@ -1,20 +1,20 @@
-"""One writer a session: a lock that doesn't outlive its owner.
+"""One writer per session: a lock that doesn't outlive its owner.
 
-The kernel holds it (flock) and frees it when the owner dies, however that comes. Not every shared
-file system carries flock from host to host, and some know none at all, so the file also names its
+It is a flock, which the kernel releases when the owner dies in any way. Not every shared file
+system passes flock between hosts, and some don't support it at all. So the file also names its
 owner, and a clean end empties it:
 
-- an owner under this kernel, by its boot id: the kernel's word counts; where the file system has no
-  flock, whether that very process (its number and its start) still lives;
-- an owner on another host: it holds the lock while its heartbeat is fresh. Once that is old, and
-  doesn't change while we watch for a moment, the lock is taken over, and that is said.
+- an owner under this kernel, by its boot id: the flock decides; without flock, whether that process
+(by number and start time) still lives; - an owner on another host: it holds the lock while its
+heartbeat is fresh. Once that is old and doesn't change while we watch, the lock is taken over, and
+that is reported.
 
-Somebody may remove the file, or put another in its place, while its owner lives: the kernel's lock
-is of the old one. So where a free file names nobody, or one that lives, a heartbeat of just now is
-watched for its next beat; and the owner stops once its file is gone.
+Somebody may remove or replace the file while its owner lives; the flock then belongs to the old
+file. So if an unlocked file names nobody or a live process, and the heartbeat is recent, we wait
+for the next beat. The owner itself stops once its file is gone.
 
-Where a boot id is there, a host's name tells nothing: cloned machines and containers share names,
-and containers of other names share a kernel.
+If there is a boot id, the host's name doesn't matter: cloned machines and containers share names,
+and containers with different names share a kernel.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from core.store.heartbeat import (
 )
 
 WATCH_SECONDS = 3 * BEAT_SECONDS
-"""Another host's lock is taken over only after no beat for so long before our eyes."""
+"""Another host's lock is taken over only if we see no beat for this long."""
 
 _JUST_NOW_SECONDS, _NEXT_BEAT_SECONDS = 3 * BEAT_SECONDS, 1.5 * BEAT_SECONDS
 _LOCK_TRIES, _LOCK_PAUSE_SECONDS = 10, 0.05
@@ -53,10 +53,10 @@ _OWNER_BYTES = 4096
 
 @dataclass(frozen=True)
 class Owner:
-    """The process that writes; ``process_start`` is in the kernel's ticks since its boot.
+    """The writing process; ``process_start`` is in kernel ticks since boot.
 
-    ``boot`` is the kernel's own name of this run of it, ``processes`` that of those that ``pid`` is
-    counted among; None where it doesn't say, and in locks of versions before.
+    ``boot`` is the kernel's boot id, ``processes`` the PID namespace of ``pid``; None if unknown,
+    and in locks of earlier versions.
     """
 
     host: str
@@ -68,7 +68,7 @@ class Owner:
 
     @classmethod
     def us(cls) -> Owner:
-        """This process, from now on."""
+        """This process, as owner from now on."""
         pid = os.getpid()
         start, boot, processes = _process_start(pid), _boot(), _processes()
         return cls(socket.gethostname(), pid, time.time(), start, boot, processes)
@@ -81,34 +81,34 @@ class Owner:
 
     @property
     def has_our_kernel(self) -> bool:
-        """Whether one kernel holds both our locks, as far as it can be told."""
+        """Whether the owner runs under this kernel, as far as known."""
         return _alike(self.boot, _boot(), self.host == socket.gethostname())
 
     @property
     def is_counted_with_us(self) -> bool:
-        """Whether its process number means the same process here: containers count their own."""
+        """Whether the owner is in our PID namespace: containers number their own processes."""
         by_name = self.host == socket.gethostname()
         return self.has_our_kernel and _alike(self.processes, _processes(), by_name)
 
     def may_live_here(self) -> bool:
-        """Whether that very process, counted with us, may still live; a number comes again."""
+        """Whether that process, in our namespace, may still live; process numbers are reused."""
         try:
             os.kill(self.pid, 0)
         except ProcessLookupError:
             return False
         except (OSError, OverflowError):
-            pass  # somebody else's
+            pass  # another user's process
         return self.process_start is None or self.process_start == _process_start(self.pid)
 
 
 class Lock:
-    """The lock, held; ``release()`` leaves a file that says it is free.
+    """The lock, taken on creation; ``release()`` frees it and empties the file.
 
-    ``taken_over`` tells of a silent owner on another host, whose lock it was; ``while_waiting`` is
-    called several times a second while that one is watched, and may raise.
+    ``taken_over`` describes the silent owner on another host whose lock was taken over. While that
+    heartbeat is watched, ``while_waiting`` is called several times a second; it may raise.
 
     Raises:
-        SessionError: another process holds it, the message says which; or it can't be opened.
+        SessionError: another process holds it (the message says which), or it can't be opened.
     """
 
     def __init__(self, session: Path, while_waiting: Callable[[], None] = lambda: None) -> None:
@@ -120,8 +120,8 @@ class Lock:
             raise SessionError(
                 f"can't be taken ({error.strerror})",
                 where=session / "lock",
-                why="Only the process that holds it may write to the session.",
-                remedy="Start under another name, or allow writing there.",
+                why="Only the process that holds the lock may write to the session.",
+                remedy="Use another session name, or allow writing there.",
             ) from error
         self._file = open(descriptor, "r+b", buffering=0)  # noqa: PTH123, SIM115 - a descriptor
         try:
@@ -132,15 +132,15 @@ class Lock:
 
     @property
     def descriptor(self) -> int:
-        """Of the file that is held, whatever has its name by now."""
+        """Descriptor of the locked file, even if its name now belongs to another file."""
         return self._file.fileno()
 
     def release(self) -> None:
-        """Let the next one in, from other hosts too."""
+        """Free the lock, for other hosts too."""
         try:
             self._file.truncate(0)
         except OSError:
-            pass  # then the kernel's word has to do, or the heartbeat's
+            pass  # then the flock or the heartbeat decides
         finally:
             self._file.close()
 
@@ -157,18 +157,18 @@ class Lock:
         ours = Owner.us()
         text = json.dumps(asdict(ours)).encode()
         try:
-            os.pwrite(self._file.fileno(), text, 0)  # over what stands there: it needs no new room
+            os.pwrite(self._file.fileno(), text, 0)  # overwrite in place: needs no new disk space
             self._file.truncate(len(text))
             os.fsync(self._file.fileno())
         except OSError:
             if not flocked:
                 raise
-            return  # a full disk: the kernel holds it, though nobody can read whose it is
-        if _read_owner(self._file) != ours:  # no flock, and another was as fast
+            return  # a full disk: the flock holds, though the owner isn't recorded
+        if _read_owner(self._file) != ours:  # no flock, and another process came first
             raise self._refused(_read_owner(self._file))
 
     def _is_held_by_another_file(self, owner: Owner | None) -> bool:
-        """Whether somebody still beats whose lock file was removed, or replaced by this one."""
+        """Whether a process still beats whose lock file was removed, or replaced by this one."""
         if owner is not None and not (owner.is_counted_with_us and owner.may_live_here()):
             return False
         age = seconds_since_beat(self._session)
@@ -182,18 +182,18 @@ class Lock:
             raise self._refused(owner, age)
         if age is not None and beats_within(self._session, WATCH_SECONDS, self._while_waiting):
             raise self._refused(owner, 0.0)
-        if _read_owner(self._file) != owner:  # another was faster
+        if _read_owner(self._file) != owner:  # another process was faster
             raise self._refused(_read_owner(self._file))
-        silence = "it never gave a sign of life" if age is None else "it gives no sign of life"
+        silence = "it never had a heartbeat" if age is None else "its heartbeat has stopped"
         self.taken_over = f"took over the session from {owner}: {silence}"
 
     def _refused(self, owner: Owner | None, beat_seconds: float | None = None) -> SessionError:
-        remedy = "Stop that one first, or start under another name."
+        remedy = "Stop that process first, or use another session name."
         if beat_seconds is not None:
             remedy = (
-                f"Its last sign of life is {max(0.0, beat_seconds):.0f} s old. Stop that one first "
-                f"(cxr-tui --attach {self._session}, X). Where it is gone for good, try again "
-                f"once it has been silent for {SILENT_AFTER_SECONDS:.0f} s."
+                f"Its last heartbeat is {max(0.0, beat_seconds):.0f} s old. Stop that process "
+                f"first (cxr-tui --attach {self._session}, X). If it has ended, try again once it "
+                f"has been silent for {SILENT_AFTER_SECONDS:.0f} s."
             )
         return SessionError(
             f"another process writes to this session: {owner or 'unknown'}",
@@ -204,14 +204,14 @@ class Lock:
 
 
 def is_held(session: Path) -> bool:
-    """Whether somebody writes: known for this machine, believed of others while they beat."""
+    """Whether a process writes: certain on this machine, by the heartbeat on others."""
     try:
         with open_regular(session / "lock") as lock:
             owner = _read_owner(lock)
             flocked = _flocked(lock, fcntl.LOCK_SH, tries=1)
     except FileNotFoundError:
         return False
-    except OSError:  # not ours to read
+    except OSError:  # not readable
         return _beats(session)
     if flocked is False:
         return True
@@ -223,7 +223,7 @@ def is_held(session: Path) -> bool:
 
 
 def _is_known_of(owner: Owner, flocked: bool | None) -> bool:
-    """Whether the kernel or the process number tells; if not, the heartbeat has to."""
+    """Whether flock or process number decides; otherwise the heartbeat does."""
     return owner.is_counted_with_us if flocked is None else owner.has_our_kernel
 
 
@@ -237,9 +237,9 @@ def _beats(session: Path) -> bool:
 
 
 def _flocked(lock: BinaryIO, kind: int = fcntl.LOCK_EX, *, tries: int = _LOCK_TRIES) -> bool | None:
-    """Whether we hold it now; None where this file system has no such lock.
+    """Whether we now hold the flock; None if the file system doesn't support it.
 
-    Tried again for a moment: a reader that looks whether it is free holds it too.
+    Retries briefly, since a reader that tests the lock also holds it for a moment.
     """
     for attempt in range(tries):
         try:
@@ -255,7 +255,7 @@ def _flocked(lock: BinaryIO, kind: int = fcntl.LOCK_EX, *, tries: int = _LOCK_TR
 
 
 def _read_owner(lock: BinaryIO) -> Owner | None:
-    """Who the file names; None where it is empty, half written, or from elsewhere."""
+    """The owner in the file; None if it is empty, half written or something else."""
     try:
         told = json.loads(os.pread(lock.fileno(), _OWNER_BYTES, 0))
         known = {name: told[name] for name in Owner.__dataclass_fields__ if name in told}
@@ -267,17 +267,17 @@ def _read_owner(lock: BinaryIO) -> Owner | None:
 
 
 def _process_start(pid: int) -> int | None:
-    """When the process began, in ticks since boot; None where the kernel doesn't say."""
+    """Start time of the process, in ticks since boot; None if unknown."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return None
-    # Field 22; the second, a name in brackets, may hold blanks and brackets of its own.
+    # Field 22; field 2, a name in brackets, may itself contain blanks and brackets.
     return int(stat.rpartition(")")[2].split()[19])
 
 
 def _boot() -> str | None:
-    """What tells this run of this kernel from every other."""
+    """The kernel's boot id."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip() or None
     except OSError:
@@ -285,7 +285,7 @@ def _boot() -> str | None:
 
 
 def _processes() -> str | None:
-    """What tells the processes that a number is counted among from those of other containers."""
+    """The id of our PID namespace."""
     try:
         return str(Path("/proc/self/ns/pid").readlink())
     except OSError:

@@ -1,8 +1,8 @@
-"""Folders with names that anybody can foretell, in places where anybody can make them.
+"""Folders with predictable names in places where anybody can create them.
 
-A cache's folder may lie in ``/tmp`` or on a scratch disk. There, somebody else can have made it
-beforehand: with links in it, through which our writing would reach our own files, or with bytes
-that we would take for our images.
+A cache folder may be in ``/tmp`` or on a scratch disk. Somebody else may have created it
+beforehand, with links that redirect our writes to our own files, or with bytes that we would take
+for our images.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _REMEDY = "Move it away, or name another folder with --cache DIR"
 
 
 class Others(NamedTuple):
-    """A folder that another user may have put where we look, and the number of that user."""
+    """A folder that another user may have planted, and that user's id."""
 
     folder: Path
     user: int
@@ -36,13 +36,13 @@ class Others(NamedTuple):
 
 
 def planted(folder: Path) -> Others | None:
-    """What another user may have put there: the folder itself, or one on the way to it.
+    """What another user may have planted: the folder itself, or one of its parents.
 
-    That is one in a place that everybody may write to. On the way a link counts as well, and a
-    folder that a group of ours shares doesn't; root could do as it likes anyway.
+    That is a folder in a world-writable place. Among the parents a link counts as well; a folder
+    shared with one of our groups doesn't. Root isn't checked, since it can do anything.
 
     Raises:
-        OSError: it can't be looked at.
+        OSError: its status can't be read.
     """
     real = folder.parent.resolve() / folder.name
     for there in dict.fromkeys([real, *real.parents, *folder.absolute().parents]):
@@ -57,20 +57,20 @@ def planted(folder: Path) -> Others | None:
 
 
 def require_own(folder: Path) -> None:
-    """Refuse a cache's folder that is a link, or that another user may have put there.
+    """Refuse a cache folder that is a link, or that another user may have planted.
 
-    Where a group shares a cache, its members' folders are as good as ours. A cache of somebody
-    else's is refused, but for root: a container's volumes belong to whoever made them.
+    In a cache shared by a group, the members' folders are accepted. Another user's cache is
+    refused, except for root: a container's volumes may belong to anybody.
 
     Raises:
-        DataError: it is such a folder, or in one.
-        OSError: it can't be looked at.
+        DataError: it is such a folder, or inside one.
+        OSError: its status can't be read.
     """
     status = _status(folder)
     if status is not None and not stat.S_ISDIR(status.st_mode):
         found = "a link" if stat.S_ISLNK(status.st_mode) else "a file"
         raise DataError(
-            f"is {found}, where the cache has a folder of its own",
+            f"is {found}, but the cache needs a real folder there",
             where=folder,
             why="What is written there could overwrite something outside the cache",
             remedy=_REMEDY,
@@ -78,27 +78,27 @@ def require_own(folder: Path) -> None:
     others = planted(folder)
     if others is not None:
         raise DataError(
-            f"{others}, in a place that everybody may write to",
+            f"{others}, in a world-writable place",
             where=others.folder,
-            why="Whatever stands in it could be anybody's",
+            why="Its content could be anybody's",
             remedy=_REMEDY,
         )
     cache = folder.parent
     status = cache.stat() if cache.exists() else None
     if status is None or os.geteuid() == 0 or status.st_uid in {0, os.geteuid()}:
         return
-    # Of a place open to everybody each folder was looked at by itself.
+    # In a world-writable place each folder was checked separately.
     if not status.st_mode & stat.S_IWOTH and not _is_of_our_group(status):
         raise DataError(
-            f"{Others(cache, status.st_uid)}, and to no group of ours",
+            f"{Others(cache, status.st_uid)}, and to none of your groups",
             where=cache,
-            why="Its images and their checksums are whatever that user wrote",
-            remedy="Name a folder of your own with --cache DIR, or share one in a group",
+            why="That user could have written any images and checksums",
+            remedy="Name your own folder with --cache DIR, or share one within a group",
         )
 
 
 def _status(path: Path) -> os.stat_result | None:
-    """Of the path itself, links not followed; None where nothing is there."""
+    """Status of the path itself, without following links; None if it doesn't exist."""
     try:
         return path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -115,7 +115,7 @@ def _is_open_to_its_group(status: os.stat_result) -> bool:
 
 @contextmanager
 def opened_own(folder: Path) -> Iterator[int]:
-    """The folder's descriptor; what is opened by it stays in the folder that was looked at.
+    """Open the folder; files opened relative to its descriptor are in the folder that was checked.
 
     Raises:
         DataError: see ``require_own``.
@@ -130,10 +130,10 @@ def opened_own(folder: Path) -> Iterator[int]:
 
 
 def open_own_file(folder: int, name: str, flags: int) -> int:
-    """Open or make a file of ours in an opened folder: never a link, nor a file with two names.
+    """Open or create our file in an opened folder: never a link or a file with two names.
 
     Raises:
-        DataError: the name is a link, a folder, a pipe or a device, or a second name of a file.
+        DataError: the name is a link, a folder, a pipe or a device, or a hard link to another file.
         OSError: it can't be opened.
     """
     try:
@@ -149,12 +149,12 @@ def open_own_file(folder: int, name: str, flags: int) -> int:
         return opened
     os.close(opened)
     is_file = stat.S_ISREG(status.st_mode)
-    raise _refused(name, folder, "a second name of another file" if is_file else "no file")
+    raise _refused(name, folder, "a hard link to another file" if is_file else "not a file")
 
 
 def _refused(name: str, folder: int, found: str) -> DataError:
     return DataError(
-        f"is {found}, where the cache has a file of its own",
+        f"is {found}, but the cache needs a file of its own there",
         where=Path(f"/proc/self/fd/{folder}").readlink() / name,
         why="What is written there could overwrite something outside the cache",
         remedy=_REMEDY,
@@ -164,9 +164,9 @@ def _refused(name: str, folder: int, found: str) -> DataError:
 def drop_unfinished(
     folder: int, names: Collection[str], *, older_than_seconds: float = 0.0
 ) -> None:
-    """Remove what killed writers of these files left: their temporary ones, and nothing else.
+    """Remove the temporary files that killed writers of these files left, and nothing else.
 
-    Without an age it is for who holds the lock of the opened folder, so that nobody writes now.
+    Without an age the caller must hold the lock of the opened folder, so that nobody writes.
     """
     youngest = time.time() - older_than_seconds
     for entry in os.listdir(folder):

@@ -1,4 +1,4 @@
-"""What a session's events say of its earlier runs, in one reading of its milestones."""
+"""The history of a session's earlier runs, from one pass over its events."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ from core.store.session import Session
 
 @dataclass(frozen=True)
 class Past:
-    """What is known once all events have been told.
+    """The history of a session's runs.
 
     Attributes:
-        starts: how often a run began, the one under way included.
-        acknowledged_step: a checkpoint covered it, and no run went on from an earlier one since.
-        answers: of the health checks, those that stand.
+        starts: number of runs started, including the current one.
+        acknowledged_step: last step covered by a checkpoint, unless a run has since resumed from an
+            earlier one.
+        answers: the current diagnoses of the health checks.
     """
 
     starts: int
@@ -53,7 +54,7 @@ class Past:
 
 @dataclass(frozen=True)
 class Ending:
-    """How a session ended: its figures and its last word, as far as there are any."""
+    """How a session ended: its figures and its terminal event, if any."""
 
     figures: Evaluated | None
     last: Event | None
@@ -69,9 +70,9 @@ class Ending:
 
 
 def is_done(session: Session, changed: Recipe | None = None) -> Ending | None:
-    """The ending of a session that is finished and has nothing left to do; else None.
+    """The ending of a session that is finished and has nothing left to do; otherwise None.
 
-    ``changed`` is the recipe to go on under, where that is not the session's own.
+    ``changed``: the recipe to continue with, if it is not the session's own.
     """
     ending = Ending.of(session)
     if not (isinstance(ending.last, Finished) and is_finish(session, ending.last)):

@@ -1,7 +1,7 @@
-"""A session's own files and folders are not links, and no others' who could put them there.
+"""Refuse session files and folders that are links or that another user may have planted.
 
-Written through a link, a file elsewhere is lost. In a folder that everybody may write to, anybody
-can make a session of a name that we will go on with: its weights and its recipe would be theirs.
+Writing through a link overwrites a file elsewhere. In a world-writable folder anybody can create a
+session under a name that we will resume: its weights and recipe would be theirs.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from core.store.own_folder import planted
 
 _FILES = ("lock", "events.jsonl", "heartbeat", "log.txt", "patients.key")
 FOLDERS = ("checkpoints", "predictions", "evaluation", "cams", "requests")
-"""Of a session; they are made with it."""
+"""The folders of a session, created with it."""
 
 
 def refuse_links(session: Path) -> None:
-    """Look at what a writer will write into, before it does.
+    """Check the files and folders that a writer will write to.
 
     Raises:
         SessionError: one of the files is a link, a folder, a pipe or a device, or one of the
-            folders is a link or a file; or another user may have put the session there.
+            folders is a link or a file; or another user may have planted the session.
     """
     _refuse_others(session)
     for names, is_right, right in (
@@ -40,7 +40,7 @@ def refuse_links(session: Path) -> None:
             if not is_right(mode):
                 found = "a link" if stat.S_ISLNK(mode) else "something else"
                 raise SessionError(
-                    f"is {found}, where a session has {right} of its own",
+                    f"is {found}, but a session needs {right} of its own there",
                     where=path,
                     why="What is written there could overwrite something outside the session.",
                     remedy="Move it away; keep whole sessions elsewhere with --sessions DIR.",
@@ -49,15 +49,15 @@ def refuse_links(session: Path) -> None:
 
 def _refuse_others(session: Path) -> None:
     try:
-        # A whole session may be a link: to be looked at where it is, and where it leads.
+        # The session folder itself may be a link: check the link and its target.
         others = planted(session) or planted(session.resolve())
     except OSError as error:
         raise SessionError(f"can't be read ({error.strerror})", where=session) from error
     if others is not None:
         raise SessionError(
-            f"{others}, in a place that everybody may write to",
+            f"{others}, in a world-writable place",
             where=others.folder,
-            why="Whatever stands in it could be anybody's: recipe, weights and figures.",
-            remedy="Keep sessions in a folder of your own, with --sessions DIR. Where you trust "
-            "that user, copy the session there (cp -r) and go on with the copy.",
+            why="Its recipe, weights and figures could be anybody's.",
+            remedy="Keep sessions in your own folder, with --sessions DIR. If you trust that user, "
+            "copy the session there (cp -r) and continue the copy.",
         )

@@ -1,6 +1,6 @@
-"""Events of the run under way: onto the disk, then to whoever watches.
+"""Record the events of a run on disk, then pass them on.
 
-However a run leaves, exactly one terminal event is its last.
+However a run ends, its last event is exactly one terminal event.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from core.store.session import Session
 
 
 class Recorder:
-    """Calls with an event record it and pass it on.
+    """A callable that records an event and passes it on.
 
-    ``keep`` calls what writes; a run replaces it by one that waits for room on the disk.
+    ``keep`` calls the writing function; a run replaces it by one that waits for disk space.
     """
 
     def __init__(
@@ -34,29 +34,29 @@ class Recorder:
         self._emit = emit
         self._ended = False
         self.step = 0
-        """The step that was recorded last."""
+        """The last recorded step."""
         self.kept_step = 0
-        """The step of the last checkpoint written, or gone on from."""
+        """The step of the last checkpoint that was written or resumed from."""
 
     def __call__(self, event: Event) -> None:
         """Record the event, then pass it on.
 
         Raises:
-            OSError: it can't be written, and ``keep`` doesn't wait until it can.
+            OSError: it can't be written, and ``keep`` doesn't wait.
         """
         stamped = self.writer.add(self._with_place(event))
         self.keep(self.writer.flush)
         self._pass_on(stamped)
 
     def say(self, event: Event) -> None:
-        """Pass the event on at once; it is recorded now or with the next one that can be."""
+        """Pass the event on immediately; if it can't be recorded now, it is with a later event."""
         stamped = self.writer.add(self._with_place(event))
         with contextlib.suppress(OSError):
             self.writer.flush()
         self._pass_on(stamped)
 
     def _with_place(self, event: Event) -> Event:
-        """The event; of a stop also what the session's folder or lock had to do with it."""
+        """The event; a stop also says if the session's folder or lock caused it."""
         if not isinstance(event, Stopped) or (why := self.writer.stops_because) is None:
             return event
         moved_to = self.writer.moved_to
@@ -80,7 +80,7 @@ class Recorder:
     ) -> None:
         try:
             if error is not None and not self._ended:
-                # On a full disk the last words may not fit; the error itself goes on.
+                # On a full disk the terminal event may not fit; the error itself propagates.
                 with contextlib.suppress(OSError):
                     self.writer.note("".join(traceback.format_exception(error)))
                 self.say(_last_words(error, self.kept_step))
@@ -96,7 +96,7 @@ def _last_words(error: BaseException, kept_step: int) -> Event:
     if isinstance(error, StoppedError):
         return Stopped(step=kept_step, reason=error.what)
     if isinstance(error, KeyboardInterrupt):
-        return Failed(message="interrupted at once, without a new checkpoint", exit_code=75)
+        return Failed(message="interrupted immediately, without a new checkpoint", exit_code=75)
     if isinstance(error, CxrError):
         return Failed(message=str(error), exit_code=error.exit_code)
     return Failed(message=internal_error(error), exit_code=1)

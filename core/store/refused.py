@@ -1,4 +1,4 @@
-"""A session whose start was refused: nothing of it began, and none of it is kept."""
+"""Remove a new session whose start was refused."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ _REFUSALS = (UsageError.exit_code, DataError.exit_code)
 
 
 def take_away_refused(session: Session, made: os.stat_result, error: CxrError) -> bool:
-    """Remove a new session whose start this error refused; whether it is gone.
+    """Remove a new session if this error refused its start; return whether it was removed.
 
-    One for which a disk is too small stays: once there is room it can be gone on with.
+    A session refused for lack of disk space stays: it can be resumed once there is space.
     """
     is_refusal = error.exit_code in _REFUSALS and not isinstance(error, NoRoomError)
     return is_refusal and take_away(session, made)
 
 
 def take_away(session: Session, made: os.stat_result) -> bool:
-    """Remove a session that came no further than its data; whether it is gone.
+    """Remove a session whose run did not get past its data; return whether it was removed.
 
-    Left alone are a session of which a run came as far as its network, one that holds files which
-    aren't ours, and whatever else stands in its place by now.
+    A session stays if a run got as far as its network, if it holds files that aren't ours, or if
+    another folder is now at its path.
 
     Args:
-        session: made by whoever calls.
-        made: its folder as it was made.
+        session: a session that the caller created.
+        made: status of its folder right after creation.
     """
     with contextlib.suppress(OSError):
         if not os.path.samestat(made, session.path.lstat()):

@@ -1,9 +1,10 @@
-"""What a run goes on from besides its weights, sealed: edited by hand, it would be another run.
+"""Seals: digests of what a run resumes from besides its weights. A manual edit would make it
+another run.
 
-dataset.json and the state of each checkpoint hold the recipe's values and the digest of split.csv;
-a checkpoint also holds the digest of the images, and what events.jsonl began with when it was
-written. They tell an edit, a merge or a mixed-up copy. They are no signature: whoever means to can
-change both.
+dataset.json and the state of each checkpoint hold the recipe's values and the digest of split.csv.
+A checkpoint also holds the digest of the images, and that of events.jsonl when it was written. They
+reveal an edit, a merge or a mixed-up copy. They are not a signature: somebody can change both on
+purpose.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ SEALS = "seals"
 
 @dataclass(frozen=True)
 class Seals:
-    """Of what a run was made; None where it isn't known.
+    """What a run was started with; a value is None if unknown.
 
     Attributes:
-        recipe: its values, as nested tables.
+        recipe: the recipe's values, as nested tables.
         split: the SHA-256 of split.csv.
-        events: what events.jsonl began with.
-        content: the digest of the images' bytes, and of how many; in checkpoints alone.
+        events: length and digest of the beginning of events.jsonl.
+        content: digest of the images' bytes, and their number; in checkpoints only.
     """
 
     recipe: Mapping[str, Any] | None
@@ -43,28 +44,28 @@ class Seals:
 
     @classmethod
     def of(cls, recipe: Recipe, split: bytes) -> Seals:
-        """Those of a run under this recipe, with this split.csv."""
+        """The seals of a run with this recipe and this split.csv."""
         return cls(as_toml_values(recipe), hashlib.sha256(split).hexdigest())
 
     def is_of_split(self, split: bytes) -> bool:
-        """Whether split.csv is still the same, as far as that is known."""
+        """Whether split.csv is unchanged, as far as known."""
         return self.split is None or hashlib.sha256(split).hexdigest() == self.split
 
     def refuse_another_recipe(self, recipe: Recipe, path: Path) -> None:
-        """Hold a recipe, of this file, against the one that the run was under.
+        """Compare a recipe, read from ``path``, with the run's recipe.
 
         Raises:
-            RecipeError: a key differs that makes another run.
+            RecipeError: a key differs that would make it another run.
         """
         if self.recipe is not None:
             safe_differences(sealed_recipe(self.recipe, f"the seal of {path}"), recipe, path)
 
     def with_events(self, events: Prefix) -> Seals:
-        """The same, with what events.jsonl begins with by now."""
+        """The same seals with the current digest of events.jsonl."""
         return replace(self, events=events)
 
     def with_content(self, content: Mapping[str, Any]) -> Seals:
-        """The same, with the digest of the images."""
+        """The same seals with the digest of the images."""
         return replace(self, content=content)
 
     def to_json(self) -> dict[str, Any]:
@@ -76,7 +77,7 @@ class Seals:
 
     @classmethod
     def from_json(cls, value: object) -> Seals | None:
-        """What was kept; None where nothing was, or it is nothing of ours."""
+        """The seals in a JSON value; None if there are none or it isn't ours."""
         if not isinstance(value, Mapping):
             return None
         keys = ("recipe", "split", "events", "content")
@@ -90,7 +91,7 @@ class Seals:
 
 
 def prefix_of(value: object) -> Prefix | None:
-    """The seal of a file's beginning; None where it is none."""
+    """The prefix in a JSON value; None if it isn't one."""
     match value:
         case [int(size_bytes), str(digest)] if size_bytes >= 0:
             return Prefix(size_bytes, digest)
@@ -98,7 +99,8 @@ def prefix_of(value: object) -> Prefix | None:
 
 
 def kept_seals(session: Session) -> Seals | None:
-    """Those of the newest checkpoint, or of before there was one; None in sessions of before.
+    """The seals of the newest checkpoint or, without one, of dataset.json; None in sessions of
+    earlier versions.
 
     Raises:
         SessionError: dataset.json is not a JSON object.

@@ -1,7 +1,6 @@
-"""One run's directory: create, list, open, append, lock, requests.
+"""A session's directory: read, write events, lock, requests.
 
-The layout is a contract (see docs/sessions.md). One process writes at a
-time; any number may read.
+The layout is a contract (see docs/sessions.md). One process writes at a time; any number may read.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from core.errors import RunFailedError, SessionError
 from core.event_lines import event_line
 from core.events import (
     CheckpointWritten,
+    Diagnosed,
     EpochDone,
     Evaluated,
     Event,
@@ -45,6 +45,9 @@ from core.store.leftovers import drop_leftovers
 from core.store.lock import Lock, is_held
 from core.store.plain_files import refuse_links
 
+EXTERNAL = "external"
+"""The folder of figures on other data sets than the session's own."""
+
 
 @dataclass(frozen=True)
 class Session:
@@ -54,7 +57,7 @@ class Session:
 
     @property
     def name(self) -> str:
-        """The directory's own name."""
+        """The directory's name."""
         return self.path.name
 
     @property
@@ -63,54 +66,68 @@ class Session:
         return recorded_recipe(self.path / "recipe.toml")
 
     def in_its_sense(self, recipe: Recipe) -> Recipe:
-        """A recipe to go on with; where both are silent it means what this session did."""
+        """A recipe for resuming this session; unset keys keep this session's defaults."""
         return as_recorded(recipe, self.path / "recipe.toml")
 
     @property
     def checkpoints(self) -> Path:
-        """Where last and best are kept."""
+        """The folder of the last and best checkpoints."""
         return self.path / "checkpoints"
 
     @property
     def predictions(self) -> Path:
-        """Where val.csv and test.csv are kept."""
+        """The folder of val.csv and test.csv."""
         return self.path / "predictions"
+
+    def predictions_of(self, part: str) -> Path:
+        """The file of a part's predictions: ``val``, ``test`` or ``external/NAME``."""
+        if part.startswith(f"{EXTERNAL}/"):
+            return self.path / part / "predictions.csv"
+        return self.predictions / f"{part}.csv"
+
+    def external_parts(self) -> tuple[str, ...]:
+        """``external/NAME`` of each other data set that was scored, by name."""
+        try:
+            names = sorted(place.name for place in (self.path / EXTERNAL).iterdir())
+        except OSError:
+            return ()
+        return tuple(f"{EXTERNAL}/{name}" for name in names if not name.startswith("."))
 
     @property
     def log(self) -> Path:
-        """What happened, in words, with tracebacks."""
+        """The path of log.txt: what happened, with tracebacks."""
         return self.path / "log.txt"
 
     @property
     def events_path(self) -> Path:
-        """Where events are appended."""
+        """The path of events.jsonl."""
         return self.path / "events.jsonl"
 
     def change_recipe(self, recipe: Recipe) -> None:
-        """Put another recipe in its place; for who holds the lock."""
+        """Replace the recipe; the caller must hold the lock."""
         write_whole(self.path / "recipe.toml", recipe_toml(recipe).encode(), follow=True)
 
     def events(self) -> Iterator[Event]:
-        """Every event so far; a torn last line and kinds from newer versions are passed over."""
+        """Every event so far; a torn last line and events of newer versions are skipped."""
         return EventReader(self.events_path).each()
 
     def milestones(self) -> Iterator[Event]:
-        """Every event so far but steps and progress, which are nearly all of a long run's."""
+        """Every event so far except steps and progress, which make up most of a long run."""
         return MilestoneReader(self.events_path).each()
 
     @property
     def made_at(self) -> float:
-        """When the session was made, in seconds since 1970."""
+        """When the session was created, in seconds since 1970."""
         return (self.path / "recipe.toml").stat().st_mtime
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
-        """Keep a value as ``name`` (such as ``evaluation/test.json``), written whole."""
+        """Write a value to ``name`` (such as ``evaluation/test.json``)."""
         path = self.path / name
         path.parent.mkdir(exist_ok=True)
         write_json(path, value, follow=path.parent == self.path)
 
     def read_json(self, name: str) -> dict[str, Any] | None:
-        """The value kept as ``name``, or None where it was not written yet.
+        """The value in ``name``, or None if it hasn't been written yet.
 
         Raises:
             SessionError: the file is not a JSON object.
@@ -127,10 +144,11 @@ class Session:
         return value
 
     def ask(self, request: Request) -> None:
-        """Ask the run to pause, go on, stop or checkpoint, from any process that can write here.
+        """Ask the run to pause, continue, stop or write a checkpoint, from any process that can
+        write here.
 
         Raises:
-            OSError: nothing can be written there, or ``requests/`` is a link.
+            OSError: the request can't be written, or ``requests/`` is a link.
         """
         folder = self.path / "requests"
         folder.mkdir(exist_ok=True)
@@ -141,19 +159,19 @@ class Session:
             write_whole(folder / request.value, b"")
 
     def is_being_written(self) -> bool:
-        """Whether a process holds the lock; on another host, whether its heartbeat is fresh."""
+        """Whether a process holds the lock or, on another host, has a fresh heartbeat."""
         return is_held(self.path)
 
     def seconds_since_heartbeat(self) -> float | None:
-        """Age of the heartbeat, or None where there is none; seen from other hosts too."""
+        """Age of the heartbeat in seconds, or None without one; works across hosts."""
         age = seconds_since_beat(self.path)
         return None if age is None else max(0.0, age)
 
     def writing(self, while_waiting: Callable[[], None] = lambda: None) -> SessionWriter:
-        """Take the lock and write.
+        """Take the lock for writing.
 
-        ``while_waiting`` is called several times a second where a silent owner on another host
-        is watched; it may raise.
+        While a silent owner on another host is watched, ``while_waiting`` is called several times a
+        second; it may raise.
 
         Raises:
             SessionError: another process writes here; the message says which.
@@ -162,7 +180,7 @@ class Session:
 
 
 class _HeldSession(Session):
-    """A session that is written to, wherever its folder is moved; where it was, if it is gone."""
+    """A session open for writing, which follows its folder when that is moved."""
 
     _folder: HeldFolder
 
@@ -171,12 +189,12 @@ class _HeldSession(Session):
 
     @property
     def path(self) -> Path:
-        """The folder's path at this moment."""
+        """The folder's current path, or the original one if it is gone."""
         return self._folder.path() or self._folder.began_at
 
 
 class SessionWriter:
-    """The one process that writes into a session, for as long as it is open."""
+    """The single writer of a session, while it is open."""
 
     def __init__(self, session: Session, while_waiting: Callable[[], None] = lambda: None) -> None:
         refuse_links(session.path)
@@ -191,7 +209,7 @@ class SessionWriter:
 
     @property
     def taken_over(self) -> str | None:
-        """Whose session it was, where a silent owner on another host held the lock."""
+        """The silent owner on another host whose lock was taken over, if any."""
         return self._lock.taken_over
 
     def __enter__(self) -> Self:
@@ -210,13 +228,13 @@ class SessionWriter:
 
     @property
     def moved_to(self) -> Path | None:
-        """Where the session's folder is by now, if it was moved since we write to it."""
+        """The current path of the session's folder, if it was moved while we write."""
         now = self._folder.path()
         return None if now == self._folder.began_at else now
 
     @property
     def stops_because(self) -> str | None:
-        """Why nothing should be written here for long, though all of it is whole so far."""
+        """Why the run should stop soon, though everything is intact so far."""
         if (moved_to := self.moved_to) is not None:
             return f"its folder was moved to {moved_to} while it ran"
         if not self._folder.holds("lock", self._lock.descriptor):
@@ -224,7 +242,7 @@ class SessionWriter:
         return None
 
     def require_folder(self) -> None:
-        """Look whether what we write to still is a session.
+        """Check that the folder and its events still exist.
 
         Raises:
             RunFailedError: its folder was removed, or its events were.
@@ -238,22 +256,22 @@ class SessionWriter:
         raise RunFailedError(
             what,
             where=where,
-            why="What is written from now on would be in no session.",
-            remedy="Bring it back from a copy and go on with --resume, or start a new session.",
+            why="From now on nothing would be written to a session.",
+            remedy="Restore it from a copy and continue with --resume, or start a new session.",
         )
 
     def append(self, event: Event) -> Event:
-        """Record the event, with the time; what acknowledges work is on disk on return.
+        """Record the event with the time; an event that acknowledges work is on disk on return.
 
         Raises:
-            OSError: the disk is full or fails; the event is kept for the next ``flush``.
+            OSError: the disk is full or fails; the event stays in memory for the next ``flush``.
         """
         stamped = self.add(event)
         self.flush()
         return stamped
 
     def add(self, event: Event) -> Event:
-        """The event with the time, kept in memory for the next ``flush``."""
+        """Add the event, with the time, for the next ``flush``; returns the stamped event."""
         stamped = replace(event, time=event.time or time.time())
         self._events.add(event_line(stamped))
         self._must_sync = self._must_sync or _acknowledges(stamped)
@@ -263,24 +281,24 @@ class SessionWriter:
         """Write the events that were added.
 
         Raises:
-            OSError: the disk is full or fails; they are kept for the next call.
+            OSError: the disk is full or fails; they stay in memory for the next call.
         """
         self._events.flush(sync=self._must_sync)
         self._must_sync = False
 
     def events_seal(self) -> Prefix:
-        """What of events.jsonl is known to be on disk; it only ever grows."""
+        """The prefix of events.jsonl that is known to be on disk."""
         return self._events.seal()
 
     def events_begin_with(self, prefix: Prefix) -> bool:
-        """Whether events.jsonl still begins with what an earlier run left there."""
+        """Whether events.jsonl still begins with what an earlier run wrote."""
         return self._events.begins_with(prefix)
 
     def take_request(self) -> Request:
-        """The most urgent request left in ``requests/``.
+        """The most urgent request in ``requests/``.
 
-        All are taken away by asking but pause, which stands until it is withdrawn. A session that
-        was moved asks to stop: whoever moved it looks for it there. So does one without its lock.
+        Reading removes every request except pause, which stays until it is withdrawn. A session
+        that was moved, or lost its lock, returns a stop.
 
         Raises:
             RunFailedError: see ``require_folder``.
@@ -295,19 +313,19 @@ class SessionWriter:
         return Request.PAUSE if is_file(folder / Request.PAUSE.value) else Request.CONTINUE
 
     def _withdraw_requests(self) -> None:
-        """What was asked of an earlier run, a pause too, is not for this one."""
+        """Remove requests for an earlier run, including a pause."""
         for request in (Request.STOP, *ONCE, Request.PAUSE):
             _withdrawn(self.session.path / "requests", request)
 
     def note(self, text: str) -> None:
-        """A line for log.txt."""
+        """Append a line to log.txt."""
         log_file = open_own(self.session.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         with os.fdopen(log_file, "a", encoding="utf-8", errors="backslashreplace") as log:
             log.write(f"{datetime.now().astimezone().isoformat(timespec='seconds')}  {text}\n")
 
 
 def _withdrawn(folder: Path, request: Request) -> bool:
-    """Whether it was asked, and is taken away; the folder may be gone, or the disk fail."""
+    """Remove the request; whether it was there. The folder may be gone, or the disk may fail."""
     try:
         with open_folder(folder) as asked:
             os.unlink(request.value, dir_fd=asked)
@@ -317,7 +335,10 @@ def _withdrawn(folder: Path, request: Request) -> bool:
 
 
 def _acknowledges(event: Event) -> bool:
-    """Whether the event must be on disk before the run goes on."""
+    """Whether the event must be on disk before the run continues.
+
+    A diagnosis is the last event before the end of a run whose test part is sealed; it is rare.
+    """
     return event.ends_run or isinstance(
-        event, CheckpointWritten | EpochDone | Evaluated | RunStarted
+        event, CheckpointWritten | Diagnosed | EpochDone | Evaluated | RunStarted
     )

@@ -1,7 +1,8 @@
-"""The sessions of a folder: made, opened by name or path, listed."""
+"""Create, open and list the sessions of a folder."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import re
@@ -27,13 +28,13 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 
 
 def create_session(sessions: Path, recipe: Recipe, name: str | None = None) -> Session:
-    """A new directory under ``sessions`` that holds the recipe, before anything is loaded.
+    """Create a directory with the recipe under ``sessions``, before anything is loaded.
 
-    Without a name it is called after the time and the recipe; two in one second get two
+    The default name is made of the time and the recipe's name; two in one second get two
     directories.
 
     Raises:
-        SessionError: the name is taken or can't be a directory's, or the folder can't be made.
+        SessionError: the name is taken or invalid, or the folder can't be created.
     """
     if name is not None:
         check_name(name)
@@ -47,22 +48,22 @@ def create_session(sessions: Path, recipe: Recipe, name: str | None = None) -> S
                 return Session(sessions / candidate)
     except OSError as error:
         raise SessionError(
-            f"a session can't be made here ({error.strerror})",
+            f"a session can't be created here ({error.strerror})",
             where=sessions,
             remedy="Choose another folder with --sessions DIR.",
         ) from error
     raise SessionError(
-        "there is such a session already",
+        "a session of this name exists already",
         where=sessions / str(name),
-        remedy="Go on with it by --resume, or choose another name.",
+        remedy="Continue it with --resume, or choose another name.",
     )
 
 
 def _made(path: Path, recipe: Recipe) -> bool:
-    """Make the directory, whole or not at all; False where the name is taken."""
+    """Create the directory atomically; False if the name is taken."""
     if path.exists():
         return False
-    # Not by the process's number: two containers on one disk may both have it.
+    # Not by process number: two containers on one disk may have the same one.
     unfinished = path.parent / f".{path.name}.{token()}"
     try:
         unfinished.mkdir()
@@ -70,10 +71,10 @@ def _made(path: Path, recipe: Recipe) -> bool:
         for folder in FOLDERS:
             (unfinished / folder).mkdir()
         write_whole(unfinished / "recipe.toml", recipe_toml(recipe).encode())
-        for name in ("lock", "events.jsonl"):  # so that a full disk can be told of in them
+        for name in ("lock", "events.jsonl"):  # so that a full disk can still be reported in them
             (unfinished / name).touch()
         (unfinished / UNFINISHED).unlink()
-        # Onto a directory with content a rename fails: of two that start at once, one wins.
+        # Renaming onto a non-empty directory fails: of two simultaneous starts one wins.
         unfinished.rename(path)
     except OSError as error:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -84,15 +85,15 @@ def _made(path: Path, recipe: Recipe) -> bool:
 
 
 def open_session(name_or_path: str | Path, sessions: Path) -> Session:
-    """The session of that name under ``sessions``, or of that path.
+    """Open the session of this name under ``sessions``, or at this path.
 
     Raises:
         SessionError: there is none, or the folder is not a session.
     """
     if not str(name_or_path):
         raise SessionError(
-            "no session is named",
-            remedy="Is the variable set that was to give its name? See cxr-tui sessions.",
+            "the session's name is empty",
+            remedy="Is the variable set that should hold the name? See cxr-tui sessions.",
         )
     for path in (sessions / name_or_path, Path(name_or_path)):
         if is_file(path / "recipe.toml"):
@@ -102,47 +103,90 @@ def open_session(name_or_path: str | Path, sessions: Path) -> Session:
         raise SessionError(
             "is not a session: it has no recipe.toml",
             where=folder,
-            remedy="Give the name of a session, see cxr-tui sessions.",
+            remedy="Give the name of a session: see cxr-tui sessions.",
         )
     known = [session.name for session in list_sessions(sessions)]
     hint = did_you_mean(str(name_or_path), known)
     raise SessionError(
-        f"there is no such session under {sessions}",
+        f"there is no session of this name under {sessions}",
         where=name_or_path,
-        remedy=hint or "See cxr-tui sessions, or name their folder by --sessions DIR.",
+        remedy=hint or "See cxr-tui sessions, or name the sessions' folder with --sessions DIR.",
     )
 
 
 def list_sessions(sessions: Path) -> list[Session]:
     """Every session of the folder, the newest first."""
+    found: list[tuple[float, str, Session]] = []
+    with contextlib.suppress(OSError):  # missing, not a folder, or not readable
+        for path in sessions.iterdir():
+            if is_file(path / "recipe.toml") and not path.name.startswith("."):
+                session = Session(path)
+                with contextlib.suppress(OSError):  # deleted or renamed meanwhile
+                    found.append((session.made_at, session.name, session))
+    return [session for _, _, session in sorted(found, key=lambda one: one[:2], reverse=True)]
+
+
+def delete_session(session: Session) -> None:
+    """Remove a session's folder permanently.
+
+    Raises:
+        SessionError: a process writes it, or the folder can't be removed.
+    """
+    _refuse_written(session, "deleted")
     try:
-        folders = [
-            path
-            for path in sessions.iterdir()
-            if is_file(path / "recipe.toml") and not path.name.startswith(".")
-        ]
-    except OSError:  # not there, no folder, or not ours to read
-        return []
-    sessions_found = [Session(path) for path in folders]
-    return sorted(sessions_found, key=lambda found: (found.made_at, found.name), reverse=True)
+        shutil.rmtree(session.path)
+    except OSError as error:
+        raise SessionError(f"can't be deleted ({error.strerror})", where=session.path) from error
+
+
+def rename_session(session: Session, name: str) -> Session:
+    """Rename a session within its folder.
+
+    Raises:
+        SessionError: a process writes it, the name is taken or not allowed, or the disk refuses.
+    """
+    check_name(name)
+    renamed = session.path.parent / name
+    _refuse_written(session, "renamed")
+    if renamed.exists():
+        raise SessionError("a session of this name exists already", where=renamed)
+    try:
+        session.path.rename(renamed)
+    except OSError as error:
+        raise SessionError(f"can't be renamed ({error.strerror})", where=session.path) from error
+    return Session(renamed)
+
+
+def _refuse_written(session: Session, what: str) -> None:
+    if session.is_being_written():
+        raise SessionError(
+            f"can't be {what} while a process writes to it",
+            where=session.path,
+            remedy="Stop it first. A suspended process also locks it: end that one.",
+        )
+
+
+def is_session_name(name: str) -> bool:
+    """Whether a session can be called so."""
+    return _NAME.fullmatch(name) is not None
 
 
 def check_name(name: str) -> None:
-    """Refuse what can be no session's name.
+    """Refuse an invalid session name.
 
     Raises:
-        SessionError: it is empty, too long, or holds what a directory's name shouldn't.
+        SessionError: it is empty, too long, or has characters that a directory's name shouldn't.
     """
     if not name:
         raise SessionError(
             "the name is empty",
             where="--session",
-            why="A job that is queued again would begin anew each time.",
-            remedy="Is the variable set that was to give it? Without a name, leave --session out.",
+            why="A requeued job would start a new session each time.",
+            remedy="Is the variable set that should hold it? Without a name, leave --session out.",
         )
-    if not _NAME.fullmatch(name):
+    if not is_session_name(name):
         raise SessionError(
-            "can't be a session's name",
+            "is not a valid session name",
             where=f"--session {name}",
-            remedy="Use letters, digits, dot, dash and underscore; 120 at most.",
+            remedy="Use letters, digits, dot, dash and underscore, at most 120.",
         )

@@ -1,1 +1,1 @@
-"""Steps and epochs."""
+"""Training: steps, epochs, and what surrounds them."""

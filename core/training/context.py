@@ -1,4 +1,4 @@
-"""What a run carries along through everything that it does."""
+"""What every part of a run shares."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from core.training.room import Keep
 
 @dataclass(frozen=True)
 class RunContext:
-    """One run, for all who work on it.
+    """One run, as its parts see it.
 
     Attributes:
-        session: its folder and files, wherever they are moved.
-        control: what it was asked to do.
-        record: takes events, in their order.
-        keep: runs what writes to the session; waits where the disk is full.
+        session: the session directory and its files, also if moved.
+        control: requests to the run.
+        record: receives events in order.
+        keep: runs a write to the session; waits while the disk is full.
     """
 
     session: Session

@@ -1,4 +1,4 @@
-"""What a run was asked to do, by its front end or by a file in the session."""
+"""Requests to a run, from its front end or from a file in the session."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _POLL_SECONDS = 0.2
 
 @dataclass
 class Control:
-    """Asks both for the next request; a stop, once asked for, stays, and so does abandoning."""
+    """Asks both sources for the next request; a stop or abandon, once requested, stays."""
 
     next_request: NextRequest
     take_request: NextRequest
@@ -27,10 +27,10 @@ class Control:
     _owed: list[Request] = field(default_factory=list)
 
     def ask(self) -> Request:
-        """The next thing to do. Files are looked at a few times a second, not at every step."""
+        """The next request. Files are checked a few times a second, not at every step."""
         request = self.next_request()
         if request is Request.PAUSE:
-            self._asked_files = 0.0  # it may be handed on to a file: look there next
+            self._asked_files = 0.0  # it may be passed on as a file: check there next
         if request is Request.CONTINUE:
             request = self._ask_files()
         if request is Request.CONTINUE and self._owed:
@@ -42,9 +42,9 @@ class Control:
         return Request.STOP if self.stop_requested else request
 
     def may_go_on(self) -> bool:
-        """False once a stop was asked for; for loops that can only stop, not pause.
+        """False once a stop was requested; for loops that can only stop, not pause.
 
-        A checkpoint or a range test asked for meanwhile is owed until a step can answer.
+        A checkpoint or range test requested meanwhile is kept until a step can answer it.
         """
         request = self.ask()
         if request in ONCE:
@@ -52,16 +52,16 @@ class Control:
         return request is not Request.STOP
 
     def stop_if_asked(self) -> None:
-        """For what can only stop, by an exception.
+        """Stop by an exception, for code that can only stop.
 
         Raises:
-            StoppedError: a stop was asked for.
+            StoppedError: a stop was requested.
         """
         if not self.may_go_on():
             raise StoppedError("asked to stop")
 
     def wait(self, seconds: float) -> bool:
-        """Let the time pass, or less where a stop is asked for; False then."""
+        """Sleep; False if a stop was requested before the time was up."""
         until = time.monotonic() + seconds
         while self.may_go_on():
             left = until - time.monotonic()
@@ -71,11 +71,11 @@ class Control:
         return False
 
     def hold(self, step: int) -> None:
-        """Wait for as long as the answer is pause; the checkpoint of a pause covers every step."""
+        """Wait while the request is pause; the checkpoint of the pause covers every step."""
         self.record(Paused(step=step, reason="asked to pause"))
         owed = []
         while (request := self.ask()) in (Request.PAUSE, *ONCE):
-            if request is Request.TRY_RATES:  # the pause's own checkpoint covers every step
+            if request is Request.TRY_RATES:  # a checkpoint needs no second one
                 owed.append(request)
             time.sleep(_POLL_SECONDS)
         for request in owed:
@@ -90,7 +90,7 @@ class Control:
             if request not in ONCE:
                 self._pause_in_files = request is Request.PAUSE
             return request
-        # Between two looks a pause stands.
+        # Between two checks of the files a pause remains in force.
         return Request.PAUSE if self._pause_in_files else Request.CONTINUE
 
     def _owe(self, request: Request) -> None:
@@ -99,10 +99,10 @@ class Control:
 
 
 def stop_if_asked(next_request: NextRequest) -> None:
-    """For a run that has no files to look into yet.
+    """For a run that has no session files yet.
 
     Raises:
-        StoppedError: a stop was asked for.
+        StoppedError: a stop was requested.
     """
     if next_request() in (Request.STOP, Request.ABANDON):
         raise StoppedError("asked to stop")

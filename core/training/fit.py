@@ -1,4 +1,4 @@
-"""Epoch after epoch: train, validate, keep the best and the last, answer requests."""
+"""The epoch loop: train, validate, save the best and the last, answer requests."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ from core.training.watching import NobodyWatches, Watch
 _PROGRESS_SECONDS = 0.5
 
 _LOWER_RATE = 0.1
-"""What the learning rate is multiplied by after steps that were not finite."""
+"""Factor on the learning rate after steps that were not finite."""
 
 
 @dataclass
 class Fit:
-    """A run's training, from where the trainer stands to the last epoch."""
+    """A run's training, from the trainer's current step to the last epoch."""
 
     trainer: Trainer
     val: Part
@@ -68,7 +68,7 @@ class Fit:
         self.record, self.keep = context.record, context.keep
 
     def run(self) -> bool:
-        """Train to the end; False where it stopped: with a checkpoint, unless abandoned."""
+        """Train to the end; False if stopped: with a checkpoint, unless abandoned."""
         epochs = self.trainer.settings.epochs
         self.watch.before_step(self.trainer)
         while self.trainer.progress.epoch <= epochs and not self._ran_out_of_patience():
@@ -80,7 +80,7 @@ class Fit:
                 self._go_back(error)
                 continue
             except RankLostError:
-                self._checkpoint("lost a process")  # of the last step that all of them took
+                self._checkpoint("lost a process")  # of the last step that every process took
                 raise
             if not went_on:
                 if not self.control.abandon_requested:
@@ -89,10 +89,10 @@ class Fit:
         return True
 
     def _go_back(self, error: NotFiniteError) -> None:
-        """To the last checkpoint with a lower learning rate; once, then it is the run's end.
+        """Return to the last checkpoint with a lower learning rate, once per run.
 
         Raises:
-            NotFiniteError: it has gone back before, or there is nothing to go back to.
+            NotFiniteError: it did so before, or there is no checkpoint.
         """
         self._look_at_steps()
         trainer = self.trainer
@@ -111,7 +111,7 @@ class Fit:
         self.record(
             Warned(
                 message=f"{error.what}: going back to the checkpoint of step {progress.step:,} "
-                f"with a learning rate of {after:g} in place of {before:g}. It happens once."
+                f"with a learning rate of {after:g} instead of {before:g}. This happens only once."
             )
         )
         self.record(
@@ -152,7 +152,8 @@ class Fit:
             self._record_steps()
 
     def _look_at_steps(self) -> None:
-        """Read what the steps since the last look came to: here alone the device is waited for."""
+        """Read the results of the steps since the last call: the only place that waits for the
+        device."""
         waiting, self.recorded.waiting = self.recorded.waiting, []
         try:
             self.trainer.outcomes.read()
@@ -182,7 +183,7 @@ class Fit:
         recorded.clear()
 
     def _answer_request(self) -> bool:
-        """Do what was asked; False to stop."""
+        """Do what was requested; False to stop."""
         request = self.control.ask()
         minutes = (time.monotonic() - self.last_checkpoint) / 60
         if request is Request.CHECKPOINT:
@@ -197,7 +198,7 @@ class Fit:
         return not self.control.stop_requested
 
     def _trying_goes_on(self, done: int, total: int) -> bool:
-        """A range test is short: it can't be paused, but it can be left."""
+        """A range test is short: it can't be paused, but it can be cancelled."""
         self.record(DatasetProgress(stage="trying learning rates", done=done, total=total))
         return self.control.may_go_on()
 
@@ -206,7 +207,7 @@ class Fit:
         try:
             return self._score_and_judge(started)
         except RankLostError:
-            # Whoever goes on validates anew: a best epoch may be chosen by now and not be kept.
+            # Resuming validates again: a best epoch may have been chosen but not saved.
             self.trainer.restore_state(before)
             raise
 
@@ -290,7 +291,7 @@ class Fit:
 def validation_progress(
     part: str, total: int, control: Control, record: Callable[[Event], None]
 ) -> Callable[[int], bool]:
-    """A listener for scoring: records progress twice a second, answers False to stop."""
+    """A progress callback for scoring: records twice a second, returns False to stop."""
     last = time.monotonic()
 
     def listen(done: int) -> bool:
@@ -305,9 +306,9 @@ def validation_progress(
 
 def _memory_ran_out(micro_batch_size: int, num_images: int) -> str:
     return (
-        f"memory ran out: from now on {micro_batch_size} images at once, accumulated to the same "
-        f"batch of {num_images} (train.micro_batch_size = {micro_batch_size}). Batch norm sees "
-        "fewer images at a time"
+        f"memory ran out: from now on micro-batches of {micro_batch_size} images, accumulated to "
+        f"the same batch of {num_images} (train.micro_batch_size = {micro_batch_size}). Batch norm "
+        "sees fewer images at a time"
     )
 
 

@@ -1,9 +1,10 @@
-"""What a run keeps so that it can go on, and what it goes on from."""
+"""What a run saves so that it can be resumed, and how it resumes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from core.data.images.grey_rule import GreyRule
 from core.data.study.study import Study
 from core.errors import SessionError
 from core.model.densenet import build_model
@@ -24,19 +25,19 @@ _SPARE_BYTES = 16 * 2**20
 
 @dataclass(frozen=True)
 class Restored:
-    """The checkpoint that a run goes on from, and newer ones that were damaged."""
+    """The checkpoint that a run resumes from, and newer ones that were damaged."""
 
     file: str
     warnings: tuple[str, ...]
 
 
 def checkpoint_metadata(session: Session, study: Study, loaded: LoadedModel) -> dict[str, str]:
-    """What the run's weights say of themselves, wherever their file is taken.
+    """Metadata that describes the run's weights, wherever their file is copied.
 
     Raises:
-        SessionError, OSError: the key to their patients can't be read or kept in the session.
+        SessionError, OSError: the key of the patients' seals can't be read or saved.
     """
-    # Val patients chose the best epoch: weights have seen them too, in that sense.
+    # Val patients chose the best epoch, so in that sense the weights have seen them too.
     patients = {*study.patients("train").tolist(), *study.patients("val").tolist()}
     provenance = own_provenance(
         patients,
@@ -45,29 +46,30 @@ def checkpoint_metadata(session: Session, study: Study, loaded: LoadedModel) -> 
         started_from=loaded.provenance,
         key=own_key(session.path, loaded.provenance.keys()),
     )
-    return write_metadata(loaded.model.findings, loaded.model.input_spec, provenance)
+    grey = GreyRule.of(study.recipe.image)
+    return write_metadata(loaded.model.findings, loaded.model.input_spec, provenance, grey)
 
 
 def keep_last(
     session: Session, trainer: Trainer, metadata: dict[str, str], seals: Seals | None = None
 ) -> None:
-    """Everything that going on takes; on disk and verified on return."""
+    """Save all that resuming needs; on disk and verified on return."""
     model, optimizer = trainer.tensors()
     state = trainer.state() | ({} if seals is None else {SEALS: seals.to_json()})
     write_checkpoint(session.checkpoints, LAST, model, state, metadata, training_tensors=optimizer)
 
 
 def keep_best(session: Session, trainer: Trainer, metadata: dict[str, str]) -> None:
-    """The weights alone: the best epoch so far."""
+    """Save the weights of the best epoch so far, without the optimiser."""
     model, _ = trainer.tensors()
     write_checkpoint(session.checkpoints, BEST, model, trainer.state(), metadata)
 
 
 def run_size_bytes(study: Study, loaded: LoadedModel) -> int:
-    """What a run's session takes at most, in bytes, while a checkpoint is being written.
+    """Upper bound of a session's size in bytes, including a checkpoint being written.
 
-    Two generations of last and of best, one more of last, and the predictions; the events of
-    weeks are within the spare.
+    Two generations of last and of best, one more of last, and the predictions; weeks of events fit
+    in the spare.
     """
     network: int = sum(item.nbytes for item in loaded.model.state_dict().values())
     parameters: int = sum(item.nbytes for item in loaded.model.parameters())
@@ -80,7 +82,7 @@ def run_size_bytes(study: Study, loaded: LoadedModel) -> int:
 
 
 def restore_last(session: Session, trainer: Trainer) -> Restored | None:
-    """Put the trainer where the last checkpoint left it; None where there is none."""
+    """Restore the trainer from the last checkpoint; None if there is none."""
     try:
         checkpoint = read_checkpoint(session.checkpoints, LAST)
     except SessionError:
@@ -93,10 +95,10 @@ def restore_last(session: Session, trainer: Trainer) -> Restored | None:
 
 
 def model_to_go_on_with(session: Session, recipe: Recipe) -> LoadedModel | None:
-    """A network of the last checkpoint's kind, or None where there is none.
+    """A network for the last checkpoint's weights; None if there is no checkpoint.
 
-    The weights that the run began with may be gone by now; what they expect of an image, and
-    whom they have seen, is in the checkpoint. Its tensors are put in by ``restore_last``.
+    The initial weights may be gone by now; the input that they expect, and the patients that they
+    have seen, are in the checkpoint. ``restore_last`` loads its tensors.
     """
     try:
         checkpoint = read_checkpoint(session.checkpoints, LAST)
@@ -125,15 +127,15 @@ def model_to_go_on_with(session: Session, recipe: Recipe) -> LoadedModel | None:
 
 
 def has_checkpoint(session: Session) -> bool:
-    """Whether there is a last checkpoint, whole or not."""
+    """Whether there is a last checkpoint, damaged or not."""
     return any(session.checkpoints.glob(f"{LAST}-*.json"))
 
 
 def load_best(session: Session, trainer: Trainer) -> bool:
-    """Put the best epoch's weights into the network; the last ones stay where none was best.
+    """Load the best epoch's weights; without a best epoch the last weights stay.
 
-    A run that was killed between keeping a best and its checkpoint may have left a newer best
-    than the one it then chose. False where that was so.
+    A run killed between saving a best and its checkpoint may have left a newer best than the one it
+    then chose. False in that case.
     """
     wanted = trainer.progress.best_epoch
     if wanted is None:

@@ -16,9 +16,10 @@ from core.recipe import TrainSettings
 
 @dataclass(frozen=True)
 class Objective:
-    """A loss on logits, element by element, under which unknown labels cost nothing.
+    """A loss on logits, element by element; unknown labels have zero loss.
 
-    ``positive_weight_F`` and ``negative_weight_F`` are per finding; ones but for weighted-bce.
+    ``positive_weight_F`` and ``negative_weight_F`` are per finding; all ones except for
+    weighted-bce.
     """
 
     settings: TrainSettings
@@ -27,10 +28,10 @@ class Objective:
 
     @classmethod
     def of(cls, settings: TrainSettings, train_labels_NF: Tensor) -> Objective:
-        """The recipe's loss, with weights from the training part where it takes any.
+        """The recipe's loss, with weights from the training part if it uses any.
 
-        weighted-bce weighs positives by the share of negatives and the other way round
-        (Rajpurkar et al. 2017, CheXNet, equation 1).
+        weighted-bce weights positives by the share of negatives and vice versa (Rajpurkar et al.
+        2017, CheXNet, equation 1).
         """
         num_findings = train_labels_NF.shape[1]
         ones_F = torch.ones(num_findings)
@@ -48,7 +49,7 @@ class Objective:
     def losses(self, logits_BF: Tensor, labels_BF: Tensor) -> Tensor:
         """Loss of each image and finding [B, F]; 0 where the label is unknown (NaN)."""
         known_BF = ~labels_BF.isnan()
-        # where() alone would let NaN into the gradient; unknown labels become 0 first.
+        # where() alone would let NaN into the gradient, so unknown labels become 0 first.
         present_BF = labels_BF.nan_to_num(0.0)
         losses_BF = present_BF * self.of_present(logits_BF) * self.positive_weight_F
         losses_BF = (
@@ -69,7 +70,7 @@ class Objective:
         if self.settings.loss == "asymmetric":  # Ridnik et al. 2021, positives unfocused
             margin = self.settings.asymmetric_margin
             focus = (torch.sigmoid(logits) - margin).clamp(min=0) ** self.settings.asymmetric_gamma
-            # log(1 - (p - margin)) is log(sigmoid(-x) + margin): taken of the logit, it goes on
+            # log(1 - (p - margin)) is log(sigmoid(-x) + margin): computed from the logit, it keeps
             # rising where p is rounded to 1, and so does the gradient of a confident mistake.
             log_margin = torch.full_like(logits, math.log(margin) if margin else -math.inf)
             log_absent = torch.logaddexp(functional.logsigmoid(-logits), log_margin)
@@ -82,7 +83,7 @@ class Objective:
     def mean_loss(
         self, logits_NF: Tensor, labels_NF: Tensor, weights_N: Tensor | None = None
     ) -> float:
-        """Mean over known labels, each with its image's weight; NaN where there is none."""
+        """Mean over known labels, weighted by image; NaN if there are none."""
         if weights_N is None:
             known = int((~labels_NF.isnan()).sum())
             return float(self.losses(logits_NF, labels_NF).sum()) / known if known else math.nan
@@ -94,13 +95,14 @@ class Objective:
     def base_rate_loss(self, labels_NF: Tensor, weights_N: Tensor | None = None) -> float | None:
         """Loss of the best constant prediction of each finding, found numerically.
 
-        For plain cross entropy that constant is the prevalence; for the other losses it is
-        not. Mean over known labels, each with its image's weight; None where there is none.
+        For plain cross entropy that constant is the prevalence; for the other losses it is not.
+        Mean over known labels, weighted by image; None if there are none.
         """
         logits_K1 = torch.linspace(-16, 16, 6401, dtype=torch.float64).unsqueeze(1)
         weights_N1 = 1 if weights_N is None else weights_N.double().unsqueeze(1)
-        present_F = ((labels_NF == 1) * weights_N1).sum(dim=0)
-        absent_F = ((labels_NF == 0) * weights_N1).sum(dim=0)
+        known_NF = ~labels_NF.isnan() * weights_N1
+        present_F = (labels_NF.nan_to_num(0.0) * known_NF).sum(dim=0)
+        absent_F = ((1 - labels_NF.nan_to_num(0.0)) * known_NF).sum(dim=0)
         total_KF = present_F * self.positive_weight_F.double() * self.of_present(logits_K1)
         total_KF = total_KF + absent_F * self.negative_weight_F.double() * self.of_absent(logits_K1)
         known = float((present_F + absent_F).sum())
@@ -108,8 +110,8 @@ class Objective:
 
 
 _FUSED_ON = frozenset({"cpu", "cuda"})
-"""Where one kernel updates all weights, twice as fast on a CPU, and can be told on the device to
-leave them alone."""
+"""Devices where the fused optimiser is worthwhile: one kernel updates all weights, twice as fast on
+a CPU, and can be told on the device to skip the update."""
 
 
 def make_optimizer(
@@ -117,7 +119,7 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:
     """SGD with momentum, or AdamW without decay on biases and batch norms.
 
-    Fused where the device does that well, unless ``fused`` says otherwise.
+    Fused on devices that do it well, unless ``fused`` says otherwise.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if fused is None:
@@ -132,7 +134,7 @@ def make_optimizer(
         )
         if settings.momentum:
             for parameter in parameters:
-                # A fused first step that is left out would leave the buffer as it was allocated.
+                # A skipped first fused step would leave the momentum buffer uninitialised.
                 optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
         return optimizer
     decayed = [parameter for parameter in parameters if parameter.ndim > 1]
@@ -145,15 +147,15 @@ def make_optimizer(
 
 
 def is_fused(optimizer: torch.optim.Optimizer) -> bool:
-    """Whether one kernel makes its update, and takes ``found_inf``."""
+    """Whether one kernel makes the update and accepts ``found_inf``."""
     return bool(optimizer.defaults.get("fused"))
 
 
 @dataclass
 class Schedule:
-    """The learning rate as a function of the step and of what val loss did.
+    """The learning rate as a function of the step and the past val losses.
 
-    Warm-up climbs linearly; cosine then decays to zero over the run (Loshchilov and Hutter
+    Warm-up is linear; cosine then decays to zero over the run (Loshchilov and Hutter
     2017, without restarts); plateau multiplies by ``plateau_factor`` after more than
     ``plateau_patience`` epochs without a better val loss.
     """
@@ -165,7 +167,7 @@ class Schedule:
     epochs_without_better: int = 0
 
     def rate(self, step: int) -> float:
-        """The rate of optimiser step ``step``, counted from 0."""
+        """Learning rate of optimiser step ``step``, counted from 0."""
         peak = self.settings.learning_rate * self.factor
         warmup = round(self.settings.warmup_epochs * self.steps_per_epoch)
         if step < warmup:
@@ -176,9 +178,9 @@ class Schedule:
         return peak * 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / total)))
 
     def stretched_from(self, before: TrainSettings, step: int) -> str | None:
-        """What the rate does at ``step`` where the run had another number of epochs before.
+        """How the rate at ``step`` changes if the run had another number of epochs before.
 
-        None where nothing was done yet, or the rate doesn't depend on that number.
+        None if no step was taken yet, or if the schedule doesn't depend on the number of epochs.
         """
         if self.settings.schedule != "cosine" or before.epochs == self.settings.epochs or not step:
             return None
@@ -188,12 +190,12 @@ class Schedule:
         return (
             f"train.epochs changed from {before.epochs} to {self.settings.epochs}: with "
             f"train.schedule=cosine the learning rate {how} from {last:.3g} to {now:.3g} and ends "
-            f"at 0 after epoch {self.settings.epochs}; a run that was planned so has other rates "
+            f"at 0 after epoch {self.settings.epochs}; a run planned that way has other rates "
             f"up to step {step:,}"
         )
 
     def after_epoch(self, val_loss: float) -> bool:
-        """Take note of an epoch's val loss; True where the rate was cut."""
+        """Update the schedule with an epoch's val loss; True if the rate was cut."""
         if val_loss < self.best_val_loss * (1 - 1e-4):
             self.best_val_loss, self.epochs_without_better = val_loss, 0
             return False
@@ -207,7 +209,7 @@ class Schedule:
         return True
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps of it; JSON."""
+        """State for a checkpoint, as JSON."""
         best = self.best_val_loss if math.isfinite(self.best_val_loss) else None
         return {
             "factor": self.factor,
@@ -216,7 +218,7 @@ class Schedule:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from such a state."""
+        """Restore the state of ``state()``."""
         self.factor = float(state["factor"])
         best = state["best_val_loss"]
         self.best_val_loss = math.inf if best is None else float(best)

@@ -1,17 +1,19 @@
-"""How far a run is."""
+"""How far a run has come."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
+from core.recipe import TrainSettings
+
 
 @dataclass
 class Progress:
-    """How far a run is; what a checkpoint keeps besides weights.
+    """How far a run has come; saved in checkpoints.
 
-    ``epoch`` counts from 1 and is the one under way; ``step_in_epoch`` counts the batches of
-    it that are done; ``step`` counts optimiser steps over the whole run.
+    ``epoch`` counts from 1 and is the current one; ``step_in_epoch`` counts its finished batches;
+    ``step`` counts optimiser steps over the whole run.
     """
 
     epoch: int = 1
@@ -24,9 +26,14 @@ class Progress:
     best_rule: str = ""
     epochs_without_better: int = 0
     went_back: bool = False
-    """Whether the run went back to a checkpoint once, since steps were not finite."""
+    """Whether the run already went back to a checkpoint because steps were not finite."""
     micro_batch_size: int | None = None
-    """What memory allows, where it is less than the recipe asks for."""
+    """The limit set by memory, if lower than the recipe's."""
+
+    def images_at_once(self, settings: TrainSettings) -> int:
+        """Most images that go through the network together, by recipe and memory."""
+        asked = settings.micro_batch_size or settings.batch_size
+        return min(asked, self.micro_batch_size or asked)
 
     @property
     def mean_train_loss(self) -> float:

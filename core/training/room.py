@@ -1,4 +1,4 @@
-"""A disk that is full, or fails for a while, holds a run instead of ending it."""
+"""A full or temporarily failing disk pauses a run instead of ending it."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _Made = TypeVar("_Made")
 
 
 class Keep(Protocol):
-    """``RoomWait.keep``, for what has nothing else to do with waiting."""
+    """``RoomWait.keep``, for code that needs nothing else of it."""
 
     def __call__(self, write: Callable[[], _Made], /) -> _Made:
-        """What ``write`` gives, as soon as the disk takes it."""
+        """Return the result of ``write``, once the disk accepts it."""
 
 
 _FIRST_TRY_SECONDS, _LAST_TRY_SECONDS = 0.25, 10.0
 _PARTING_SECONDS = 2.0
-"""For so long a run that is asked to stop still tries to keep its last checkpoint."""
+"""How long a run that was asked to stop keeps trying to save its last checkpoint."""
 
 
 @dataclass
 class _Hold:
-    """One write that waits."""
+    """A write that is waiting."""
 
     reason: str
     since: float = field(default_factory=time.monotonic)
@@ -40,16 +40,16 @@ class _Hold:
 
 @dataclass
 class RoomWait:
-    """Writes what must be kept, and waits for as long as the disk doesn't take it.
+    """Writes what must be saved, and waits while the disk refuses it.
 
-    Every write of a run goes through ``keep``. What it is given must leave the disk as it was
-    where it fails, and be right when it is called again.
+    Every write of a run goes through ``keep``. A write that fails must leave the disk as it was,
+    and must be repeatable.
 
     Args:
-        session: whose run it is.
-        control: asked while it waits; a stop ends the waiting.
-        recorder: told when the run holds and when it goes on.
-        limit_seconds: it waits for so long at a time; None: until there is room, or a stop.
+        session: the run's session.
+        control: asked while waiting; a stop ends the wait.
+        recorder: told when the run pauses and when it continues.
+        limit_seconds: the longest wait; None: until there is space, or a stop.
     """
 
     session: Session
@@ -59,13 +59,13 @@ class RoomWait:
     _holds: int = field(default=0)
 
     def keep(self, write: Callable[[], _Made]) -> _Made:
-        """What ``write`` gives, as soon as the disk takes it.
+        """Return the result of ``write``, once the disk accepts it.
 
-        It may itself write by way of ``keep``: each waits for its own.
+        ``write`` may itself call ``keep``: each waits for its own part.
 
         Raises:
-            StoppedError: it was asked to stop meanwhile, or the time was up.
-            OSError, CxrError: what waiting doesn't mend.
+            StoppedError: a stop was requested while waiting, or the time was up.
+            OSError, CxrError: waiting can't fix it.
         """
         hold: _Hold | None = None
         try:
@@ -77,9 +77,9 @@ class RoomWait:
                 except (OSError, CxrError) as error:
                     self.recorder.writer.require_folder()
                     if self.session.path != place:
-                        continue  # it was moved meanwhile: once more, there
+                        continue  # the session was moved meanwhile: try again there
                     trouble = passing_trouble(error)
-                    # A run that began with room enough waits until there is as much again.
+                    # A run that had enough space at its start waits until it has as much again.
                     if trouble is None and not (hold and isinstance(error, NoRoomError)):
                         raise
                     hold = hold or self._begin(_in_words(error, trouble, self.session))
@@ -96,11 +96,11 @@ class RoomWait:
         return _Hold(reason)
 
     def _wait(self, hold: _Hold, error: Exception) -> None:
-        """Until the next attempt."""
+        """Wait until the next attempt."""
         waited = time.monotonic() - hold.since
         limit = self.limit_seconds
         if limit is not None and waited >= limit:
-            what = f"{hold.reason}, and so it was for {waited / 60:.1f} minutes"
+            what = f"{hold.reason}, for {waited / 60:.1f} minutes now"
             raise self._given_up(what) from error
         pause = hold.next_try_seconds if limit is None else min(hold.next_try_seconds, limit)
         hold.next_try_seconds = min(2 * hold.next_try_seconds, _LAST_TRY_SECONDS)
@@ -109,21 +109,21 @@ class RoomWait:
         else:
             self.control.wait(pause)
         if self.control.stop_requested and waited >= _PARTING_SECONDS:
-            raise self._given_up(f"asked to stop, with {hold.reason}") from error
+            raise self._given_up(f"asked to stop while waiting: {hold.reason}") from error
 
     def _patience(self) -> str:
         if self.limit_seconds is None:
             return ""
-        return f"; waiting for room for {self.limit_seconds / 60:g} minutes"
+        return f"; waiting for space for {self.limit_seconds / 60:g} minutes"
 
     def _given_up(self, what: str) -> StoppedError:
         return StoppedError(
             what,
             where=self.session.path,
-            why=f"What was kept is whole: the checkpoint of step {self.recorder.kept_step:,}"
+            why=f"What was saved is intact: the checkpoint of step {self.recorder.kept_step:,}"
             if self.recorder.kept_step
             else "",
-            remedy=f"Make room, then: cxr-tui --resume {self.session.path}",
+            remedy=f"Free disk space, then: cxr-tui --resume {self.session.path}",
         )
 
 

@@ -1,8 +1,8 @@
-"""A part scored by all ranks, each its share.
+"""A part scored by all ranks, each with its share.
 
-Epochs are judged in the run's own precision, which is fast. What is kept to be read, test.csv and
-the val.csv that thresholds are chosen on, is scored in fp32: bf16 moves a probability by up to
-0.03, and a map of the same image would show another one.
+Epochs are judged in the run's own precision, which is fast. The saved predictions, test.csv and the
+val.csv that thresholds are chosen on, are scored in fp32: bf16 moves a probability by up to 0.03,
+and a map of the same image would show another one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ def score(
     *,
     exactly: bool = False,
 ) -> Tensor | None:
-    """Logits [N, F] in the part's order; see ``predict_logits``. On rank 0, or alone.
+    """Logits [N, F] in the part's order; see ``predict_logits``. On rank 0, or with a single
+    process.
 
     ``exactly``: in fp32 without shortcuts, whatever the run's precision.
     """
@@ -42,9 +43,9 @@ def score_share(
     *,
     exactly: bool = False,
 ) -> Tensor | None:
-    """The same on every rank: each scores a run of whole batches, and all get the whole.
+    """The same, for every rank: each scores some whole batches, and all get all logits.
 
-    Batches are those of a run that is alone, so the logits are the same ones.
+    The batches are those of a single process, so the logits are identical.
     """
     if not exactly:
         return _score_share(trainer, part, trainer.placement, progress)

@@ -1,4 +1,4 @@
-"""Which epoch is the best one, by a rule that is written down."""
+"""Which epoch is the best, by a recorded rule."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from core.recipe import TrainSettings
 
 @dataclass(frozen=True)
 class EpochScore:
-    """How good an epoch is, higher is better; comparable under the same ``rule`` only."""
+    """How good an epoch is, higher is better; only comparable under the same ``rule``."""
 
     score: float
     rule: str
     findings: tuple[str, ...]
 
     def beats(self, best_score: float | None, best_rule: str) -> bool:
-        """Whether this epoch is better than the best so far; the first usable one always is."""
+        """Whether this epoch is better than the best so far; the first with a finite score always
+        is."""
         if not math.isfinite(self.score):
             return False
         return best_score is None or best_rule != self.rule or self.score > best_score
@@ -33,10 +34,10 @@ def score_epoch(
     mean_val_loss: float,
     enough_patients: Sequence[str],
 ) -> EpochScore:
-    """The recipe's rule applied to one epoch.
+    """Apply the recipe's rule to one epoch.
 
     ``auroc``: mean val AUROC over the findings with enough positive patients, since a rare
-    finding's AUROC jumps with one patient. Where no finding has enough, val loss decides.
+    finding's AUROC jumps with one patient. If no finding has enough, val loss decides.
     """
     defined = {name: auroc[name] for name in enough_patients if auroc.get(name) is not None}
     values = [value for value in defined.values() if value is not None]
@@ -51,7 +52,7 @@ def findings_with_enough_patients(
     patients_N: NDArray[np.int64],
     min_positive_patients: int,
 ) -> tuple[str, ...]:
-    """The findings that at least so many patients of a part are positive for."""
+    """The findings with at least ``min_positive_patients`` positive patients."""
     return tuple(
         finding
         for column, finding in enumerate(findings)

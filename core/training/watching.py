@@ -1,4 +1,4 @@
-"""Who looks on while a run trains; it may measure, and must change nothing."""
+"""Observers of a training run; they may measure, and must change nothing."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from core.training.trainer import Trainer
 
 
 class Watch(Protocol):
-    """Told of what a run does; weights, statistics and random state stay as they are."""
+    """Notified of a run's progress; leaves weights, statistics and random state unchanged."""
 
     def before_step(self, trainer: Trainer) -> None:
-        """The run is about to take its first step, or its first since it was gone on with."""
+        """The run is about to take its first step, or its first after resuming."""
 
     def after_step(self, trainer: Trainer, batch: Batch, result: StepResult) -> None:
-        """A step was taken; the gradients are still there."""
+        """A step was taken; its gradients are still available."""
 
     def after_epoch(self, trainer: Trainer, done: EpochDone, predictions: Predictions) -> None:
         """An epoch was validated."""
 
     def try_rates(self, trainer: Trainer, may_go_on: Callable[[int, int], bool]) -> None:
-        """A range test of learning rates was asked for."""
+        """A learning rate range test was requested."""
 
 
 class NobodyWatches:
-    """For a run that is not looked at."""
+    """No observer."""
 
     def before_step(self, trainer: Trainer) -> None:
         """Nothing."""

@@ -1,1 +1,1 @@
-"""One file a screen, its .tcss beside it."""
+"""The console's app: modes, keys, palette, quitting and signals."""

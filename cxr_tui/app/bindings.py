@@ -1,4 +1,4 @@
-"""Every key binding of the console, and which of them are reached at the same time."""
+"""All key bindings of the console, and which of them are active together."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ SHOWN_AS = {
     "run.pause": "training.pause",
     "run.stop": "training.stop",
 }
-"""Global binding -> the one that shows it at the foot of a screen; both get the user's keys."""
+"""Global binding -> the binding shown in a screen's footer; both get the user's keys."""
 
 
 def console_nodes() -> list[Node]:
-    """The app, the screens and the widgets of ours that bind keys."""
+    """Our app, screens and widgets that bind keys."""
     nodes: dict[Node, None] = {ConsoleApp: None}
     for name in _ROOMS:
         package = importlib.import_module(f"cxr_tui.{name}")
@@ -43,12 +43,12 @@ def console_nodes() -> list[Node]:
 
 
 def own_bindings(node: Node) -> list[Binding]:
-    """The bindings that the class itself declares, a key each."""
+    """The bindings that the class itself declares, one per key."""
     return list(Binding.make_bindings(vars(node).get("BINDINGS", ())))
 
 
 def known_bindings() -> dict[str, Binding]:
-    """Id -> binding, of everything that can be given other keys."""
+    """Id -> binding, for all bindings whose keys can be changed."""
     return {
         binding.id: binding
         for node in console_nodes()
@@ -58,24 +58,24 @@ def known_bindings() -> dict[str, Binding]:
 
 
 def clash_of(name: str, keymap: Mapping[str, str]) -> str:
-    """What else that binding's new keys do where it acts; empty where nothing does."""
+    """What a binding's new keys already do in its context; '' if there is no clash."""
     for place in _places():
         as_shipped = _reached(place, {})
         for key, bindings in _reached(place, keymap).items():
             ids = {binding.id for binding in bindings}
             if name not in ids or name in {binding.id for binding in as_shipped.get(key, ())}:
-                continue  # not here, or a key that was its own all along
+                continue  # not here, or one of its default keys
             for other in bindings:
                 if other.id is None or other.id not in (name, SHOWN_AS.get(name)):
                     what = other.description or other.action
-                    return f"{name!r}: {key!r} is {what!r} already" + (
+                    return f"{name!r}: {key!r} is already {what!r}" + (
                         f" ({other.id})" if other.id else ""
                     )
     return ""
 
 
 def _places() -> Iterator[list[Node]]:
-    """Each screen with the widgets on it and, under screens that are not dialogs, the app."""
+    """Each screen with its widgets and, except for dialogs, the app."""
     for node in console_nodes():
         if issubclass(node, Screen):
             on_it = list(dict.fromkeys(_widgets_of(node.__module__, set())))
@@ -83,12 +83,12 @@ def _places() -> Iterator[list[Node]]:
 
 
 def _reached(place: list[Node], keymap: Mapping[str, str]) -> dict[str, list[Binding]]:
-    """Key -> what it does on the screen's parts, a part's own bindings before its parents'."""
+    """Key -> its bindings on the screen's parts, a part's own before those of its parents."""
     reached: dict[str, list[Binding]] = {}
     for node in place:
         taken: set[str] = set()
         for parent in node.__mro__:
-            # App's are replaced by our own; what edits a field is reached in the field alone.
+            # Our bindings replace App's; those that edit a field only act in the field.
             if parent in (App, Input) or not issubclass(parent, DOMNode):
                 continue
             of_parent = [
@@ -107,7 +107,7 @@ def _with_keys(binding: Binding, keymap: Mapping[str, str]) -> list[Binding]:
 
 
 def _widgets_of(module: str, seen: set[str]) -> Iterator[Node]:
-    """The widgets that a screen's module brings, and those that they bring."""
+    """The widgets that a screen's module imports, recursively."""
     if module in seen:
         return
     seen.add(module)

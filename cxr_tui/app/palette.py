@@ -1,4 +1,4 @@
-"""What the palette offers: the screens, the run, the themes, every session by its name."""
+"""The command palette: screens, the run, themes, and sessions by name."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from cxr_tui.console.top_line import SCREENS
 from cxr_tui.terminal.safe_text import visible
 
 _NEWEST = 5
-"""So many sessions are offered before anything is typed."""
+"""Number of sessions offered before anything is typed."""
 
 
 def console_commands(app: Console) -> Iterator[SystemCommand]:
-    """What can be done wherever one is; what makes no sense at the moment is left out."""
+    """The commands available on every screen, without those that don't apply now."""
     for mode, title in SCREENS:
         yield SystemCommand(
             f"Go to {title}", f"Show the screen {title}", lambda mode=mode: app.action_mode(mode)
         )
     if app.workspace.running is None:
-        yield SystemCommand("Run: start", "Train by the recipe at hand", app.action_start)
+        yield SystemCommand("Run: start", "Train with the current recipe", app.action_start)
     shown = app.workspace.shown
     if shown is not None and shown.view.state in ("running", "paused"):
-        what = "pause" if shown.view.state == "running" else "go on"
+        what = "pause" if shown.view.state == "running" else "continue"
         name = visible(shown.name)
         yield SystemCommand(f"Run: {what}", name, app.action_pause)
-        yield SystemCommand("Run: checkpoint", f"{name}, kept now", app.action_checkpoint)
+        yield SystemCommand("Run: checkpoint", f"of {name}, now", app.action_checkpoint)
         yield SystemCommand("Run: try learning rates", f"a copy of {name}", app.action_try_rates)
         yield SystemCommand("Run: stop", f"{name}, with a checkpoint", app.action_stop)
     for theme in THEMES:
@@ -45,32 +45,32 @@ def console_commands(app: Console) -> Iterator[SystemCommand]:
                 help_text,
                 lambda name=theme.name: setattr(app, "theme", name),
             )
+    yield SystemCommand("Messages", "What was said so far", app.action_messages)
     yield SystemCommand(
-        "Keys of this screen", "What each key does here", partial(app.run_action, "keys")
+        "Keys of this screen", "What each key does on this screen", partial(app.run_action, "keys")
     )
-    yield SystemCommand("Quit", "Asks first while a run is on", partial(app.run_action, "leave"))
+    yield SystemCommand("Quit", "Asks first if a run is active", partial(app.run_action, "leave"))
 
 
 class SessionCommands(Provider):
-    """Each session of the folder, to be shown on the screen Training."""
+    """Sessions of the folder, to show on the Training screen."""
 
     async def startup(self) -> None:
-        """Read the folder once, off the painting thread.
+        """Read the folder once, off the UI thread.
 
-        Each key cancels the search before it, and with it whatever that search waits for: what is
-        read must not be among it.
+        Each key cancels the previous search and everything it awaits, so reading must be separate.
         """
         read = asyncio.to_thread(_session_names, self._console.workspace.sessions)
         self._reading = asyncio.create_task(read)
 
     async def discover(self) -> Hits:
-        """The newest few."""
+        """Offer the newest few sessions."""
         for name in (await asyncio.shield(self._reading))[:_NEWEST]:
             title = _title(name)
             yield DiscoveryHit(Content(title), lambda name=name: self._show(name), text=title)
 
     async def search(self, query: str) -> Hits:
-        """Those whose names match."""
+        """Offer the sessions whose names match."""
         matcher = self.matcher(query)
         for name in await asyncio.shield(self._reading):
             title = _title(name)

@@ -1,4 +1,4 @@
-"""The quit dialog: stay, stop with a checkpoint, or abandon what came after the last one."""
+"""The quit dialog: stay, stop with a checkpoint, or abandon the steps since the last one."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ from typing import TYPE_CHECKING
 from cxr_tui.console.dialogs import Question
 from cxr_tui.terminal.safe_text import duration
 
-if TYPE_CHECKING:  # the events of a run take a tenth of the time to the first paint
+if TYPE_CHECKING:  # importing the events takes a tenth of the time to the first paint
     from cxr_tui.runs.run_view import RunView
 
 
 def quit_question(name: str, view: RunView) -> Question:
-    """Asked while a run of ours is on; Enter and Escape stay."""
+    """The question while our run is active; Enter and Escape stay."""
     stop = "stop it with a checkpoint, then quit" if view.step else "stop it, then quit"
     answers = [
         ("enter", "stay"),
+        ("d", "leave it running, without a screen, and quit"),
         ("s", stop),
-        ("a", f"abandon it: quit at once, {_lost(view)}"),
+        ("a", f"abandon it: quit immediately, {_lost(view)}"),
     ]
-    return Question(f"{name} is running", f"Quitting stops it. {_standing(view)}", answers)
+    return Question(f"{name} is running", _standing(view), answers)
 
 
 def _standing(view: RunView) -> str:
     if view.kept is None and view.step == 0:
-        return "It has no checkpoint yet: its first step is still to come."
+        return "It has no checkpoint yet: its first step hasn't been taken."
     if view.kept is None:
         return f"It has no checkpoint yet and is at step {view.step:,}."
     written, step = view.kept

@@ -1,8 +1,8 @@
-"""Signals to the console, from before its first paint to the end of the run that outlives it.
+"""Handle signals to the console, from before its first paint to the end of its run.
 
-A dropped line lets go of the screen and the run goes on; SIGTERM, SIGUSR1 and SIGUSR2 stop it with
-a checkpoint. The event loop's own handlers would go with the loop, before the run ends, and a
-second signal would then kill it: shells do send SIGHUP twice.
+A dropped line closes the screen and the run continues; SIGTERM, SIGUSR1 and SIGUSR2 stop it with a
+checkpoint. The event loop's own handlers would end with the loop, before the run, and a second
+signal would then kill it: shells do send SIGHUP twice.
 """
 
 from __future__ import annotations
@@ -10,49 +10,35 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable
-from types import FrameType, TracebackType
-from typing import Any, Self
+from collections.abc import Callable, Iterator
+from types import FrameType
 
+from core.requests import Request
 from cxr_tui.app.app import ConsoleApp
+from cxr_tui.terminal.signal_handlers import Handled
 
 _STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 
-class ConsoleSignals:
-    """While open, signals reach the app, and the run alone once the app is left."""
+@contextlib.contextmanager
+def console_signals(app: ConsoleApp) -> Iterator[None]:
+    """Send signals to the app and, once the app is left, to the run."""
 
-    def __init__(self, app: ConsoleApp) -> None:
-        self._app = app
-        self._before: dict[signal.Signals, Any] = {}
+    def on_hang_up(_number: int, _frame: FrameType | None) -> None:
+        _on_running_loop(app.leave_screen)
 
-    def __enter__(self) -> Self:
-        for kind, handler in (
-            (signal.SIGHUP, self._on_hang_up),
-            *((k, self._on_stop) for k in _STOPPING),
-        ):
-            self._before[kind] = signal.signal(kind, handler)
-        return self
+    def on_stop(_number: int, _frame: FrameType | None) -> None:
+        app.queue_work.is_on = False
+        running = app.workspace.running
+        if running is not None:
+            running.source.ask(Request.STOP)  # immediately, since the loop may be ending
+        _on_running_loop(app.stop_and_leave)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _on_hang_up(self, _number: int, _frame: FrameType | None) -> None:
-        _on_running_loop(self._app.leave_screen)
-
-    def _on_stop(self, _number: int, _frame: FrameType | None) -> None:
-        if self._app.workspace.running is not None:
-            self._app.workspace.running.stop()  # here and now: the loop may be at its end
-        _on_running_loop(self._app.stop_and_leave)
+    with Handled({signal.SIGHUP: on_hang_up} | dict.fromkeys(_STOPPING, on_stop)):
+        yield
 
 
 def _on_running_loop(act: Callable[[], None]) -> None:
-    """Have it done by the app's loop, where that runs: a signal may come at any line."""
+    """Run it on the app's loop if that is running: a signal may come at any line."""
     with contextlib.suppress(RuntimeError):
         asyncio.get_running_loop().call_soon_threadsafe(act)

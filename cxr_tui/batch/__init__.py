@@ -1,1 +1,1 @@
-"""A run with no screen."""
+"""Runs without a screen."""

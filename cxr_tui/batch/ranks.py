@@ -1,4 +1,4 @@
-"""``--batch`` and ``--resume`` under torchrun: rank 0 runs as ever, others follow in silence."""
+"""``--batch`` and ``--resume`` under torchrun: rank 0 runs as usual, others follow silently."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 
 @dataclass
 class Others:
-    """The other ranks of rank 0's run; met when they are needed, as that loads torch."""
+    """The other ranks of rank 0's run; joined when needed, since that loads torch."""
 
     launch: Launch
     cache: Path
     recipe: str | None
-    """Digest of what this process was asked to run; None where it can't tell."""
+    """Digest of this process's recipe; None if it can't tell."""
     _team: Team | None = field(default=None)
     _has_failed: bool = field(default=False)
 
     def met(self, stop_requested: Callable[[], bool]) -> Team:
-        """This rank and the others, joined.
+        """Join this rank and the others.
 
         Raises:
-            CxrError: they didn't come, or a stop was asked for; see
+            CxrError: they didn't come, or a stop was requested; see
                 ``core.training.distributed.meeting``.
         """
         if self._team is None:
@@ -53,10 +53,10 @@ class Others:
         return self._team
 
     def left(self, code: int, stop_requested: Callable[[], bool]) -> None:
-        """Let go of the others, who are met first to be told of it: then they don't wait."""
+        """Leave the others; they are joined first so that they learn of it and don't wait."""
         if self._has_failed:
             return
-        # What the run itself ended by is told, not that nobody is there to hear of it.
+        # The run's own error is reported, not that the others could not be reached.
         with contextlib.suppress(CxrError):
             _leave(self.met(stop_requested), code)
 
@@ -68,15 +68,15 @@ class Others:
 
     @property
     def command(self) -> str:
-        """How such a run is started."""
+        """The command that starts such a run."""
         here = os.environ.get("LOCAL_WORLD_SIZE")
         if here != str(self.launch.size):
-            return "torchrun … -m cxr_tui"  # over hosts: as it was started
+            return "torchrun … -m cxr_tui"  # on several hosts: as it was started
         return f"torchrun --standalone --nproc-per-node={here} -m cxr_tui"
 
 
 def lead(others: Others, run: Callable[[], int]) -> int:
-    """Run as rank 0; the others leave with the same exit code, however it ends."""
+    """Run as rank 0; the others leave with the same exit code, whatever happens."""
     signals = _take_signals_to_the_end()
     code = 1
     try:
@@ -91,9 +91,9 @@ def lead(others: Others, run: Callable[[], int]) -> int:
 
 
 def follow(others: Others, device: str) -> int:
-    """Run as any other rank; what goes wrong is said by rank 0, unless that is gone."""
+    """Run as any other rank; rank 0 reports errors, unless it is gone."""
     signals = _take_signals_to_the_end()
-    warnings.simplefilter("ignore")  # rank 0 tells them
+    warnings.simplefilter("ignore")  # rank 0 reports them
     from core.training.distributed.following import follow as follow_rank_0
 
     team, code = others.met(lambda: signals.stop_requested), 1
@@ -102,7 +102,7 @@ def follow(others: Others, device: str) -> int:
     except RankLostError as error:
         code = error.exit_code
         raise
-    except CommandError as error:  # whoever is rank 0 may be none of ours, and not say it
+    except CommandError as error:  # rank 0 may be a stranger that doesn't report it
         code = error.exit_code
         team.heartbeat.show(trouble=str(error))
         raise
@@ -118,16 +118,16 @@ def follow(others: Others, device: str) -> int:
 
 
 def _take_signals_to_the_end() -> StopSignals:
-    """From here on they ask for a stop; there is no end to it but ``_leave``."""
+    """From here on signals ask for a stop; only ``_leave`` ends this."""
     signals = StopSignals(is_one_of_many=True)
     signals.__enter__()
     return signals
 
 
 def _leave(team: Team, code: int) -> None:
-    """Let go of the others, and of signals: torchrun sends one to whoever leaves last."""
+    """Leave the others, and ignore signals: torchrun sends one to the last process."""
     team.leave(code)
-    # Ignored ones stay so while Python takes itself apart; handlers of ours would not.
+    # Ignored signals stay ignored while Python shuts down; our handlers would not.
     for kind in (*STOP_SIGNALS, signal.SIGHUP):
         signal.signal(kind, signal.SIG_IGN)
     if team.is_broken:

@@ -1,6 +1,6 @@
-"""Signals that ask for a stop, as a flag that the run reads at its next step.
+"""Signals that request a stop, as a flag that the run reads at its next step.
 
-Schedulers warn by SIGTERM, SIGUSR1 or SIGUSR2, as they are told to, and may warn more than once.
+Schedulers send SIGTERM, SIGUSR1 or SIGUSR2, depending on their settings, possibly more than once.
 """
 
 from __future__ import annotations
@@ -9,20 +9,23 @@ import contextlib
 import signal
 import sys
 from collections.abc import Callable
-from types import FrameType, TracebackType
-from typing import Any, Self
+from types import FrameType
+from typing import Self
 
 from core.requests import Request
+from cxr_tui.terminal.signal_handlers import Handled, Handler
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 
 class StopSignals:
-    """While open, a signal asks for a stop, and Ctrl-C after it leaves at once.
+    """While open, a signal requests a stop, and Ctrl-C after it exits immediately.
 
-    ``is_one_of_many``: torchrun started us. It hands each signal on, more than once, and kills us
-    30 seconds after the first, a dropped line's too: all ask for a stop, none leaves at once.
-    ``leaving``: what the first signal raises, wherever the program is, in place of asking.
+    ``is_one_of_many``: torchrun started this process. It passes each signal on, more than once, and
+    kills its workers 30 seconds after the first, also after a dropped line: all request a stop,
+    none exits immediately.
+    ``leaving``: an exception that the first signal raises, wherever the program is, instead of a
+    request.
     """
 
     def __init__(
@@ -36,24 +39,17 @@ class StopSignals:
         self._said = said
         self._is_one_of_many = is_one_of_many
         self._leaving = leaving
-        self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        for kind in STOP_SIGNALS:
-            self._before[kind] = signal.signal(kind, self._on_signal)
-        # A dropped line is no reason to stop: the run goes on, and its session tells of it.
+        # A dropped line is no reason to stop: the run continues, and its session records it.
         on_hang_up = self._on_signal if self._is_one_of_many else signal.SIG_IGN
-        self._before[signal.SIGHUP] = signal.signal(signal.SIGHUP, on_hang_up)
+        handlers: dict[signal.Signals, Handler] = dict.fromkeys(STOP_SIGNALS, self._on_signal)
+        self._handled = Handled(handlers | {signal.SIGHUP: on_hang_up})
+        self._handled.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+    def __exit__(self, *_raised: object) -> None:
+        self._handled.__exit__(None, None, None)
 
     def next_request(self) -> Request:
         """What the run should do next."""
@@ -63,12 +59,12 @@ class StopSignals:
         if self.stop_requested:
             if number == signal.SIGINT and not self._is_one_of_many:
                 raise KeyboardInterrupt
-            return  # a scheduler that says it twice still wants the checkpoint
+            return  # a scheduler that repeats it still wants the checkpoint
         self.stop_requested = True
         if self._is_one_of_many:
-            return  # whichever ranks it reached, the session tells of the stop once
+            return  # the session reports the stop once, whichever ranks it reached
         with contextlib.suppress(OSError, AttributeError, RuntimeError):
-            at_once = "" if self._leaving else " (Ctrl-C: at once)"
+            at_once = "" if self._leaving else " (Ctrl-C: immediately)"
             sys.stderr.write(f"\n{self._said}{at_once}\n")
         if self._leaving is not None:
             raise self._leaving()

@@ -1,1 +1,1 @@
-"""6 CAMs: the screen and its own parts."""
+"""6 CAMs: the screen and its parts."""

@@ -1,4 +1,4 @@
-"""The viewer's list: which of a finding's images, in which order, in which words."""
+"""The viewer's list: which of a finding's images, in which order and words."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ORDERS = ("boxed first", "probability", "IoU", "name")
 
 @dataclass(frozen=True, eq=False)
 class CamRow:
-    """An image of the list, with its map where that is made."""
+    """An image of the list, with its map once it is made."""
 
     candidate: Candidate
     found: FoundMap | None
@@ -34,13 +34,15 @@ class CamRow:
 
     @property
     def outcome(self) -> str:
-        """A word for what the map shows."""
+        """A word for the map's result."""
         if self.unreadable:
             return "damaged"
         if self.candidate.seen:
             return "seen"
         if self.found is None:
             return "…"
+        if self.candidate.kind == "unlabelled":
+            return "opened" if self.found.has_evidence else "no map"
         if not self.found.has_evidence:
             return "no map"
         if self.found.hit is None:
@@ -49,7 +51,7 @@ class CamRow:
 
     @property
     def probability(self) -> float | None:
-        """By the map's pass, or of test.csv before there is one."""
+        """From the map's pass, or from test.csv before there is one."""
         return self.candidate.probability if self.found is None else self.found.probability
 
     @property
@@ -101,7 +103,7 @@ def _sorted(rows: list[CamRow], order: str) -> list[CamRow]:
 
 
 def standing_lines(standing: dict[str, float] | None) -> Text:
-    """How many peaks are in the box, beside what chance and the usual place reach."""
+    """Number of peaks in the box, compared with chance and the usual place."""
     if standing is None:
         return Text()
     of = int(standing["of"])
@@ -117,7 +119,7 @@ def standing_lines(standing: dict[str, float] | None) -> Text:
 
 
 def map_words(row: CamRow, looked: str, failed: str) -> Text:
-    """What stands under the picture; ``failed`` is why no maps are made, where they aren't."""
+    """The caption; ``failed`` is why no maps can be made, if they can't."""
     candidate, found = row.candidate, row.found
     if row.unreadable:
         return Text(f"{visible(candidate.image)} can't be read: {visible(row.unreadable)}")
@@ -126,7 +128,7 @@ def map_words(row: CamRow, looked: str, failed: str) -> Text:
     if row.probability is not None:
         first[0] += f", probability {row.probability:.2f}"
     if candidate.seen:
-        first.append("seen in training: its map shows nothing")
+        first.append("seen in training: its map proves nothing")
     second = []
     if found is None:
         second.append(f"no map: {visible(failed)}" if failed else "its map is being made")
@@ -138,7 +140,7 @@ def map_words(row: CamRow, looked: str, failed: str) -> Text:
 
 def _found_words(found: FoundMap) -> Sequence[str]:
     if not found.has_evidence:
-        return ["nothing in the image speaks for it"]
+        return ["nothing in the image supports it"]
     sizes = ", ".join(f"{w:.0f}×{h:.0f}" for _, _, w, h in found.boxes_on_image())
     if found.hit is None or found.best_overlaps is None:
         return ["no box to compare with"]

@@ -2,154 +2,178 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import DataTable, Static
 
 from core.words import number_of
-from cxr_tui.cams.picture_screen import CamPictureScreen
+from cxr_tui.cams.image_path import ImagePath
+from cxr_tui.cams.map_maker import MapMaker
+from cxr_tui.cams.map_picture import PICTURE_KEYS, MapPicture
 from cxr_tui.cams.rows import FILTERS, ORDERS, CamRow, rows_of, standing_lines
 from cxr_tui.cams.session_maps import METHOD_TITLES
 from cxr_tui.cams.table import CamTable
-from cxr_tui.cams.text import head, network_words, untrained_words
-from cxr_tui.cams.xray_view import XrayView
+from cxr_tui.cams.text import head, network_words, no_row_words, nothing_shown, untrained_words
 from cxr_tui.console.dialogs import ChoiceList, Notes
+from cxr_tui.console.screen import ConsoleScreen
 from cxr_tui.terminal.safe_text import visible
 
 if TYPE_CHECKING:
-    from core.evaluation.maps.candidates import Candidate
+    from core.evaluation.maps.found_maps import FoundMap
     from cxr_tui.cams.session_maps import SessionMaps
 
-_NOTHING_SHOWN = """No session is shown.
 
-1             choose one
-1, n          train on the synthetic set"""
-
-
-class CamsScreen(CamPictureScreen):
-    """A list of images, the one at the cursor with its map, and how the map does in all."""
+class CamsScreen(ConsoleScreen):
+    """A list of images, the one at the cursor with its map, and the maps' overall result."""
 
     MODE = "cams"
     CSS_PATH = "screen.tcss"
     AUTO_FOCUS = "CamTable"
     BINDINGS: ClassVar[list[BindingType]] = [
+        *PICTURE_KEYS,
         Binding("f", "finding", "finding", id="cams.finding"),
         Binding("s", "save", "save", id="cams.save"),
-        Binding("h,slash", "filter", "hits", id="cams.filter", key_display="h"),
-        Binding("g", "method", "method", id="cams.method"),
-        Binding("c", "cover", "cover the lesion", id="cams.cover"),
-        Binding("l", "localize", "measure all boxes", id="cams.localize"),
-        Binding("a", "save_all", "save all", id="cams.save_all"),
-        Binding("o", "order", "order", id="cams.order"),
+        Binding("F", "filter", "hits", id="cams.filter"),
+        Binding("K", "method", "method", id="cams.method"),
+        Binding("L", "cover", "cover the lesion", id="cams.cover"),
+        Binding("m", "localize", "measure all boxes", id="cams.localize"),
+        Binding("A", "save_all", "save all", id="cams.save_all"),
+        Binding("O", "order", "order", id="cams.order"),
+        Binding("o", "open", "open an image", id="cams.open"),
         Binding("comma", "next_finding(-1)", "previous finding", id="cams.previous", show=False),
         Binding("full_stop", "next_finding(1)", "next finding", id="cams.next", show=False),
     ]
 
+    NEEDS_SOMETHING = frozenset(
+        {"picture", "finding", "save", "filter", "method", "cover", "localize", "save_all", "order"}
+        | {"next_finding", "open"}
+    )
+
     def __init__(self) -> None:
         super().__init__()
+        self._maker, self._picture = MapMaker(), MapPicture(id="right")
         self._finding, self._method = "", next(iter(METHOD_TITLES))
         self._filter, self._order = FILTERS[0], ORDERS[0]
         self._rows: list[CamRow] = []
-        self._asked: set[object] = set()
         self._begun: SessionMaps | None = None
         self._back_to = ""
 
     def compose_parts(self) -> ComposeResult:
-        """Head; the list with how it stands, beside it the picture with its words."""
+        """Head; the list with its results, next to it the picture with its caption."""
+        yield self._maker
         yield Static(id="head", classes="head")
         yield Static(id="nothing")
         with Horizontal(id="shown"):
             with Vertical(id="list"):
-                yield CamTable()
+                yield CamTable(self._picture)
                 yield Static(id="standing")
-            with Vertical(id="right"):
-                yield XrayView(ascii_only=self.console.ascii_only)
-                yield Static(id="words")
+            yield self._picture
 
+    @on(MapMaker.Did)
+    @on(MapPicture.ImageRead)
     def refresh_view(self) -> None:
-        """Show what is new of the session shown, and ask for what is missing."""
+        """Show news of the session shown, and request what is missing."""
         if not self.query("#words"):
             return
         shown = self.workspace.shown
         if shown is not None:
-            best = shown.view.best
-            is_open = shown.view.state in ("running", "paused")
-            # While a run goes on its maps stay of the network that they were opened with; where
-            # there was none yet, of its first.
-            seen: tuple[object, ...] = (shown.view.report is not None,)
-            if is_open:
-                seen = ("running", shown.view.kept is not None)
-            self.open_session(
-                shown.session, (*seen, None if is_open or best is None else best.epoch)
-            )
-        kept = self.kept
+            self._maker.follow(shown)
+        kept = self._maker.kept
         self.query_one("#nothing").display = kept is None
         self.query_one("#shown").display = kept is not None
+        self.follow_keys()
         if kept is None:
+            if isinstance(self.focused, CamTable):
+                self.set_focus(None)  # a hidden list must not show its keys
             self.query_one("#head", Static).update(self._head())
             self.query_one("#nothing", Static).update(Text(self._instead()))
+            self._show_picture()
             return
+        if self.focused is None and self.is_current:
+            self.query_one(CamTable).focus()
         self._begin_with(kept)
-        wanted = self._take_wanted(kept)
+        wanted = self._take_wanted(kept) or self._take_opened()
         self._rows = rows_of(kept, self._finding, self._method, self._filter, self._order)
         table = self.query_one(CamTable)
         table.show(self._rows)
         if wanted is not None:
             table.go_to(wanted)
-        table.pans = self._look.is_zoomed
         standing = kept.standing.get((self._method, self._finding))
         self.query_one("#standing", Static).update(standing_lines(standing))
         self.query_one("#head", Static).update(self._head())
-        self._ask_for_maps(wanted)
+        self._maker.ask(self._finding, self._method, wanted)
         self._show_picture()
-        if self.summary and self.is_current:
-            lines, self.summary = self.summary, []
+        if self._maker.summary and self.is_current:
+            lines, self._maker.summary = self._maker.summary, []
             where = kept.session.path / "evaluation" / "localization.json"
             self.app.push_screen(Notes("Maps against boxes", [*lines, f"written: {where}"]))
 
+    def at_hand(self) -> str:
+        """The image's name."""
+        row = self.chosen_row()
+        return "" if row is None else row.candidate.image
+
+    def has_something(self) -> bool:
+        """Whether there are images to look at."""
+        return self._maker.kept is not None
+
     def on_screen_resume(self) -> None:
-        """What could not be opened before may be there now."""
-        self.failed = ""
+        """What could not be opened before may exist now."""
+        self._maker.failed = ""
         if (wanted := self.workspace.image_to_look_at) is not None:
             self._back_to = wanted.back_to
-        if self.problem or (
+        if self._maker.problem or (
             self.workspace.running is not None and self.workspace.running is self.workspace.shown
         ):
-            self.try_again()  # by now there may be a checkpoint, or a better one
+            self._maker.try_again()  # there may be a checkpoint now, or a better one
         super().on_screen_resume()
 
     def on_screen_suspend(self) -> None:
-        """Who leaves for another mode is not brought back by Escape later."""
+        """After leaving for another mode, Escape no longer returns."""
         if self.console.current_mode != self.MODE:
             self._back_to = ""
 
     def on_resize(self) -> None:
-        """Two pictures may fit, or one only."""
+        """One or two pictures may fit."""
         self.refresh_view()
 
     def on_data_table_row_highlighted(self) -> None:
         """Another image."""
         self._show_picture()
 
+    def _show_picture(self) -> None:
+        kept, row = self._maker.kept, self.chosen_row()
+        only = "" if self._filter == FILTERS[0] else self._filter
+        has_others = kept is not None and any(kept.candidates.values())
+        instead = no_row_words(only, self._finding, has_others=has_others)
+        self._picture.show(kept, row, instead, self._maker.failed)
+
+    async def action_picture(self, action: str) -> None:
+        """An action of the picture."""
+        await self._picture.run_action(action)
+
     def _instead(self) -> str:
         shown = self.workspace.shown
         if shown is None:
-            return _NOTHING_SHOWN
-        if self.is_untrained:
+            return nothing_shown()
+        if self._maker.is_untrained:
             return untrained_words(
                 shown.view,
                 shown.name,
-                is_reading=bool(getattr(shown.source, "is_reading", False)),
+                is_reading=shown.source.past.is_reading,
                 is_written=shown.is_ours or shown.session.is_being_written(),
             )
-        return visible(self.problem) or f"{self.under_way or 'loading the network'} …"
+        return visible(self._maker.problem) or f"{self._maker.under_way or 'loading the network'} …"
 
     def _begin_with(self, kept: SessionMaps) -> None:
-        """With a finding that has images; once begun, with the one that was chosen."""
+        """Start with a finding that has images; later use the chosen one."""
         if kept is self._begun and self._finding in kept.findings:
             return
         self._begun = kept
@@ -158,18 +182,36 @@ class CamsScreen(CamPictureScreen):
             self._finding = (with_images or list(kept.findings))[0]
 
     def _take_wanted(self, kept: SessionMaps) -> str | None:
-        """The image that another screen wants to be seen, once; None where there is none."""
+        """The image requested by another screen, once; None if there is none."""
         wanted, self.workspace.image_to_look_at = self.workspace.image_to_look_at, None
         if wanted is None or wanted.session != kept.session.path:
             return None
         if wanted.finding not in kept.findings or not kept.with_image(wanted.image, wanted.finding):
-            self.console.say(f"{wanted.image} is not in the data set any more")
+            self.console.say(f"{wanted.image} is no longer in the data set")
             return None
         self._finding, self._filter = wanted.finding, FILTERS[0]
         return wanted.image
 
+    def _take_opened(self) -> str | None:
+        """The image that was opened by its path, once."""
+        opened, self._maker.opened_image = self._maker.opened_image, None
+        if opened is not None:
+            self._filter = FILTERS[0]
+        return opened
+
+    def action_open(self) -> None:
+        """Ask for any image's path, and score it."""
+        if self._maker.kept is not None:
+            self.app.push_screen(ImagePath(), self._open)
+
+    def _open(self, path: Path | None) -> None:
+        kept = self._maker.kept
+        if kept is not None and path is not None:
+            self._maker.open_image(kept, path)
+            self.refresh_view()
+
     def _head(self) -> Text:
-        kept, shown = self.kept, self.workspace.shown
+        kept, shown = self._maker.kept, self.workspace.shown
         if shown is None:
             return Text()
         if kept is None:
@@ -182,7 +224,7 @@ class CamsScreen(CamPictureScreen):
             "boxed": f"{boxed} with a box",
             "method": METHOD_TITLES[self._method],
             "network": network_words(kept.source.checkpoint, kept.source.epoch),
-            "under way": self.under_way,
+            "under way": self._maker.under_way,
         }
         return head(shown.name, parts, self.size.width)
 
@@ -190,39 +232,6 @@ class CamsScreen(CamPictureScreen):
         """The row at the cursor."""
         at = self.query_one(CamTable).cursor_row
         return self._rows[at] if 0 <= at < len(self._rows) else None
-
-    def no_row_words(self) -> str:
-        """What there is instead."""
-        if self._filter != FILTERS[0]:
-            return f"No image is «{self._filter}». h shows others."
-        kept = self.kept
-        if kept is None or not any(kept.candidates.values()):
-            return "No image to show, of any finding: none with a box, none that was called."
-        return (
-            f"No image of {visible(self._finding)} to show: none with a box, none that was "
-            "called. f or . chooses another finding."
-        )
-
-    def _ask_for_maps(self, wanted: str | None) -> None:
-        """All of the finding's in the list's order, once for each method; ``wanted`` first."""
-        kept = self.kept
-        if kept is None:
-            return
-        if wanted is None and (id(kept), self._finding, self._method) in self._asked:
-            return
-        missing: list[Candidate] = [
-            candidate
-            for candidate in kept.candidates[self._finding]
-            if kept.found(self._method, candidate) is None
-            and candidate.image not in kept.unreadable
-        ]
-        missing.sort(key=lambda candidate: candidate.image != wanted)
-        candidates = missing or kept.candidates[self._finding][:1]
-        # Another finding or method takes the place of the one under way, which is asked for again.
-        self._asked = {(id(kept), self._finding, self._method)}
-        if candidates and (missing or (self._method, self._finding) not in kept.standing):
-            self.failed = ""
-            self.make(kept, candidates, self._method)
 
     def action_method(self) -> None:
         """The next kind of map."""
@@ -243,13 +252,13 @@ class CamsScreen(CamPictureScreen):
 
     def action_next_finding(self, by: int) -> None:
         """The next finding, or the one before."""
-        if self.kept is not None and self._finding:
-            names = self.kept.findings
+        if self._maker.kept is not None and self._finding:
+            names = self._maker.kept.findings
             self._take_finding(names[(names.index(self._finding) + by) % len(names)])
 
     def action_finding(self) -> None:
-        """Ask which."""
-        kept = self.kept
+        """Ask for the finding."""
+        kept = self._maker.kept
         if kept is None:
             return
         choices = [(name, f"{name}: {len(kept.candidates[name])} images") for name in kept.findings]
@@ -261,14 +270,14 @@ class CamsScreen(CamPictureScreen):
             self.refresh_view()
 
     def on_data_table_row_selected(self, _message: DataTable.RowSelected) -> None:
-        """Enter: the picture alone, or the list beside it again."""
+        """Enter: show the picture alone, or the list next to it again."""
         self.toggle_class("large")
         self.call_after_refresh(self._show_picture)
 
     def step_out(self) -> bool:
-        """Out of the zoom, out of the large picture, back to the screen that sent us here."""
-        if self._look.is_zoomed:
-            self.action_zoom()
+        """Leave the zoom, then the large picture, then return to the calling screen."""
+        if self._picture.look.is_zoomed:
+            self._picture.action_zoom()
             return True
         if self.has_class("large"):
             self.remove_class("large")
@@ -279,29 +288,32 @@ class CamsScreen(CamPictureScreen):
         return True
 
     def action_save(self) -> None:
-        """The overlay at the cursor."""
-        row, kept = self.chosen_row(), self.kept
+        """Save the overlay at the cursor."""
+        row, kept = self.chosen_row(), self._maker.kept
         if kept is not None and row is not None and row.found is not None:
-            self.save(kept, [row.found], self._look.opacity, self._look.threshold)
+            self._save(kept, [row.found])
 
     def action_save_all(self) -> None:
-        """Every overlay of the filtered list."""
+        """Save every overlay of the filtered list."""
         found = [row.found for row in self._rows if row.found is not None]
-        if self.kept is not None and found:
+        if self._maker.kept is not None and found:
             self.console.say(f"saving {len(found)} overlays")
-            self.save(self.kept, found, self._look.opacity, self._look.threshold)
+            self._save(self._maker.kept, found)
+
+    def _save(self, kept: SessionMaps, found: Sequence[FoundMap]) -> None:
+        look = self._picture.look
+        self._maker.save(kept, found, look.opacity, look.threshold)
 
     def action_cover(self) -> None:
-        """What the logit loses without what is in the box."""
-        row, kept = self.chosen_row(), self.kept
+        """Drop of the logit without the content of the box."""
+        row, kept = self.chosen_row(), self._maker.kept
         if kept is None or row is None or row.found is None or not len(row.found.boxes_K4):
-            self.console.say("there is no box to cover on this image")
+            self.console.say("this image has no box to cover")
             return
-        self.cover(kept, row.found)
+        self._maker.cover(kept, row.found)
 
     def action_localize(self) -> None:
-        """All boxed images of the test part."""
-        if self.kept is not None:
-            self.under_way = "measuring"
-            self.localize(self.kept, self._method)
+        """Measure all boxed images of the test part."""
+        if self._maker.kept is not None:
+            self._maker.localize(self._maker.kept, self._method)
             self.refresh_view()

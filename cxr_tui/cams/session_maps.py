@@ -1,6 +1,6 @@
-"""The maps of one session, as far as they are made; filled on threads, read by the painting one.
+"""The maps of one session made so far; filled on threads, read by the painting one.
 
-The engine's modules are loaded inside of the functions: they bring torch.
+The engine's modules are imported inside the functions: they load torch.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from core.evaluation.maps.candidates import Candidate
     from core.evaluation.maps.cover_drops import CoverDrop
     from core.evaluation.maps.found_maps import FoundMap, OnDevice
-    from core.evaluation.maps.gradcam import Method
     from core.evaluation.maps.map_source import MapSource
+    from core.evaluation.maps.methods import Method
     from core.evaluation.maps.overlay import Grey
+    from core.evaluation.predicting.given_maps import SeenImage
 
 METHOD_TITLES: dict[str, str] = {
     "grad-cam": "Grad-CAM",
@@ -28,21 +29,22 @@ METHOD_TITLES: dict[str, str] = {
     "layer-cam": "LayerCAM",
     "cam": "CAM",
 }
-"""In the order in which a key goes through them."""
+"""In the order of the key."""
 
 _OUTCOMES_EACH = 12
-"""Images without a box that are listed of each outcome: the surest."""
+"""Number of images without a box listed for each outcome: the most certain ones."""
 
 _IMAGES_KEPT = 48
 BATCH_ALONE, BATCH_BESIDE_A_RUN = 8, 2
-"""Images at once; beside a run fewer, so that none of its steps waits for long."""
+"""Images per batch; fewer during a run, so that none of its steps waits for long."""
 
 
 @dataclass(eq=False)
 class SessionMaps:
     """What is known of a session's maps.
 
-    ``maps`` is keyed by method, image and finding; ``standing`` by method and finding.
+    ``maps`` is keyed by method, image and finding; ``standing`` by method and finding. ``given``
+    are images opened by their path, which no table has.
     """
 
     session: Session
@@ -53,23 +55,24 @@ class SessionMaps:
     unreadable: dict[str, str] = field(default_factory=dict)
     standing: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
     drops: dict[tuple[str, str], CoverDrop] = field(default_factory=dict)
+    given: dict[str, SeenImage] = field(default_factory=dict)
 
     @property
     def findings(self) -> tuple[str, ...]:
-        """What the network knows."""
+        """The findings that the network knows."""
         return self.source.model.findings
 
     def found(self, method: str, candidate: Candidate) -> FoundMap | None:
-        """The candidate's map, where it is made."""
+        """The candidate's map, if it is made."""
         return self.maps.get((method, candidate.image, candidate.finding))
 
     def take(self, found: Sequence[FoundMap]) -> None:
-        """Keep maps."""
+        """Store maps."""
         for one in found:
             self.maps[one.method, one.candidate.image, one.candidate.finding] = one
 
     def with_image(self, image: str, finding: str) -> bool:
-        """List the image first where it wasn't listed; False where it is gone."""
+        """List the image first if it isn't listed; False if it is gone."""
         from core.evaluation.maps.candidates import candidate_of
 
         listed = self.candidates[finding]
@@ -80,8 +83,20 @@ class SessionMaps:
             listed.insert(0, one)
         return True
 
+    def take_given(self, seen: SeenImage) -> str:
+        """List an image of no table first, under every finding; its name in the list."""
+        image = seen.decoded.file
+        self.given[image] = seen
+        self.unreadable.pop(image, None)
+        self.images.pop(image, None)
+        for finding, candidate in seen.candidates().items():
+            others = [one for one in self.candidates[finding] if one.image != image]
+            self.candidates[finding] = [candidate, *others]
+        self.maps = {key: found for key, found in self.maps.items() if key[1] != image}
+        return image
+
     def take_image(self, image: str, grey: Grey) -> None:
-        """Keep an image, and the last few before it."""
+        """Store an image, and keep the last few before it."""
         self.images[image] = grey
         self.images.move_to_end(image)
         while len(self.images) > _IMAGES_KEPT:
@@ -89,7 +104,7 @@ class SessionMaps:
 
 
 def open_maps(session: Session, cache: Path, device: str) -> SessionMaps:
-    """The session's network and what there is to look at.
+    """The session's network and the images to look at.
 
     Raises:
         DataError, UsageError: see ``core.evaluation.maps.map_source``.
@@ -118,17 +133,36 @@ def _listed(source: MapSource, finding: str) -> list[Candidate]:
     return [*first, *others, *boxed_in_training(source, finding)]
 
 
+def see(kept: SessionMaps, path: Path, on_device: OnDevice, *, is_running: bool) -> SeenImage:
+    """Score an image of no table; beside a run nothing is learnt for its flags.
+
+    Raises:
+        DataError, RunFailedError: see ``core.evaluation.predicting.given_maps``.
+    """
+    from core.evaluation.predicting.given_maps import see_image
+
+    return see_image(kept.source, path, on_device=on_device, may_learn=not is_running)
+
+
 def make_maps(
     kept: SessionMaps,
     candidates: Sequence[Candidate],
     method: Method,
-    on_device: OnDevice[Any],
+    on_device: OnDevice,
     is_running: Callable[[], bool],
     should_stop: Callable[[], bool],
 ) -> Iterator[tuple[list[FoundMap], dict[str, str]]]:
-    """Maps a few at a time, and why some images have none."""
+    """Make maps a few at a time; also gives why some images have none."""
     from core.evaluation.maps.found_maps import maps_of, readable
 
+    given = [(kept.given[one.image], one.finding) for one in candidates if one.image in kept.given]
+    if given:
+        from core.evaluation.predicting.given_maps import given_maps
+
+        yield given_maps(kept.source, given, method, on_device), {}
+    candidates = [one for one in candidates if one.image not in kept.given]
+    if not candidates:
+        return
     cache = kept.source.cache([one.image for one in candidates], should_stop=should_stop)
     left, unreadable = readable(candidates, cache)
     yield [], unreadable
@@ -140,7 +174,7 @@ def make_maps(
 
 
 def standing_of(kept: SessionMaps, finding: str, method: str) -> dict[str, float] | None:
-    """How many peaks are in their boxes, for the map and each control; None before all are made."""
+    """Number of peaks in their boxes, for the map and each control; None before all are made."""
     from core.evaluation.maps.localization import MEASURES, NEAR, POINTING, measured
 
     boxed = [one for one in kept.candidates[finding] if one.kind == "boxed"]
@@ -155,8 +189,8 @@ def standing_of(kept: SessionMaps, finding: str, method: str) -> dict[str, float
     return standing | {"near": near, "of": float(len(found))}
 
 
-def cover(kept: SessionMaps, found: FoundMap, on_device: OnDevice[Any]) -> CoverDrop:
-    """The fall of the logit with this image's boxes covered."""
+def cover(kept: SessionMaps, found: FoundMap, on_device: OnDevice) -> CoverDrop:
+    """Drop of the logit with this image's boxes covered."""
     from core.evaluation.maps.cover_drops import cover_drops
 
     cache = kept.source.cache([found.candidate.image])
@@ -168,11 +202,17 @@ def full_image(kept: SessionMaps, image: str) -> Grey:
     """The image file in grey.
 
     Raises:
-        DataError: it is gone, or can't be read any more.
+        DataError: it is gone, or can no longer be read.
     """
-    from core.evaluation.maps.cam_files import read_image
+    if image in kept.given:
+        from core.evaluation.predicting.given_maps import given_grey
 
-    return read_image(kept.source, image)
+        return given_grey(kept.given[image])
+    from core.data.images.full_image import read_image
+    from core.data.images.grey_rule import GreyRule
+
+    study = kept.source.study
+    return read_image(study.index.files[image], GreyRule.of(study.recipe.image))
 
 
 def save_maps(
@@ -182,12 +222,13 @@ def save_maps(
     threshold: float,
     should_stop: Callable[[], bool],
 ) -> tuple[list[Path], list[str]]:
-    """Overlays in the session's ``cams/`` with their rows in cams.csv, and what can't be read.
+    """Save overlays in the session's ``cams/`` with their rows in cams.csv; returns what can't be
+    read.
 
     Raises:
         OSError: the folder can't be written to.
     """
-    from core.evaluation.maps.cam_files import read_image, save_overlay, table_row
+    from core.evaluation.maps.cam_files import save_overlay, table_row
     from core.evaluation.maps.cam_table import add_to_table
 
     folder = kept.session.path / "cams"
@@ -198,7 +239,7 @@ def save_maps(
         if should_stop():
             break
         try:
-            grey = read_image(kept.source, one.candidate.image)
+            grey = full_image(kept, one.candidate.image)
             file = save_overlay(
                 kept.source, one, grey, folder, opacity=opacity, threshold=threshold
             )
@@ -215,12 +256,12 @@ def save_maps(
 def localize_all(
     kept: SessionMaps,
     method: Method,
-    on_device: OnDevice[Any],
+    on_device: OnDevice,
     is_running: Callable[[], bool],
     progress: Callable[[str, int, int], None],
     should_stop: Callable[[], bool],
 ) -> dict[str, Any]:
-    """Every boxed image of the test part; evaluation/localization.json."""
+    """Measure every boxed image of the test part; writes evaluation/localization.json."""
     from core.evaluation.maps.cams import localize
 
     return localize(

@@ -1,4 +1,4 @@
-"""The viewer's list of images; the arrows move in it, or over the image while that is zoomed."""
+"""The viewer's list of images; arrows move in it, or over the image while that is zoomed."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import ClassVar, Literal
 from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.coordinate import Coordinate
-from textual.message import Message
-from textual.widgets import DataTable
 
+from cxr_tui.cams.map_picture import MapPicture
 from cxr_tui.cams.rows import CamRow
+from cxr_tui.widgets.lists import ListTable
 
 _COLUMNS = ((" image", 15), ("prob", 5), ("lab", 4), ("peak", 8), ("IoU", 5))
 """Heads and widths: with the scroll bar 38 cells."""
 
 
-class CamTable(DataTable[Text]):
-    """Rows that stay where they are while their maps come in."""
+class CamTable(ListTable):
+    """Rows that stay in place while their maps arrive."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "select_cursor", "large", id="cams.large", key_display="enter"),
@@ -26,20 +26,13 @@ class CamTable(DataTable[Text]):
         Binding("down", "arrow('down')", "down", id="cams.down", show=False),
         Binding("left", "arrow('left')", "left", id="cams.left", show=False),
         Binding("right", "arrow('right')", "right", id="cams.right", show=False),
-        Binding("home", "scroll_top", "first image", id="cams.first", show=False),
-        Binding("end", "scroll_bottom", "last image", id="cams.last", show=False),
+        Binding("home,g", "scroll_top", "first image", id="cams.first", show=False),
+        Binding("end,G", "scroll_bottom", "last image", id="cams.last", show=False),
     ]
 
-    class Panned(Message):
-        """An arrow while the image is zoomed."""
-
-        def __init__(self, across: int, down: int) -> None:
-            super().__init__()
-            self.across, self.down = across, down
-
-    def __init__(self) -> None:
+    def __init__(self, picture: MapPicture) -> None:
         super().__init__(cursor_type="row", cell_padding=0)
-        self.pans = False
+        self._picture = picture
         self._keys: list[tuple[str, str]] = []
         self._shown: list[list[str]] = []
 
@@ -50,7 +43,7 @@ class CamTable(DataTable[Text]):
             self.add_column(Text(name, justify=side), key=name, width=width)
 
     def show(self, rows: Sequence[CamRow]) -> None:
-        """Show these; only what differs is written, and the cursor stays on its image."""
+        """Show these; only differences are written, and the cursor stays on its image."""
         keys = [(row.candidate.image, row.candidate.finding) for row in rows]
         cells = [row.cells() for row in rows]
         if keys != self._keys:
@@ -67,8 +60,13 @@ class CamTable(DataTable[Text]):
                         self.update_cell_at(Coordinate(number, column), cell)
         self._shown = [[cell.plain for cell in row] for row in cells]
 
+    def words_at_hand(self) -> str:
+        """The outcome of the image at the cursor, then the heads."""
+        shown = self._shown[self.cursor_row] if 0 <= self.cursor_row < len(self._shown) else []
+        return "  ".join([*shown[3:4], super().words_at_hand()])
+
     def go_to(self, image: str) -> None:
-        """Put the cursor on the image, where it is listed."""
+        """Put the cursor on the image, if it is listed."""
         at = next((row for row, (name, _) in enumerate(self._keys) if name == image), None)
         if at is not None:
             self.move_cursor(row=at)
@@ -76,7 +74,7 @@ class CamTable(DataTable[Text]):
     def action_arrow(self, where: str) -> None:
         """Move in the list, or over the image."""
         across, down = {"up": (0, -1), "down": (0, 1), "left": (-1, 0), "right": (1, 0)}[where]
-        if self.pans:
-            self.post_message(self.Panned(across, down))
+        if self._picture.look.is_zoomed:
+            self._picture.pan(across, down)
         elif down:
             self.move_cursor(row=self.cursor_row + down)

@@ -9,10 +9,17 @@ from typing import Any
 
 from core.bench.rounds import BLOCK_SECONDS
 from core.errors import StoppedError
-from core.recipe_toml import load_recipe
-from cxr_tui.arguments import add_cache, cache_folder, common_parser
+from cxr_tui.arguments import (
+    add_cache,
+    add_changes,
+    add_device,
+    add_json,
+    cache_folder,
+    common_parser,
+)
 from cxr_tui.batch.narration import Narrator
 from cxr_tui.batch.stop_signals import StopSignals
+from cxr_tui.own_data import own_recipe
 from cxr_tui.terminal.safe_text import duration
 from cxr_tui.terminal.stdout import print_json, print_pairs, print_table
 
@@ -31,12 +38,14 @@ _ROWS = (
 
 def main(argv: Sequence[str]) -> int:
     """Run the command."""
-    arguments = _parser().parse_args(argv)
-    recipe = load_recipe(arguments.recipe, arguments.set)
-    from core.bench.measure import run_bench  # torch: not for --help, nor to refuse a recipe
+    arguments = parser().parse_args(argv)
+    recipe = own_recipe(arguments.recipe, arguments.set)
+    from core.bench.measure import (
+        run_bench,
+    )  # torch: not for --help or a refused recipe
 
     narrator = Narrator()
-    # Nothing of it is kept, so a signal ends it wherever it is: a block may take ten minutes.
+    # Nothing is saved, so a signal ends it immediately: a block may take ten minutes.
     with StopSignals("stopping", leaving=_stopped):
         try:
             bench = run_bench(
@@ -57,7 +66,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _stopped() -> StoppedError:
-    return StoppedError("stopped before everything was measured; nothing is left of it")
+    return StoppedError("stopped before everything was measured; no result was saved")
 
 
 def _show(found: Mapping[str, Any]) -> None:
@@ -78,7 +87,7 @@ def _show(found: Mapping[str, Any]) -> None:
 
 def _notes(found: Mapping[str, Any]) -> list[str]:
     ratios, expected, nih = found["ratios"], found["expected_seconds"], found["nih"]
-    memory = f"memory at its peak: {_gib(found['peak_host_bytes'])} on the host"
+    memory = f"peak memory: {_gib(found['peak_host_bytes'])} on the host"
     if found["peak_device_bytes"] is not None:
         memory += f", {_gib(found['peak_device_bytes'])} on the device"
     to_decode = found["images_to_decode"]
@@ -88,16 +97,17 @@ def _notes(found: Mapping[str, Any]) -> list[str]:
     return [
         *found["warnings"],
         f"{found['step']} steps: {found['step_reason']}; {where}",
-        f"the whole loop reaches {_percent(ratios['loop_to_step']['median'])} of its ceiling; data "
-        f"cost {_percent(found['data_share'])} of its time once the images are in the cache",
-        f"ingest reaches {_percent(ratios['ingest_to_cores']['median'])} of what the cores decode, "
-        f"validation {ratios['validation_to_loop']['median']:.1f} times the rate of training",
+        f"the whole loop reaches {_percent(ratios['loop_to_step']['median'])} of its ceiling; "
+        f"data takes {_percent(found['data_share'])} of its time once the images are in the cache",
+        f"ingest reaches {_percent(ratios['ingest_to_cores']['median'])} of the cores' decoding "
+        f"rate, validation {ratios['validation_to_loop']['median']:.1f} times the rate of training",
         memory,
         f"this recipe: ingest {duration(expected['ingest'])} ({to_decode:,} images to decode), an "
         f"epoch {duration(expected['epoch'])}, the whole run {duration(expected['run'])}",
-        f"NIH at these settings: ingest of all {nih['all_images']:,} images {about}"
-        f"{duration(expected['nih_ingest'])}, training once on the {nih['train_val_images']:,} of "
-        f"the official train_val list {duration(expected['nih_epoch'])}",
+        f"NIH with these settings: ingest of all {nih['all_images']:,} images "
+        f"{about}{duration(expected['nih_ingest'])}, training once on the "
+        f"{nih['train_val_images']:,} of the official train_val list "
+        f"{duration(expected['nih_epoch'])}",
     ]
 
 
@@ -113,17 +123,18 @@ def _gib(num_bytes: int) -> str:
     return f"{num_bytes / 2**30:.1f} GiB"
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
     parser = common_parser(
         "bench",
-        "How fast each part of a run is on this machine, on some images of the recipe's data set: "
-        "decoding, ingest, cache, augmentation, the bare training step (the ceiling), the whole "
-        "loop and validation; what limits a run, and how long NIH would take. Takes about a "
-        "minute and leaves no session.",
+        "Measure how fast each part of a run is on this machine, with some images of the recipe's "
+        "data set: decoding, ingest, cache, augmentation, the bare training step (the ceiling), "
+        "the whole loop and validation. Also says what limits a run and how long NIH would take. "
+        "Takes about a minute and leaves no session.",
         "cxr-tui bench demo\n  cxr-tui bench nih-14 --set dataset.images=/data/nih --json",
     )
     parser.add_argument("recipe", metavar="RECIPE", help="a path, or a shipped recipe's name")
-    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[])
+    add_changes(parser)
     parser.add_argument(
         "--seconds",
         metavar="S",
@@ -131,8 +142,8 @@ def _parser() -> argparse.ArgumentParser:
         default=BLOCK_SECONDS,
         help=f"length of a measured block; longer is steadier (default {BLOCK_SECONDS:g})",
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    add_device(parser)
+    add_json(parser)
     add_cache(parser)
     return parser
 

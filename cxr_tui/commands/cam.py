@@ -1,41 +1,56 @@
-"""``cxr-tui cam SESSION``: where the network looks, as pictures and against boxes."""
+"""``cxr-tui cam SESSION``: heat maps of where the network looks, compared with boxes."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.progress import Progress as Bar
 
-from core.evaluation.maps.cams import (
-    DrawnCams,
-    chosen_candidates,
-    draw_cams,
-    localize,
-    method_named,
-)
-from core.evaluation.maps.gradcam import METHODS
+from core.errors import UsageError
 from core.evaluation.maps.localization import NEAR, POINTING
 from core.evaluation.maps.localization_words import CONTROLS, OTHER_IMAGE, RANDOM, USUAL_PLACE
-from core.evaluation.maps.map_source import open_map_source
+from core.evaluation.maps.methods import METHODS, method_named
 from core.health.diagnosis import Diagnosis
 from core.health.maps import check_maps
 from core.store.sessions import open_session
 from core.words import number_of
-from cxr_tui.arguments import add_places, cache_folder, common_parser
+from cxr_tui.arguments import (
+    add_device,
+    add_json,
+    add_places,
+    cache_folder,
+    common_parser,
+    named,
+)
+from cxr_tui.commands.wrong_sheet import draw_wrong_sheet
 from cxr_tui.runs.health_text import answers_of, health_pairs
 from cxr_tui.terminal.stdout import print_json, print_pairs, print_table, stderr_console
+
+if TYPE_CHECKING:
+    from core.evaluation.maps.cams import DrawnCams
 
 _CONTROL_HEADS = {RANDOM: "random", USUAL_PLACE: "usual place", OTHER_IMAGE: "other map"}
 
 
 def main(argv: Sequence[str]) -> int:
     """Run the command."""
-    arguments = _parser().parse_args(argv)
+    arguments = parser().parse_args(argv)
     method = method_named(arguments.method)
+    if arguments.wrong is None and (arguments.sheet or arguments.part != "test"):
+        raise UsageError(
+            "--sheet and --part are for the images that are most wrong",
+            remedy="Name their finding with --wrong.",
+        )
     session = open_session(arguments.session, arguments.sessions)
+    if arguments.wrong is not None:
+        return draw_wrong_sheet(arguments, session)
+    from core.evaluation.maps.cams import chosen_candidates, draw_cams, localize
+    from core.evaluation.maps.map_source import open_map_source  # torch: not for --help
+
     source = open_map_source(session, cache_folder(arguments.cache), arguments.device)
     candidates = chosen_candidates(source, arguments.finding, arguments.count, arguments.seed)
     with Bar(console=stderr_console(), transient=True, disable=not _is_watched()) as bar:
@@ -45,7 +60,9 @@ def main(argv: Sequence[str]) -> int:
             bar.update(task, description=what, completed=done, total=total)
 
         drawn = draw_cams(source, candidates, method, progress=progress)
-        report = localize(source, method, progress=progress)
+        report = None
+        if not arguments.no_measure:
+            report = localize(source, method, progress=progress)
     if arguments.json:
         print_json(_as_json(drawn, report))
     else:
@@ -57,7 +74,7 @@ def _is_watched() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
 
 
-def _as_json(drawn: DrawnCams, report: Mapping[str, Any]) -> dict[str, Any]:
+def _as_json(drawn: DrawnCams, report: Mapping[str, Any] | None) -> dict[str, Any]:
     return {
         "cams": [
             {
@@ -78,11 +95,11 @@ def _as_json(drawn: DrawnCams, report: Mapping[str, Any]) -> dict[str, Any]:
         "table": str(drawn.table),
         "warnings": list(drawn.warnings),
         "health": [answer.as_json() for answer in _health(drawn)],
-        "localization": dict(report),
+        "localization": None if report is None else dict(report),
     }
 
 
-def _show(drawn: DrawnCams, report: Mapping[str, Any]) -> None:
+def _show(drawn: DrawnCams, report: Mapping[str, Any] | None) -> None:
     rows = [
         [
             found.candidate.image,
@@ -100,7 +117,9 @@ def _show(drawn: DrawnCams, report: Mapping[str, Any]) -> None:
     print_table(title, head, rows, left=2)
     print_table(None, (), (), notes=[*_where(drawn), *drawn.warnings])
     found = [answer.as_json() for answer in _health(drawn)]
-    print_pairs(health_pairs(answers_of({"health": found})))
+    print_pairs(health_pairs(answers_of(found)))
+    if report is None:
+        return
     if report["findings"]:
         _show_localization(report)
     print_table(None, (), (), notes=[*report["summary"], *report["warnings"]])
@@ -123,7 +142,7 @@ def _where(drawn: DrawnCams) -> list[str]:
 
 
 def _show_localization(report: Mapping[str, Any]) -> None:
-    # Of 80 columns; regions and their overlaps are in the sentences below.
+    # Fits 80 columns; regions and their overlaps are in the sentences below.
     head = ["finding", "maps", "in box", "95 %", "near"]
     head += [_CONTROL_HEADS[name] for name in CONTROLS]
     rows = []
@@ -151,24 +170,52 @@ def _share(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
     parser = common_parser(
         "cam",
-        "Maps of where the network looks, saved as PNG overlays with their boxes, and every boxed "
-        "image of the test part measured against them, beside three controls.",
-        "cxr-tui cam 20261123-120000-nih-14 --finding Mass --count 8",
+        "Draw heat maps of where the network looks, as PNG overlays with boxes, and compare the "
+        "maps of all test images that have boxes with these, next to three controls.",
+        "cxr-tui cam 20261123-120000-nih-14 --finding Mass --count 8\n"
+        "  cxr-tui cam 20261123-120000-nih-14 --wrong Mass --sheet mass.png",
     )
     parser.add_argument("session", metavar="SESSION", help="a name or a path")
-    parser.add_argument("--finding", metavar="NAME", help="default: those with boxes, in turn")
-    parser.add_argument("--count", type=_positive, default=8, help="maps to draw (default 8)")
     parser.add_argument(
-        "--seed", type=_not_negative, default=0, help="another seed draws other images"
+        "--finding", metavar="FINDING", help="default: the findings with boxes, in turn"
     )
     parser.add_argument(
-        "--method", default=METHODS[0], help=f"{', '.join(METHODS)} (default {METHODS[0]})"
+        "--count", metavar="N", type=_positive, default=8, help="maps to draw (default 8)"
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    parser.add_argument(
+        "--seed", metavar="N", type=_not_negative, default=0, help="selects the images"
+    )
+    parser.add_argument(
+        "--no-measure",
+        action="store_true",
+        help="only draw: don't measure the test images with boxes",
+    )
+    parser.add_argument(
+        "--method",
+        metavar="NAME",
+        default=METHODS[0],
+        help=f"{', '.join(METHODS)} (default {METHODS[0]})",
+    )
+    wrong = parser.add_argument_group("the images that the scores get most wrong, without maps")
+    wrong.add_argument(
+        "--wrong",
+        metavar="FINDING",
+        help="draw those labelled absent and scored highest, and those labelled present and scored "
+        "lowest, on one picture, and do nothing else",
+    )
+    wrong.add_argument(
+        "--sheet",
+        metavar="FILE.png",
+        type=lambda text: Path(named(text)),
+        help="where to write it (default: images-by-error-FINDING-PART.png in the session)",
+    )
+    wrong.add_argument("--part", choices=("test", "val"), default="test", help="default test")
+    add_device(parser)
+    add_json(parser)
     add_places(parser)
     return parser
 

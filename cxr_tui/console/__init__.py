@@ -1,1 +1,1 @@
-"""What every screen stands on: the screen's base, dialogs, top and foot line, themes."""
+"""What all screens share: their base class, dialogs, top and foot line, themes."""

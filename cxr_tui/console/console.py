@@ -1,6 +1,6 @@
-"""What a screen may ask of the app: to say something, to show a session, to run one.
+"""What a screen may ask of the app: show a message, show a session, run one.
 
-The app itself stands above the screens and this below them, so that neither imports the other.
+The app itself is a layer above the screens and this one below, so that neither imports the other.
 """
 
 from __future__ import annotations
@@ -8,6 +8,9 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import time
+from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from textual.app import App
@@ -17,29 +20,35 @@ from textual.signal import Signal
 
 from core.errors import CxrError
 from core.requests import Request
-from cxr_tui.console.dialogs import KeysHelp, Question
+from core.words import number_of
+from cxr_tui.console.dialogs import KeysHelp, Notes, Question
+from cxr_tui.console.queue_work import QueueWork
 from cxr_tui.console.workspace import Workspace
-from cxr_tui.terminal.safe_text import visible
+from cxr_tui.terminal.key_names import key_of
+from cxr_tui.terminal.safe_text import broken_at_slashes, visible
 
 if TYPE_CHECKING:
     from core.recipe import Recipe
     from cxr_tui.runs.open_session import OpenSession
 
 _LOOK_SECONDS = 60.0
+_MOST_SAID = 200
+_BESIDE_A_MESSAGE = 4
 _OF_A_RUN = ("pause", "stop", "checkpoint", "try_rates")
-"""Actions that ask the session shown for something."""
+"""Actions that send a request to the session shown."""
 
 _BETWEEN_STEPS = ("checkpoint", "try_rates")
-"""Those of them that a paused run can't do."""
+"""Those that a paused run can't do."""
 
 
 class Console(App[int]):
-    """The console as its screens know it.
+    """The console as its screens see it.
 
     Attributes:
-        workspace: what it works on.
-        ascii_only: whether the terminal lacks other signs.
-        news: published where what is shown has changed; the screen on top draws itself anew.
+        workspace: the console's state.
+        ascii_only: whether the terminal can only show ASCII.
+        list_order: the order of the list of sessions, as it is remembered.
+        news: published when the state shown has changed; the top screen then redraws.
     """
 
     def __init__(
@@ -52,23 +61,44 @@ class Console(App[int]):
         super().__init__(driver_class=driver_class)
         self.workspace = workspace
         self.ascii_only = ascii_only
+        self.list_order = ""
+        self.said: deque[str] = deque(maxlen=_MOST_SAID)
         self.news: Signal[None] = Signal(self, "news")
+        self.queue_work = QueueWork(self)
 
     def say(self, text: str) -> None:
-        """A message over the screen, as plain text."""
-        self.notify(visible(text), markup=False, timeout=8)
+        """Show a message over the screen, as plain text; from any thread."""
+        said = visible(text)
+        self.said.append(f"{time.strftime('%H:%M:%S')}  {said}")
+        width = max(1, self.size.width - _BESIDE_A_MESSAGE)
+        self.notify(broken_at_slashes(said, width), markup=False, timeout=8)
+
+    def action_messages(self) -> None:
+        """Show what was said so far, the newest first."""
+        lines = list(reversed(self.said)) or ["Nothing was said yet."]
+        self.push_screen(Notes("Messages", lines))
+
+    def action_copy(self) -> None:
+        """Put the path or row at hand into the terminal's clipboard (OSC 52)."""
+        at_hand = getattr(self.screen, "at_hand", None)
+        text = at_hand() if callable(at_hand) else ""
+        if not text:
+            self.say("There is nothing to copy here.")
+            return
+        self.copy_to_clipboard(text)
+        self.say(f"copied, where the terminal allows it (OSC 52): {text}")
 
     def show_outside(self, sequence: str) -> None:
-        """Write to the bare terminal, and come back with Enter; nothing is asked of it."""
+        """Write to the bare terminal, and return with Enter; nothing is read from the terminal."""
         driver = self._driver
         terminal = getattr(driver, "_file", None)
         if driver is None or terminal is None or not driver.can_suspend:
-            self.say("this terminal can't show it")
+            self.say("this terminal can't show graphics")
             return
         with self.suspend():
             terminal.write(f"{sequence}\r\nEnter goes back to cxr-tui (so does a minute)\r\n")
             terminal.flush()
-            # Bounded: while it waits no signal is answered.
+            # With a time limit: no signal is handled while it waits.
             if select.select([0], [], [], _LOOK_SECONDS)[0]:
                 with contextlib.suppress(OSError):
                     os.read(0, 1024)
@@ -89,50 +119,110 @@ class Console(App[int]):
         if mode != self.current_mode:
             self.switch_mode(mode)
         else:
-            self.news.publish(None)  # the screen is the same, what it shows is not
+            self.news.publish(None)  # the same screen with another session
+
+    def begin(
+        self, preset: str, recipe: Recipe, *, base: Recipe | None = None, keeps_data: bool = False
+    ) -> None:
+        """Take a recipe as the draft, and say where the draft before is kept."""
+        try:
+            kept = self.workspace.begin(preset, recipe, base=base, keeps_data=keeps_data)
+        except CxrError as error:
+            self.say(str(error))
+            return
+        if kept is not None:
+            changes = number_of(kept.num_changes, "change")
+            lists = key_of("mode.recipe", "recipe.presets")
+            self.say(
+                f"The draft before, with {changes} of {kept.preset}, is kept: {lists} lists it."
+            )
+        self.news.publish(None)
 
     def start_run(self, recipe: Recipe) -> None:
-        """Train, on a thread of its own, and show it."""
-        if self.workspace.running is not None:
-            self.say(f"{self.workspace.running.name} is running: stop it first (X on its screen)")
-            return
-        try:
-            self.workspace.start(recipe)
-        except CxrError as error:
-            self.say(str(error))
-            return
-        self.switch_mode("training")
+        """Start a run on its own thread, and show it."""
+        if not self._is_busy():
+            self._where_nobody_computes(lambda: self._run(lambda: self.workspace.start(recipe)))
 
     def resume_run(self, name: str, *, epochs: int | None = None) -> None:
-        """Go on with a session, to so many epochs in all where they are given."""
-        if self.workspace.running is not None:
-            self.say(f"{self.workspace.running.name} is running: stop it first (X on its screen)")
+        """Resume a session, to ``epochs`` in total if given."""
+        if self._is_busy():
             return
         try:
-            if self.workspace.open(name).is_being_written():
-                self.say(f"{name} is run by another process; it is shown here")
-                self.open_session(name, "training")
-                return
-            self.workspace.resume(name, epochs=epochs)
+            is_written = self.workspace.open(name).is_being_written()
+        except CxrError as error:
+            self.say(str(error))
+            return
+        if is_written:
+            self.say(f"another process runs {name}; it is shown here")
+            self.open_session(name, "training")
+            return
+        self._where_nobody_computes(
+            lambda: self._run(lambda: self.workspace.resume(name, epochs=epochs))
+        )
+
+    def _is_busy(self) -> bool:
+        """Whether our run is active; says so if it is."""
+        running = self.workspace.running
+        if running is not None:
+            self.say(
+                f"{running.name} is running: stop it first ({key_of('run.stop')} on its screen)"
+            )
+        return running is not None
+
+    def _run(self, begin: Callable[[], OpenSession]) -> None:
+        try:
+            begin()
         except CxrError as error:
             self.say(str(error))
             return
         self.switch_mode("training")
 
+    def _where_nobody_computes(self, start: Callable[[], None]) -> None:
+        """Start; ask first where another process computes on the same device."""
+        from cxr_tui.runs.device_use import runs_beside
+
+        others = runs_beside(self.workspace.sessions, self.workspace.device)
+        if not others:
+            start()
+            return
+        question = Question(
+            "The device is taken",
+            f"Another process trains {', '.join(others)}. Both would be slower, and may run out of "
+            "memory.",
+            [("y", "start all the same")],
+        )
+        self.push_screen(question, lambda answer: start() if answer == "y" else None)
+
     def action_start(self) -> None:
-        """Start the recipe at hand; ask first where a screen has found that it can't run."""
-        problem = "" if self.workspace.running is not None else self.workspace.problem
+        """Start the current recipe, or offer the queue while a run is on.
+
+        It asks first if a screen has found that the recipe can't run.
+        """
+        if self.workspace.running is not None:
+            self.queue_work.offer(self.workspace.draft)
+            return
+        problem = self.workspace.problem
         if not problem:
             self.start_run(self.workspace.draft)
             return
-        question = Question("This run would be refused", problem, [("y", "start it all the same")])
+        question = Question("This run would be refused", problem, [("y", "start it anyway")])
         self.push_screen(
             question, lambda yes: self.start_run(self.workspace.draft) if yes == "y" else None
         )
 
     def words_of(self, binding: Binding) -> str:
-        """What its key does at the moment; empty where it can do nothing."""
+        """What a binding does now; '' if it doesn't apply."""
+        if (own := getattr(self.screen, "own_words_of", None)) is not None:
+            return str(own(binding))
         action = binding.action.removeprefix("app.")
+        if action in ("resume_shown", "reuse_shown"):
+            shown = self.workspace.shown
+            if shown is None or shown.is_on:
+                return ""
+            is_done = action == "resume_shown" and shown.view.state == "finished"
+            return "" if is_done else binding.description
+        if action == "start" and self.workspace.running is not None:
+            return "queue"
         if action not in _OF_A_RUN:
             return binding.description
         shown = self.workspace.shown
@@ -140,36 +230,59 @@ class Console(App[int]):
             return ""
         is_paused = shown.view.state == "paused"
         if action == "pause":
-            return "go on" if is_paused else "pause"
+            return "continue" if is_paused else "pause"
         return "" if is_paused and action in _BETWEEN_STEPS else binding.description
 
+    def action_resume_shown(self) -> None:
+        """Resume the session shown, where it has not finished."""
+        shown = self.workspace.shown
+        if shown is None:
+            self.say(_none_is_shown())
+        elif shown.is_on:
+            self.say(f"{shown.name} is running.")
+        elif shown.view.state == "finished":
+            adds = key_of("mode.sessions", "sessions.resume")
+            self.say(f"{shown.name} is finished: {adds} adds epochs.")
+        else:
+            self.resume_run(str(shown.session.path))
+
+    def action_reuse_shown(self) -> None:
+        """Use the recipe of the session shown as the draft."""
+        shown = self.workspace.shown
+        if shown is None:
+            self.say(_none_is_shown())
+            return
+        self.begin(shown.name, shown.recipe)
+        self.action_mode("recipe")
+
     def action_pause(self) -> None:
-        """Pause the session shown, or go on with it."""
+        """Pause the session shown, or continue it."""
         shown = self._shown_and_on()
         if shown is None:
             return
         paused = shown.view.state == "paused"
         request = Request.CONTINUE if paused else Request.PAUSE
-        what = "Go on with" if paused else "Pause"
+        what = "Continue" if paused else "Pause"
         self._ask_of_shown(request, f"{what} {shown.name}?")
 
     def action_checkpoint(self) -> None:
-        """Keep a checkpoint of the session shown before its next step."""
+        """Write a checkpoint of the session shown before its next step."""
         shown = self._shown_and_on()
         if shown is None:
             return
         if shown.view.state == "paused":
-            self.say("It waits, and the checkpoint of its pause covers every step.")
+            self.say("It is paused, and the checkpoint of the pause covers every step.")
             return
-        self._ask_of_shown(Request.CHECKPOINT, f"Keep a checkpoint of {shown.name}?")
+        self._ask_of_shown(Request.CHECKPOINT, f"Write a checkpoint of {shown.name}?")
 
     def action_try_rates(self) -> None:
-        """A range test of learning rates on a copy of the network, before the next step."""
+        """Run a range test of learning rates on a copy of the network, before the next step."""
         shown = self._shown_and_on()
         if shown is None:
             return
         if shown.view.state == "paused":
-            self.say("It waits: P goes on, and then T tries learning rates.")
+            pause, tries = key_of("run.pause"), key_of("run.try-rates")
+            self.say(f"It is paused: continue with {pause}, then {tries} tries learning rates.")
             return
         self._ask_of_shown(Request.TRY_RATES, f"Try learning rates on a copy of {shown.name}?")
 
@@ -180,16 +293,18 @@ class Console(App[int]):
             self._ask_of_shown(Request.STOP, f"Stop {shown.name}?", always_ask=True)
 
     def _shown_and_on(self) -> OpenSession | None:
-        """The session shown, where it can be asked for something; else it is said why not."""
+        """The session shown, if it can take requests; otherwise say why not."""
         shown = self.workspace.shown
         if shown is None:
-            self.say("No session is shown: 1 leads to them.")
+            self.say(_none_is_shown())
         elif not shown.session.path.is_dir():
-            self.say(f"{shown.name} can't be asked: its directory is gone. 1 shows the sessions.")
+            lists = key_of("mode.sessions")
+            self.say(f"{shown.name} can't be asked: its directory is gone. {lists} lists sessions.")
         elif shown.view.state == "finished":
-            self.say(f"{shown.name} is finished: there is nothing to ask it for.")
+            self.say(f"{shown.name} is finished: there is nothing to request.")
         elif not shown.is_on or not (shown.is_ours or shown.session.is_being_written()):
-            self.say(f"{shown.name} isn't running: 1, r goes on with it.")
+            resumes = key_of("mode.training", "training.resume")
+            self.say(f"{shown.name} isn't running: {resumes} resumes it.")
         else:
             return shown
         return None
@@ -203,7 +318,7 @@ class Console(App[int]):
             return
         text = "It stops after this step, with a checkpoint, and can be resumed."
         if shown.view.step == 0:
-            text = "It stops before its first step, and can be begun again."
+            text = "It stops before its first step, and can be started again."
         if not shown.is_ours:
             text = "Another process runs it. " + (text if request is Request.STOP else "")
         self.push_screen(
@@ -217,7 +332,10 @@ class Console(App[int]):
         if request is Request.CHECKPOINT:
             self.say("A checkpoint is written before the next step.")
         if request is Request.TRY_RATES:
-            self.say("A copy tries rates for 60 steps while the run waits; h has the answer then.")
+            self.say(
+                "A copy tries learning rates for 60 steps while the run waits; then "
+                f"{key_of('training.health')} shows the result."
+            )
         if request is Request.STOP and self.workspace.shown is not None:
             self.workspace.shown.view.is_stopping = True
             self.news.publish(None)
@@ -225,7 +343,11 @@ class Console(App[int]):
     def _ask(self, request: Request) -> bool:
         try:
             self.workspace.ask(request)
-        except OSError as error:  # its folder is gone, or not ours to write to
+        except OSError as error:  # its folder is gone, or not writable
             self.say(f"The run can't be asked: {error.filename}: {error.strerror}.")
             return False
         return True
+
+
+def _none_is_shown() -> str:
+    return f"No session is shown: {key_of('mode.sessions')} lists the sessions."

@@ -1,34 +1,63 @@
-"""What stands over a screen: questions, a list to choose from, text to read."""
+"""Dialogs: questions, a list to choose from, text to read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar, Generic
 
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
+from textual.screen import ModalScreen, ScreenResultType
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from core.glossary import TERMS, Term
+from cxr_tui.console.key_words import key_words
 from cxr_tui.console.line_input import LineInput
 from cxr_tui.terminal.safe_text import visible
+from cxr_tui.widgets.lists import ListKeys, Options, SearchedText, TextScroll
 
 
-class Question(ModalScreen[str | None]):
-    """Asks, and is dismissed with the key that was pressed; Escape answers None."""
+class Dialog(ModalScreen[ScreenResultType], Generic[ScreenResultType]):
+    """What stands over a screen, which is dimmed: one frame, as large as what is in it.
+
+    A subclass puts one container on it, and binds its keys to leave by.
+    """
+
+    DEFAULT_CSS = """
+    Dialog { align: center middle; background: $background 60%; }
+    Dialog > Vertical, Dialog > VerticalScroll {
+        width: 76; max-width: 100%; height: auto; max-height: 100%; padding: 0 2;
+        border: round $primary; background: $surface; scrollbar-size-vertical: 1;
+        border-title-style: bold;
+    }
+    Dialog .title { text-style: bold; }
+    Dialog Static, Dialog > * { link-style: none; link-color: $text; }
+    Dialog #fault { color: $text-error; height: auto; min-height: 1; }
+    """
+
+    frame_words = Content("")
+    """What stands on the frame while nothing is looked for."""
+
+    def on_list_keys_searched(self, message: ListKeys.Searched) -> None:
+        """What is looked for stands on the frame."""
+        frame = self.query("Dialog > Vertical, Dialog > VerticalScroll").first()
+        frame.border_subtitle = Content(message.words) if message.words else self.frame_words
+
+    def action_leave(self) -> None:
+        """Leave everything as it was."""
+        self.dismiss(None)
+
+
+class Question(Dialog[str | None]):
+    """A question, dismissed with the key pressed; Escape gives None."""
 
     CSS = """
-    Question { align: center middle; }
-    Question > VerticalScroll {
-        width: auto; max-width: 76; height: auto; max-height: 90%; padding: 1 2;
-        border: round $primary; background: $surface; scrollbar-size-vertical: 1;
-    }
+    Question > VerticalScroll { width: auto; max-width: 76; max-height: 90%; padding: 1 2; }
     Question Static { width: auto; max-width: 70; }
-    Question .title { text-style: bold; }
     Question .answers { margin-top: 1; }
     Question.-narrow > VerticalScroll { width: 100%; max-height: 100%; }
     Question.-narrow Static { width: 1fr; }
@@ -48,11 +77,11 @@ class Question(ModalScreen[str | None]):
             yield Static(Content(visible(self._title)), classes="title")
             if self._body:
                 yield Static(Content(visible(self._body)))
-            keys = "\n".join(f"{key:<5} {what}" for key, what in (*self._answers, ("esc", "back")))
-            yield Static(Content(keys), classes="answers")
+            answers = [(key, visible(what)) for key, what in (*self._answers, ("esc", "back"))]
+            yield Static(key_words(*answers, apart="\n", width=5), classes="answers")
 
     def on_key(self, event: events.Key) -> None:
-        """Any answer's key dismisses it; no other key reaches the screen below."""
+        """Dismiss on an answer's key; no other key reaches the screen below."""
         pressed = event.character or event.key
         for key, _ in self._answers:
             if pressed == key or (key == "enter" and event.key == "enter"):
@@ -61,20 +90,14 @@ class Question(ModalScreen[str | None]):
                 return
 
     def action_answer(self, answer: str) -> None:
-        """Leave the question."""
+        """Dismiss with an answer."""
         self.dismiss(answer or None)
 
 
-class ChoiceList(ModalScreen[str | None]):
-    """A list to choose from; dismissed with the chosen value, Escape answers None."""
+class ChoiceList(Dialog[str | None]):
+    """A list to choose from, dismissed with the chosen value; Escape gives None."""
 
     CSS = """
-    ChoiceList { align: center middle; }
-    ChoiceList > Vertical {
-        width: 76; max-width: 95%; height: auto; max-height: 95%; padding: 0 2;
-        border: round $primary; background: $surface;
-    }
-    ChoiceList .title { text-style: bold; }
     ChoiceList OptionList {
         height: auto; max-height: 18; border: none; padding: 0; background: $surface;
         text-wrap: nowrap; text-overflow: ellipsis;
@@ -85,13 +108,13 @@ class ChoiceList(ModalScreen[str | None]):
     ]
 
     def __init__(self, title: str, choices: Sequence[tuple[str, str]], chosen: str) -> None:
-        """``choices``: each a value and the line that stands for it."""
+        """``choices``: pairs of a value and its line."""
         super().__init__()
         self._title, self._choices, self._chosen = title, tuple(choices), chosen
 
     def compose(self) -> ComposeResult:
-        """A line a choice, the one at hand marked."""
-        options = OptionList(
+        """One line per choice, the current one marked."""
+        options = Options(
             *(
                 Option(Content(f"{'•' if value == self._chosen else ' '} {visible(line)}"))
                 for value, line in self._choices
@@ -102,28 +125,18 @@ class ChoiceList(ModalScreen[str | None]):
         with Vertical():
             yield Static(Content(visible(self._title)), classes="title")
             yield options
-            yield Static(Content("enter takes it, esc goes back"))
+            yield Static(key_words(("enter", "select"), ("esc", "back")))
 
     def on_option_list_option_selected(self, message: OptionList.OptionSelected) -> None:
-        """Enter or a click."""
+        """Dismiss with the choice on Enter or a click."""
         self.dismiss(self._choices[message.option_index][0])
 
-    def action_leave(self) -> None:
-        """Nothing is chosen."""
-        self.dismiss(None)
 
-
-class ValueDialog(ModalScreen[str | None]):
-    """One value; what is wrong with it is said while it is typed. Escape answers None."""
+class ValueDialog(Dialog[str | None]):
+    """One value, checked while it is typed. Escape gives None."""
 
     CSS = """
-    ValueDialog { align: center middle; background: $background 60%; }
-    ValueDialog > Vertical {
-        width: 66; max-width: 95%; height: auto; padding: 1 2;
-        border: round $primary; background: $surface;
-    }
-    ValueDialog .title { text-style: bold; }
-    ValueDialog #fault { color: $text-error; height: auto; min-height: 1; }
+    ValueDialog > Vertical { width: 66; padding: 1 2; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "back", id="value.back", show=False)
@@ -134,68 +147,78 @@ class ValueDialog(ModalScreen[str | None]):
         self._title, self._hint, self._value, self._fault_of = title, hint, value, fault_of
 
     def compose(self) -> ComposeResult:
-        """What is asked, the field, what is wrong."""
+        """The title, the field and the error message."""
         with Vertical():
             yield Static(Content(visible(self._title)), classes="title")
             yield Static(Content(visible(self._hint)))
             yield LineInput(self._value, id="value")
             yield Static(id="fault")
-            yield Static(Content("enter takes it, esc leaves it as it was"))
+            yield Static(key_words(("enter", "accept"), ("esc", "back")))
 
     def on_input_changed(self, message: Input.Changed) -> None:
-        """Say what is wrong while typing."""
+        """Show the error while typing."""
         self.query_one("#fault", Static).update(Content(visible(self._fault_of(message.value))))
 
     def on_input_submitted(self, message: Input.Submitted) -> None:
-        """Only a value that can be taken is taken."""
+        """Accept only a valid value."""
         if not self._fault_of(message.value):
             self.dismiss(message.value)
 
-    def action_leave(self) -> None:
-        """Leave it as it was."""
-        self.dismiss(None)
 
+class KeysHelp(Dialog[None]):
+    """The keys of the screen below, those of the run and the global ones, and a glossary."""
 
-class KeysHelp(ModalScreen[None]):
-    """The keys of the screen below, and the global ones."""
-
-    CSS = """
-    KeysHelp { align: center middle; }
-    KeysHelp > VerticalScroll {
-        width: 72; max-width: 100%; height: auto; max-height: 100%; padding: 0 2;
-        border: round $primary; background: $surface; scrollbar-size-vertical: 1;
-    }
-    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,backspace,question_mark,f1,q", "leave", "back", id="help.back", show=False)
     ]
 
-    def __init__(self, title: str, keys: Sequence[tuple[str, str]]) -> None:
+    def __init__(
+        self,
+        title: str,
+        groups: Mapping[str, Sequence[tuple[str, str]]],
+        at_hand: Sequence[Term] = (),
+    ) -> None:
+        """``at_hand``: terms under the cursor; the first of them stands before the keys."""
         super().__init__()
-        self._title, self._keys = title, tuple(keys)
+        self._title, self._groups, self._at_hand = title, groups, at_hand
 
     def compose(self) -> ComposeResult:
-        """A line a key."""
-        width = max((len(key) for key, _ in self._keys), default=0)
-        lines = "\n".join(f"{key:<{width}}  {what}" for key, what in self._keys)
-        with VerticalScroll():  # it has the focus, and so ↑ ↓ and the pages' keys move it
-            yield Static(Content(f"{self._title}\n\n{lines}"))
+        """One line per key, by groups; below them the terms of the figures."""
+        keys = [key for lines in self._groups.values() for key, _ in lines]
+        width = max((len(key) for key in keys), default=0)
+        parts = _under_the_cursor(self._at_hand)
+        for group, lines in self._groups.items():
+            parts.append((f"\n{group}\n", "bold"))
+            parts += [f"{key:<{width}}  {what}\n" for key, what in lines]
+        parts.append(("\nglossary\n", "bold"))
+        for term in TERMS:
+            parts += [(term.name, "bold"), f"\n{_explained(term)}\n"]
+        with TextScroll() as frame:  # it has the focus, so ↑ ↓ and the page keys scroll it
+            frame.border_title = Content(f"{self._title}, and a glossary")
+            self.frame_words = key_words(("/", "search"), ("esc", "back"))
+            frame.border_subtitle = self.frame_words
+            yield SearchedText(Content.assemble(*parts))
 
-    def action_leave(self) -> None:
-        """Back to the screen."""
-        self.dismiss(None)
+
+def _under_the_cursor(terms: Sequence[Term]) -> list[str | tuple[str, str]]:
+    """The first of these terms; the others are named, for the glossary has them."""
+    if not terms:
+        return []
+    others = ", ".join(term.name for term in terms[1:])
+    more = f"also here, and in the glossary below: {others}\n" if others else ""
+    return [(f"\nunder the cursor: {terms[0].name}\n", "bold"), _explained(terms[0]), more]
 
 
-class Notes(ModalScreen[None]):
+def _explained(term: Term) -> str:
+    """Its sentences, its formula and its page, a line each."""
+    formula = f"\n  = {term.formula}" if term.formula else ""
+    return f"{term.text}{formula}\n  {term.page}\n"
+
+
+class Notes(Dialog[None]):
     """Sentences to read, each a paragraph of its own."""
 
-    CSS = """
-    Notes { align: center middle; }
-    Notes > VerticalScroll {
-        width: 90; max-width: 100%; height: auto; max-height: 95%; padding: 0 2;
-        border: round $primary; background: $surface; scrollbar-size-vertical: 1;
-    }
-    """
+    CSS = "Notes > VerticalScroll { width: 90; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,backspace,enter,q", "leave", "back", id="notes.back", show=False)
     ]
@@ -205,11 +228,9 @@ class Notes(ModalScreen[None]):
         self._title, self._lines = title, tuple(lines)
 
     def compose(self) -> ComposeResult:
-        """The title, the sentences."""
+        """The title and the sentences."""
         text = "\n".join(f"· {visible(line)}" for line in self._lines)
-        with VerticalScroll():
-            yield Static(Content(f"{self._title}\n\n{text}\n\nesc back"))
-
-    def action_leave(self) -> None:
-        """Back to the screen."""
-        self.dismiss(None)
+        with TextScroll():
+            yield SearchedText(
+                Content.assemble(f"{self._title}\n\n{text}\n\n", key_words(("esc", "back")))
+            )

@@ -1,4 +1,4 @@
-"""A line to type into, which takes keys in the order in which they were typed."""
+"""A text input that handles keys in the order in which they were typed."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from textual.widgets import Input
 
 
 class LineInput(Input):
-    """Textual's input inserts letters at once, and does what other keys ask for only later.
+    """Textual's input inserts letters immediately, but handles other keys later.
 
-    Of a burst, as a slow line or a busy machine delivers it, Ctrl-U then deletes what was typed
-    after it. Here each key is dealt with before the next.
+    In a burst of keys, as over a slow line, Ctrl-U would delete what was typed after it. Here each
+    key is handled before the next.
     """
 
     async def _on_key(self, event: events.Key) -> None:

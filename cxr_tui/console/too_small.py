@@ -1,4 +1,4 @@
-"""What stands over a screen for which the terminal is too small."""
+"""The message that covers a screen if the terminal is too small."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from textual.geometry import Size
 from textual.widgets import Static
 
 LEAST = Size(60, 16)
-"""Columns and rows that every screen can be read at."""
+"""The minimum size in columns and rows."""
 
 
 class TooSmall(Static):
-    """Covers the screen and says what size it needs; gone as soon as the terminal has it."""
+    """Covers the screen and says what size it needs, until the terminal is large enough."""
 
     DEFAULT_CSS = """
     TooSmall {
@@ -22,12 +22,12 @@ class TooSmall(Static):
     """
 
     def on_mount(self) -> None:
-        """Follow the terminal's size; the widget has none of its own while it is hidden."""
+        """Subscribe to the terminal's size; a hidden widget has no size."""
         self.screen.screen_layout_refresh_signal.subscribe(self, lambda _: self._judge())
         self._judge()
 
     def on_resize(self, _event: events.Resize) -> None:
-        """It has grown or shrunk while it is shown."""
+        """Update when the size changes while shown."""
         self._judge()
 
     def _judge(self) -> None:
@@ -41,8 +41,6 @@ class TooSmall(Static):
 
 def _words(size: Size) -> str:
     return (
-        f"{size.width}×{size.height} is too small:\n"
-        f"{LEAST.width}×{LEAST.height} is needed,\n"
-        "80×24 is better.\n\n"
-        "A run goes on.  q quits"
+        f"{size.width}×{size.height} is too small:\n{LEAST.width}×{LEAST.height} is needed,\n80×24 "
+        "is better.\n\nA run continues.  q quits"
     )

@@ -1,10 +1,12 @@
-"""The line on top: which screen, and which session runs or waits."""
+"""The top line: the screens, and the session that runs or waits."""
 
 from __future__ import annotations
 
 from rich.text import Text
+from textual import events, getters
 from textual.widgets import Static
 
+from cxr_tui.console.console import Console
 from cxr_tui.runs.run_view import MARKS
 from cxr_tui.terminal.safe_text import name_shortened, visible
 
@@ -16,15 +18,17 @@ SCREENS = (
     ("results", "Results"),
     ("cams", "CAMs"),
 )
-"""Mode and title, in the order of their digits."""
+"""Modes and titles, in the order of their digits."""
 
 
 class TopLine(Static):
-    """Screens by digit, the one at hand marked, and the running session at the right."""
+    """Screens by digit, the current one marked, and the running session at the right."""
 
     DEFAULT_CSS = """
     TopLine { dock: top; height: 1; background: $panel; color: $text-muted; }
     """
+
+    console = getters.app(Console)
 
     def __init__(self, mode: str) -> None:
         super().__init__()
@@ -32,18 +36,27 @@ class TopLine(Static):
         self._running_name = self._state = ""
 
     def on_mount(self) -> None:
-        """Draw once."""
+        """Draw for the first time."""
         self._draw()
 
     def on_resize(self) -> None:
-        """The running session stands at the right edge."""
+        """Redraw: the running session is at the right edge."""
         self._draw()
 
     def show_running(self, name: str, state: str) -> None:
-        """Name the session that runs, or waits; nothing where none does."""
+        """Show the session that runs or waits, if any."""
         if (name, state) != (self._running_name, self._state):
             self._running_name, self._state = name, state
             self._draw()
+
+    def on_click(self, event: events.Click) -> None:
+        """A click on a screen's name shows it."""
+        start = 0
+        for digit, (mode, title) in enumerate(SCREENS, start=1):
+            start += len(f" {digit} {title} ")
+            if event.x < start:
+                self.console.action_mode(mode)
+                return
 
     def _draw(self) -> None:
         text = Text(no_wrap=True, overflow="ellipsis")

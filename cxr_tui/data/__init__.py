@@ -1,1 +1,1 @@
-"""2 Data: the screen and its own parts."""
+"""2 Data: the screen and its parts."""

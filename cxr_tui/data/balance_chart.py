@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
-from textual.widgets import DataTable
 
-from core.data.study.split import PARTS
+from core.data.study.audit_report import AuditReport
+from core.recipe import PARTS
 from cxr_tui.terminal.safe_text import visible
+from cxr_tui.widgets.lists import ListTable
 
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _NAME_WIDTH, _LONGEST_NAME = 18, 30
@@ -24,7 +24,7 @@ _SHORTEST_BAR, _WIDEST_BAR = 3, 24
 
 
 def bar(share: float, greatest: float, width: int, *, ascii_only: bool = False) -> str:
-    """A bar for ``share`` where ``greatest`` fills the width; anything above 0 shows."""
+    """A bar for ``share``; ``greatest`` fills the width, and anything above 0 is visible."""
     if share <= 0 or greatest <= 0:
         return ""
     eighths = max(1, round(8 * width * min(1.0, share / greatest)))
@@ -33,8 +33,8 @@ def bar(share: float, greatest: float, width: int, *, ascii_only: bool = False) 
     return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
 
 
-class BalanceChart(DataTable[Text], inherit_bindings=False):
-    """One row a finding, the most frequent in train first; the cursor stays on its finding."""
+class BalanceChart(ListTable, inherit_bindings=False):
+    """One row per finding, the most frequent in train first; the cursor stays on its finding."""
 
     DEFAULT_CSS = """
     BalanceChart { height: 1fr; }
@@ -42,14 +42,15 @@ class BalanceChart(DataTable[Text], inherit_bindings=False):
         background: $panel-lighten-2; text-style: bold;
     }
     """
-    # Not DataTable's own: left, right and Enter belong to the screen's fields here.
+    # Not DataTable's own bindings: here left, right and Enter belong to the screen's fields.
     BINDINGS: ClassVar[list[BindingType]] = [
+        *ListTable.BINDINGS,
         Binding("up", "cursor_up", "finding above", id="data.up", show=False),
         Binding("down", "cursor_down", "finding below", id="data.down", show=False),
         Binding("pageup", "page_up", "page up", id="data.page_up", show=False),
         Binding("pagedown", "page_down", "page down", id="data.page_down", show=False),
-        Binding("home,ctrl+home", "scroll_top", "first finding", id="data.first", show=False),
-        Binding("end,ctrl+end", "scroll_bottom", "last finding", id="data.last", show=False),
+        Binding("ctrl+home", "scroll_top", "first finding", id="data.first", show=False),
+        Binding("ctrl+end", "scroll_bottom", "last finding", id="data.last", show=False),
     ]
 
     def __init__(self, *, ascii_only: bool = False, id: str | None = None) -> None:  # noqa: A002
@@ -57,11 +58,11 @@ class BalanceChart(DataTable[Text], inherit_bindings=False):
             id=id, cursor_type="row", cell_padding=1, cursor_foreground_priority="renderable"
         )
         self._ascii_only = ascii_only
-        self._report: Mapping[str, Any] | None = None
+        self._report: AuditReport | None = None
         self._drawn: tuple[int, int] | None = None
 
     def on_mount(self) -> None:
-        """Bars have the theme's colours."""
+        """Bars use the theme's colours."""
         self.app.theme_changed_signal.subscribe(self, lambda _theme: self._draw(self.finding))
 
     @property
@@ -70,8 +71,12 @@ class BalanceChart(DataTable[Text], inherit_bindings=False):
         names = self._names()
         return names[self.cursor_row] if 0 <= self.cursor_row < len(names) else ""
 
-    def show(self, report: Mapping[str, Any]) -> None:
-        """Draw this report from now on."""
+    def words_at_hand(self) -> str:
+        """What the bars are."""
+        return "prevalence"
+
+    def show(self, report: AuditReport) -> None:
+        """Draw this report."""
         chosen = self.finding
         self._report = report
         self._draw(chosen)
@@ -108,9 +113,10 @@ class BalanceChart(DataTable[Text], inherit_bindings=False):
             self.add_row(*self._cells(report, name, width, wide=wide))
         row = names.index(chosen) if chosen in names else 0
         self.move_cursor(row=row, scroll=False)
+        self.refresh(layout=True)  # its height may follow its rows
 
     def _widths(self, *, wide: bool) -> tuple[int, int]:
-        """Of a name and of a part's column: longer names shorten the bars, to a few cells."""
+        """Widths of names and of a part's column: longer names shorten the bars, to a few cells."""
         taken = _BOX_WIDTH + 5 * _PADDING + 2
         if wide:
             taken += _SHIFT_WIDTH + _PADDING
@@ -121,7 +127,7 @@ class BalanceChart(DataTable[Text], inherit_bindings=False):
         part = max(0, self.size.width - taken - name) // len(PARTS)
         return name, max(least, min(least + _WIDEST_BAR, part))
 
-    def _cells(self, report: Mapping[str, Any], name: str, width: int, *, wide: bool) -> list[Text]:
+    def _cells(self, report: AuditReport, name: str, width: int, *, wide: bool) -> list[Text]:
         greatest = max(
             (figures["prevalence"] or 0.0)
             for part in PARTS

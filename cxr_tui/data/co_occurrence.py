@@ -1,4 +1,4 @@
-"""Which findings come together: the share of one's images that have the other too."""
+"""Which findings occur together: the share of one's images that also have the other."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Counts = Mapping[str, Mapping[str, int]]
 
 
 class CoOccurrence(Static):
-    """One row and one column a finding."""
+    """One row and one column per finding."""
 
     DEFAULT_CSS = """
     CoOccurrence { height: auto; padding: 0 1; }
@@ -46,13 +46,13 @@ class CoOccurrence(Static):
         self._counts: Counts = {}
 
     def show(self, counts: Counts) -> None:
-        """Draw these counts from now on."""
+        """Draw these counts."""
         if counts != self._counts:
             self._counts = counts
             self._draw()
 
     def on_resize(self) -> None:
-        """Columns get more room where there is more."""
+        """Widen the columns if there is space."""
         self._draw()
 
     def _draw(self) -> None:
@@ -60,7 +60,7 @@ class CoOccurrence(Static):
 
 
 def short_names(names: Sequence[str]) -> dict[str, str]:
-    """Three letters for each: NIH's by custom, others by their words, no two alike."""
+    """Three letters for each: NIH's by convention, others from their words, all distinct."""
     heads: dict[str, str] = {}
     for name in names:
         first, *others = re.findall(r"[^\W_]+", name) or ["?"]
@@ -71,7 +71,7 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
 
 
 def matrix_text(counts: Counts, width: int) -> Text:
-    """The matrix: of the images with the row's finding, the percentage with the column's too."""
+    """The matrix: percentage of the images with the row's finding that also have the column's."""
     text = Text(no_wrap=True)
     if not counts:
         return text
@@ -82,7 +82,7 @@ def matrix_text(counts: Counts, width: int) -> Text:
     roomy = width >= name_width + _COUNT_WIDTH + _WIDE_CELL_WIDTH * len(counts)
     cell_width = _WIDE_CELL_WIDTH if roomy else _CELL_WIDTH
     heads = short_names(list(counts))
-    text.append("Of the images with a row's finding, the % that has the column's too.\n", "dim")
+    text.append("Of the images with a row's finding, the % that also has the column's.\n", "dim")
     text.append(f"{'':<{name_width}}{'images':>{_COUNT_WIDTH}}")
     text.append("".join(f"{heads[name]:>{cell_width}}" for name in counts), "bold")
     for name, together in counts.items():

@@ -10,17 +10,24 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.strip import Strip
 from textual.widgets import SelectionList, Static
 from textual.widgets.selection_list import Selection
 
+from cxr_tui.console.dialogs import Dialog
+from cxr_tui.console.key_words import key_words
+from cxr_tui.widgets.lists import Options
 
-class Checklist(SelectionList[str]):
-    """Ticks that are seen without colours, and drawn by letters: [x] or [ ]."""
+
+class Checklist(SelectionList[str], Options):
+    """Ticks visible without colours, drawn with letters: [x] or [ ]."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "screen.take", "take", id="findings.take"),
+    ]
 
     def render_line(self, y: int) -> Strip:
-        """The line, its three cells of button written anew."""
+        """The line, with its three-cell button redrawn."""
         row = self.scroll_offset.y + y
         line = super().render_line(y)
         if row >= self.option_count:
@@ -37,24 +44,17 @@ class Checklist(SelectionList[str]):
         )
 
 
-class FindingsDialog(ModalScreen[tuple[str, ...] | None]):
-    """A checklist of the findings that the table knows."""
+class FindingsDialog(Dialog[tuple[str, ...] | None]):
+    """A checklist of the table's findings."""
 
     CSS = """
-    FindingsDialog { align: center middle; background: $background 60%; }
-    FindingsDialog > Vertical {
-        width: 60; max-width: 95%; height: auto; max-height: 100%; padding: 0 2;
-        border: round $primary; background: $surface;
-    }
-    FindingsDialog .title { text-style: bold; }
+    FindingsDialog > Vertical { width: 60; }
     FindingsDialog Checklist { height: auto; max-height: 16; border: none; padding: 0; }
-    FindingsDialog #fault { color: $text-error; height: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,backspace,q", "leave", "back", id="findings.back", show=False),
-        Binding("enter", "take", "take", id="findings.take", priority=True),
-        Binding("a", "all", "all", id="findings.all"),
-        Binding("n", "none", "none", id="findings.none"),
+        Binding("A", "all", "all", id="findings.all"),
+        Binding("U", "none", "none", id="findings.none"),
     ]
 
     def __init__(self, positives: Mapping[str, int], chosen: Sequence[str]) -> None:
@@ -62,7 +62,7 @@ class FindingsDialog(ModalScreen[tuple[str, ...] | None]):
         self._positives, self._chosen = dict(positives), tuple(chosen)
 
     def compose(self) -> ComposeResult:
-        """A line a finding, with its positives in the whole table."""
+        """One line per finding, with its positives in the whole table."""
         width = max(len(name) for name in self._positives)
         with Vertical():
             yield Static(Content("Findings to learn (images with it)"), classes="title")
@@ -73,7 +73,15 @@ class FindingsDialog(ModalScreen[tuple[str, ...] | None]):
                 )
             )
             yield Static(id="fault")
-            yield Static(Content("space ticks   a all   n none   enter takes   esc back"))
+            yield Static(
+                key_words(
+                    ("space", "tick"),
+                    ("A", "all"),
+                    ("U", "none"),
+                    ("enter", "take"),
+                    ("esc", "back"),
+                )
+            )
 
     @property
     def _list(self) -> Checklist:
@@ -88,13 +96,9 @@ class FindingsDialog(ModalScreen[tuple[str, ...] | None]):
         self._list.deselect_all()
 
     def action_take(self) -> None:
-        """The ticked ones, in the table's order."""
+        """Return the ticked ones, in the table's order."""
         ticked = set(self._list.selected)
         if not ticked:
             self.query_one("#fault", Static).update(Content("✗ tick at least one"))
             return
         self.dismiss(tuple(name for name in self._positives if name in ticked))
-
-    def action_leave(self) -> None:
-        """Leave them as they were."""
-        self.dismiss(None)

@@ -1,4 +1,4 @@
-"""What is chosen on the data screen, and how a key or a typed value changes the recipe."""
+"""The fields of the data screen, and how a key or a typed value changes the recipe."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
+from core.data.study.audit_report import AuditReport
 from core.errors import RecipeError
-from core.recipe import Recipe
+from core.findings import VIEW_CLASSES
+from core.recipe import Blank, Kind, PatientFrom, Recipe, Uncertain
 from core.recipe_toml import changed_recipe
 
 SIZES_PX = (64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024)
@@ -27,10 +30,13 @@ class Choice:
     hint: str = ""
 
 
-def choices_of(recipe: Recipe, *, some_are_missing: bool = False) -> tuple[Choice, ...]:
-    """The fields of the data screen, in their order.
+def choices_of(
+    recipe: Recipe, report: AuditReport | None = None, *, some_are_missing: bool = False
+) -> tuple[Choice, ...]:
+    """The fields of the data screen, in order.
 
-    ``some_are_missing``: images are missing, so whether to skip them is a choice.
+    ``some_are_missing``: images are missing, so whether to skip them is a choice. Kind, label
+    policy and views are choices where the table, as far as the report knows it, has any to make.
     """
     split = recipe.split
     fields = [Choice("split.by", "split", _SPLIT_SAYS[split.by])]
@@ -44,10 +50,43 @@ def choices_of(recipe: Recipe, *, some_are_missing: bool = False) -> tuple[Choic
     fields.append(
         Choice("image.size_px", "size", f"{recipe.image.size_px} px", "pixels, 32 to 1024")
     )
+    fields += _of_the_table(recipe, report)
     if some_are_missing or recipe.dataset.partial:
         missing = "skip" if recipe.dataset.partial else "stop"
         fields.append(Choice("dataset.partial", "missing", missing))
     return tuple(fields)
+
+
+def _of_the_table(recipe: Recipe, report: AuditReport | None) -> list[Choice]:
+    """Kind, label policy and views, unless the table is NIH's or a synthetic one."""
+    if report is None or (report["kind"] == "nih" and recipe.dataset.kind is None):
+        return []
+    dataset, labels = recipe.dataset, recipe.labels
+    fields = [Choice("dataset.kind", "kind", dataset.kind or f"{report['kind']} (recognised)")]
+    moved = report["label_policy"]["by_finding"].values()
+    for key, name, chosen, labels_of in (
+        ("labels.uncertain", "uncertain", labels.uncertain, "uncertain_labels"),
+        ("labels.blank", "not mentioned", labels.blank, "blank_labels"),
+    ):
+        if chosen or any(row[labels_of] for row in moved):  # type: ignore[literal-required]
+            used = {row[key.rpartition(".")[2]] for row in moved}  # type: ignore[literal-required]
+            default = " / ".join(sorted(used))
+            fields.append(Choice(key, name, chosen or f"{default} (default)"))
+    left_out = any("view left out" in count["reason"] for count in report["counts"])
+    if dataset.views is not None or left_out:
+        shown = "all" if dataset.views == VIEW_CLASSES else ", ".join(dataset.views or ["frontal"])
+        fields.append(Choice("dataset.views", "views", shown))
+    if report["patients"] is None or dataset.patient_from != "table":
+        fields.append(Choice("dataset.patient_from", "patient from", dataset.patient_from))
+    return fields
+
+
+_WORDS = {
+    "dataset.kind": (None, *get_args(Kind)),
+    "labels.uncertain": (None, *get_args(Uncertain)),
+    "labels.blank": (None, *get_args(Blank)),
+    "dataset.patient_from": get_args(PatientFrom),
+}
 
 
 def stepped(recipe: Recipe, key: str, by: int) -> Recipe:
@@ -68,6 +107,14 @@ def stepped(recipe: Recipe, key: str, by: int) -> Recipe:
         return changed_recipe(recipe, [f"split.seed={max(0, split.seed + by)}"])
     if key == "image.size_px":
         return changed_recipe(recipe, [f"image.size_px={_next_size(recipe.image.size_px, by)}"])
+    if key == "dataset.views":
+        views = "none" if recipe.dataset.views else json.dumps(VIEW_CLASSES)
+        return changed_recipe(recipe, [f"dataset.views={views}"])
+    if key in _WORDS:
+        words = _WORDS[key]
+        section, _, name = key.partition(".")
+        chosen = words[(words.index(getattr(getattr(recipe, section), name)) + by) % len(words)]
+        return changed_recipe(recipe, [f"{key}={chosen or 'none'}"])
     partial = "false" if recipe.dataset.partial else "true"
     return changed_recipe(recipe, [f"dataset.partial={partial}"])
 
@@ -76,7 +123,7 @@ def typed(recipe: Recipe, key: str, text: str) -> Recipe:
     """The recipe with the value that was typed into a field.
 
     Raises:
-        RecipeError: it is no such value, or out of bounds.
+        RecipeError: the value is invalid or out of bounds.
     """
     split = recipe.split
     if key == "split.val":
@@ -87,10 +134,10 @@ def typed(recipe: Recipe, key: str, text: str) -> Recipe:
 
 
 def balanced(recipe: Recipe, finding: str, text: str) -> Recipe:
-    """The recipe with a target prevalence of one finding; nothing typed: as it comes.
+    """The recipe with a target prevalence of one finding; empty text: none.
 
     Raises:
-        RecipeError: it is no share.
+        RecipeError: it is not a share.
     """
     if not text.strip():
         return changed_recipe(recipe, ["subset.finding=none", "subset.prevalence=none"])
@@ -99,14 +146,19 @@ def balanced(recipe: Recipe, finding: str, text: str) -> Recipe:
 
 
 def with_chosen_findings(recipe: Recipe, findings: Sequence[str]) -> Recipe:
-    """The recipe with these findings; the order stays where they are the same ones.
+    """The recipe with these findings; if they are the same ones, their order is unchanged.
 
     Raises:
-        RecipeError: there is none.
+        RecipeError: there are none.
     """
     if set(findings) == set(recipe.dataset.findings):
         return recipe
     return changed_recipe(recipe, [f"dataset.findings={json.dumps(list(findings))}"])
+
+
+def split_by_patient(recipe: Recipe) -> Recipe:
+    """The recipe with parts drawn over the patients."""
+    return _with_shares(recipe, recipe.split.val, recipe.split.test, "patient")
 
 
 def share_of(text: str, key: str) -> float:
@@ -133,7 +185,7 @@ def percent(share: float) -> str:
 
 
 def _with_shares(recipe: Recipe, val: float, test: float, kind: str) -> Recipe:
-    """Shares of val and test; train gets the rest where patients are dealt to all three."""
+    """Shares of val and test; train gets the rest if patients are distributed to all three."""
     changes = [f"split.by={kind}", f"split.val={val:g}"]
     if kind == "patient":
         if val + test >= 1:

@@ -1,17 +1,18 @@
-"""What an audit's report says, in the lines that the data screen shows."""
+"""An audit's report in the lines of the data screen."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
-from core.data.study.split import PARTS
+from core.data.images.refusal import told_apart
+from core.data.study.audit_report import AuditReport, policy_in_words, width_in_words
 from core.health.before import of_findings
 from core.health.diagnosis import Severity
-from core.recipe import NETWORK_STRIDE_PX, Recipe
+from core.recipe import NETWORK_STRIDE_PX, PARTS, Recipe
+from core.words import number_of
 
-Report = Mapping[str, Any]
 Kind = Literal["good", "bad", "warning", "note", "plain"]
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -22,7 +23,7 @@ _NAMED = 3
 
 @dataclass(frozen=True)
 class Note:
-    """One sentence and what kind of news it is."""
+    """One sentence and its kind."""
 
     kind: Kind
     text: str
@@ -30,7 +31,7 @@ class Note:
 
 @dataclass(frozen=True)
 class ImageSearch:
-    """How far the search for the images is, and what it found."""
+    """The state of the search for images, and its result."""
 
     state: Literal["looking", "found", "refused"] = "looking"
     so_far: int = 0
@@ -41,29 +42,37 @@ class ImageSearch:
     refusal: str = ""
 
 
-def notes_of(report: Report, search: ImageSearch, recipe: Recipe) -> list[Note]:
-    """Leakage, missing and quarantined images, then what is doubtful, then the rest."""
+def notes_of(report: AuditReport, search: ImageSearch, recipe: Recipe) -> list[Note]:
+    """Leakage, missing and quarantined images, then warnings, then the rest."""
     return [
-        *_leakage(report),
+        *_leakage(report, recipe),
         *(Note("note", text) for text in [report.get("subset_note")] if text),
         *_images(search, partial=recipe.dataset.partial),
+        *(Note("note", text) for text in policy_in_words(report["label_policy"])),
+        *(Note("note", text) for text in report["notes"]),
         *(Note("warning", text) for text in _warnings(report)),
         *_health(report, recipe),
+        *(Note("note", text) for text in [width_in_words(report["expected_intervals"])] if text),
         *_repaired(report),
         *(Note("plain", text) for text in [report["split"]["note"]] if text),
         Note("plain", report["note"]),
     ]
 
 
-def _leakage(report: Report) -> Iterator[Note]:
+def _leakage(report: AuditReport, recipe: Recipe) -> Iterator[Note]:
     shared = report["shared_patients"]
+    if report["patients"] is None and recipe.dataset.patient_from != "table":
+        return
+    if report["patients"] is None:
+        yield Note("bad", "no run can start: choose where patients are read (patient from)")
+        return
     if not shared:
         yield Note("good", "no patient is in two parts")
         return
     subject = "1 patient is" if shared == 1 else f"{shared:,} patients are"
     yield Note(
         "bad",
-        f"{subject} in more than one part, and a run on this split is refused. "
+        f"{subject} in more than one part, and a run on this split would be refused. "
         "Correct the lists, or split by patient.",
     )
 
@@ -82,61 +91,65 @@ def _images(search: ImageSearch, *, partial: bool) -> Iterator[Note]:
     if not search.missing:
         yield Note("good", "no image is missing")
     elif partial:
-        yield Note("warning", f"{missing}: parts are drawn over the {found:,} that are there")
+        yield Note("warning", f"{missing}: parts are drawn from the {found:,} found")
     else:
         yield Note(
             "bad",
-            f"{missing}, so a run is refused. Fetch the rest, or choose to skip them "
-            "(the field «missing»). The figures here are the whole table's.",
+            f"{missing}, so a run would be refused. Fetch the rest, or choose to skip them "
+            "(the field 'missing'). The figures here are for the whole table.",
         )
     if search.extra:
-        yield Note("plain", f"{search.extra:,} images that the table does not name are ignored")
-    if search.quarantined:
-        named = "; ".join(
-            f"{name}: {reason}" for name, reason in list(search.quarantined.items())[:_NAMED]
-        )
-        more = len(search.quarantined) - _NAMED
+        yield Note("plain", f"{search.extra:,} images that are not in the table are ignored")
+    quarantined, passed_by = told_apart(search.quarantined)
+    if quarantined:
         yield Note(
             "warning",
-            f"{len(search.quarantined):,} can't be decoded and are quarantined: {named}"
-            + (f"; and {more:,} more" if more > 0 else ""),
+            f"{len(quarantined):,} can't be decoded and are quarantined: {_named(quarantined)}",
+        )
+    if passed_by:
+        yield Note(
+            "plain",
+            f"{number_of(len(passed_by), 'file')} passed by, which hold no picture: "
+            f"{_named(passed_by)}",
         )
 
 
-def _warnings(report: Report) -> list[str]:
-    """The audit's warnings without the one that stands above them in more detail."""
-    warnings: list[str] = report["warnings"]
-    return warnings[bool(report["missing_images"]) :]
+def _named(reasons: Mapping[str, str]) -> str:
+    named = "; ".join(f"{name}: {reason}" for name, reason in list(reasons.items())[:_NAMED])
+    more = len(reasons) - _NAMED
+    return named + (f"; and {more:,} more" if more > 0 else "")
 
 
-def _health(report: Report, recipe: Recipe) -> Iterator[Note]:
+def _warnings(report: AuditReport) -> list[str]:
+    """The audit's warnings, without the one given in more detail above them."""
+    return report["warnings"][bool(report["missing_images"]) :]
+
+
+def _health(report: AuditReport, recipe: Recipe) -> Iterator[Note]:
     for found in of_findings(recipe, report):
         is_grave = found.severity in (Severity.WARNING, Severity.STOP)
         yield Note("warning" if is_grave else "note", f"{found.text} {found.remedy}")
 
 
-def _repaired(report: Report) -> Iterator[Note]:
+def _repaired(report: AuditReport) -> Iterator[Note]:
     for count in report["counts"]:
         number = f"{count['images']:,} × " if count["images"] else ""
         examples = f" ({', '.join(count['examples'])})" if count["examples"] else ""
         yield Note("plain", f"{number}{count['reason']}{examples}")
 
 
-def part_table(report: Report, *, ascii_only: bool = False) -> list[tuple[str, ...]]:
+def part_table(report: AuditReport, *, ascii_only: bool = False) -> list[tuple[str, ...]]:
     """Rows of (what, train, val, test): images, patients, views, ages, sex, no finding."""
     parts = [report["parts"][part] for part in PARTS]
     rows: list[tuple[str, ...]] = [
         ("", *PARTS),
         ("images", *(f"{part['images']:,}" for part in parts)),
-        ("patients", *(f"{part['patients']:,}" for part in parts)),
+        ("patients", *(_number(part["patients"]) for part in parts)),
     ]
-    for name, column, value in (
-        ("AP", "views", "AP"),
-        ("PA", "views", "PA"),
-        ("women", "sexes", "F"),
-    ):
-        if any(part[column] for part in parts):
-            rows.append((name, *(_share(part[column], value) for part in parts)))
+    views, sexes = [part["views"] for part in parts], [part["sexes"] for part in parts]
+    for name, tallies, value in (("AP", views, "AP"), ("PA", views, "PA"), ("women", sexes, "F")):
+        if any(tallies):
+            rows.append((name, *(_share(tally, value) for tally in tallies)))
     if any(part["no_finding"] for part in parts):
         shares = (part["no_finding"] and part["no_finding"]["share"] for part in parts)
         rows.append(("no finding", *("–" if s is None else f"{100 * s:.1f} %" for s in shares)))
@@ -164,7 +177,7 @@ def _histogram(counts: Sequence[int], *, ascii_only: bool) -> str:
     )
 
 
-def finding_line(report: Report, finding: str) -> str:
+def finding_line(report: AuditReport, finding: str) -> str:
     """One finding's positive images and their patients, by part."""
     figures = [report["parts"][part]["findings"][finding] for part in PARTS]
     positives = " · ".join(f"{f['positives']:,}" for f in figures)
@@ -172,11 +185,11 @@ def finding_line(report: Report, finding: str) -> str:
     return f"{finding}: {positives} images of {patients} patients"
 
 
-def lesion_sentence(report: Report, finding: str) -> str:
-    """How large the finding's boxes are at the input size, against a cell of the last map."""
+def lesion_sentence(report: AuditReport, finding: str) -> str:
+    """The size of the finding's boxes at the input size, compared with a cell of the last map."""
     lesion = report["lesions"].get(finding)
     if not lesion:
-        return f"No box of {finding} is known, so neither is the size of its lesions."
+        return f"There is no box of {finding}, so the size of its lesions is unknown."
     size_px = report["input_size_px"]
     width, height = lesion["median_px_at_input"]
     article = "An" if finding[0] in "AEIOU" else "A"
@@ -195,3 +208,7 @@ def lesion_sentence(report: Report, finding: str) -> str:
         f" {larger_px} px gives {width * factor:.0f}×{height * factor:.0f}, "
         f"for {factor**2:.2g} times the work."
     )
+
+
+def _number(number: int | None) -> str:
+    return "unknown" if number is None else f"{number:,}"

@@ -1,4 +1,4 @@
-"""The data sets that were opened lately, remembered in the user's state folder."""
+"""Recently opened data sets, remembered in the user's state folder."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
 from core.errors import CxrError
-from core.recipe import PATH_KEYS, PhantomSettings, Recipe
+from core.recipe import PATH_KEYS, READING_KEYS, PhantomSettings, Recipe
 from core.recipe_toml import changed_recipe
 from core.regular_file import MOST_JSON_BYTES, read_regular
 from core.store.files import write_json
@@ -21,7 +22,7 @@ MOST_REMEMBERED = 8
 
 @dataclass(frozen=True)
 class DataSet:
-    """Where a data set is: the paths that a recipe names, by their keys; or a phantom."""
+    """Where a data set is and how its table is read, by a recipe's keys; or a phantom."""
 
     paths: tuple[tuple[str, str], ...] = ()
     phantom: PhantomSettings | None = None
@@ -35,11 +36,16 @@ class DataSet:
             path = getattr(getattr(recipe, section), name)
             if path is not None:
                 found.append((key, str(path)))
+        default = Recipe()
+        for key in READING_KEYS:
+            value = _value(recipe, key)
+            if value != _value(default, key):
+                found.append((key, ", ".join(value) if isinstance(value, tuple) else str(value)))
         return cls(tuple(found), recipe.dataset.phantom)
 
     @classmethod
     def at(cls, path: Path) -> DataSet:
-        """The data set in a folder, or of a label table with its images beside it."""
+        """The data set in a folder, or of a label table with its images next to it."""
         absolute = path.expanduser().absolute()
         if absolute.is_file():
             return cls(
@@ -50,7 +56,8 @@ class DataSet:
     @property
     def is_named(self) -> bool:
         """Whether there is anything to read."""
-        return self.phantom is not None or any(key.startswith("dataset.") for key, _ in self.paths)
+        keys = [key for key, _ in self.paths if key in PATH_KEYS]
+        return self.phantom is not None or any(key.startswith("dataset.") for key in keys)
 
     @property
     def name(self) -> str:
@@ -63,31 +70,50 @@ class DataSet:
 
     @property
     def place(self) -> str:
-        """The folder, or the table where no folder is named."""
+        """The folder, or the table if no folder is named."""
         by_key = dict(self.paths)
         return by_key.get("dataset.images") or by_key.get("dataset.labels") or ""
 
     def put_into(self, recipe: Recipe) -> Recipe:
-        """The recipe on this data set; files of the one before are forgotten.
+        """The recipe on this data set; the previous one's files are removed.
 
         Raises:
             RecipeError: see ``changed_recipe``.
         """
         by_key = dict(self.paths)
         changes = [f"{key}={by_key.get(key, '')}" for key in PATH_KEYS]
+        changes += [f"{key}={_as_set(key, by_key.get(key))}" for key in READING_KEYS]
         if self.phantom is None:
             return changed_recipe(recipe, [*changes, "dataset.phantom=none"])
         made = ", ".join(f"{key} = {value}" for key, value in self.phantom.model_dump().items())
         return changed_recipe(recipe, [*changes, f"dataset.phantom={{ {made} }}"])
 
 
+def _value(recipe: Recipe, key: str) -> Any:
+    value: Any = recipe
+    for name in key.split("."):
+        value = getattr(value, name)
+    return value
+
+
+def _as_set(key: str, text: str | None) -> str:
+    """The value of a key as ``--set`` takes it; what is not remembered gets its default."""
+    if text is None:
+        default = _value(Recipe(), key)
+        return "none" if default is None else str(default)
+    if key == "dataset.views":
+        return json.dumps(text.split(", "))
+    # In quotes: a column may be named like a number.
+    return json.dumps(text)
+
+
 def recent_file() -> Path:
-    """Where the list is kept."""
+    """The file of the list."""
     return platformdirs.user_state_path("cxr-tui") / "recent.json"
 
 
 def recent_data_sets() -> list[DataSet]:
-    """The latest first; nothing where there is no list or it can't be read."""
+    """The latest first; empty if there is no list or it can't be read."""
     try:
         kept = json.loads(read_regular(recent_file(), MOST_JSON_BYTES))
     except (OSError, ValueError, RecursionError):
@@ -97,7 +123,7 @@ def recent_data_sets() -> list[DataSet]:
 
 
 def remember(data_set: DataSet) -> None:
-    """Put a data set first in the list. A phantom is not kept: it is always offered.
+    """Put a data set first in the list. A phantom is not listed: it is always offered.
 
     Raises:
         OSError: the list can't be written.
@@ -112,10 +138,11 @@ def remember(data_set: DataSet) -> None:
 
 
 def _entry(value: object) -> DataSet | None:
-    """A remembered data set; None where somebody else has written the entry."""
+    """A remembered data set; None if the entry is not one that we wrote."""
     if not isinstance(value, Mapping):
         return None
-    paths = tuple((key, value[key]) for key in PATH_KEYS if isinstance(value.get(key), str))
+    keys = (*PATH_KEYS, *READING_KEYS)
+    paths = tuple((key, value[key]) for key in keys if isinstance(value.get(key), str))
     entry = DataSet(paths)
     try:
         entry.put_into(Recipe())

@@ -1,4 +1,4 @@
-"""The lines of the data screen as text: head, fields, notes, and what stands where all is empty."""
+"""Text on the data screen: head, fields, notes, and the text when there is nothing to show."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from core.data.study.split import PARTS
-from core.recipe import Recipe
-from core.words import number_of
+from core.data.study.audit_report import AuditReport
+from core.recipe import PARTS, Recipe
+from core.words import number_of, patients_of
 from cxr_tui.data.fields import Choice, percent
-from cxr_tui.data.notes import Kind, Note, Report, finding_line, lesion_sentence
+from cxr_tui.data.notes import Kind, Note, finding_line, lesion_sentence
 from cxr_tui.data.recent_data_sets import DataSet
+from cxr_tui.terminal.key_names import key_of
 from cxr_tui.terminal.safe_text import visible
 
 _MARKS: dict[Kind, str] = {"good": "✓", "bad": "✗", "warning": "▲", "note": "·", "plain": "·"}
@@ -25,13 +26,13 @@ _URGENT: tuple[Kind, ...] = ("bad", "good", "warning", "note")
 
 _NO_DATA_SET = """   No data set is chosen.
 
-   o           open a folder with NIH's tables; its images may come later
-   enter       the synthetic set: made once, nothing to download"""
+   {open:<11} open a folder with NIH's or another collection's tables, or your own table
+   enter       the synthetic set: created once, nothing to download"""
 
-_UNMADE = """   The synthetic set of {patients} at {size_px} px is not made yet.
+_UNMADE = """   The synthetic set of {patients} at {size_px} px does not exist yet.
 
-   enter       make it now, in {folder}: a minute or two
-   o           open your own folder with NIH's tables"""
+   enter       create it now, in {folder}: a minute or two
+   {open:<11} open your own folder with NIH's tables"""
 
 
 def head_text(data_set: DataSet | None, picture: object, doing: str) -> Text:
@@ -43,7 +44,7 @@ def head_text(data_set: DataSet | None, picture: object, doing: str) -> Text:
     if report is not None:
         text.append(
             f" · {report['table_version']} · {number_of(report['images'], 'image')} · "
-            f"{number_of(report['patients'], 'patient')}"
+            f"{patients_of(report['patients'])}"
         )
     if doing:
         text.append(f" · {doing}")
@@ -51,18 +52,23 @@ def head_text(data_set: DataSet | None, picture: object, doing: str) -> Text:
 
 
 def nothing_text(recipe: Recipe, doing: str, cache: Path) -> Text:
-    """What to do next where there is nothing to show."""
+    """What to do next if there is nothing to show."""
     if doing:
         return Text(f"   {doing} …")
     phantom = recipe.dataset.phantom
     if phantom is not None:
         patients = number_of(phantom.patients, "patient")
-        return Text(_UNMADE.format(patients=patients, size_px=phantom.size_px, folder=cache))
-    return Text("   reading …" if DataSet.of(recipe).is_named else _NO_DATA_SET)
+        return Text(
+            _UNMADE.format(
+                open=key_of("data.open"), patients=patients, size_px=phantom.size_px, folder=cache
+            )
+        )
+    unnamed = _NO_DATA_SET.format(open=key_of("data.open"))
+    return Text("   reading …" if DataSet.of(recipe).is_named else unnamed)
 
 
 def refusal_text(refusal: str, *, can_change: bool) -> Text:
-    """What is wrong, in words, and the keys that help."""
+    """The error, in words, and the keys that help."""
     text = Text(f"✗ {visible(refusal)}\n\n")
     if can_change:
         text.append(", .  ← →     choose and change a field, such as the split\n")
@@ -72,16 +78,22 @@ def refusal_text(refusal: str, *, can_change: bool) -> Text:
     return text.append("o           open another data set")
 
 
-def fields_text(choices: Sequence[Choice], chosen: int, recipe: Recipe, picture: object) -> Text:
-    """The fields, the chosen one marked, and under them what each part holds."""
+def fields_text(
+    choices: Sequence[Choice], chosen: int, recipe: Recipe, picture: object, *, width: int
+) -> Text:
+    """The fields, the chosen one marked, and below them the content of each part."""
     text = Text(no_wrap=True, overflow="ellipsis")
+    column = 0
     for position, choice in enumerate(choices):
+        shown = f"‹{choice.shown}›" if position == chosen else choice.shown
+        long = len(choice.name) + 1 + len(shown)
+        if column and column + long > width:
+            text.append("\n")
+            column = 0
         text.append(f"{choice.name} ", style="dim")
-        if position == chosen:
-            text.append(f"‹{choice.shown}›", style="bold reverse")
-        else:
-            text.append(choice.shown)
+        text.append(shown, style="bold reverse" if position == chosen else "")
         text.append("  ")
+        column += long + 2
     text.append("\n")
     subset = recipe.subset
     if subset.finding and subset.prevalence:
@@ -89,7 +101,7 @@ def fields_text(choices: Sequence[Choice], chosen: int, recipe: Recipe, picture:
         if subset.parts != PARTS:
             text.append(f" in {' and '.join(subset.parts)}")
     elif subset.finding:
-        text.append(f"images whose {subset.finding} is known")
+        text.append(f"images with a known label of {subset.finding}")
     else:
         text.append("all images")
     if subset.max_images:
@@ -101,7 +113,7 @@ def fields_text(choices: Sequence[Choice], chosen: int, recipe: Recipe, picture:
     return text
 
 
-def finding_text(report: Report, finding: str) -> Group:
+def finding_text(report: AuditReport, finding: str) -> Group:
     """The finding under the cursor in full."""
     counts = Text(finding_line(report, finding), no_wrap=True, overflow="ellipsis")
     return Group(counts, Text(lesion_sentence(report, finding)))

@@ -1,1 +1,1 @@
-"""3 Recipe: the screen and its own parts."""
+"""3 Recipe: the screen and its parts."""

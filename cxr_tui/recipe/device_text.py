@@ -1,4 +1,4 @@
-"""Where a run would compute, in words, as far as it can be told before torch is loaded."""
+"""The device of a run in words, as far as it is known before torch is loaded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from core.nvidia_smi import nvidia_smi, visible_gpus
 
 
 def device_words(request: str) -> str:
-    """What a run asked for with ``--device`` would use, such as ``cpu, 2 cores``."""
+    """The device that ``--device`` would select, such as ``cpu, 2 cores``."""
     asked = request.strip().casefold()
     cpu = f"cpu, {_num_cores()} cores"
     if asked == "cpu":

@@ -1,40 +1,43 @@
-"""What a recipe would take here: images, steps, cache, disk, device; known without torch."""
+"""What a recipe would need here: images, steps, cache, disk, device; imports no torch."""
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.data.cache.cache import cache_size_bytes, count_ready
+from core.data.images.grey_rule import GreyRule
 from core.data.study.index import StudyIndex, with_findings
 from core.data.study.sources import locate_sources, phantom_folder
-from core.data.study.split import PARTS, Split, make_split, refuse_shared_patients
+from core.data.study.split import Split, make_split, refuse_shared_patients
 from core.data.study.subset import draw_subset
 from core.data.study.survey import Survey, read_survey, with_found_images
 from core.errors import CxrError
 from core.model.input_spec import SQUASH
-from core.recipe import IMAGENET, NO_WEIGHTS, Recipe
+from core.model.pretrained.places import require_weights
+from core.recipe import IMAGENET, NO_WEIGHTS, PARTS, Recipe
+from core.store.disk import free_bytes
 from core.words import number_of
 from cxr_tui.recipe.device_text import device_words
+from cxr_tui.terminal.key_names import key_of
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What is known so far; None is not known (yet).
+    """What is known so far; None if unknown (yet).
 
     Attributes:
-        stage: what is being looked at now; '' where all that can be known is.
+        stage: what is being checked now; '' when everything that can be known is.
         images: train, val and test.
         steps_per_epoch: optimiser steps.
-        cache_bytes: what the images take, decoded.
-        images_ready: those that need no decoding any more.
+        cache_bytes: size of the decoded images.
+        images_ready: number of images already decoded.
         device: where it would compute, in words.
-        disk_free_bytes: where the cache is.
-        note: what happens at the start besides.
-        problem: why a run would be refused; '' where nothing is known against it.
+        disk_free_bytes: on the cache's disk.
+        note: anything else that happens at the start.
+        problem: why a run would be refused; '' if nothing is known.
     """
 
     stage: str = ""
@@ -49,21 +52,21 @@ class Estimate:
 
     @property
     def share_ready(self) -> float | None:
-        """Share of the images that need no decoding any more."""
+        """Share of the images that are already decoded."""
         if self.images is None or self.images_ready is None:
             return None
         return self.images_ready / sum(self.images.values())
 
     @property
     def lacks_disk(self) -> bool:
-        """Whether what is still to be decoded is known not to fit."""
+        """Whether the images left to decode are known not to fit."""
         if self.cache_bytes is None or self.disk_free_bytes is None:
             return False
         return self.cache_bytes * (1 - (self.share_ready or 0)) > self.disk_free_bytes
 
 
 class DataAtHand:
-    """The data set that was read last, so that editing other fields costs no second reading.
+    """The data set read last, so that editing other fields doesn't read it again.
 
     Any thread may ask; one at a time reads.
     """
@@ -74,7 +77,7 @@ class DataAtHand:
         self._known_as: object = None
         self._table: Survey | None = None
         self._found: tuple[Survey, Survey] | None = None
-        """A table's survey, and that of its images that are there."""
+        """A table's survey, and that of its images found."""
 
     def table(self, recipe: Recipe) -> Survey:
         """Every image of the label table.
@@ -91,7 +94,7 @@ class DataAtHand:
             return self._table
 
     def found(self, recipe: Recipe) -> Survey:
-        """The images that are there, however few.
+        """The images found, however few.
 
         Raises:
             CxrError: see ``core.data.study.survey.with_found_images``.
@@ -103,18 +106,19 @@ class DataAtHand:
             return self._found[1]
 
     def look_for_images_again(self) -> None:
-        """Next time: a download may have gone on."""
+        """Search again next time: a download may have progressed."""
         with self._lock:
             self._found = None
 
 
 def estimates(recipe: Recipe, cache: Path, device: str, data: DataAtHand) -> Iterator[Estimate]:
-    """Fuller and fuller estimates of a recipe; the last one has no stage.
+    """Increasingly complete estimates of a recipe; the last one has no stage.
 
-    No image is decoded, nothing is written, and no error is raised: what stands against the
-    run is in ``problem``.
+    No image is decoded, nothing is written, and no error is raised: an obstacle is in ``problem``.
     """
-    estimate = Estimate(stage="looking at this machine", disk_free_bytes=free_bytes(cache))
+    lacking = _lacking_weights(recipe)
+    free = free_bytes(cache)
+    estimate = Estimate(stage="looking at this machine", disk_free_bytes=free, problem=lacking)
     yield estimate
     estimate = replace(estimate, device=device_words(device), stage="reading the label table")
     yield estimate
@@ -125,7 +129,7 @@ def estimates(recipe: Recipe, cache: Path, device: str, data: DataAtHand) -> Ite
         return
     dataset = recipe.dataset
     if dataset.labels is None and dataset.images is None and phantom is None:
-        problem = "no data set is named: 2 (Data) chooses one"
+        problem = "no data set is named: choose one on 2 (Data)"
         yield replace(estimate, stage="", problem=problem)
         return
     try:
@@ -138,40 +142,44 @@ def estimates(recipe: Recipe, cache: Path, device: str, data: DataAtHand) -> Ite
         yield replace(estimate, stage="", problem=f"the data set can't be read ({error.strerror})")
 
 
+def _lacking_weights(recipe: Recipe) -> str:
+    """Why a run could not start from its weights; '' if they are here."""
+    try:
+        require_weights(recipe.model.weights)
+    except CxrError as error:
+        if recipe.model.weights == IMAGENET:
+            keys = key_of("mode.recipe", "recipe.weights")
+            return f"the ImageNet weights are not here, or damaged: {keys} fetches them"
+        return f"model.weights: {error.what}"
+    return ""
+
+
 def steps_in_epoch(num_images: int, batch_size: int) -> int:
-    """Optimiser steps, as ``core.data.batches.steps_per_epoch`` counts them, which needs torch."""
+    """Optimiser steps, as in ``core.data.batches.steps_per_epoch``, which needs torch."""
     full, rest = divmod(num_images, batch_size)
     return full + (1 if rest > 1 or (rest == 1 and full == 0) else 0)
-
-
-def free_bytes(folder: Path) -> int | None:
-    """Free space where the folder is, or will be made."""
-    for place in (folder.absolute(), *folder.absolute().parents):
-        if place.is_dir():
-            return shutil.disk_usage(place).free
-    return None
 
 
 def _of_data(
     recipe: Recipe, cache: Path, data: DataAtHand, estimate: Estimate
 ) -> Iterator[Estimate]:
     table = data.table(recipe)
-    if not recipe.dataset.partial:  # else the parts are drawn over the images that are there
+    if not recipe.dataset.partial:  # otherwise the parts are drawn from the images found
         estimate = _with_parts(estimate, recipe, _drawn(recipe, table))
         estimate = replace(estimate, stage="looking for the images")
         yield estimate
-    locate_sources(recipe, cache=cache)  # refuses where no folder of images is there
+    locate_sources(recipe, cache=cache)  # raises if there is no folder of images
     found = data.found(recipe)
     missing = found.index.missing_images or 0
     if missing and not recipe.dataset.partial:
-        words = f"{missing:,} of the table's {found.index.num_table_images:,} images are not there"
+        words = f"{missing:,} of the table's {found.index.num_table_images:,} images are missing"
         remedy = "set partial (dataset) to train without them"
         yield replace(estimate, stage="", problem=f"{words}: {remedy}")
         return
     drawn = _drawn(recipe, found)
     estimate = _with_parts(estimate, recipe, drawn)
     if recipe.model.weights in (IMAGENET, NO_WEIGHTS):
-        # A checkpoint may want its images cropped instead, which takes torch to find out.
+        # A checkpoint may need cropped images instead, which only torch can tell.
         ready = _count_ready(recipe, cache, found.index, drawn)
         estimate = replace(estimate, images_ready=ready)
     yield replace(estimate, stage="")
@@ -197,4 +205,11 @@ def _with_parts(estimate: Estimate, recipe: Recipe, drawn: Split) -> Estimate:
 
 def _count_ready(recipe: Recipe, cache: Path, index: StudyIndex, drawn: Split) -> int:
     used = [str(name) for part in PARTS for name in index.images[drawn.rows[part]]]
-    return count_ready(cache, index.files, used, size_px=recipe.image.size_px, resize=SQUASH)
+    return count_ready(
+        cache,
+        index.files,
+        used,
+        size_px=recipe.image.size_px,
+        resize=SQUASH,
+        rule=GreyRule.of(recipe.image),
+    )

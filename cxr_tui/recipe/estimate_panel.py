@@ -1,4 +1,4 @@
-"""What stands beside the form before the start: steps, cache, device, time."""
+"""The panel next to the form: steps, cache, device, time of a run."""
 
 from __future__ import annotations
 
@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
+from textual import getters
+from textual.app import ComposeResult
+from textual.containers import VerticalGroup
+from textual.widgets import Static
 
 from core.recipe import Recipe
+from core.store.disk import size_in_words
+from cxr_tui.console.console import Console
+from cxr_tui.recipe.look_ahead import LookAhead
+from cxr_tui.recipe.measurement import Measurement
+from cxr_tui.terminal.key_names import key_of
 from cxr_tui.terminal.safe_text import duration, visible
 
 if TYPE_CHECKING:
@@ -19,18 +28,73 @@ UNKNOWN = "–"
 _GIB = 2**30
 
 
+class EstimatePanel(VerticalGroup):
+    """What is known of the draft; its parts estimate, and measure on request."""
+
+    console = getters.app(Console)
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._ahead, self._measurement, self._lines = LookAhead(), Measurement(), Static()
+
+    def compose(self) -> ComposeResult:
+        """The estimate, in lines."""
+        yield self._ahead
+        yield self._measurement
+        yield self._lines
+
+    def look(self, *, afresh: bool = False) -> None:
+        """Estimate the draft; if it is already known, only if ``afresh``."""
+        self._ahead.look(self.console.workspace.draft, afresh=afresh)
+        self._show()
+
+    def on_look_ahead_estimated(self) -> None:
+        """More is known."""
+        self._show()
+
+    def measure(self) -> None:
+        """Measure a few real steps; again: cancel."""
+        running = self.console.workspace.running
+        if self._measurement.doing:
+            self.break_off()
+        elif running is not None:
+            self.console.say(f"{running.name} is running and would distort the measurement")
+        else:
+            self._measurement.begin(self.console.workspace.draft)
+            self._show()
+
+    def break_off(self) -> None:
+        """Measure no more steps after the current one."""
+        if self._measurement.doing:
+            self._measurement.break_off()
+            self._show()
+
+    def on_measurement_ended(self, message: Measurement.Ended) -> None:
+        """Show the throughput, or why it is unknown."""
+        if message.refusal:
+            self.console.say(message.refusal)
+        self._show()
+
+    def _show(self) -> None:
+        draft, estimate = self.console.workspace.draft, self._ahead.estimate
+        if estimate is not None and not estimate.stage:
+            self.console.workspace.know_problem(draft, estimate.problem)
+        throughput = self._measurement.throughput(draft)
+        self._lines.update(estimate_lines(draft, estimate, throughput, self._measurement.doing))
+
+
 def estimate_lines(
     recipe: Recipe, estimate: Estimate | None, throughput: Throughput | None, measuring: str
 ) -> Group:
-    """Names and values, a dash for what is not known yet; what needs attention below them.
+    """Names and values, a dash if unknown; what needs attention below them.
 
-    ``measuring`` says how far a measurement is, or why there is none; '' offers one.
+    ``measuring`` is the state of a measurement, or why there is none; '' offers one.
     """
     grid = Table.grid(padding=(0, 1), expand=True)
     grid.add_column(no_wrap=True, style="dim")
     grid.add_column(overflow="fold", ratio=1)
     for name, value in (
-        ("an epoch", _steps(recipe, estimate)),
+        ("per epoch", _steps(recipe, estimate)),
         ("images", _images(estimate)),
         ("cache", _cache(estimate)),
         ("disk", _disk(estimate)),
@@ -63,32 +127,36 @@ def _cache(estimate: Estimate | None) -> str:
     if estimate is None or estimate.cache_bytes is None:
         return UNKNOWN
     share = estimate.share_ready
-    there = "" if share is None else f", {100 * share:.0f} % there"
-    return f"{sized(estimate.cache_bytes)}{there}"
+    there = "" if share is None else f", {100 * share:.0f} % ready"
+    return f"{size_in_words(estimate.cache_bytes)}{there}"
 
 
 def _disk(estimate: Estimate | None) -> str:
     if estimate is None or estimate.disk_free_bytes is None:
         return UNKNOWN
-    return f"{sized(estimate.disk_free_bytes)} free"
+    return f"{size_in_words(estimate.disk_free_bytes)} free"
 
 
 def _device(estimate: Estimate | None, throughput: Throughput | None) -> str:
     if throughput is not None:
-        memory = "" if throughput.peak_bytes is None else f", {sized(throughput.peak_bytes)} used"
+        memory = (
+            ""
+            if throughput.peak_bytes is None
+            else f", {size_in_words(throughput.peak_bytes)} used"
+        )
         return f"{throughput.device}, {throughput.precision}{memory}"
     return UNKNOWN if estimate is None else estimate.device or UNKNOWN
 
 
 def _time(recipe: Recipe, estimate: Estimate | None, throughput: Throughput | None) -> str:
     if throughput is None:
-        return "m measures it"
+        return f"{key_of('recipe.measure')} measures it"
     rate = f"{throughput.train_images_per_second:,.3g} images/s"
     if estimate is None or estimate.images is None:
         return rate
     seconds = throughput.epoch_seconds(estimate.images)
     whole = duration(seconds * recipe.train.epochs)
-    return f"{duration(seconds)} an epoch, {whole} in all, at {rate}"
+    return f"{duration(seconds)} per epoch, {whole} in total, at {rate}"
 
 
 def _attention(estimate: Estimate | None) -> list[tuple[str, str]]:
@@ -100,11 +168,3 @@ def _attention(estimate: Estimate | None) -> list[tuple[str, str]]:
     lines += [("·", estimate.note)] if estimate.note else []
     lines += [("·", f"{estimate.stage} …")] if estimate.stage else []
     return lines
-
-
-def sized(num_bytes: int) -> str:
-    """Bytes with the unit that suits them."""
-    if num_bytes >= _GIB / 10:
-        return f"{num_bytes / _GIB:,.1f} GiB"
-    mib = num_bytes / 2**20
-    return f"{mib:,.0f} MiB" if mib >= 10 else f"{mib:.1f} MiB"

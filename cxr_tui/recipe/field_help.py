@@ -1,4 +1,4 @@
-"""What stands beside the form about the field at the cursor."""
+"""Help on the field at the cursor, next to the form."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LONG = 20
 
 
 def field_help(field: RecipeField, recipe: Recipe, preset: Recipe, preset_name: str) -> Text:
-    """Its key, what it does, what is allowed, and what the preset says."""
+    """Its key, what it does, what is allowed, and the preset's value."""
     text = Text()
     text.append(field.label, style="bold")
     if field.key != field.label:
@@ -32,12 +32,12 @@ def field_help(field: RecipeField, recipe: Recipe, preset: Recipe, preset_name: 
         text.append(f"\n{visible(here)}\n")
     if here != there:
         before = visible(shown_value(preset, field.key))
-        text.append(f"\n• {visible(preset_name)} says {before}; delete takes that back\n")
+        text.append(f"\n• {visible(preset_name)} has {before}; delete restores it\n")
     return text
 
 
 def change_list(recipe: Recipe, preset: Recipe, preset_name: str) -> Text:
-    """What differs from the preset, a line a field; nothing where nothing does."""
+    """Differences from the preset, one line per field; empty if there are none."""
     changed = differences(preset, recipe)
     text = Text()
     if not changed:

@@ -1,4 +1,4 @@
-"""One field of the form at rest: mark, label, value, unit."""
+"""One field of the form when not edited: mark, label, value, unit."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class FieldRow(Widget):
         self.field = field
 
     def on_click(self) -> None:
-        """Tell the form."""
+        """Notify the form."""
         self.post_message(self.Clicked(self.field))
 
     def render(self) -> Text:
-        """One line, a long value with its middle left out."""
+        """One line; the middle of a long value is left out."""
         pointer = "▸" if self.at_cursor else " "
         bullet = "•" if self.changed else " "
         text = Text(f" {pointer}{bullet} ", no_wrap=True, overflow="ellipsis")
@@ -59,7 +59,7 @@ class FieldRow(Widget):
 
 
 def shortened(key: str, value: str, cells: int) -> str:
-    """A value on one line, in at most so many cells."""
+    """A value on one line, in at most ``cells`` cells."""
     value = value.replace("\n", " ")
     if key in PATH_KEYS or "/" in value:
         return elided(value, cells)
@@ -67,7 +67,7 @@ def shortened(key: str, value: str, cells: int) -> str:
 
 
 def elided(text: str, cells: int) -> str:
-    """The text in at most so many cells, its middle left out: a path's end tells most."""
+    """The text in at most ``cells`` cells, its middle left out: the end of a path matters most."""
     if cell_len(text) <= cells:
         return text
     if cells < 2:

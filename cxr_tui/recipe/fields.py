@@ -1,14 +1,14 @@
-"""A recipe's fields as a form knows them: label, unit, choices, bounds, and one edit's outcome.
+"""A recipe's fields for a form: label, unit, choices, bounds, and the result of an edit.
 
-All of it is read off the recipe's own models, so that a field added there is in the form. No
-Textual here.
+Everything is derived from the recipe's own models, so a new field appears in the form. No Textual
+here.
 """
 
 from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
@@ -19,18 +19,22 @@ from pydantic.fields import FieldInfo
 from core.errors import RecipeError
 from core.evaluation.references import NO_REFERENCE, load_references
 from core.findings import FINDINGS
-from core.recipe import PATH_KEYS, Finding, Recipe
+from core.recipe import PARTS, PATH_KEYS, Finding, Recipe
 from core.recipe_toml import changed_recipe
 
 NOT_SET = "–"
 ALL_FINDINGS = f"all {len(FINDINGS)}"
 
-# What is tuned most comes first; which data is chosen on the screen before this one.
+# The sections tuned most come first; the data is chosen on the screen before this one.
 _SECTION_ORDER = (
     *("", "image", "model", "train", "augment"),
-    *("subset", "split", "dataset", "dataset.phantom", "evaluate"),
+    *("subset", "split", "dataset", "labels", "dataset.columns", "dataset.phantom", "evaluate"),
 )
-_TITLES = {"": "recipe", "dataset.phantom": "synthetic data set"}
+_TITLES = {
+    "": "recipe",
+    "dataset.phantom": "synthetic data set",
+    "dataset.columns": "the table's own columns",
+}
 
 _UNIT_SUFFIXES = {"_px": "px", "_deg": "°", "_minutes": "min", "_epochs": "epochs"}
 _UNITS = {
@@ -62,10 +66,10 @@ class RecipeField:
 
     Attributes:
         key: as in the recipe, such as ``train.learning_rate``.
-        section: what comes before the last dot; '' for name and note.
-        choices: every value it can take; empty where it is typed.
+        section: everything before the last dot; '' for name and note.
+        choices: all possible values; empty if it is typed.
         bounds: what is allowed, in words.
-        optional: whether it may be left unset.
+        optional: whether it may be unset.
     """
 
     key: str
@@ -92,7 +96,7 @@ def recipe_fields() -> tuple[RecipeField, ...]:
 
 
 def value_of(recipe: Recipe, key: str) -> Any:
-    """The value behind a key; None where its section is not set."""
+    """The value of a key; None if its section is not set."""
     value: Any = recipe
     for name in key.split("."):
         value = None if value is None else getattr(value, name)
@@ -100,7 +104,7 @@ def value_of(recipe: Recipe, key: str) -> Any:
 
 
 def shown_value(recipe: Recipe, key: str) -> str:
-    """The value as a row shows it."""
+    """The value as shown in a row."""
     value = value_of(recipe, key)
     if value == FINDINGS:
         return ALL_FINDINGS
@@ -108,7 +112,7 @@ def shown_value(recipe: Recipe, key: str) -> str:
 
 
 def typed_value(recipe: Recipe, key: str) -> str:
-    """The value as one would type it; '' where it is not set."""
+    """The value as one would type it; '' if it is not set."""
     value = value_of(recipe, key)
     if value is None:
         return ""
@@ -117,18 +121,29 @@ def typed_value(recipe: Recipe, key: str) -> str:
     if isinstance(value, float):
         short = f"{value:g}"
         return short if float(short) == value else repr(value)
+    if isinstance(value, Mapping):
+        return _inline_table(value)
     return ", ".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _inline_table(value: Mapping[str, Any]) -> str:
+    """Findings' own policies as TOML, such as ``{Edema = {uncertain = "ones"}}``; '' if none."""
+    each = []
+    for name, labels in value.items():
+        own = labels.model_dump(exclude_none=True)
+        settings = ", ".join(f'{key} = "{choice}"' for key, choice in own.items())
+        each.append(f'"{name}" = {{{settings}}}')
+    return f"{{{', '.join(each)}}}" if each else ""
 
 
 def edited_recipe(recipe: Recipe, key: str, text: str) -> Recipe:
     """The recipe with a field as typed.
 
-    Where a value alone would contradict another, the other gives way: shares make a whole
-    again, paths take the place of the synthetic set and the other way round, a prevalence
-    goes with its finding.
+    If a value alone would contradict another, the other is changed too: shares again add up to 1,
+    paths replace the synthetic set and vice versa, a prevalence is cleared with its finding.
 
     Raises:
-        RecipeError: the value can't be; ``words_at_field`` says why beside the field.
+        RecipeError: the value is invalid; ``words_at_field`` gives the reason next to the field.
     """
     change = f"{key}={_as_override(key, text.strip())}"
     try:
@@ -145,7 +160,7 @@ def edited_recipe(recipe: Recipe, key: str, text: str) -> Recipe:
 
 
 def words_at_field(error: RecipeError, key: str) -> str:
-    """What is wrong, without the key that already stands beside it."""
+    """What is wrong, without the key that is already shown next to it."""
     section = key.rpartition(".")[0]
     words = error.what
     for prefix in (f"{key}: ", f"{key} ", f"{section} "):
@@ -155,16 +170,18 @@ def words_at_field(error: RecipeError, key: str) -> str:
 
 
 def unused_because(recipe: Recipe, key: str) -> str:
-    """Why the run will not look at this field; '' where it will."""
+    """Why the run will not use this field; '' if it will."""
     if key not in _USED_WHERE:
         return ""
     other, where = _USED_WHERE[key]
     value = value_of(recipe, other)
-    return "" if value in where else f"not used where {other} is {value}"
+    return "" if value in where else f"not used if {other} is {value}"
 
 
 def _fields_of(model: type[BaseModel], prefix: str) -> Iterator[RecipeField]:
     for name, field in model.model_fields.items():
+        if name == "datasets":  # a list of tables: written in a file
+            continue
         section = _section_type(field.annotation)
         if section is not None:
             yield from _fields_of(section, f"{prefix}{name}.")
@@ -173,6 +190,8 @@ def _fields_of(model: type[BaseModel], prefix: str) -> Iterator[RecipeField]:
 
 
 def _section_type(annotation: Any) -> type[BaseModel] | None:
+    if typing.get_origin(annotation) is dict:
+        return None
     for candidate in (annotation, *typing.get_args(annotation)):
         if isinstance(candidate, type) and issubclass(candidate, BaseModel):
             return candidate
@@ -204,6 +223,13 @@ def _choices(key: str, field: FieldInfo) -> tuple[str, ...]:
     is_union = typing.get_origin(field.annotation) in (typing.Union, types.UnionType)
     if is_union and Finding in typing.get_args(field.annotation):
         return ("none", *FINDINGS)
+    of_optional = [
+        choice
+        for choice in typing.get_args(field.annotation)
+        if typing.get_origin(choice) is Literal
+    ]
+    if is_union and of_optional:
+        return ("none", *map(str, typing.get_args(of_optional[0])))
     return ()
 
 
@@ -225,15 +251,17 @@ def _bounds(field: FieldInfo, *, optional: bool) -> str:
 
 
 def _as_override(key: str, text: str) -> str:
-    """What ``KEY=VALUE`` takes for the text of a field."""
+    """The text of a field as ``KEY=VALUE`` takes it."""
     if key == "dataset.findings":
         return ",".join(FINDINGS) if text.casefold() in ("all", ALL_FINDINGS) else text
+    if key == "labels.by_finding" and text == "":
+        return "{}"
     may_be_unset = next(field.optional for field in recipe_fields() if field.key == key)
     return "none" if text == "" and may_be_unset and key not in PATH_KEYS else text
 
 
 def _giving_way(recipe: Recipe, key: str, text: str) -> list[str]:
-    """Changes of other fields that could make this one possible."""
+    """Changes of other fields that could make this one valid."""
     if key in ("split.by", "split.train", "split.val", "split.test"):
         return _shares_giving_way(recipe, key, text)
     if key in ("dataset.labels", "dataset.images", "dataset.boxes"):
@@ -246,9 +274,9 @@ def _giving_way(recipe: Recipe, key: str, text: str) -> list[str]:
 
 
 def _shares_giving_way(recipe: Recipe, key: str, text: str) -> list[str]:
-    """Test takes what train and val leave; train does where test itself was typed."""
+    """Test gets what train and val leave; if test itself was typed, train does."""
     name = key.removeprefix("split.")
-    shares = {part: getattr(recipe.split, part) for part in ("train", "val", "test")}
+    shares = {part: getattr(recipe.split, part) for part in PARTS}
     try:
         shares |= {name: float(text)} if name in shares else {}
     except ValueError:

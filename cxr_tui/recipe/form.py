@@ -1,7 +1,8 @@
-"""The recipe as a form: a row a field, by section, edited where it stands."""
+"""The recipe as a form: one row per field, by section, edited in place."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.text import Text
@@ -27,19 +28,19 @@ from cxr_tui.recipe.fields import (
     unused_because,
 )
 from cxr_tui.terminal.safe_text import visible
+from cxr_tui.widgets.lists import ListKeys
 
 TWO_COLUMNS_FROM = 110
-"""Cells of width from which the sections stand in two columns."""
+"""Width in cells from which the sections are in two columns."""
 
 AIRY_FROM = 46
-"""Lines of height from which sections stand apart."""
+"""Height in lines from which sections are separated by a line."""
 
 _SECOND_COLUMN = ("augment", "subset", "split", "dataset", "dataset.phantom", "evaluate")
-_CYCLED_UP_TO = 4
 
 
-class RecipeForm(VerticalScroll):
-    """Every field of a recipe. It changes no recipe: it says what was made of it, ``Edited``."""
+class RecipeForm(VerticalScroll, ListKeys):
+    """Every field of a recipe. It doesn't change the recipe, but posts the result, ``Edited``."""
 
     DEFAULT_CSS = """
     RecipeForm { scrollbar-size-vertical: 1; scrollbar-background: $background; }
@@ -55,17 +56,20 @@ class RecipeForm(VerticalScroll):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "edit", "edit", id="form.edit"),
-        Binding("up", "move(-1)", "field above", id="form.up", show=False),
-        Binding("down", "move(1)", "field below", id="form.down", show=False),
+        Binding("up,k", "move(-1)", "field above", id="form.up", show=False),
+        Binding("down,j", "move(1)", "field below", id="form.down", show=False),
         Binding("pageup", "move(-10)", "ten fields up", id="form.page-up", show=False),
         Binding("pagedown", "move(10)", "ten fields down", id="form.page-down", show=False),
-        Binding("home", "move(-999)", "first field", id="form.first", show=False),
-        Binding("end", "move(999)", "last field", id="form.last", show=False),
+        Binding("home,g", "move(-999)", "first field", id="form.first", show=False),
+        Binding("end,G", "move(999)", "last field", id="form.last", show=False),
+        Binding(
+            "slash", "screen.filter", "filter", id="recipe.filter", key_display="/", show=False
+        ),
         Binding("delete", "reset", "as the preset says", id="form.reset", show=False),
     ]
 
     class Edited(Message):
-        """A field was given another value; ``recipe`` is the whole, and valid."""
+        """A field was changed; ``recipe`` is the whole new recipe, and valid."""
 
         def __init__(self, field: RecipeField, recipe: Recipe) -> None:
             super().__init__()
@@ -79,7 +83,7 @@ class RecipeForm(VerticalScroll):
             self.field = field
 
     class ListAsked(Message):
-        """A field with many choices wants a list to choose from."""
+        """A field with choices wants a list to choose from."""
 
         def __init__(self, field: RecipeField) -> None:
             super().__init__()
@@ -94,13 +98,13 @@ class RecipeForm(VerticalScroll):
         self._field_editor: FieldEditor | None = None
 
     def compose(self) -> ComposeResult:
-        """Sections in two columns, which stand one below the other where it is narrow."""
+        """Sections in two columns, which are stacked if it is narrow."""
         for field in recipe_fields():
             self._headings.setdefault(
                 field.section, Static(Text(field.section_title), classes="section")
             )
             self._field_rows[field.key] = FieldRow(field)
-        yield Static("no field is called so, and no help says it", id="nothing")
+        yield Static("no field's name or help contains this", id="nothing")
         with Vertical(id="columns"):
             for is_second in (False, True):
                 with Vertical(classes="column"):
@@ -111,18 +115,18 @@ class RecipeForm(VerticalScroll):
                             yield from self._rows_of(section)
 
     def on_mount(self) -> None:
-        """The values, and the cursor."""
+        """Show the values, and the cursor."""
         self.show(self._recipe, self._preset)
         self._put_cursor(self._at)
 
     def on_resize(self, event: events.Resize) -> None:
-        """Two columns, and a blank line between sections, where there is room for them."""
+        """Two columns, and a blank line between sections, if they fit."""
         is_wide = event.size.width >= TWO_COLUMNS_FROM
         self.set_class(is_wide, "wide")
         self.set_class(is_wide and event.size.height >= AIRY_FROM, "airy")
 
     def on_focus(self) -> None:
-        """While a field is open, keys are for it."""
+        """While a field is open, it gets the keys."""
         if self._field_editor is not None:
             self._field_editor.query_one(FieldInput).focus()
 
@@ -133,7 +137,7 @@ class RecipeForm(VerticalScroll):
 
     @property
     def fault(self) -> str:
-        """What is wrong with what is being typed; '' where nothing is."""
+        """The error in what is being typed; '' if there is none."""
         return "" if self._field_editor is None else self._field_editor.fault
 
     @property
@@ -142,7 +146,7 @@ class RecipeForm(VerticalScroll):
         return self._field_editor is not None
 
     def show(self, recipe: Recipe, preset: Recipe) -> None:
-        """The recipe's values; those that the preset has otherwise are marked."""
+        """Show the recipe's values; those that differ from the preset are marked."""
         self._recipe, self._preset = recipe, preset
         changed = differences(preset, recipe)
         for key, row in self._field_rows.items():
@@ -151,11 +155,12 @@ class RecipeForm(VerticalScroll):
             row.unused = bool(unused_because(recipe, key))
 
     def filter(self, wanted: str) -> None:
-        """Show the fields whose name holds this text, or where none does, whose help; '' shows all.
+        """Show the fields whose name contains this text, or if there are none, whose help does; ''
+        shows all.
 
-        Words of the help are not seen in the list: a field would seem not to match.
+        Not both: the help is not visible in the list, so a field would seem not to match.
         """
-        wanted = wanted.casefold()
+        self.pattern, wanted = wanted, wanted.casefold()
         named = {key for key, row in self._field_rows.items() if wanted in _name_of(row.field)}
         shown = named or {
             key for key, row in self._field_rows.items() if wanted in row.field.help.casefold()
@@ -171,34 +176,50 @@ class RecipeForm(VerticalScroll):
             self._put_cursor(matching[0])
 
     def go_to(self, key: str) -> None:
-        """The cursor on this field, where there is one; what is typed or filtered stays."""
+        """Put the cursor on this field, if it exists; typed text and filter stay."""
         if key in self._matching():
             self._put_cursor(key)
 
-    def action_move(self, by: int) -> None:
-        """The cursor, by so many rows."""
+    def list_lines(self) -> Sequence[str]:
+        """The fields that are shown."""
+        return [self._field_rows[key].field.label for key in self._matching()]
+
+    def words_at_hand(self) -> str:
+        """The field at the cursor, with its help."""
+        field = self.field
+        return f"{field.label}  {shown_value(self._recipe, field.key)}  {field.help}"
+
+    def list_at(self) -> int:
+        """The field at the cursor."""
         keys = self._matching()
-        if keys:
-            at = keys.index(self._at) if self._at in keys else 0
-            self._put_cursor(keys[max(0, min(len(keys) - 1, at + by))])
+        return keys.index(self._at) if self._at in keys else 0
+
+    def list_go(self, row: int) -> None:
+        """The cursor to that field."""
+        self._put_cursor(self._matching()[row])
+
+    def list_hits(self) -> list[int]:
+        """Every field: the others are filtered away."""
+        return list(range(len(self._matching()))) if self.pattern else []
+
+    def action_move(self, by: int) -> None:
+        """Move the cursor by this many rows."""
+        self.action_list_move(by)
 
     def action_edit(self) -> None:
-        """The next choice, a list of choices, or the input."""
+        """A list of choices, or the input."""
         field = self.field
-        if len(field.choices) > _CYCLED_UP_TO:
+        if field.choices:
             self.post_message(self.ListAsked(field))
-        elif field.choices:
-            at = field.choices.index(typed_value(self._recipe, field.key))
-            self.choose(field.choices[(at + 1) % len(field.choices)])
         elif self._field_editor is None:
             self._open_editor(self._field_rows[field.key])
 
     def action_reset(self) -> None:
-        """The preset's value for the field at the cursor."""
+        """Restore the preset's value of the field at the cursor."""
         self.choose(typed_value(self._preset, self._at))
 
     def choose(self, text: str) -> None:
-        """Give the field at the cursor this value, where it can have it."""
+        """Set the field at the cursor to this value, if it is valid."""
         field = self.field
         try:
             recipe = edited_recipe(self._recipe, field.key, text)
@@ -208,7 +229,7 @@ class RecipeForm(VerticalScroll):
         self.post_message(self.Edited(field, recipe))
 
     def leave_field(self) -> bool:
-        """Close the field that is open, its value as it was; whether one was."""
+        """Close the open field, leaving its value; returns whether one was open."""
         editor, self._field_editor = self._field_editor, None
         if editor is None or editor.field is None:
             return False
@@ -223,12 +244,12 @@ class RecipeForm(VerticalScroll):
         self.leave_field()
 
     def on_field_input_taken(self, message: FieldInput.Taken) -> None:
-        """Enter or an arrow: close the field, unless what stands there can't be."""
+        """Enter or an arrow: close the field, unless its value is invalid."""
         if self._take_field():
             self.action_move(message.move)
 
     def on_descendant_blur(self) -> None:
-        """A click elsewhere closes the field too; a terminal that loses the focus doesn't."""
+        """A click elsewhere also closes the field; a terminal that loses focus doesn't."""
         if self._field_editor is not None and self.app.app_focus:
             self.call_later(self._close_unless_focused)
 
@@ -240,7 +261,7 @@ class RecipeForm(VerticalScroll):
             self.leave_field()
 
     def _take_field(self) -> bool:
-        """Close the field with what stands there; False where that can't be."""
+        """Close the field and accept its value; False if it is invalid."""
         editor = self._field_editor
         recipe = None if editor is None else editor.outcome()
         if editor is None or editor.field is None or recipe is None:
@@ -273,7 +294,7 @@ class RecipeForm(VerticalScroll):
         row = self._field_rows[key]
         row.at_cursor = True
         is_first = self._rows_of(row.field.section)[0] is row
-        if is_first:  # its heading belongs to it
+        if is_first:  # show its heading too
             self.scroll_to_widget(self._headings[row.field.section], animate=False)
         self.scroll_to_widget(row, animate=False)
         self.post_message(self.Moved(row.field))
@@ -290,5 +311,5 @@ class RecipeForm(VerticalScroll):
 
 
 def _name_of(field: RecipeField) -> str:
-    """What a field is looked for by: its key in recipes, and its name on the screen."""
+    """What the filter matches: a field's key in recipes, and its name on the screen."""
     return f"{field.key} {field.label}".casefold()

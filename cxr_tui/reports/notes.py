@@ -1,70 +1,142 @@
-"""What is said beside a report's figures: notes, operating points, what is missing; no Textual."""
+"""Text next to a report's figures: notes, operating points, what is missing; no Textual."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from core.evaluation.metrics import (
+    CUT_SCORES,
+    READ_THE_INTERVAL,
+    TOO_FEW_PATIENTS,
+    is_about_cut_scores,
+)
 from core.evaluation.part_scores import BY_HAND, FindingCurves, OperatingPoint
 from core.evaluation.references import ReferenceShown
+from core.report_shape import PartReport
+from core.store.sealed import HOW_TO_OPEN
 from cxr_tui.reports.figure_rows import FigureRow, Figures
+from cxr_tui.reports.looks import looks_words
+from cxr_tui.reports.subgroup_table import summary_words
+from cxr_tui.runs.health_text import answers_of
 from cxr_tui.runs.run_view import RunView
+from cxr_tui.terminal.key_names import key_line, key_of
 from cxr_tui.terminal.safe_text import duration, visible
 
-FEW_PATIENTS_NOTE = "read the interval, not the number"
-"""How the engine's note on few patients ends; a finding's other notes are alarms."""
-
+PATIENTS_NOTE = (
+    "patients: those with a positive image, and in brackets their effective number, since some "
+    "have many images; intervals are based on it"
+)
 _RULES = {
     "youden": "Youden's index",
 }
 
+_NIHS_COLUMNS = ("age", "sex", "view", "follow-up number")
+"""Those of reports that were written before they were named."""
+
 
 @dataclass(frozen=True)
 class Note:
-    """A sentence of the notes; an alarm stands before the rest."""
+    """A note; alarms come before the rest."""
 
     text: str
     is_alarm: bool = False
 
 
 def alarm_of(note: str) -> bool:
-    """Whether a finding's note says more than that its patients are few."""
-    return any(part and not part.endswith(FEW_PATIENTS_NOTE) for part in note.split("; "))
+    """Whether a finding's note says more than that it has few patients."""
+    return any(part and READ_THE_INTERVAL not in part for part in note.split("; "))
 
 
-def notes_of(report: Mapping[str, Any], figures: Figures, chosen: str) -> list[Note]:
-    """All that a reader of the figures should know: of the finding chosen first."""
-    notes: list[Note] = []
-    for row in figures.findings:
-        alarms = [part for part in row.note.split("; ") if alarm_of(part)]
-        if alarms and row.name != chosen:
-            notes.append(Note(f"{row.name}: {'; '.join(alarms)}", True))
-    own_reference = (report.get("reference") or {}).get("note")
-    warnings = [text for text in report.get("warnings") or () if text != own_reference]
-    notes += [Note(text, True) for text in warnings]
-    table = report.get("table_alone") or {}
-    if table.get("mean_auroc") is not None:
-        notes.append(
-            Note("table alone: what age, sex, view and follow-up number reach without an image")
-        )
-    elif table.get("note"):
-        notes.append(Note(f"table alone: {table['note']}"))
-    if report.get("label_table"):
-        notes.append(Note(f"labels: {report['label_table']}"))
-    if report.get("labels_note"):
-        notes.append(Note(str(report["labels_note"])))
-    notes.sort(key=lambda note: not note.is_alarm)
-    if figures.reference is not None:
-        notes.insert(0, Note(reference_words(figures.reference)))
+def notes_of(report: PartReport, figures: Figures, chosen: str = "") -> list[Note]:
+    """Everything that a reader of the figures should know, starting with the chosen finding."""
     own = next((row.note for row in figures.findings if row.name == chosen), "")
-    if own:
-        notes.insert(0, Note(f"{chosen}: {own}", alarm_of(own)))
+    others = [row for row in figures.findings if row.name != chosen]
+    compared = next((_beside_internal(row) for row in figures.findings if row.name == chosen), "")
+    notes = [Note(f"{chosen}: {compared}")] if compared else []
+    notes += [Note(f"{chosen}: {own}", alarm_of(own))] if own else []
+    if figures.reference is not None:
+        notes.append(Note(reference_words(figures.reference)))
+    told_above = _health_tells_of_cut_scores(report, figures)
+    notes += [
+        Note(text, is_alarm=True)
+        for text in report.warnings
+        if text != report.reference.note and not (told_above and text.startswith(CUT_SCORES))
+    ]
+    notes += _alarms(others, told_above)
+    few = [
+        f"{row.name} ({row.figures.positive_patients})"
+        for row in others
+        if READ_THE_INTERVAL in row.note
+        and (row.figures.positive_patients or 0) >= TOO_FEW_PATIENTS  # fewer have their own warning
+    ]
+    if few:
+        notes.append(Note(f"few positive patients, {READ_THE_INTERVAL}: {', '.join(few)}"))
+    notes += [Note(text) for text in _on_the_whole(report) if text]
     return [Note(visible(note.text), note.is_alarm) for note in notes]
 
 
+def _beside_internal(row: FigureRow) -> str:
+    """Another data set's AUROC beside that of the session's test; '' for the session's own."""
+    figures = row.figures
+    if figures.auroc is None or figures.internal is None or figures.difference is None:
+        return ""
+    ends = figures.difference_ci
+    words = (
+        f"AUROC {figures.auroc:.3f}, internal {figures.internal:.3f}: {_signed(figures.difference)}"
+    )
+    words += "" if ends is None else f" ({_signed(ends[0])} to {_signed(ends[1])})"
+    mix, rest = figures.because.get("case_mix"), figures.because.get("rest")
+    if mix is not None and rest is not None:
+        words += f", of it case mix {_signed(mix)}, the rest {_signed(rest)}"
+    return words
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}".replace("-", "−")
+
+
+def _alarms(rows: Sequence[FigureRow], told_above: bool) -> list[Note]:
+    """Findings' notes other than few patients, each once with the findings it applies to."""
+    said_of: dict[str, list[str]] = {}
+    for row in rows:
+        for part in row.note.split("; "):
+            if alarm_of(part) and not (told_above and is_about_cut_scores(part)):
+                said_of.setdefault(part, []).append(row.name)
+    return [Note(f"{', '.join(names)}: {part}", True) for part, names in said_of.items()]
+
+
+def _on_the_whole(report: PartReport) -> Iterable[str]:
+    """How to read columns and rows, and the origin of the labels."""
+    yield PATIENTS_NOTE
+    if report.table_alone.mean_auroc is not None:
+        *others, last = report.table_alone.columns or _NIHS_COLUMNS
+        columns = f"{', '.join(others)} and {last}" if others else last
+        yield f"table alone: AUROC from {columns} only"
+    elif report.table_alone.note:
+        yield f"table alone: {report.table_alone.note}"
+    if report.label_table:
+        yield f"labels: {report.label_table}"
+    yield from report.label_policy
+    yield report.labels_note
+    yield summary_words(report)
+    if report.looks is not None:
+        looks = report.looks
+        yield from looks_words(looks.times, looks.sessions, looks.warning)
+
+
+def _health_tells_of_cut_scores(report: PartReport, figures: Figures) -> bool:
+    """Whether a health check already covers what warnings and notes say of cut scores."""
+    of_check = {
+        answer.check: answer.evidence.get("findings") for answer in answers_of(report.health)
+    }
+    told = of_check.get("scores-hard", of_check.get("scores-constant", 0))
+    noted = [row for row in figures.findings if any(map(is_about_cut_scores, row.note.split("; ")))]
+    return isinstance(told, int) and told >= len(noted) > 0
+
+
 def reference_words(shown: ReferenceShown) -> str:
-    """Whose figures stand beside ours and where they were measured, or why there are none."""
+    """Whose figures are shown next to ours and where they were measured, or why there are none."""
     if shown.warning is not None:
         return shown.warning
     published = shown.reference
@@ -76,19 +148,19 @@ def reference_words(shown: ReferenceShown) -> str:
 
 
 def reference_in_short(shown: ReferenceShown) -> str:
-    """What a key says at once; the rest is among the notes."""
+    """The message after the key; details are in the notes."""
     column = shown.reference.column
     if shown.warning is not None:
-        return f"{column} is left blank: the notes say why (v)"
+        return f"{column} is left blank: the notes say why ({key_of('results.notes')})"
     less = "" if shown.no_difference is None else ", without a difference"
-    return f"{column} stands beside{less}: see the notes (v)"
+    return f"{column} is shown{less}: see the notes ({key_of('results.notes')})"
 
 
 def point_lines(row: FigureRow, part: str, point: OperatingPoint, mean: float | None) -> str:
-    """The operating point in words, a line for each thing that it does.
+    """The operating point in words, one line per measure.
 
     Args:
-        mean: the mean score, which calibrated scores have in common with the prevalence.
+        mean: the mean score, which equals the prevalence if scores are calibrated.
     """
     by_hand = point.rule == BY_HAND
     if point.threshold is None:
@@ -101,31 +173,31 @@ def point_lines(row: FigureRow, part: str, point: OperatingPoint, mean: float | 
         f"PPV {_with_ends(point, 'ppv')}{_naturally(point.ppv_natural)}",
         f"NPV {_with_ends(point, 'npv')}{_naturally(point.npv_natural)}",
     ]
-    if row.prevalence is not None:
-        positive = f"{100 * row.prevalence:.1f} % are positive"
+    if row.figures.prevalence is not None:
+        positive = f"{100 * row.figures.prevalence:.1f} % are positive"
         lines.append(positive + ("" if mean is None else f", mean score {100 * mean:.1f} %"))
     if part == "val" and not by_hand:
-        lines.append("chosen on these very images: it flatters itself")
+        lines.append("chosen on these very images, so it looks too good")
     return "\n".join(lines)
 
 
 def roc_titles(finding: str) -> list[str]:
-    """What the ROC chart shows, the longest first."""
-    axes = "sensitivity over 1 − specificity"
+    """Titles of the ROC chart, the longest first."""
+    axes = "sensitivity vs 1 − specificity"
     return [f"ROC of {finding}: {axes}, • the threshold", f"ROC: {axes}", axes]
 
 
 def calibration_titles(finding: str) -> list[str]:
-    """What the calibration chart shows, the longest first."""
+    """Titles of the calibration chart, the longest first."""
     return [
-        f"calibration of {finding}: share present over mean score, • a group of images",
-        "calibration: share present over mean score",
-        "calibration: share over mean score",
+        f"calibration of {finding}: share positive vs mean score, • a group of images",
+        "calibration: share positive vs mean score",
+        "calibration: share vs mean score",
     ]
 
 
 def mean_score(curves: FindingCurves | None) -> float | None:
-    """The mean score of the images whose label is known."""
+    """The mean score of the images with a known label."""
     groups = curves.calibration if curves else None
     if groups is None:
         return None
@@ -134,35 +206,46 @@ def mean_score(curves: FindingCurves | None) -> float | None:
 
 
 def spread_titles(finding: str) -> list[str]:
-    """What the histogram shows, the longest first."""
-    key = "─ present  · absent  | threshold"
+    """Titles of the histogram, the longest first."""
+    key = "─ positive  · negative  | threshold"
     return [
-        f"scores of {finding}, shares of the images over log-odds: {key}",
-        f"images over log-odds: {key}",
+        f"scores of {finding}, share of images by log-odds: {key}",
+        f"images by log-odds: {key}",
         key,
     ]
 
 
 def threshold_text(value: float) -> str:
-    """Three significant digits, plain where that is short."""
+    """Three significant digits, in plain notation if short."""
     return f"{value:.3f}" if value >= 0.1 else f"{value:.3g}"
 
 
 def missing_words(
-    view: RunView, name: str, part: str, *, is_reading: bool, is_written: bool, val_is_there: bool
+    view: RunView,
+    name: str,
+    part: str,
+    *,
+    is_reading: bool,
+    is_written: bool,
+    val_is_there: bool,
+    is_sealed: bool = False,
 ) -> str:
-    """Why there are no figures yet, when they come, and what to do meanwhile."""
+    """Why there are no figures yet, when they will come, and what to do meanwhile."""
     if is_reading:
         return "The session is being read."
     if part == "val":
         text = "There are no predictions on val yet: they come with the first epoch."
     elif view.stage == "scoring the test part" and is_written:
         text = f"The test part is being scored: {_progress(view)}. Its figures come right after."
+    elif is_sealed:
+        text = "The test part is sealed: it is not scored until somebody opens it."
     else:
-        text = "There are no test figures yet: the test part is scored once, when training is over."
+        text = "There are no test figures yet: the test part is scored once, when training ends."
     lines = [text, ""]
     epoch = max([view.epoch, *view.epochs_done])
-    if view.state == "finished":
+    if view.state == "finished" and is_sealed and part == "test":
+        lines.append(f"Open it, once and for all: {HOW_TO_OPEN.format(name=visible(name))}")
+    elif view.state == "finished":
         lines.append("The run is finished without them: its log says why.")
     elif is_written:
         left = view.seconds_left()
@@ -172,20 +255,23 @@ def missing_words(
             + (f"; {duration(left)} left." if left is not None else ".")
         )
         if view.state == "paused":
-            lines.append("It is paused: P goes on with it.")
+            lines.append(f"It is paused: {key_of('run.pause')} continues it.")
     else:
         verb = {"stopped": "was stopped", "failed": "failed"}.get(view.state, "was interrupted")
         reason = f": {visible(view.message)}" if view.message else ""
         lines.append(f"The run {verb} at epoch {epoch} of {view.epochs}{reason}")
         goes_on = (
-            "goes on from its checkpoint" if view.kept else "kept no checkpoint and begins anew"
+            "continues from its checkpoint" if view.kept else "has no checkpoint and starts again"
         )
-        lines.append(f"It {goes_on}: 1, r, or cxr-tui --resume {visible(name)}")
+        resume = key_of("mode.training", "training.resume")
+        lines.append(f"It {goes_on}: {resume}, or cxr-tui --resume {visible(name)}")
+    other = key_of("results.previous", "results.next", apart=" ")
     if val_is_there and part == "test":
         best = view.best
         which = f" ({best.epoch})" if best else ""
-        lines += ["", f", .   the figures on val, of the best epoch so far{which}"]
-    lines.append("4     the curves of its training" if part == "test" else ", .   the test part")
+        lines += ["", key_line(other, f"the figures on val, of the best epoch so far{which}", 6)]
+    curves = key_line(key_of("mode.training"), "the curves of its training", 6)
+    lines.append(curves if part == "test" else key_line(other, "the test part", 6))
     return "\n".join(lines)
 
 
@@ -199,7 +285,7 @@ def _rule(rule: str) -> str:
 
 
 def _naturally(value: float | None) -> str:
-    """What it is in the whole part, where the images scored were drawn from it."""
+    """Its value in the whole part, if the images scored were drawn from it."""
     return "" if value is None else f", {value:.2f} in the whole part"
 
 

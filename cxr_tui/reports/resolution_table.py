@@ -1,4 +1,4 @@
-"""AUROC by finding and input size, for people: a finding's rows under its name."""
+"""AUROC by finding and input size, for people: a finding's rows below its name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _HALF_NAMES = dict(zip(HALVES, ("smaller", "larger"), strict=True))
 
 
 def print_comparison(compared: Mapping[str, Any]) -> None:
-    """The table, what it comes to, and how to read it."""
+    """Print the table, its conclusion, and how to read it."""
     sizes = list(map(str, compared["sizes_px"]))
     rows = [row for name, of in compared["findings"].items() for row in _rows(name, of, sizes)]
     rows.append(["mean", *(_number(compared["mean_auroc"][size]["auroc"]) for size in sizes)])
@@ -47,13 +47,13 @@ def _rows(name: str, of: Mapping[str, Any], sizes: Sequence[str]) -> list[list[s
 
 def _notes(compared: Mapping[str, Any]) -> list[str]:
     findings = compared["findings"].values()
-    notes = [CAVEAT, "95 %: interval over patients, at each size by itself."]
+    notes = [CAVEAT, "95 %: interval over patients, separately for each size."]
     if any(of["boxes"] for of in findings):
         notes.append("box: median width × height of the lesions, in pixels of the input.")
     if any(of["halves"] for of in findings):
         notes.append(
             "smaller, larger: AUROC of the positives with smaller and larger boxes than the "
-            "finding's median (how many), against all its negatives."
+            "finding's median (their number), against all its negatives."
         )
     return [*notes, compared["labels_note"]]
 

@@ -1,1 +1,1 @@
-"""5 Results: the screen and its own parts."""
+"""5 Results: the screen and its parts."""

@@ -1,17 +1,37 @@
-"""The charts of one finding: its ROC curve, its calibration, how its scores are spread."""
+"""The charts of one finding: ROC curve, calibration, score distribution."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from core.evaluation.part_scores import FindingCurves, OperatingPoint
+from cxr_tui.reports.notes import calibration_titles, roc_titles, spread_titles
 from cxr_tui.widgets.line_chart import Chart, Line
 
 _NO_CURVE = "no curve: it needs positive and negative images"
 
 
+FindingChart = tuple[str, str, Sequence[str], Chart]
+"""Its name, what it is, its titles on the screen, and the chart."""
+
+
+def finding_charts(
+    finding: str, curves: FindingCurves | None, point: OperatingPoint | None, waiting: str
+) -> list[FindingChart]:
+    """All charts of a finding."""
+    return [
+        ("roc", "ROC", roc_titles(finding), roc_chart(curves, point, waiting)),
+        (
+            *("calibration", "Calibration", calibration_titles(finding)),
+            calibration_chart(curves, waiting),
+        ),
+        ("spread", "Scores", spread_titles(finding), spread_chart(curves, point, waiting)),
+    ]
+
+
 def roc_chart(curves: FindingCurves | None, point: OperatingPoint | None, waiting: str) -> Chart:
-    """Sensitivity over 1 − specificity, the diagonal of chance, the operating point."""
+    """Sensitivity against 1 − specificity, the chance diagonal, the operating point."""
     if curves is None or curves.roc is None:
         return Chart((), empty=_NO_CURVE if curves else waiting)
     lines = [
@@ -21,28 +41,36 @@ def roc_chart(curves: FindingCurves | None, point: OperatingPoint | None, waitin
     if point is not None and point.sensitivity is not None and point.specificity is not None:
         at = (1 - point.specificity, point.sensitivity)
         lines.append(Line("threshold", at[:1], at[1:], "orange", dots=True))
-    return Chart(tuple(lines), y_limits=(0.0, 1.0), y_ticks=(0.0, 0.5, 1.0))
+    return Chart(
+        tuple(lines),
+        y_limits=(0.0, 1.0),
+        y_ticks=(0.0, 0.5, 1.0),
+        across="1 − specificity",
+        up="sensitivity",
+    )
 
 
 def calibration_chart(curves: FindingCurves | None, waiting: str) -> Chart:
-    """The share that is positive over the mean probability of groups of images."""
+    """The positive share against the mean probability of groups of images."""
     groups = curves.calibration if curves else None
     if groups is None:
         return Chart((), empty=_NO_CURVE if curves else waiting)
     top = _round_up(max(*groups.mean_score, *groups.share_present, 0.0))
     return Chart(
         (
-            Line("as stated", (0.0, top), (0.0, top), "gray", marker="·"),
+            Line("calibrated", (0.0, top), (0.0, top), "gray", marker="·"),
             Line("groups", groups.mean_score, groups.share_present, "blue"),
             Line("groups", groups.mean_score, groups.share_present, "orange", dots=True),
         ),
         y_limits=(0.0, top),
         y_ticks=(0.0, top / 2, top),
+        across="mean score",
+        up="share positive",
     )
 
 
 def spread_chart(curves: FindingCurves | None, point: OperatingPoint | None, waiting: str) -> Chart:
-    """Shares of the present and of the absent images by their score, and the threshold."""
+    """Shares of the positive and of the negative images by score, and the threshold."""
     spread = curves.spread if curves else None
     if spread is None:
         return Chart((), empty=_NO_CURVE if curves else waiting)
@@ -56,11 +84,11 @@ def spread_chart(curves: FindingCurves | None, point: OperatingPoint | None, wai
         top = max(*spread.present, *spread.absent)
         if spread.log_odds[0] <= at <= spread.log_odds[-1]:
             lines.insert(0, Line("threshold", (at, at), (0.0, top), "orange", marker="|"))
-    return Chart(tuple(lines))
+    return Chart(tuple(lines), across="log-odds of the score", up="share of images")
 
 
 def _round_up(value: float) -> float:
-    """The next 1, 2, 4, 6 or 8 of its decade: an axis that ends on a round figure, 1 at most."""
+    """The next 1, 2, 4, 6 or 8 of its decade: an axis that ends on a round number, 1 at most."""
     if value <= 0:
         return 0.1
     decade = 10.0 ** math.floor(math.log10(value))

@@ -1,42 +1,43 @@
-"""Images by error: what the scores of one finding get most wrong."""
+"""Images by error: the worst scores of one finding."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from rich.text import Text
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import DataTable, Static
 
+from core.errors import CxrError
 from core.evaluation.part_scores import WrongImage
-from core.store.files import write_whole
-from core.store.formula_cells import escape_formula
+from core.store.csv_frames import write_frame
+from core.store.session import Session
 from cxr_tui.console.screen import ConsoleScreen
 from cxr_tui.console.workspace import ImageToLookAt
 from cxr_tui.terminal.safe_text import shortened, visible
+from cxr_tui.widgets.lists import ListTable
 
 _OTHERS_FROM_WIDTH = 56
-"""A list this wide has room for an image's other findings."""
+"""A list this wide has space for an image's other findings."""
 
 _LONGEST_PATIENT, _SHORTEST_IMAGE, _SCROLLBAR = 16, 14, 1
 _IMAGE, _OTHERS = " image", "  other findings"
 _NUMBERS = ("patient", "score", "label")
 
 
-class WrongList(DataTable[Text]):
+class WrongList(ListTable):
     """Images, the worst first: name, patient, score, label."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "select_cursor", "look at it", id="images.look", key_display="enter"),
-        Binding("home", "scroll_top", "first image", id="images.first", show=False),
-        Binding("end", "scroll_bottom", "last image", id="images.last", show=False),
+        Binding("home,g", "scroll_top", "first image", id="images.first", show=False),
+        Binding("end,G", "scroll_bottom", "last image", id="images.last", show=False),
     ]
 
     class LookedAt(Message):
@@ -57,7 +58,7 @@ class WrongList(DataTable[Text]):
         self.post_message(self.LookedAt(self._images[event.cursor_row].image))
 
     def on_resize(self) -> None:
-        """Other columns fit."""
+        """Refit the columns."""
         columns = self._fitting(self.size.width) if self.size.width else []
         if columns == self._columns:
             return
@@ -75,7 +76,7 @@ class WrongList(DataTable[Text]):
     def _fitting(self, width: int) -> list[tuple[str, int]]:
         """Heads and widths; no number is cut, and the image's name takes what they leave.
 
-        The label goes first, which the list's title tells too, then the patient.
+        The label is dropped first, since the list's title has it too, then the patient.
         """
         longest = 1 + min(40, max([5, *(len(visible(image.image)) for image in self._images)]))
         patient = 1 + max([7, *(len(_patient(image)) for image in self._images)])
@@ -92,7 +93,7 @@ class WrongList(DataTable[Text]):
 
 
 class MostWrong(ConsoleScreen):
-    """The highest-scored negatives beside the lowest-scored positives."""
+    """The highest-scored negatives next to the lowest-scored positives."""
 
     MODE = "results"
     AUTO_FOCUS = "#highest"
@@ -145,7 +146,7 @@ class MostWrong(ConsoleScreen):
             self.dismiss(None)
 
     def on_wrong_list_looked_at(self, message: WrongList.LookedAt) -> None:
-        """Show the image with its map; Escape comes back here."""
+        """Show the image with its map; Escape returns here."""
         self.workspace.image_to_look_at = ImageToLookAt(
             self._folder, message.image, self._finding, back_to=self.MODE
         )
@@ -157,23 +158,39 @@ class MostWrong(ConsoleScreen):
         return True
 
     def action_export(self) -> None:
-        """Both lists as CSV, in the session's directory."""
-        path = self._folder / f"images-by-error-{self._finding}-{self._part}.csv"
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["Image Index", "Patient ID", "score", "label", "other findings"])
-        for image in (*self._highest, *self._lowest):
-            patient = "" if image.patient is None else image.patient
-            others = "|".join(image.others)
-            writer.writerow(
-                [escape_formula(image.image), patient, image.score, image.label, others]
-            )
+        """Write both lists as CSV and the worst images as one picture to the session directory."""
+        self.console.say("collecting the images")
+        self._export(self.workspace.cache)
+
+    @work(thread=True, exclusive=True, group="export", description="export images by error")
+    def _export(self, cache: Path) -> None:
+        stem = self._folder / f"images-by-error-{self._finding}-{self._part}"
+        table, picture = (stem.with_name(stem.name + suffix) for suffix in (".csv", ".png"))
         try:
-            write_whole(path, text.getvalue().encode())
+            self._write_table(table)
         except OSError as error:
-            self.console.say(f"{path} can't be written ({error.strerror})")
+            self.console.say(f"{table} can't be written ({error.strerror})")
             return
-        self.console.say(f"written: {path}")
+        from core.evaluation.wrong_sheet import save_wrong_sheet
+
+        lists = self._highest, self._lowest
+        session = Session(self._folder)
+        try:
+            save_wrong_sheet(session, cache, self._finding, self._part, *lists, picture)
+        except (CxrError, OSError) as error:
+            self.console.say(f"written: {table}; there is no picture: {error}")
+        else:
+            self.console.say(f"written: {table} and {picture.name}")
+
+    def _write_table(self, path: Path) -> None:
+        import pandas as pd
+
+        columns = ("Image Index", "Patient ID", "score", "label", "other findings")
+        rows = [
+            (image.image, image.patient, image.score, image.label, "|".join(image.others))
+            for image in (*self._highest, *self._lowest)
+        ]
+        write_frame(path, pd.DataFrame(rows, columns=columns, dtype=object))
 
 
 def _patient(image: WrongImage) -> str:

@@ -1,4 +1,4 @@
-"""The table of a part's figures: a row a finding, the mean and the table alone under them."""
+"""The table of a part's figures: one row per finding, the mean and the table alone below them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ from textual.widgets import DataTable, Static
 
 from cxr_tui.reports.figure_rows import Column, FigureRow, Figures
 from cxr_tui.reports.notes import alarm_of
+from cxr_tui.widgets.lists import ListTable
 
 ORDERS = ("AUROC", "recipe", "positives", "name", "Δ")
 _MARK_WIDTH = 2
 _SCROLLBAR = 1
-
-# What gives way first where the columns don't fit is last.
-_BY_IMPORTANCE = ("finding", "auroc", "interval", "positives", "reference", "delta", "view")
 _SORT_BY_HEAD = {
     "finding": "name",
     "auroc": "AUROC",
@@ -28,18 +26,24 @@ _SORT_BY_HEAD = {
 }
 
 
-class FindingsTable(DataTable[Text]):
-    """The rows that the cursor goes over."""
+class FindingsTable(ListTable):
+    """The rows that the cursor moves over."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "select_cursor", "images", id="results.images", key_display="enter"),
-        Binding("home", "scroll_top", "first finding", id="results.first", show=False),
-        Binding("end", "scroll_bottom", "last finding", id="results.last", show=False),
+        Binding("home,g", "scroll_top", "first finding", id="results.first", show=False),
+        Binding("end,G", "scroll_bottom", "last finding", id="results.last", show=False),
     ]
+
+    order = ORDERS[0]
+
+    def words_at_hand(self) -> str:
+        """What the rows are ordered by, then the other figures."""
+        return f"{self.order}  {ORDERS[0]}  {super().words_at_hand()}  table alone"
 
 
 class ReportTable(Vertical):
-    """Shows as many columns as fit; the last rows stay in sight while the rest scrolls."""
+    """Shows as many columns as fit; the last rows stay visible while the rest scrolls."""
 
     DEFAULT_CSS = """
     ReportTable { height: 1fr; }
@@ -50,7 +54,7 @@ class ReportTable(Vertical):
     """
 
     class Chosen(Message):
-        """The cursor went to another finding."""
+        """The cursor moved to another finding."""
 
         def __init__(self, finding: str) -> None:
             super().__init__()
@@ -73,7 +77,7 @@ class ReportTable(Vertical):
         self.order = ORDERS[0]
 
     def compose(self) -> ComposeResult:
-        """The rows, and what stays in sight under them."""
+        """The rows, and the summary that stays visible below them."""
         yield FindingsTable(cursor_type="row", cell_padding=0)
         yield Static(classes="summary")
 
@@ -99,12 +103,12 @@ class ReportTable(Vertical):
 
     def sort_by(self, order: str) -> str:
         """Sort by that column."""
-        self.order = order
+        self.order = self.table.order = order
         self._fill()
         return order
 
     def on_resize(self) -> None:
-        """Other columns fit."""
+        """Refit the columns."""
         self._fill()
 
     def _fill(self) -> None:
@@ -114,11 +118,10 @@ class ReportTable(Vertical):
             return
         self._filled = filled
         summaries = figures.summaries
-        # Given: the table counts its rows only when idle, and a busy one was seen without height.
+        # Set explicitly: the table counts its rows only when idle, and had no height while busy.
         most = max(2, self.size.height - len(summaries))
         self.table.styles.height = min(most, 1 + len(figures.findings))
-        columns, gap = fitting(figures.columns(), _widest_name(figures), width - _SCROLLBAR)
-        widths = [_width(column, figures) + gap for column in columns]
+        columns, widths = _laid_out(figures, width - _SCROLLBAR - _MARK_WIDTH)
         rows = _ordered(figures, self.order)
         table = self.table
         table.clear(columns=True)
@@ -128,24 +131,23 @@ class ReportTable(Vertical):
             head = Text(column.head, justify="left" if left else "right")
             table.add_column(head, width=cells, key=column.key)
         for row in rows:
-            table.add_row(self._mark(row), *_cells(row, columns))
+            table.add_row(self._mark(row), *_cells(row, columns, figures))
         self._names = [row.name for row in rows]
         if self.chosen not in self._names:
             self.chosen = self._names[0] if self._names else ""
             self.post_message(self.Chosen(self.chosen))
         if self._names:
             table.move_cursor(row=self._names.index(self.chosen))
-        self._show_summary(summaries, columns, widths)
+        self._show_summary(figures, columns, widths)
 
-    def _show_summary(
-        self, rows: list[FigureRow], columns: list[Column], widths: list[int]
-    ) -> None:
+    def _show_summary(self, figures: Figures, columns: list[Column], widths: list[int]) -> None:
         lines = []
-        for row in rows:
+        for row in figures.summaries:
             cells = [" " * _MARK_WIDTH]
-            for column, cell, width in zip(columns, _cells(row, columns), widths, strict=True):
-                text = "" if cell.plain == "–" else cell.plain
-                cells.append(text.ljust(width) if column.key == "finding" else text.rjust(width))
+            for column, cell, width in zip(
+                columns, figures.cells(row, columns), widths, strict=True
+            ):
+                cells.append(cell.ljust(width) if column.key == "finding" else cell.rjust(width))
             lines.append("".join(cells))
         self.query_one(Static).update(Text("\n".join(lines), no_wrap=True, overflow="ellipsis"))
 
@@ -155,7 +157,7 @@ class ReportTable(Vertical):
         return Text(f" {mark}")
 
     def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
-        """Tell which finding the cursor is on; rows being filled again are no move."""
+        """Report the finding under the cursor; refilled rows are not a move."""
         event.stop()
         row = self.table.cursor_row
         if 0 <= row < len(self._names) and self._names[row] != self.chosen:
@@ -169,48 +171,26 @@ class ReportTable(Vertical):
             self.post_message(self.Opened(self.chosen))
 
     def on_data_table_header_selected(self, event: DataTable.HeaderSelected) -> None:
-        """A click on a head sorts by it."""
+        """Sort by the clicked head."""
         event.stop()
         if event.column_key.value in _SORT_BY_HEAD:
             self.sort_by(_SORT_BY_HEAD[str(event.column_key.value)])
 
 
-def fitting(columns: list[Column], name_width: int, width: int) -> tuple[list[Column], int]:
-    """The columns that fit, the least important left out, and the gap before each."""
-
-    def importance(column: Column) -> int:
-        kind = column.key.partition(".")[0]
-        return _BY_IMPORTANCE.index(kind) if kind in _BY_IMPORTANCE else len(_BY_IMPORTANCE)
-
-    def wide(column: Column) -> int:
-        return name_width if column.key == "finding" else column.width
-
-    room = width - _MARK_WIDTH
-    ordered = sorted(columns, key=importance)  # stable: the rest in the table's order
-    needed = [column for column in ordered if importance(column) < len(_BY_IMPORTANCE)]
-    gap = 2 if sum(wide(column) + 2 for column in needed) <= room else 1
-    kept: list[Column] = []
-    for column in ordered:
-        if wide(column) + gap > room:
-            break
-        room -= wide(column) + gap
-        kept.append(column)
-    gap += 1 if room >= len(kept) else 0
-    return [column for column in columns if column in kept], gap
+def _laid_out(figures: Figures, room: int) -> tuple[list[Column], list[int]]:
+    """The columns that fit, and the width of each with the gap before it."""
+    needed = {column.key for column in figures.columns() if column.is_needed}
+    gap = 2 if needed <= {column.key for column in figures.fitting(room, 2)} else 1
+    columns = figures.fitting(room, gap)
+    widths = [figures.width(column) + gap for column in columns]
+    wider = 1 if room - sum(widths) >= len(columns) else 0
+    return columns, [width + wider for width in widths]
 
 
-def _width(column: Column, figures: Figures) -> int:
-    return _widest_name(figures) if column.key == "finding" else column.width
-
-
-def _widest_name(figures: Figures) -> int:
-    return max([11, *(len(row.name) for row in figures.findings)])
-
-
-def _cells(row: FigureRow, columns: list[Column]) -> list[Text]:
+def _cells(row: FigureRow, columns: list[Column], figures: Figures) -> list[Text]:
     return [
-        Text(column.cell(row), justify="left" if column.key == "finding" else "right")
-        for column in columns
+        Text(cell, justify="left" if column.key == "finding" else "right")
+        for column, cell in zip(columns, figures.cells(row, columns), strict=True)
     ]
 
 
@@ -221,8 +201,8 @@ def _ordered(figures: Figures, order: str) -> list[FigureRow]:
     if order == "recipe":
         return rows
     if order == "positives":
-        return sorted(rows, key=lambda row: -(row.positives or 0))
-    values = {row.name: row.delta if order == "Δ" else row.auroc for row in rows}
+        return sorted(rows, key=lambda row: -(row.figures.positives or 0))
+    values = {row.name: row.delta if order == "Δ" else row.figures.auroc for row in rows}
     undefined = float("-inf")  # below every figure
     return sorted(
         rows,

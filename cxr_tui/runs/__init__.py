@@ -1,1 +1,1 @@
-"""A run, live, past or attached to; no Textual."""
+"""A run, live, past or attached; no Textual."""

@@ -1,16 +1,21 @@
-"""How much of the device a running session uses, in a few words; nothing where it can't be known.
+"""A running session's use of its device, in a few words; empty if unknown.
 
-It reads ``/proc`` and asks nvidia-smi, which may take a second: call it on a thread.
+Reads ``/proc`` and calls nvidia-smi, which may take a second: call it on a thread.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from core.errors import SessionError
 from core.nvidia_smi import Gpu, nvidia_smi, visible_gpus
+from core.store.sessions import list_sessions
 
 _BYTES_PER_GIB = 2**30
 _PROC = Path("/proc")
@@ -18,7 +23,7 @@ _PROC = Path("/proc")
 
 @dataclass(frozen=True)
 class CpuTime:
-    """Processor seconds of a process up to a moment, and its resident bytes at that moment."""
+    """Processor seconds of a process up to a moment, and its resident bytes then."""
 
     pid: int
     moment: float
@@ -26,7 +31,7 @@ class CpuTime:
     resident_bytes: int
 
     def words(self, before: CpuTime | None) -> str:
-        """Such as ``cpu 1.9 cores, 1.4 GiB``; without an earlier look the memory alone."""
+        """Such as ``cpu 1.9 cores, 1.4 GiB``; without an earlier measurement only the memory."""
         memory = f"{self.resident_bytes / _BYTES_PER_GIB:.1f} GiB"
         if before is None or before.pid != self.pid or self.moment - before.moment < 0.2:
             return f"cpu, {memory}"
@@ -35,10 +40,10 @@ class CpuTime:
 
 
 def cpu_time(pid: int) -> CpuTime | None:
-    """What the kernel says of a process; None where it says nothing (another system, gone)."""
+    """The kernel's figures for a process; None if there are none (another system, gone)."""
     try:
         text = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
-        # The name, in parentheses, may hold spaces and parentheses itself.
+        # The name, in parentheses, may itself contain spaces and parentheses.
         fields = text[text.rindex(")") + 2 :].split()
         ticks = int(fields[11]) + int(fields[12])
         pages = int(fields[21])
@@ -52,8 +57,29 @@ def cpu_time(pid: int) -> CpuTime | None:
     )
 
 
+def runs_beside(sessions: Path, device: str) -> list[str]:
+    """Sessions of this folder that other processes run on this machine, each with its device.
+
+    Args:
+        sessions: the folder.
+        device: as on the command line; auto may be any.
+    """
+    found = []
+    for session in list_sessions(sessions):
+        if not session.is_being_written():
+            continue
+        environment: dict[str, Any] = {}
+        with contextlib.suppress(SessionError):  # damaged: its own screen reports it
+            environment = session.read_json("environment.json") or {}
+        where = str(environment.get("device", "?"))
+        is_there = device == "auto" or where.startswith(device) or device.startswith(where)
+        if environment.get("host") == socket.gethostname() and is_there:
+            found.append(f"{session.name} on {where}")
+    return found
+
+
 def gpu_words(device: str, pid: int) -> str:
-    """Of the run's GPU, as the process with that id numbers it; empty where it can't be known."""
+    """The run's GPU, as numbered in the process with that id; empty if unknown."""
     try:
         environment = (_PROC / str(pid) / "environ").read_bytes()
     except OSError:  # gone, or somebody else's
@@ -66,7 +92,7 @@ def gpu_words(device: str, pid: int) -> str:
 
 
 def words_of_gpu(device: str, gpus: list[Gpu]) -> str:
-    """Such as ``cuda:0 H100 97 %, 38 of 80 GiB``; memory counts what others use, too."""
+    """Such as ``cuda:0 H100 97 %, 38 of 80 GiB``; memory includes other processes'."""
     number = device.partition(":")[2] or "0"
     gpu = next((gpu for gpu in gpus if str(gpu.index) == number), None)
     if gpu is None:

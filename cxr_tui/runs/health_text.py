@@ -1,4 +1,4 @@
-"""Answers of health checks in words, for batch output, tables and screens."""
+"""Diagnoses of health checks in words, for batch output, tables and screens."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from core.events import Diagnosed
 from core.store.answers import gravest_first
 
 SIGNS = {"ok": "✓", "note": "·", "warning": "▲", "stop": "■"}
-"""State is a word and a mark, never colour alone."""
+"""State has a word and a mark, never only a colour."""
 
 GRAVE = ("stop", "warning")
-"""With these the figures or the run are doubtful."""
+"""Severities that make the results or the run doubtful."""
 
 ARROW = "→"
-"""Before what to do about it."""
+"""Mark before the remedy."""
 
 
 def sign_of(severity: str) -> str:
-    """The mark of an answer; of a word that this version does not know, a note's."""
+    """The mark of a severity; an unknown one gets a note's."""
     return SIGNS.get(severity, SIGNS["note"])
 
 
 def evidence_in_words(evidence: Mapping[str, Any]) -> str:
-    """The numbers behind an answer, such as ``tied pairs 0.998, distinct scores 2``."""
+    """The evidence of a diagnosis, such as ``tied pairs 0.998, distinct scores 2``."""
     parts = []
     for name, value in evidence.items():
         if value is None:
@@ -34,9 +34,8 @@ def evidence_in_words(evidence: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def answers_of(report: Mapping[str, Any]) -> list[Diagnosed]:
-    """A report's answers, gravest first; none where an older version has written it."""
-    found = report.get("health")
+def answers_of(found: object) -> list[Diagnosed]:
+    """A report's diagnoses, most severe first; empty if an older version wrote the report."""
     entries = found if isinstance(found, list) else []
     return gravest_first(_answer(entry) for entry in entries if isinstance(entry, Mapping))
 
@@ -54,12 +53,12 @@ def _answer(entry: Mapping[str, Any]) -> Diagnosed:
 
 
 def in_one_sentence(answer: Diagnosed) -> str:
-    """What was found, the evidence in brackets, and what to do."""
+    """The finding, the evidence in brackets, and the remedy."""
     evidence = evidence_in_words(answer.evidence)
     parts = [answer.text, f"({evidence})" if evidence else "", answer.remedy]
     return " ".join(part for part in parts if part)
 
 
 def health_pairs(answers: Iterable[Diagnosed]) -> Sequence[tuple[str, str]]:
-    """Each answer as a mark and the sentence beside it."""
+    """Each diagnosis as a mark and a sentence."""
     return [(sign_of(answer.severity), in_one_sentence(answer)) for answer in answers]

@@ -1,6 +1,6 @@
-"""What a session's files and its machine say beside its events: who writes, and with what.
+"""The state of a session from its files and machine, besides its events: who writes, on what.
 
-A run that was killed leaves no event that says so. Looking takes a moment: on a thread.
+A killed run leaves no event about it. Looking takes a moment, so it belongs on a thread.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ INTERRUPTED, SILENT, GONE = "interrupted", "silent", "gone"
 
 @dataclass(frozen=True)
 class Liveness:
-    """``state`` is empty where the events' own word holds; ``device`` where nothing is known."""
+    """``state`` is empty if the events are right; ``device`` if nothing is known."""
 
     state: str = ""
     silent_seconds: float = 0.0
@@ -29,7 +29,7 @@ class Liveness:
 
 @dataclass(frozen=True)
 class LivenessLook:
-    """What to look for, taken from what is shown."""
+    """What to look for, given what is shown."""
 
     session: Session
     is_ours: bool
@@ -38,9 +38,9 @@ class LivenessLook:
     device: str
 
     def look(self, before: CpuTime | None) -> tuple[Liveness, CpuTime | None]:
-        """How it stands; ``before`` is the last look's processor time, the new one is returned.
+        """The current state; ``before`` is the last processor time, and the new one is returned.
 
-        An ended session is only looked for, not into.
+        Of an ended session only the existence is checked.
         """
         if not is_file(self.session.path / "recipe.toml"):
             return Liveness(state=GONE), None
@@ -51,7 +51,7 @@ class LivenessLook:
             host, pid = socket.gethostname(), os.getpid()
         is_here = self.is_ours or self.session.is_being_written()
         silence = self.session.seconds_since_heartbeat()
-        # A suspended process holds its lock: it is told from one that works by its heartbeat.
+        # A suspended process holds its lock, but its heartbeat stops.
         is_silent = silence > SILENT_AFTER_SECONDS if silence is not None else not is_here
         if is_silent and not self.is_ours:
             return Liveness(SILENT if silence else INTERRUPTED, silence or 0.0), None

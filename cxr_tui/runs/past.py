@@ -1,4 +1,4 @@
-"""What a session's file holds already, read by one thread for another."""
+"""What a session's file already holds, read by one thread for another."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Past:
         self._events: collections.deque[Event] = collections.deque()
 
     def read(self, is_enough: Callable[[], bool] = lambda: False) -> None:
-        """Read it, for seconds where it is long; the reader's place is its end then."""
-        with contextlib.suppress(OSError):  # a disk that fails is the run's to tell
+        """Read it, for seconds if it is long; afterwards the reader is at its end."""
+        with contextlib.suppress(OSError):  # the run reports a failing disk
             for events in self.reader.thinned():
                 self._events.extend(events)
                 if is_enough():
@@ -32,7 +32,7 @@ class Past:
 
     @property
     def share_read(self) -> float | None:
-        """How much of what was there at the start is read, 0..1; None once it all is."""
+        """Share of the initial file that is read, 0..1; None once it all is."""
         if not self.is_reading:
             return None
         return min(1.0, self.reader.offset / self._size) if self._size else 0.0
@@ -43,7 +43,7 @@ class Past:
 
 
 def taken(events: collections.deque[Event]) -> list[Event]:
-    """What another thread has put there, in order."""
+    """Events that another thread has added, in order."""
     out = []
     while events:
         out.append(events.popleft())
@@ -53,5 +53,5 @@ def taken(events: collections.deque[Event]) -> list[Event]:
 def _size_of(path: Path) -> int:
     try:
         return path.stat().st_size
-    except OSError:  # not begun, or not ours to read
+    except OSError:  # not started, or not readable
         return 0

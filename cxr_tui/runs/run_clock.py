@@ -1,4 +1,4 @@
-"""How long a run still takes, from what its events show: steps, validations, the test part."""
+"""Time left of a run, from its events: steps, validations, the test part."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from core import events
 from core.events import Event
 
 _FORWARD_SHARE = 1 / 3
-"""Scoring an image costs about a third of training on it: until a validation was seen."""
+"""Scoring an image costs about a third of training on it; used until a validation was timed."""
 
 
 @dataclass
 class RunClock:
-    """Seconds of a step and of a validation, measured since the run last began to train."""
+    """Seconds per step and per validation, measured since training last started."""
 
     latest: float = 0.0
     train_seconds: float = 0.0
@@ -30,13 +30,13 @@ class RunClock:
 
     @property
     def passed(self) -> float | None:
-        """Seconds that the run was at work, over all its starts; None before the first."""
+        """Seconds that the run was active, over all its starts; None before the first."""
         if self._begun is None:
             return None
         return self._passed_before + self.latest - self._begun
 
     def take(self, event: Event) -> None:
-        """Take note of one event, before anything else does."""
+        """Process one event, before anything else does."""
         match event:
             case events.RunStarted():
                 self._start(event.time)
@@ -62,13 +62,13 @@ class RunClock:
     def seconds_left(
         self, steps: int, validations: int, images: dict[str, int], steps_per_epoch: int
     ) -> tuple[float, bool] | None:
-        """Time left and whether validation is only guessed in it; None before the first steps.
+        """Time left, and whether validation is only estimated; None before the first steps.
 
         Args:
-            steps: of training that remain.
-            validations: that remain, one under way included.
+            steps: training steps left.
+            validations: validations left, including a current one.
             images: of each part.
-            steps_per_epoch: with ``images`` it tells how many images a step has.
+            steps_per_epoch: with ``images`` it gives the images per step.
         """
         if self.training_is_over:
             left = self._scoring_left()
@@ -99,7 +99,7 @@ class RunClock:
         return an_image * _FORWARD_SHARE * images.get("val", 0), True
 
     def _scoring_left(self) -> float | None:
-        """Of the part being scored; None where none is, or nothing of it is done."""
+        """Of the part being scored; None if there is none, or nothing of it is done."""
         if self._scoring is None or self._scoring[2] == 0:
             return None
         _, since, done, total = self._scoring
@@ -110,11 +110,11 @@ class RunClock:
         self._begun = self.latest = time
         self._mark = self._last_step = self._scoring = self._validated = None
         self._has_warmed_up = self.training_is_over = False
-        # Another start may be on another machine: its throughput is its own.
+        # Another start may be on another machine with another throughput.
         self.train_seconds, self.train_steps, self.validations = 0.0, 0, []
 
     def _mark_at_epoch(self, event: events.EpochStarted) -> tuple[float, int] | None:
-        """Steps are timed from here; not in the first epoch, whose first step sets things up."""
+        """Steps are timed from here, except in the first epoch, whose first step sets things up."""
         last_step = (event.epoch - 1) * event.steps
         return (event.time, last_step) if self._has_warmed_up else None
 
@@ -129,7 +129,7 @@ class RunClock:
         if self._scoring is not None and self._scoring[0] == part:
             since = self._scoring[1]
         else:
-            # Since the last epoch's end, where val is scored once more, or its last step.
+            # Since the last epoch's end, if val is scored again, or its last step.
             known = (self._validated, self._last_step, time)
             since = next(moment for moment in known if moment is not None)
         self._scoring = (part, since, done, total)

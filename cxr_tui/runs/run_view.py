@@ -1,25 +1,28 @@
-"""Events -> what a screen shows; imports no Textual.
+"""From events to what a screen shows; imports no Textual.
 
-A live run, a past one and an attached one are one code: each applies events to a
-``RunView``. It has one owner, the thread that paints.
+Live, past and attached runs share this code: each applies events to a ``RunView``. It is owned by
+the thread that paints.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core import events
 from core.events import Event
 from core.store.answers import StandingAnswers
-from core.words import number_of
-from cxr_tui.runs.health_text import sign_of
+from cxr_tui.runs.event_words import Told, in_words, warning_words
 from cxr_tui.runs.run_clock import RunClock
 from cxr_tui.runs.step_series import StepSeries
 
-_LOG_LINES = 500
+if TYPE_CHECKING:
+    from core.report_shape import PartReport
+
+_LOG_ENTRIES = 500
 
 
 MARKS = {
@@ -32,7 +35,7 @@ MARKS = {
     "interrupted": "○",
     "new": "·",
 }
-"""The sign that stands before each state."""
+"""The sign before each state."""
 
 
 @dataclass
@@ -56,26 +59,32 @@ class RunView:
     ingest: events.IngestProgress | None = None
     series: StepSeries = field(default_factory=StepSeries)
     epochs_done: dict[int, events.EpochDone] = field(default_factory=dict)
-    report: Mapping[str, Any] | None = None
+    report: PartReport | None = None
     answers: StandingAnswers = field(default_factory=StandingAnswers)
     warnings: list[str] = field(default_factory=list)
-    log: list[tuple[float, str]] = field(default_factory=list)
+    log: list[tuple[float, Told]] = field(default_factory=list)
     clock: RunClock = field(default_factory=RunClock)
     writer: tuple[str, int] | None = None
     is_stopping: bool = False
     kept: tuple[float, int] | None = None
     """When the last checkpoint was written, and the step that it covers."""
     updated: float = 0.0
+    last_event_at: float = field(default_factory=time.monotonic)
+    """On this process's monotonic clock: the writer's may be another host's."""
     version: int = 0
 
     def apply(self, event: Event) -> None:
-        """Take note of one event; kinds that no screen shows change nothing but the time."""
+        """Process one event; kinds that no screen shows only change the time."""
         self.updated = max(self.updated, event.time)
         self.clock.take(event)
+        self.last_event_at = time.monotonic()
         self.version += 1
         act = _ACTS.get(type(event))
         if act is not None:
             act(self, event)
+        if (told := in_words(event, self.epochs)) is not None:
+            self.log.append((event.time, told))
+            del self.log[:-_LOG_ENTRIES]
 
     @property
     def best(self) -> events.EpochDone | None:
@@ -85,42 +94,42 @@ class RunView:
 
     @property
     def last(self) -> events.EpochDone | None:
-        """The epoch done last."""
+        """The last finished epoch."""
         return self.epochs_done[max(self.epochs_done)] if self.epochs_done else None
 
     @property
     def health(self) -> dict[str, events.Diagnosed]:
-        """The answers of health checks that stand, gravest first, of equals the newest first."""
+        """Current diagnoses of health checks, most severe first, then the newest first."""
         return self.answers.in_order()
 
     @property
     def findings(self) -> tuple[str, ...]:
-        """The findings of the run, as far as they are known."""
+        """The findings of the run, once known."""
         return self.dataset.findings if self.dataset else ()
 
     @property
     def step_in_epoch(self) -> int:
-        """Steps done of the epoch under way."""
+        """Finished steps of the current epoch."""
         return max(0, self.step - (self.epoch - 1) * self.steps_per_epoch) if self.epoch else 0
 
     def share_done(self) -> float | None:
-        """Share of the run's training that is done, 0..1; None before it can be known."""
+        """Finished share of the run's training, 0..1; None before it is known."""
         total = self.epochs * self.steps_per_epoch
         return min(1.0, self.step / total) if total else None
 
     def seconds_left(self) -> float | None:
-        """Time left with every validation and the test part; None until it can be known."""
+        """Time left with every validation and the test part; None until it is known."""
         left = self._left()
         return None if left is None else left[0]
 
     @property
     def is_over(self) -> bool:
-        """Whether the run has said that it ended, though its thread may not have left yet."""
+        """Whether the run reported its end, though its thread may still be running."""
         return self.state in ("finished", "stopped", "failed")
 
     @property
     def left_is_rough(self) -> bool:
-        """Whether the time left holds a guess: no validation was seen yet."""
+        """Whether the time left is a guess: no validation was timed yet."""
         left = self._left()
         return left is not None and left[1]
 
@@ -135,19 +144,13 @@ class RunView:
         )
 
     def trend(self, finding: str) -> list[float]:
-        """Val AUROC of the finding, epoch by epoch; NaN where it was undefined."""
+        """Val AUROC of the finding by epoch; NaN if undefined."""
         values = [done.auroc.get(finding) for _, done in sorted(self.epochs_done.items())]
         return [math.nan if value is None else value for value in values]
-
-    def note(self, time: float, text: str) -> None:
-        """A line for the log."""
-        self.log.append((time, text))
-        del self.log[:-_LOG_LINES]
 
     def _begin(self, event: events.RunStarted) -> None:
         self.state, self.stage, self.message = "running", "preparing", ""
         self.writer, self.is_stopping = (event.host, event.pid), False
-        self.note(event.time, f"started on {event.host}, process {event.pid}")
 
     def _stage(self, event: events.DatasetProgress) -> None:
         self.stage, self.stage_done, self.stage_total = event.stage, event.done, event.total
@@ -155,37 +158,21 @@ class RunView:
     def _dataset_ready(self, event: events.DatasetReady) -> None:
         self.dataset = event
         self.stage = "preparing"
-        counts = ", ".join(f"{part} {count:,}" for part, count in event.images.items())
-        self.note(event.time, f"{event.table_version}; images: {counts}")
-        if event.subset:
-            self.note(event.time, event.subset)
 
     def _ingest_progress(self, event: events.IngestProgress) -> None:
         self.ingest = event
         self.stage = f"waiting for {event.waiting_for}" if event.waiting_for else "ingest"
         self.stage_done, self.stage_total = event.done, event.total
 
-    def _ingest_done(self, event: events.IngestDone) -> None:
+    def _ingest_done(self, _event: events.IngestDone) -> None:
         self.ingest = None
         self.stage = "preparing"
-        self.note(event.time, f"{number_of(event.images, 'image')} ready")
-        for name, reason in event.quarantined.items():
-            self.note(event.time, f"quarantined {name}: {reason}")
-        for how, images in event.repaired.items():
-            self.note(event.time, f"{images:,} × {how}")
 
     def _model_ready(self, event: events.ModelReady) -> None:
         self.model = event
         self.steps_per_epoch = event.steps_per_epoch
         self.base_rate_loss = event.base_rate_loss
         self.val_is_weighted = event.val_base_rate_loss is not None
-        self.note(event.time, f"{event.weights}; {event.device_name}, {event.precision}")
-
-    def _images_held(self, event: events.ImagesHeld) -> None:
-        self.note(event.time, event.text)
-
-    def _step_chosen(self, event: events.StepChosen) -> None:
-        self.note(event.time, f"{event.kind} steps: {event.reason}")
 
     def _resumed(self, event: events.Resumed) -> None:
         self.series.drop_after(event.step)
@@ -195,7 +182,6 @@ class RunView:
         self.step, self.epoch, self.report = event.step, event.epoch, None
         if self.kept is None or self.kept[1] != event.step:
             self.kept = (event.time, event.step) if event.step else None
-        self.note(event.time, f"going on at step {event.step:,}, epoch {event.epoch}")
 
     def _epoch_started(self, event: events.EpochStarted) -> None:
         self.epoch, self.stage = event.epoch, "training"
@@ -206,56 +192,39 @@ class RunView:
         self.images_per_second = event.images_per_second
         self.series.add(event)
 
-    def _skipped(self, event: events.StepSkipped) -> None:
-        self.note(event.time, f"step {event.step:,} skipped: its {event.what} is not finite")
-
     def _validation(self, event: events.ValidationProgress) -> None:
         self.stage = "scoring the test part" if event.part == "test" else "validation"
         self.stage_done, self.stage_total = event.done, event.total
 
     def _epoch_done(self, event: events.EpochDone) -> None:
         self.epochs_done[event.epoch] = event
-        self.stage, self.stage_total = "keeping a checkpoint", None
+        self.stage, self.stage_total = "saving a checkpoint", None
         self.step = event.step
-        mean = "–" if event.mean_auroc is None else f"{event.mean_auroc:.3f}"
-        best = ", best" if event.is_best else ""
-        self.note(
-            event.time, f"epoch {event.epoch}: val loss {event.val_loss:.3f}, AUROC {mean}{best}"
-        )
-
-    def _rate_cut(self, event: events.LearningRateCut) -> None:
-        self.note(event.time, f"learning rate {event.before:g} -> {event.after:g}: val loss stalls")
-
-    def _early(self, event: events.EarlyStopped) -> None:
-        self.note(event.time, f"no better epoch since {event.best_epoch}: training ends")
 
     def _checkpoint(self, event: events.CheckpointWritten) -> None:
         self.kept = (event.time, event.step)
-        self.note(event.time, f"checkpoint of step {event.step:,} ({event.reason})")
 
     def _paused(self, event: events.Paused) -> None:
         self.state, self.message = "paused", event.reason
-        self.note(event.time, f"paused: {event.reason}")
 
-    def _continued(self, event: events.Continued) -> None:
+    def _continued(self, _event: events.Continued) -> None:
         self.state, self.message = "running", ""
-        self.note(event.time, "going on")
 
     def _warned(self, event: events.Warned) -> None:
-        text = f"{event.where}: {event.message}" if event.where else event.message
+        text = warning_words(event)
         if text not in self.warnings:
             self.warnings.append(text)
-        self.note(event.time, text)
 
     def _diagnosed(self, event: events.Diagnosed) -> None:
         self.answers.take(event)
-        self.note(event.time, answer_in_log(event))
 
     def _test(self, event: events.TestStarted) -> None:
         self.stage, self.stage_done, self.stage_total = "scoring the test part", 0, event.images
 
     def _evaluated(self, event: events.Evaluated) -> None:
-        self.report = event.report
+        from core.report_shape import PartReport  # pydantic: not before the first paint
+
+        self.report = PartReport.of(event.report)
 
     def _end(self, event: events.Finished | events.Stopped | events.Failed) -> None:
         self.state = type(event).__name__.lower()
@@ -264,12 +233,6 @@ class RunView:
             self.message = ""
         else:
             self.message = event.message if isinstance(event, events.Failed) else event.reason
-        self.note(event.time, f"{self.state} {self.message}".strip())
-
-
-def answer_in_log(answer: events.Diagnosed) -> str:
-    """How the log tells of a health check's answer."""
-    return f"{sign_of(answer.severity)} {answer.text}"
 
 
 _ACTS: dict[type[Event], Callable[[RunView, Any], None]] = {
@@ -280,15 +243,10 @@ _ACTS: dict[type[Event], Callable[[RunView, Any], None]] = {
     events.IngestDone: RunView._ingest_done,
     events.ModelReady: RunView._model_ready,
     events.Resumed: RunView._resumed,
-    events.ImagesHeld: RunView._images_held,
-    events.StepChosen: RunView._step_chosen,
     events.EpochStarted: RunView._epoch_started,
     events.StepRecorded: RunView._step,
-    events.StepSkipped: RunView._skipped,
     events.ValidationProgress: RunView._validation,
     events.EpochDone: RunView._epoch_done,
-    events.LearningRateCut: RunView._rate_cut,
-    events.EarlyStopped: RunView._early,
     events.CheckpointWritten: RunView._checkpoint,
     events.Paused: RunView._paused,
     events.Continued: RunView._continued,

@@ -1,7 +1,7 @@
 """The only bridge to the engine: one thread runs core.run; this side never waits for it.
 
-Events are put where the painting thread takes them when it likes, requests where the engine
-asks for them at its next step.
+Events are queued until the painting thread takes them, requests until the engine asks for them at
+its next step.
 """
 
 from __future__ import annotations
@@ -22,21 +22,26 @@ from core.recipe import Recipe
 from core.requests import ONCE, Request
 from core.store.refused import take_away_refused
 from core.store.session import Session
+from cxr_tui.runs.on_end import STOPPED, RunWatch
 from cxr_tui.runs.past import Past, taken
 
 _Made = TypeVar("_Made")
 _LOOK_SECONDS = 0.2
 
+AtEnd = Callable[[Session, int, float | None], None]
+"""Takes the session, the exit code and the mean AUROC of test, None if there is none."""
+
 
 class Runner:
-    """One run of a session on a thread of its own.
+    """One run of a session on its own thread; a ``Source`` of its events.
 
     Args:
         session: to run.
         device: to compute on, as on the command line.
-        cache: folder of the caches of images.
-        made: the session's folder where it was made just now; where its start is refused, it goes.
-        changed: takes the place of the session's recipe.
+        cache: folder of the image caches.
+        made: the directory of a new session; if its start is refused, it is deleted.
+        changed: replaces the session's recipe.
+        at_end: called once on the run's thread when the run has ended; must return at once.
     """
 
     def __init__(
@@ -47,55 +52,47 @@ class Runner:
         cache: Path,
         made: os.stat_result | None = None,
         changed: Recipe | None = None,
+        at_end: AtEnd | None = None,
     ) -> None:
         self.session = session
+        self.past = Past(session)
         self.error: str | None = None
+        self.failure: CxrError | None = None
         self.is_taken_away = False
-        self._made, self._changed = made, changed
+        self.is_handed_over = False
+        """Whether another process goes on with it, so that a stop is not its end."""
+        self._made, self._changed, self._at_end = made, changed, at_end
         self._device, self._cache = device, cache
-        self._past = Past(session)
         self._events: collections.deque[Event] = collections.deque()
         self._request = Request.CONTINUE
-        # Of the kind that a signal's handler may take again on its own thread.
+        # Reentrant, since a signal handler may take it again on its own thread.
         self._asking = threading.RLock()
         self._short_work: collections.deque[tuple[Callable[[], Any], Future[Any]]] = (
             collections.deque()
         )
-        # Not a daemon: the interpreter would otherwise end it in the middle of a checkpoint.
+        # Not a daemon: the interpreter would end it in the middle of a checkpoint.
         self._thread = threading.Thread(target=self._run, name="run", daemon=False)
 
+    runs_here = True
+
     def start(self) -> None:
-        """Begin; torch is loaded on the thread, not here."""
+        """Start; torch is loaded on the thread, not here."""
         self._thread.start()
 
     @property
     def is_running(self) -> bool:
-        """Whether the thread is still at it."""
+        """Whether the thread is still running."""
         return self._thread.is_alive()
 
-    @property
-    def is_reading(self) -> bool:
-        """Whether what an earlier run left is not all read; this run begins then."""
-        return self._past.is_reading
-
-    @property
-    def share_read(self) -> float | None:
-        """How much of what an earlier run left is read, 0..1; None once it all is."""
-        return self._past.share_read
-
-    def take_past(self) -> list[Event]:
-        """Events of earlier runs since the last call, thinned, in order."""
-        return self._past.take()
-
     def take_events(self) -> list[Event]:
-        """This run's events since the last call, in order; take those of earlier runs first."""
+        """This run's events since the last call, in order."""
         return taken(self._events)
 
     def ask(self, request: Request) -> None:
-        """Do this at the next step. A stop can't be taken back, and abandoning goes before it.
+        """Do this at the next step. A stop can't be withdrawn, and abandoning takes precedence.
 
         Raises:
-            OSError: the session's folder is gone, or not ours to write to.
+            OSError: the session's folder is gone, or not writable.
         """
         with self._asking:
             if self._request is Request.ABANDON:
@@ -107,14 +104,14 @@ class Runner:
 
     @property
     def asked_for(self) -> Request:
-        """What was asked for last."""
+        """The last request."""
         return self._request
 
     def between_steps(self, work: Callable[[], _Made]) -> _Made:
         """Do a short piece of work on the run's thread, before its next step, and wait for it.
 
-        So the two never compute at the same time, and the run waits for the length of this work.
-        Where the run ends first the work is done here. Not for the painting thread.
+        So the two never compute at the same time, and the run waits for the duration of this work.
+        If the run ends first, the work is done here. Not for the painting thread.
         """
         done: Future[_Made] = Future()
         self._short_work.append((work, done))
@@ -126,9 +123,12 @@ class Runner:
                     return work()
 
     def join(self, timeout_seconds: float | None = None) -> bool:
-        """Wait for the thread's end; whether it came."""
+        """Wait for the thread to end; returns whether it did."""
         self._thread.join(timeout_seconds)
         return not self._thread.is_alive()
+
+    def close(self) -> None:
+        """Do nothing: a run continues while another session is shown."""
 
     def _next_request(self) -> Request:
         if self._short_work:
@@ -138,7 +138,7 @@ class Runner:
             if request in ONCE:
                 self._request = Request.CONTINUE
             if request is Request.PAUSE:
-                # From here on it stands in the session's folder, where other consoles can
+                # From here on the request is in the session's directory, where other consoles can
                 # withdraw it too: ours may be gone by then. On a full disk it stays with us.
                 with contextlib.suppress(OSError):
                     self.session.ask(request)
@@ -155,18 +155,37 @@ class Runner:
             done.set_exception(error)
 
     def _run(self) -> None:
+        watch, code = RunWatch(), 1
         try:
-            self._past.read()
+            code = self._ran(watch)
+        finally:
+            goes_on = self.is_handed_over and code == STOPPED
+            if self._at_end is not None and watch.has_begun and not goes_on:
+                self._at_end(self.session, code, watch.mean_auroc)
+
+    def _ran(self, watch: RunWatch) -> int:
+        """Run; returns the exit code that ``--batch`` would have given."""
+
+        def take(event: Event) -> None:
+            watch(event)
+            self._events.append(event)
+
+        try:
+            self.past.read()
             from core.run import Machine, run  # seconds: torch is loaded here, off the screen
 
-            # A full collection walks over every object that torch brought, 200 ms in which no key
-            # is answered; frozen ones are passed over, and these live as long as we do.
+            # A full collection visits every object that torch created: 200 ms in which no key is
+            # answered. Frozen objects are skipped, and these live as long as the process.
             gc.freeze()
             machine = Machine(self._device, self._cache, is_attended=True)
-            run(self.session, self._events.append, self._next_request, machine, self._changed)
+            is_done = run(self.session, take, self._next_request, machine, self._changed)
         except CxrError as error:
             if self._made is not None:
                 self.is_taken_away = take_away_refused(self.session, self._made, error)
-            self.error = str(error)
+            self.error, self.failure = str(error), error
+            return error.exit_code
         except Exception as error:  # noqa: BLE001 - a door: the log has the traceback already
             self.error = f"{internal_error(error)} ({self.session.log})"
+            self.failure = CxrError(internal_error(error), where=self.session.log)
+            return self.failure.exit_code
+        return 0 if is_done else STOPPED

@@ -1,4 +1,4 @@
-"""The recorded steps of a run, as many as charts can use."""
+"""The recorded steps of a run, as many as charts can show."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from core import events
 
 MAX_POINTS = 4096
-"""Steps kept for charts; more are merged in pairs, so that a week's run stays small."""
+"""Steps stored for charts; more are merged in pairs, so that a week's run stays small."""
 
 
 @dataclass
@@ -19,7 +19,7 @@ class StepSeries:
     learning_rate: list[float] = field(default_factory=list)
 
     def add(self, event: events.StepRecorded) -> None:
-        """Keep the step; when there are too many, merge neighbours."""
+        """Add the step; if there are too many, merge neighbours."""
         self.step.append(event.step)
         self.train_loss.append(event.train_loss)
         self.learning_rate.append(event.learning_rate)
@@ -27,7 +27,7 @@ class StepSeries:
             self._thin()
 
     def drop_after(self, step: int) -> None:
-        """Forget steps that a resumed run never had."""
+        """Drop steps that a resumed run discarded."""
         while self.step and self.step[-1] > step:
             self.step.pop()
             self.train_loss.pop()

@@ -1,128 +1,182 @@
-"""1 Sessions: what was run, what runs, and where to begin."""
+"""1 Sessions: finished and running sessions, and the place to start."""
 
 from __future__ import annotations
 
-import shutil
-import time
-from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.content import Content
 from textual.message import Message
+from textual.widget import AwaitMount
 from textual.widgets import DataTable, Input, Static
 
-from core.errors import CxrError
 from core.words import number_of
-from cxr_tui.console.dialogs import Question, ValueDialog
 from cxr_tui.console.line_input import LineInput
 from cxr_tui.console.screen import ConsoleScreen
-from cxr_tui.runs.health_text import GRAVE, sign_of
-from cxr_tui.runs.run_view import MARKS
+from cxr_tui.sessions.actions import SessionActions
+from cxr_tui.sessions.columns import Order, preview_width
+from cxr_tui.sessions.folder import SessionsFolder
+from cxr_tui.sessions.table import SessionsTable
+from cxr_tui.sessions.words import is_found_by, notes_of, warnings_of
 from cxr_tui.terminal.hanging import hanging
-from cxr_tui.terminal.safe_text import duration, name_shortened, visible
+from cxr_tui.terminal.key_names import key_of
 
 if TYPE_CHECKING:
-    from core.store.summary import SessionSummary, SessionWatch
+    from core.store.summary import SessionDetails, SessionSummary
+    from cxr_tui.runs.queue_seen import QueueSeen
 
 _NOTHING_YET = """
    No sessions yet.
 
-   n, Enter    train on the synthetic set: minutes, no download
-   2           choose your own NIH folder
+   {new:<11} train on the synthetic set: minutes, no download
+   {data:<11} choose your own NIH folder
    cxr-tui --batch nih-14 --set dataset.images=/data/nih     from a script
 """
 
-_PADDING, _SCROLL_BAR, _SHORTEST_NAME = 2, 1, 16
-"""Cells beside each column, those of the scroll bar, and the least left for a name."""
-
-_MOST_DIGITS = 6
-"""Of a number of epochs."""
-
-_SORTS = ("age", "val AUROC", "name")
-
-
-class SessionsTable(DataTable[Text]):
-    """The list; Enter opens."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "select_cursor", "open", id="sessions.open", key_display="enter"),
-        Binding("home", "scroll_top", "first session", id="sessions.first", show=False),
-        Binding("end", "scroll_bottom", "last session", id="sessions.last", show=False),
-    ]
-
 
 class SessionsScreen(ConsoleScreen):
-    """The home of the console. Test figures are not here: choosing by them would spoil them."""
+    """The home screen. It shows no test figures: choosing by them would bias them."""
 
     MODE = "sessions"
     CSS_PATH = "screen.tcss"
     AUTO_FOCUS = "SessionsTable"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("n", "new", "new", id="sessions.new"),
+        Binding("a", "new", "new", id="sessions.new"),
         Binding("r", "resume", "resume", id="sessions.resume"),
         Binding("u", "reuse", "reuse recipe", id="sessions.reuse"),
         Binding("d", "delete", "delete", id="sessions.delete"),
-        Binding("slash", "filter", "filter", id="sessions.filter", key_display="/"),
-        Binding("o", "sort", "order", id="sessions.sort", show=False),
+        Binding("space", "mark", "mark", id="sessions.mark", key_display="space"),
+        Binding("Y", "compare", "compare", id="sessions.compare"),
+        Binding("R", "rename", "rename", id="sessions.rename"),
+        Binding("i", "tag", "tags", id="sessions.tags"),
+        Binding("w", "note", "note", id="sessions.note"),
+        Binding("O", "sort", "order", id="sessions.sort"),
+        Binding("V", "turn", "reverse the order", id="sessions.turn", show=False),
+        Binding("E", "queue", "queue", id="sessions.queue"),
     ]
 
-    class Listed(Message):
-        """The sessions of the folder, read on a thread."""
+    NEEDS_SOMETHING = frozenset(
+        {"resume", "reuse", "delete", "compare", "sort", "turn", "mark", "rename", "tag", "note"}
+    )
 
-        def __init__(self, summaries: list[SessionSummary]) -> None:
+    class Listed(Message):
+        """The sessions of the folder, read on a thread after so many changes of ours."""
+
+        def __init__(
+            self, sessions: list[tuple[SessionSummary, SessionDetails]], num_changes: int
+        ) -> None:
             super().__init__()
-            self.summaries = summaries
+            self.sessions, self.num_changes = sessions, num_changes
+
+    class Changed(Message):
+        """Sessions were renamed or deleted."""
 
     def __init__(self) -> None:
         super().__init__()
         self._summaries: list[SessionSummary] = []
-        self._names: list[str] = []
-        self._watches: dict[str, SessionWatch] = {}
-        self._sort_by = _SORTS[0]
+        self._details: dict[str, SessionDetails] = {}
+        self._folder = SessionsFolder()
+        self._is_read = self._had_queue = False
+        self._num_changes = 0
 
     def compose_parts(self) -> ComposeResult:
-        """A filter that is hidden until asked for, the list, what one of them says, the foot."""
-        # Disabled while it is hidden: a field that nobody sees must not take the focus and keys.
+        """The filter, hidden at first, the list, the selected session's messages, the footer."""
+        # Disabled while hidden: an invisible field must not take the focus.
         yield LineInput(
-            placeholder="part of a name or state", id="filter", classes="hidden", disabled=True
+            placeholder="parts of a name, a state, a tag",
+            id="filter",
+            classes="hidden",
+            disabled=True,
         )
-        yield Static(_NOTHING_YET, id="nothing", classes="hidden")
-        yield SessionsTable(id="list", cursor_type="row")
+        keys = {"new": key_of("sessions.new"), "data": key_of("mode.data")}
+        yield Static(Content(_NOTHING_YET.format(**keys)), id="nothing", classes="hidden")
+        with Horizontal(id="sessions"):
+            yield SessionsTable(ascii_only=self.console.ascii_only, id="list")
         yield Static(id="said")
+        yield Static(id="noted")
         yield Static(id="foot")
 
     def on_mount(self) -> None:
         """Read the folder now and every few seconds."""
-        table = self._table
-        for name in ("name", "state", "epoch", "val AUROC", "best at", "age", "size"):
-            left = name in ("name", "state")
-            table.add_column(Text(name, justify="left" if left else "right"), key=name)
+        self._table.order = Order.of(self.console.list_order)
         self.set_interval(3.0, self.refresh_view)
-        table.focus()
+        self._table.focus()
+
+    def on_resize(self) -> None:
+        """Redraw: the width decides which columns fit."""
+        if self._is_read:
+            self._show()
 
     def refresh_view(self) -> None:
         """Read the folder again, off this thread."""
-        self._read_folder()
+        self._read_folder(self._num_changes)
 
     @work(thread=True, exclusive=True, group="list")
-    def _read_folder(self) -> None:
-        # Loaded here, on the thread: the first frame is on the screen by now.
-        from core.store.sessions import list_sessions
-        from core.store.summary import SessionWatch
-
-        sessions = list_sessions(self.workspace.sessions)
-        known = self._watches
-        self._watches = {s.name: known.get(s.name) or SessionWatch(s) for s in sessions}
-        summaries = [watch.summary() for watch in self._watches.values()]
-        self.post_message(self.Listed(summaries))
+    def _read_folder(self, num_changes: int) -> None:
+        self.post_message(self.Listed(self._folder.read(self.workspace.sessions), num_changes))
 
     def on_sessions_screen_listed(self, message: Listed) -> None:
-        """Show what was read, the cursor where it was."""
-        self._summaries = message.summaries
+        """Show the sessions, keeping the cursor; names from before a change are outdated."""
+        if message.num_changes != self._num_changes:
+            return
+        self._summaries = [summary for summary, _ in message.sessions]
+        self._details = {summary.name: details for summary, details in message.sessions}
+        if self._had_queue != (self._queue is not None):
+            self._had_queue = not self._had_queue
+            self.refresh_bindings()
+        self._is_read = True
+        self._table.marked &= {summary.name for summary in self._summaries}
         self._show()
+
+    def on_sessions_screen_changed(self) -> None:
+        """Read the folder again."""
+        self._num_changes += 1
+        self.refresh_view()
+
+    @cached_property
+    def _actions(self) -> SessionActions:
+        return SessionActions(self.console, lambda: self.post_message(self.Changed()))
+
+    def at_hand(self) -> str:
+        """The path of the session under the cursor."""
+        return str(self.workspace.sessions / self._table.chosen) if self._table.chosen else ""
+
+    def has_something(self) -> bool:
+        """Whether a session is listed."""
+        return bool(self._summaries)
+
+    @property
+    def _queue(self) -> QueueSeen | None:
+        """The queue, if it has entries."""
+        seen = self._folder.queue
+        return seen if seen is not None and seen.rows else None
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that would do nothing are not there."""
+        if action == "queue":
+            return self._queue is not None
+        if action == "compare":  # what is compared is marked first
+            return bool(self._table.marked)
+        return super().check_action(action, parameters)
+
+    def action_queue(self) -> None:
+        """Show the queue, to order, pause or empty it."""
+        from cxr_tui.sessions.queue_dialog import QueueDialog  # not before the first paint
+
+        if self._queue is not None and self._folder.queue_look is not None:
+            dialog = QueueDialog(self._folder.queue_look, self._queue)
+            self.app.push_screen(dialog, self._on_queue)
+
+    def _on_queue(self, chosen: tuple[str, str] | None) -> None:
+        self.refresh_view()
+        if chosen is not None:
+            name, state = chosen
+            self.console.open_session(name, "results" if state == "finished" else "training")
 
     @property
     def _table(self) -> SessionsTable:
@@ -130,50 +184,58 @@ class SessionsScreen(ConsoleScreen):
 
     def _show(self) -> None:
         table = self._table
-        chosen = self._chosen()
         shown = self._filtered()
         self.query_one("#nothing").set_class(bool(self._summaries), "hidden")
-        table.set_class(not self._summaries, "hidden")
+        for part in (table, self.query_one("#sessions")):
+            part.set_class(not self._summaries, "hidden")
         if not self._summaries:
-            self.set_focus(None)  # a list that nobody sees has no keys to offer
+            self.set_focus(None)  # a hidden list must not show its keys
         elif self.focused is None:
             table.focus()
-        table.clear()
-        for column in table.columns.values():  # clearing keeps them as wide as rows that are gone
-            column.content_width = column.label.cell_len
-        self._names = []
-        rows = [_cells(summary) for summary in shown]
-        room = _room_for_name(rows, [column.label for column in table.columns.values()])
-        room = max(_SHORTEST_NAME, self.size.width - room)
-        for summary, cells in zip(shown, rows, strict=True):
-            name = Text(name_shortened(visible(summary.name), room), no_wrap=True)
-            table.add_row(name, *cells)
-            self._names.append(summary.name)
-        if chosen in self._names:
-            table.move_cursor(row=self._names.index(chosen), scroll=False)
-        self._show_said()
+        table.show(shown, self.size.width - preview_width(self.size.width))
+        self.follow_keys()
+        self._show_selected()
         self.query_one("#foot", Static).update(self._foot(len(shown)))
 
-    def _show_said(self) -> None:
-        """What the session under the cursor says of itself, in full, below the list."""
-        summary = next((s for s in self._summaries if s.name == self._chosen()), None)
-        said = Text("\n").join(_said(summary) if summary else [])
-        line = self.query_one("#said", Static)
-        line.display = bool(said.plain)
-        line.update(hanging(said, self.app.console, self.size.width))
+    def _show_selected(self) -> None:
+        """Show the selected session's messages in full below the list, and more beside it."""
+        summary, width = self._chosen_summary(), preview_width(self.size.width)
+        for place, lines in (("#said", warnings_of), ("#noted", notes_of)):
+            text = Text("\n").join(lines(summary) if summary else [])
+            line = self.query_one(place, Static)
+            line.display = bool(text.plain) and not (width and place == "#noted")
+            line.update(hanging(text, self.app.console, self.size.width))
+        self._show_preview(summary, width)
+
+    def _show_preview(self, summary: SessionSummary | None, width: int) -> None:
+        """Show the preview in a wide terminal; it is made when it is first shown."""
+        is_wide = width > 0 and summary is not None
+        for part in self.query("#preview"):
+            part.display = is_wide
+        if summary is None or not is_wide:
+            return
+        from cxr_tui.sessions.preview import Preview  # not before the first paint
+
+        details = self._details[summary.name]
+        there = self.query(Preview)
+        if not there:
+            preview = Preview(ascii_only=self.console.ascii_only, id="preview")
+            mounted = self.query_one("#sessions").mount(preview)
+            self.call_later(self._show_mounted, mounted)
+        elif there.first().children:  # else it is being mounted
+            there.first().show(summary, details, width)
+
+    async def _show_mounted(self, mounted: AwaitMount) -> None:
+        await mounted
+        self._show_selected()
 
     def on_data_table_row_highlighted(self) -> None:
-        """The cursor went to another session."""
-        self._show_said()
+        """Another session was selected."""
+        self._show_selected()
 
     def _filtered(self) -> list[SessionSummary]:
-        wanted = self.query_one("#filter", Input).value.casefold()
-        shown = [s for s in self._summaries if wanted in f"{s.name} {s.state}".casefold()]
-        if self._sort_by == "name":
-            shown.sort(key=lambda summary: summary.name)
-        elif self._sort_by == "val AUROC":
-            shown.sort(key=lambda summary: -(summary.best_val_auroc or 0.0))
-        return shown
+        typed = self.query_one("#filter", Input).value
+        return [summary for summary in self._summaries if is_found_by(summary, typed)]
 
     def _foot(self, shown: int) -> Text:
         total = sum(summary.num_bytes for summary in self._summaries)
@@ -181,124 +243,96 @@ class SessionsScreen(ConsoleScreen):
         text = f" {number_of(count, 'session')}, {total / 1e9:.1f} GB"
         if shown != count:
             text += f"; the filter shows {shown}, esc shows all"
-        if self._sort_by != "age":
-            text += f"; by {self._sort_by}"
+        if marked := self._marked():
+            size = sum(summary.num_bytes for summary in marked)
+            text += f"; {len(marked)} marked, {size / 1e9:.1f} GB, esc unmarks"
+        if order := self._table.order.in_words():
+            text += f"; {order}"
+        if self._queue is not None:
+            text += f"; queue: {self._queue.brief}"
         return Text(text, style="dim")
 
-    def _chosen(self) -> str:
-        row = self._table.cursor_row
-        return self._names[row] if 0 <= row < len(self._names) else ""
+    def _chosen_summary(self) -> SessionSummary | None:
+        return next((s for s in self._summaries if s.name == self._table.chosen), None)
+
+    def _marked(self) -> list[SessionSummary]:
+        """Those marked, whether the filter shows them or not."""
+        return [summary for summary in self._summaries if summary.name in self._table.marked]
+
+    def _marked_or_selected(self) -> list[SessionSummary]:
+        selected = self._chosen_summary()
+        return self._marked() or ([selected] if selected else [])
+
+    def action_mark(self) -> None:
+        """Mark the session, for what is done to several at once."""
+        self._table.toggle_mark()
+        self._show()
+        self.refresh_bindings()
 
     def action_new(self) -> None:
         """Ask what to train on."""
-        answers = [("enter", "train the demo on the synthetic set"), ("2", "choose a data set")]
-        self.app.push_screen(
-            Question("A new session", "The synthetic set takes minutes.", answers), self._on_new
-        )
-
-    def _on_new(self, answer: str | None) -> None:
-        if answer == "enter":
-            self.console.start_run(self.workspace.first_recipe())
-        elif answer == "2":
-            self.console.action_mode("data")
+        self._actions.new()
 
     def action_open(self) -> None:
         """Show the session: its training, or its results where it is finished."""
-        chosen = self._chosen()
-        if not chosen:
-            return
-        state = next((s.state for s in self._summaries if s.name == chosen), "")
-        self.console.open_session(chosen, "results" if state == "finished" else "training")
+        if (summary := self._chosen_summary()) is not None:
+            mode = "results" if summary.state == "finished" else "training"
+            self.console.open_session(summary.name, mode)
 
     def on_data_table_row_selected(self) -> None:
         """Enter on a row."""
         self.action_open()
 
     def action_resume(self) -> None:
-        """Go on with the session; a finished one is asked how many epochs it shall have."""
-        chosen = self._chosen()
-        if not chosen:
-            return
-        state = next((s.state for s in self._summaries if s.name == chosen), "")
-        if state == "finished":
-            self._ask_for_more(chosen)
-            return
-        self.console.resume_run(chosen)
-
-    def _ask_for_more(self, name: str) -> None:
-        """How many epochs a finished session is to have in all; with more it goes on."""
-        try:
-            done = self.workspace.open(name).recipe.train.epochs
-        except CxrError as error:
-            self.console.say(str(error))
-            return
-
-        def fault_of(text: str) -> str:
-            typed = text.strip()  # Python refuses to read a number of thousands of digits
-            is_more = typed.isdecimal() and len(typed) <= _MOST_DIGITS and int(typed) > done
-            return "" if is_more else f"✗ a whole number above {done:,}"
-
-        def take(text: str | None) -> None:
-            if text is not None:
-                self.console.resume_run(name, epochs=int(text))
-
-        dialog = ValueDialog(
-            f"{name} is finished, after {number_of(done, 'epoch')}",
-            "How many epochs in total? It continues from its last checkpoint, and its test part is "
-            "scored again with the best epoch of all.",
-            f"{2 * done}",
-            fault_of,
-        )
-        self.app.push_screen(dialog, take)
+        """Resume the selected session; for a finished one ask for the number of epochs."""
+        if (summary := self._chosen_summary()) is not None:
+            self._actions.resume(summary)
 
     def action_reuse(self) -> None:
-        """Take the session's recipe as the draft."""
-        chosen = self._chosen()
-        if not chosen:
+        """Use the selected session's recipe as the draft."""
+        if name := self._table.chosen:
+            self._actions.reuse(name)
+
+    def action_rename(self) -> None:
+        """Rename the selected session."""
+        if name := self._table.chosen:
+            taken = {summary.name for summary in self._summaries}
+
+            def renamed(to: str) -> None:
+                self._num_changes += 1
+                self._table.renamed(name, to)
+
+            self._actions.rename(name, taken, renamed)
+
+    def action_tag(self) -> None:
+        """Edit the tags of the marked sessions, or else of the selected one."""
+        if chosen := self._marked_or_selected():
+            self._actions.tag(chosen)
+
+    def action_note(self) -> None:
+        """Edit the selected session's note."""
+        if (summary := self._chosen_summary()) is not None:
+            self._actions.note(summary.name)
+
+    def action_compare(self) -> None:
+        """Compare the marked sessions, the oldest first; a single one with the selected one."""
+        chosen = {one.name for one in self._marked()}
+        if len(chosen) == 1 and self._table.chosen:
+            chosen.add(self._table.chosen)
+        if len(chosen) < 2:
+            key = key_of("sessions.mark")
+            self.console.say(f"mark the sessions to compare first ({key}), two or more")
             return
-        try:
-            self.workspace.draft = self.workspace.open(chosen).recipe
-        except CxrError as error:
-            self.console.say(str(error))
-            return
-        self.workspace.preset = chosen
-        self.console.action_mode("recipe")
+        from cxr_tui.sessions.compared_curves import Compared  # not before the first paint
+        from cxr_tui.sessions.comparison import ComparisonScreen
+
+        names = [one.name for one in reversed(self._summaries) if one.name in chosen]
+        compared = [Compared(name, self._details[name].epochs) for name in names]
+        self.app.push_screen(ComparisonScreen(self.workspace.sessions, compared))
 
     def action_delete(self) -> None:
-        """Ask, saying what goes."""
-        chosen = self._chosen()
-        summary = next((s for s in self._summaries if s.name == chosen), None)
-        if summary is None:
-            return
-        if summary.state in ("running", "paused"):
-            self.console.say(f"{chosen} is running: stop it first (open it, X)")
-            return
-        from core.store.session import Session
-
-        if (
-            summary.state == "silent"
-            and Session(self.workspace.sessions / chosen).is_being_written()
-        ):
-            self.console.say(f"{chosen} is held by a silent process, suspended maybe: end it first")
-            return
-        text = (
-            f"{summary.num_bytes / 1e6:,.0f} MB: its recipe, events, checkpoints, predictions and "
-            "figures. There is no way back."
-        )
-        question = Question(f"Delete {chosen}?", text, [("y", "delete it for good")])
-        self.app.push_screen(question, lambda answer: self._on_delete(chosen, answer))
-
-    def _on_delete(self, name: str, answer: str | None) -> None:
-        if answer != "y":
-            return
-        shown = self.workspace.shown
-        if shown is not None and shown.name == name:
-            self.workspace.shown = None
-        try:
-            shutil.rmtree(self.workspace.sessions / name)
-        except OSError as error:
-            self.console.say(f"{name} can't be deleted ({error.strerror})")
-        self.refresh_view()
+        """Delete the marked sessions, or else the selected one."""
+        self._actions.delete(self._marked_or_selected())
 
     def action_filter(self) -> None:
         """Show the filter and edit it."""
@@ -312,11 +346,16 @@ class SessionsScreen(ConsoleScreen):
         self._show()
 
     def on_input_submitted(self) -> None:
-        """Back to the list, filtered."""
+        """Return to the filtered list."""
         self._table.focus()
 
     def step_out(self) -> bool:
-        """Escape takes the filter away first."""
+        """Escape first removes the marks, then the filter."""
+        if self._table.marked:
+            self._table.marked.clear()
+            self._show()
+            self.refresh_bindings()
+            return True
         field = self.query_one("#filter", Input)
         if field.has_class("hidden"):
             return False
@@ -327,48 +366,19 @@ class SessionsScreen(ConsoleScreen):
         return True
 
     def action_sort(self) -> None:
-        """The next order: by age, best val AUROC, name."""
-        self._sort_by = _SORTS[(_SORTS.index(self._sort_by) + 1) % len(_SORTS)]
+        """Sort by the next column; after the last one by age again."""
+        table = self._table
+        self._order_by(table.order.next(table.columns_shown))
+
+    def on_data_table_header_selected(self, message: DataTable.HeaderSelected) -> None:
+        """A click on a column's head sorts by it, a second one reverses the order."""
+        table = self._table
+        self._order_by(table.order.by(table.columns_shown[message.column_index]))
+
+    def action_turn(self) -> None:
+        """Reverse the order."""
+        self._order_by(self._table.order.turned())
+
+    def _order_by(self, order: Order) -> None:
+        self._table.order, self.console.list_order = order, str(order)
         self._show()
-
-
-def _cells(summary: SessionSummary) -> list[Text]:
-    """What stands beside the name; a mark where there is more to read below the list."""
-    auroc = "–" if summary.best_val_auroc is None else f"{summary.best_val_auroc:.3f}"
-    state = summary.state
-    age = duration(max(0.0, time.time() - summary.updated))
-    if state == "silent":
-        state = f"silent {age}"
-    mark = f" {sign_of(summary.health)}" if summary.health in GRAVE else ""
-    numbers = (
-        f"{summary.epoch}/{summary.epochs}",
-        auroc,
-        "–" if summary.best_epoch is None else str(summary.best_epoch),
-        age,
-        f"{summary.num_bytes / 1e6:,.0f} MB",
-    )
-    return [
-        Text(f"{MARKS[summary.state]} {state}{mark}"),
-        *(Text(cell, justify="right") for cell in numbers),
-    ]
-
-
-def _room_for_name(rows: Sequence[Sequence[Text]], heads: Sequence[Text]) -> int:
-    """Cells that all but the name take at their widest."""
-    columns: Iterable[tuple[Text, ...]] = zip(heads[1:], *rows, strict=True)
-    widest = [max(cell.cell_len for cell in column) + _PADDING for column in columns]
-    return sum(widest) + _PADDING + _SCROLL_BAR
-
-
-def _said(summary: SessionSummary) -> list[Text]:
-    lines = []
-    if summary.message:
-        lines.append(Text(f" ▲ {_one_line(summary.message)}"))
-    if summary.health in GRAVE:
-        said = f" {sign_of(summary.health)} {_one_line(summary.health_text)}"
-        lines.append(Text(said))
-    return lines
-
-
-def _one_line(text: str) -> str:
-    return visible(" ".join(text.splitlines()))

@@ -1,1 +1,1 @@
-"""The terminal: what it can show, and what may be written to it."""
+"""The terminal: graphics, safe text, stdout and stderr."""

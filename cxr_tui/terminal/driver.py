@@ -1,4 +1,4 @@
-"""Textual's driver, on a terminal of our choice, suspended and woken without harm."""
+"""Textual's driver on a terminal of our choice, with safe suspend and resume."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ class TerminalDriver(LinuxDriver):
         return columns or 80, rows or 24
 
     def _sigtstp_application(self, *_: object) -> None:
-        """Suspend as the terminal itself would: the whole job, and only under a shell.
+        """Suspend like the terminal itself: the whole job, and only under a shell.
 
-        Textual stops this process alone, and for ever where no shell is there to wake it.
+        Textual stops only this process, and forever if there is no shell to wake it.
         """
         is_drawing = self._auto_restart and _loop_runs()
         if is_drawing:
             self.suspend_application_mode()
             self._must_signal_resume = True
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
-        os.killpg(os.getpgrp(), signal.SIGTSTP)  # passed over where no shell could wake us
+        os.killpg(os.getpgrp(), signal.SIGTSTP)  # ignored if no shell could wake us
         signal.signal(signal.SIGTSTP, self._sigtstp_application)
         if is_drawing and self._must_signal_resume:
             self._draw_again()
 
     def _sigcont_application(self, *_: object) -> None:
-        """Awake: draw again, also where nothing was put away (after SIGSTOP)."""
+        """Draw again after waking, even if the screen wasn't closed (after SIGSTOP)."""
         if not (self._auto_restart and _loop_runs()):
             return
         if self._is_in_background() and self._slept_on():
@@ -55,36 +55,36 @@ class TerminalDriver(LinuxDriver):
         self._draw_again()
 
     def _slept_on(self) -> bool:
-        """Until fg, whose signal then draws; False where we are in the foreground by now.
+        """Sleep until fg, whose signal then redraws; False if we are in the foreground by now.
 
-        The kernel suspends whoever sets a terminal's modes from the background, here to what they
-        are. A signal of our own could come after a fg that came since we looked.
+        The kernel suspends a background process that sets its terminal's modes, here to their
+        current values. Sending ourselves a signal could be too late, after an fg in between.
         """
         try:
             termios.tcsetattr(self.fileno, termios.TCSANOW, termios.tcgetattr(self.fileno))
-        except termios.error:  # interrupted by the signal of fg, or nobody is there to wake us
+        except termios.error:  # interrupted by fg's signal, or there is no shell to wake us
             return True
         return False
 
     def _draw_again(self) -> None:
-        # The kernel wakes a job whose terminal is gone: then there is nowhere to draw.
+        # The kernel wakes a job whose terminal is gone: then there is nothing to draw on.
         if os.isatty(self.fileno) and not self._is_in_background():
             self.resume_application_mode()
 
     def _is_in_background(self) -> bool:
         try:
             return os.tcgetpgrp(self.fileno) != os.getpgrp()
-        except OSError:  # the terminal is gone, or not the one that sends us signals
+        except OSError:  # the terminal is gone, or isn't our controlling terminal
             return False
 
 
 def driver_on(terminal: TextIO) -> type[Driver]:
-    """A driver that draws on this terminal and asks it for its size, not descriptors 1 and 2."""
+    """A driver that draws on this terminal and uses its size, instead of descriptors 1 and 2."""
     return type("DriverOnTerminal", (TerminalDriver,), {"TERMINAL": terminal})
 
 
 def _loop_runs() -> bool:
-    """Whether the app is at work: before and after it the terminal is as the shell has it."""
+    """Whether the app is running: before and after, the terminal is in the shell's mode."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -1,6 +1,6 @@
-"""A picture in the terminal's own graphics: Kitty's protocol or Sixel, only where it is asked for.
+"""Pictures by terminal graphics: Kitty's protocol or Sixel, only on request.
 
-Neither is probed for: a terminal that knows neither shows the sequence as text at worst. Kitty:
+Neither is probed for: a terminal without them shows the sequence as text at worst. Kitty:
 sw.kovidgoyal.net/kitty/graphics-protocol; Sixel: DEC VT330/VT340 Programmer Reference, chapter 14.
 """
 
@@ -23,9 +23,9 @@ _BAND_PX = 6
 
 
 def graphics(picture_HW3: Colours, protocol: str, environment: Mapping[str, str]) -> str:
-    """What to write to the terminal; wrapped for tmux where the program runs in it."""
+    """The sequence to write to the terminal; wrapped for tmux if the program runs in it."""
     if protocol == SIXEL:
-        return _sixel(picture_HW3)  # tmux 3.4 and newer knows it and must see it itself
+        return _sixel(picture_HW3)  # tmux 3.4 and newer handles it itself
     return "".join(
         _through_tmux(part) if "TMUX" in environment else part for part in _kitty(picture_HW3)
     )
@@ -45,7 +45,7 @@ def _kitty(picture_HW3: Colours) -> list[str]:
 
 
 def _through_tmux(sequence: str) -> str:
-    """tmux passes on what stands in its own envelope (where allow-passthrough is on)."""
+    """Wrap a sequence for tmux to pass through (with allow-passthrough on)."""
     doubled = sequence.replace("\x1b", "\x1b\x1b")
     return f"\x1bPtmux;{doubled}\x1b\\"
 
@@ -69,7 +69,7 @@ def _sixel(picture_HW3: Colours) -> str:
 
 
 def _band_row(band_hW: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], index: int) -> str:
-    """One colour of a band of six pixel rows, a sign a column, repeats counted."""
+    """One colour of a band of six pixel rows: one character per column, run-length encoded."""
     bits = 1 << np.arange(len(band_hW))
     signs_W = 63 + ((band_hW == index) * bits[:, None]).sum(axis=0)
     ends = np.flatnonzero(np.diff(signs_W)) + 1

@@ -1,4 +1,4 @@
-"""Lines that go on under their own words where they are too long for the width."""
+"""Wrap long lines with a hanging indent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ INDENT, _SHORTEST_LINE = "   ", 20
 
 
 def hanging(text: Text, console: Console, width: int) -> Text:
-    """The same lines; what of one is too long for the width goes on under its words."""
+    """The same lines; the rest of a long one continues indented."""
     lines: list[Text] = []
     for line in text.split("\n"):
         first, *others = line.wrap(console, max(_SHORTEST_LINE, width - len(INDENT) - 1))

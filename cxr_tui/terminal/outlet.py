@@ -1,11 +1,11 @@
-"""stdout and stderr of a run, which never waits for whoever reads them.
+"""stdout and stderr of a run, which never waits for their reader.
 
-A reader may stop reading without leaving: ``less``, a suspended ``tee``, Ctrl-S. A write then
-takes until it goes on, and no signal is obeyed meanwhile. So a thread does the writing. What it
-has not written yet waits in memory; where that is too much, the oldest goes, so that a run's last
-words are the last to be lost, and how much went is said once somebody reads again.
+A reader may stop reading without closing: ``less``, a suspended ``tee``, Ctrl-S. A write then
+blocks until it continues, and no signal is handled meanwhile. So a thread does the writing. Pending
+output waits in memory. If it grows too large, the oldest is dropped, so that a run's last messages
+are the last to be lost; how much was dropped is reported once somebody reads again.
 
-Only what Python writes comes this way. C code writes to the descriptor itself.
+Only Python's output is handled. C code writes to the descriptor directly.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import time
 from collections import deque
 
 MOST_WAITING_BYTES = 2**20
-"""So much waits for a reader: a quarter of an hour of events, or hours of what is told."""
+"""Bytes that wait for a reader: 15 minutes of events, or hours of messages."""
 
 _CHUNK_BYTES = 65_536
 _SECONDS_TO_TAKE = 2.0
@@ -32,19 +32,19 @@ _RETRY_SECONDS = 1.0
 _LOOK_MILLISECONDS = 20
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _TERMINAL_AS_IT_WAS = b"\r\x1b[2K\x1b[?25h"
-"""To a line's start, the line cleared, the cursor shown: a bar may have been lost half-way."""
+"""Go to the start of the line, clear it and show the cursor: a progress bar may be incomplete."""
 
 
 class Outlet:
-    """One descriptor, written by a thread of its own; whole blocks of text go in or are dropped.
+    """One descriptor, written by its own thread; blocks of text are written or dropped as a whole.
 
-    ``error`` is why nothing more can be written, or why it can't for now (a full disk). Once
-    ``is_closed`` nobody may take the lock: as the interpreter ends, a thread that holds it is
-    never woken again.
+    ``error`` is why nothing can be written any more, or not for now (a full disk). Once
+    ``is_closed``, the lock must not be taken: when the interpreter exits, a thread that holds it
+    never runs again.
 
     Args:
-        descriptor: where to.
-        tells: whether a line there says how many were dropped; JSON has no place for one.
+        descriptor: the target.
+        tells: whether to write a line on how many were dropped; not valid in JSON.
     """
 
     def __init__(self, descriptor: int, *, tells: bool) -> None:
@@ -53,7 +53,7 @@ class Outlet:
         self.is_closed = False
         self._descriptor, self._tells = descriptor, tells
         self._is_pipe = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
-        # A signal's handler writes too, from inside any line of the thread that it interrupts.
+        # A signal handler writes too, and may interrupt any line of the main thread.
         self.changed = threading.Condition(threading.RLock())
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = self._written_bytes = 0
@@ -62,32 +62,33 @@ class Outlet:
         self._thread: threading.Thread | None = None
 
     def put(self, block: bytes) -> None:
-        """Have it written; at once where it is being read."""
+        """Queue a block; it is written immediately if somebody reads."""
         with self.changed:
             if self.is_gone or not block:
                 return
             if _draws_again(block) and self._waiting and _draws_again(self._waiting[-1]):
-                self._waiting_bytes -= len(self._waiting.pop())  # a bar's newest state counts
+                self._waiting_bytes -= len(self._waiting.pop())  # only a bar's newest state counts
             self._waiting.append(block)
             self._waiting_bytes += len(block)
             self._drop(MOST_WAITING_BYTES)
             if self._thread is None:
-                # A daemon: who doesn't read must not keep the process from its end.
+                # A daemon: a stalled reader must not keep the process from exiting.
                 self._thread = threading.Thread(target=self._go_on, name="output", daemon=True)
                 self._thread.start()
             self.changed.notify_all()
 
     def passed_lines(self) -> int:
-        """How many lines were dropped that nobody was told of, since the reader reads again."""
+        """Number of dropped lines not yet reported since the reader continued."""
         with self.changed:
             passed, self._passed_lines = self._passed_lines, 0
         return passed
 
     def drain(self, patience_seconds: float = _SECONDS_TO_TAKE) -> int:
-        """Wait for what is left: while somebody reads, or a moment; how many lines were not taken.
+        """Wait for pending output while somebody reads, or a moment; return the number of lost
+        lines.
 
-        Half-way through the moment all goes but the last block: a run's last word, if it can be
-        only one.
+        Halfway through that moment everything but the last block is dropped: the run's final
+        message.
         """
         end = time.monotonic() + _MOST_SECONDS_AT_END
         with self.changed:
@@ -99,7 +100,7 @@ class Outlet:
             return 0 if self.is_gone else left + self._dropped_lines + passed
 
     def _wait_while_taken(self, pause: float, end: float) -> None:
-        """Until all is written, or nothing was for so long."""
+        """Wait until everything is written, or nothing was for ``pause`` seconds."""
         seen, until = self._written_bytes, time.monotonic() + pause
         while (self._waiting or self._is_writing) and not (self.is_gone or self._is_full):
             now = time.monotonic()
@@ -110,7 +111,7 @@ class Outlet:
             self.changed.wait(min(until, end) - now)
 
     def _drop(self, most_bytes: int) -> None:
-        """The oldest blocks, but never the newest."""
+        """Drop the oldest blocks, but never the newest."""
         while self._waiting_bytes > most_bytes and len(self._waiting) > 1:
             oldest = self._waiting.popleft()
             self._waiting_bytes -= len(oldest)
@@ -132,7 +133,7 @@ class Outlet:
         self._waiting.clear()
 
     def _next(self) -> bytes:
-        """The block that is written next, after what was dropped before it."""
+        """The next block to write, after a notice of dropped ones."""
         block = self._waiting.popleft()
         self._waiting_bytes -= len(block)
         dropped, self._dropped_lines = self._dropped_lines, 0
@@ -150,7 +151,7 @@ class Outlet:
         while block:
             try:
                 written = os.write(self._descriptor, block[:_CHUNK_BYTES])
-            except BlockingIOError:  # another process that shares it has made it so
+            except BlockingIOError:  # another process made the shared descriptor non-blocking
                 select.select([], [self._descriptor], [])
             except OSError as error:
                 self.error = self.error or error
@@ -169,13 +170,13 @@ class Outlet:
                     self.changed.notify_all()
 
     def _wait_for_an_empty_pipe(self, num_bytes: int) -> None:
-        """So that a long line goes in as a whole: the process may end before it is read on.
+        """Wait until a long line fits as a whole: the process may exit before the rest is read.
 
-        Up to ``PIPE_BUF`` bytes the kernel sees to that.
+        Up to ``PIPE_BUF`` bytes the kernel guarantees that.
         """
         poll = select.poll()
-        poll.register(self._descriptor, 0)  # for the reader's leaving alone
-        with contextlib.suppress(OSError, AttributeError):  # not every system tells, or has these
+        poll.register(self._descriptor, 0)  # only to notice when the reader closes
+        with contextlib.suppress(OSError, AttributeError):  # not supported on every system
             while struct.unpack("i", fcntl.ioctl(self._descriptor, termios.FIONREAD, bytes(4)))[0]:
                 if poll.poll(_LOOK_MILLISECONDS):
                     return
@@ -183,7 +184,7 @@ class Outlet:
                 fcntl.fcntl(self._descriptor, fcntl.F_SETPIPE_SZ, num_bytes)
 
     def _release(self) -> None:
-        """Nobody reads it any more: what C code still writes there goes nowhere, too."""
+        """The reader has closed: also discard what C code still writes."""
         with contextlib.suppress(OSError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._descriptor)
@@ -193,5 +194,5 @@ class Outlet:
 
 
 def _draws_again(block: bytes) -> bool:
-    """Whether it is a progress bar over the one before."""
+    """Whether the block redraws a progress bar over the previous one."""
     return block.startswith(b"\r") and b"\n" not in block

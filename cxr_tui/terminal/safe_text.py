@@ -1,22 +1,28 @@
-"""Text from files and people, made safe to print."""
+"""Make text from files and people safe to print."""
 
 from __future__ import annotations
 
 import codecs
 import json
 import math
+import re
 import unicodedata
 
 CLOSEST = "cxr-tui-closest"
-"""For ``errors=``: what an encoding lacks becomes the closest ASCII, one sign for one."""
+"""For ``errors=``: replace characters that an encoding lacks by the closest ASCII, one for one."""
 
 _NOT_SEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
-"""Categories: controls, formats such as direction marks, halves of characters, separators."""
+"""Unicode categories: controls, formats such as direction marks, surrogates, separators."""
 
 _ASCII = {
     "–": "-", "−": "-", "—": "-", "·": ".", "•": "*", "✓": "+", "✗": "x", "■": "#", "●": "*",
     "○": "o", "▲": "!", "▸": ">", "▾": "v", "‖": "=", "→": ">", "←": "<", "×": "x", "─": "-",
     "│": "|", "┄": "-", "━": "=", "╌": "-", "█": "#", "«": "<", "»": ">", "‹": "<", "›": ">",
+    "╭": "+", "╮": "+", "╰": "+", "╯": "+", "┌": "+", "┐": "+", "└": "+", "┘": "+", "├": "+",
+    "┤": "+", "┬": "+", "┴": "+", "┼": "+", "┃": "|", "║": "|", "═": "=", "╸": "-", "╺": "-",
+    "╴": "-", "╶": "-", "▼": "v", "◀": "<", "▶": ">", "🔎": ">", "≥": ">", "≤": "<", "±": "~",
+    "“": '"', "”": '"', "‘": "'", "’": "'", "↑": "^", "↓": "v", "∞": "~", "°": "o",
+    "▏": "|", "▕": "|",
 }  # fmt: skip
 
 
@@ -24,19 +30,19 @@ _ROOM_FOR_BOTH_ENDS = 20
 
 
 def counted(reason: str, images: int) -> str:
-    """Such as ``34 × box cut off at the image's edge``; what is not about images has no number."""
+    """Such as ``34 × box cut off at the image's edge``; without a number if not about images."""
     return f"{images:,} × {reason}" if images else reason
 
 
 def shortened(text: str, cells: int) -> str:
-    """The text, or as much as fits before an ellipsis."""
+    """The text, or its beginning with an ellipsis."""
     return text if len(text) <= cells else f"{text[: max(0, cells - 1)]}…"
 
 
 def name_shortened(name: str, cells: int) -> str:
-    """A session's name, or what tells it from others: the end, and of its start what fits.
+    """A session's name, or its end and as much of its start as fits.
 
-    Names begin with the date; the time, the recipe and a seed stand at the end.
+    Names begin with the date; the time, the recipe and a seed at the end distinguish them.
     """
     if len(name) <= cells:
         return name
@@ -45,29 +51,45 @@ def name_shortened(name: str, cells: int) -> str:
     return f"{name[:head]}…{name[len(name) - tail :]}"
 
 
-def visible(text: str) -> str:
-    """The text with control characters made visible, so that none of them reaches a terminal.
+def broken_at_slashes(text: str, width: int) -> str:
+    """The text with words wider than ``width`` broken after a slash, where they have one."""
 
-    Newlines stay; ESC becomes ``␛``, other C0 controls their symbols, C1 controls and
-    direction marks (which could reorder what is read) their code points.
+    from rich.cells import cell_len  # what only prints does without
+
+    def broken(word: str) -> str:
+        lines = [""]
+        for part in re.findall(r"[^/]*/|[^/]+", word):
+            if lines[-1] and cell_len(lines[-1] + part) > width:
+                lines.append("")
+            lines[-1] += part
+        return "\n".join(lines)
+
+    return re.sub(r"\S+", lambda word: broken(word[0]), text)
+
+
+def visible(text: str) -> str:
+    """The text with control characters made visible, so that none reaches a terminal.
+
+    Newlines stay; ESC becomes ``␛``, other C0 controls their symbols, C1 controls and direction
+    marks (which could reorder the text) their code points.
     """
     return "".join(_shown(character) for character in text)
 
 
 def visible_json(text: str) -> str:
-    """JSON of the same meaning in which no character can steer a terminal or reorder what is read.
+    """Equivalent JSON in which no character can control a terminal or reorder text.
 
     ``json.dumps`` escapes C0 controls alone. DEL, C1 controls, direction marks and line separators
-    become escapes too; half a character, which no encoding has, becomes ``?``.
+    become escapes too; a lone surrogate, which can't be encoded, becomes ``?``.
     """
     if text.isascii() and "\x7f" not in text:
-        return text  # nearly every line of a run
+        return text  # the common case
     whole = text.encode(errors="replace").decode()
     return "".join(_escaped(character) for character in whole)
 
 
 def closest_ascii(text: str) -> str:
-    """The text in as many ASCII signs, each alike where there is one, else ``?``."""
+    """The text in as many ASCII characters, the closest for each, else ``?``."""
     return "".join(_ascii(character) for character in text)
 
 
@@ -107,7 +129,7 @@ def _shown(character: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A length of time with its unit: ``14 s``, ``14 min``, ``4 h 41``, ``2 d 3 h``."""
+    """A duration with its unit: ``14 s``, ``14 min``, ``4 h 41``, ``2 d 3 h``."""
     if not math.isfinite(seconds):
         return "–"
     whole = round(seconds)

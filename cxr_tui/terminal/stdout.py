@@ -9,7 +9,6 @@ from typing import Any, TextIO, cast
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, JustifyMethod
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -17,19 +16,25 @@ from cxr_tui.terminal.safe_text import visible, visible_json
 from cxr_tui.terminal.streams import Outliving, stdout_is_unicode, written
 
 _WIDTH_WITHOUT_TERMINAL = 100
-_UNBOUNDED = 10_000
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """One JSON object, readable."""
+    """Print one JSON object, indented."""
     text = json.dumps(value, indent=1, ensure_ascii=not stdout_is_unicode(), allow_nan=False)
     with written():
         sys.stdout.write(visible_json(text) + "\n")
         sys.stdout.flush()
 
 
+def print_text(text: str) -> None:
+    """Print our own text unchanged, such as a file's content."""
+    with written():
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
 def print_json_line(line: str) -> None:
-    """JSON that is text already; nothing in it can steer a terminal, and every stdout takes it."""
+    """Print a line of JSON, made safe for terminals and any encoding."""
     if not (line.isascii() or stdout_is_unicode()):
         line = json.dumps(json.loads(line), allow_nan=False)
     sys.stdout.write(visible_json(line) + "\n")
@@ -37,7 +42,7 @@ def print_json_line(line: str) -> None:
 
 
 def say(text: str) -> None:
-    """A line on stderr, for a person."""
+    """Print a line for the user to stderr."""
     Outliving(sys.stderr).write(visible(text) + "\n")
 
 
@@ -48,33 +53,15 @@ def print_table(
     *,
     left: int = 1,
     notes: Sequence[str] = (),
-    may_go: Sequence[str] = (),
-) -> tuple[str, ...]:
-    """A title, a table whose columns after the first ``left`` are right-aligned, and notes.
-
-    Where the terminal is too narrow, columns of ``may_go`` are left out, the first of them first;
-    their heads are returned.
-    """
+) -> None:
+    """Print a title, a table with columns after the first ``left`` right-aligned, and notes."""
     console = stdout_console()
     if title:
         console.print(Text(visible(title)))
-    rows, gone = list(rows), 0
     if head:
-        table = _table(head, rows, left)
-        while gone < len(may_go) and _natural_width(console, table) > console.width:
-            gone += 1
-            kept = [place for place, name in enumerate(head) if name not in may_go[:gone]]
-            kept_rows = [[row[place] for place in kept] for row in rows]
-            table = _table([head[place] for place in kept], kept_rows, left)
-        console.print(table)
+        console.print(_table(head, rows, left))
     if notes:
         console.print(_hanging(("·", note) for note in notes))
-    return tuple(name for name in may_go[:gone] if name in head)
-
-
-def _natural_width(console: Console, table: Table) -> int:
-    unbounded = console.options.update(width=_UNBOUNDED, max_width=_UNBOUNDED)
-    return Measurement.get(console, unbounded, table).maximum
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> Table:
@@ -88,7 +75,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> Tab
 
 
 def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
-    """Names and values, a long value wrapped beside its name."""
+    """Print names and values, with long values wrapped next to the name."""
     stdout_console().print(_hanging(pairs))
 
 
@@ -102,25 +89,25 @@ def _hanging(pairs: Iterable[tuple[str, str]]) -> Table:
 
 
 def stderr_console() -> Console:
-    """Rich on stderr, for as long as somebody reads it; its own ends the program then."""
+    """Rich on stderr; unlike Rich's own, it doesn't end the program when the reader closes."""
     return Console(file=cast("TextIO", Outliving(sys.stderr)), highlight=False)
 
 
 class _DataConsole(Console):
-    """Rich on stdout; its own ends the program where the reader leaves, with exit code 1."""
+    """Rich on stdout; Rich's own would exit with code 1 when the reader closes."""
 
     def print(self, *objects: Any, **settings: Any) -> None:
-        """As Rich does, with errors that say whose they are."""
+        """Print as Rich does, with errors that name stdout."""
         with written():
             super().print(*objects, **settings)
 
     def on_broken_pipe(self) -> None:
-        """Let the program's door answer."""
+        """Let ``cli`` handle the error."""
         raise BrokenPipeError
 
 
 def stdout_console() -> Console:
-    """Rich on stdout; plain and of a fixed width where it is no terminal."""
+    """Rich on stdout; plain and of a fixed width if it isn't a terminal."""
     is_terminal = sys.stdout.isatty()
     return _DataConsole(
         file=sys.stdout, width=None if is_terminal else _WIDTH_WITHOUT_TERMINAL, soft_wrap=False

@@ -1,8 +1,8 @@
-"""What libraries print while the console is up: into a log, never onto the screen.
+"""Redirect what libraries print while the console runs to a log.
 
-Python's prints and warnings, and what C code and child processes write to the descriptors 1
-and 2, go into a pipe; a thread writes them to a file line by line. The console draws on a
-descriptor of its own.
+Python's prints and warnings, and what C code and child processes write to the descriptors 1 and 2,
+go into a pipe; a thread writes them to a file line by line. The console draws on its own
+descriptor.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ _SECONDS_TO_END = 1.0
 
 
 class Screen(io.TextIOWrapper):
-    """The terminal to draw on. Once it can't be written any more, what is written is dropped.
+    """The terminal to draw on. Once it can't be written to, output is dropped.
 
-    Textual's own writing thread would die of the error, and the loop then wait for it for ever.
+    The error would end Textual's writer thread, and the loop would then wait for it forever.
     """
 
     is_gone = False
 
     @property
     def has_every_sign(self) -> bool:
-        """Whether its encoding has braille and blocks."""
+        """Whether its encoding has braille and block characters."""
         return codecs.lookup(self.encoding).name.startswith(("utf", "gb18030"))
 
     def write(self, text: str) -> int:
-        """Write, or take note that nobody sees it."""
+        """Write, or note that the terminal is gone."""
         try:
             return super().write(text)
         except OSError:
@@ -53,7 +53,7 @@ class Screen(io.TextIOWrapper):
             return len(text)
 
     def flush(self) -> None:
-        """Flush, or take note that nobody sees it."""
+        """Flush, or note that the terminal is gone."""
         try:
             super().flush()
         except OSError:
@@ -61,9 +61,9 @@ class Screen(io.TextIOWrapper):
 
 
 class StrayOutput:
-    """While open, descriptors 1 and 2 end in a log; ``terminal`` is what they were.
+    """While open, descriptors 1 and 2 go to a log; ``terminal`` is their original target.
 
-    ``session_log`` is asked at every line and answers None where no session runs.
+    ``session_log`` is called for every line and returns None if no session runs.
     """
 
     def __init__(self, session_log: Callable[[], Path | None]) -> None:
@@ -76,7 +76,7 @@ class StrayOutput:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         screen = os.dup(2 if os.isatty(2) else 1)
-        # A character that the terminal's encoding lacks must stay one cell wide.
+        # Replacements for characters that the encoding lacks must be one cell wide.
         self.terminal = Screen(
             open(screen, "wb"),  # noqa: PTH123 - a descriptor, closed with its wrapper
             encoding=sys.stderr.encoding,
@@ -111,12 +111,12 @@ class StrayOutput:
             self.terminal.close()
 
     def print(self, text: str) -> None:
-        """Take what Python code prints, from any thread."""
+        """Log what Python code prints, from any thread."""
         with contextlib.suppress(OSError):
             os.write(2, text.encode(errors="backslashreplace"))
 
     def line_is_gone(self) -> bool:
-        """Whether nobody reads or types any more, however that came: SIGHUP isn't always sent."""
+        """Whether the terminal is gone: SIGHUP isn't always sent."""
         poll = select.poll()
         poll.register(0, 0)
         return self.terminal.is_gone or any(
@@ -124,7 +124,7 @@ class StrayOutput:
         )
 
     def forget_terminal(self) -> None:
-        """The terminal is gone: what would still be read from it or written there is dropped."""
+        """Drop all further input and output, since the terminal is gone."""
         nowhere = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, self.terminal.fileno(), *self._before.values()):
             os.dup2(nowhere, descriptor)
@@ -139,7 +139,7 @@ class StrayOutput:
 
     def _take(self, text: str) -> None:
         *lines, rest = (self._under_way + text).split("\n")
-        # A progress bar draws itself again and again after a carriage return: the last counts.
+        # A progress bar redraws after a carriage return: only the last one counts.
         self._under_way = rest if len(rest) < _LONGEST_LINE else _last_drawn(rest)
         if len(self._under_way) >= _LONGEST_LINE:
             lines.append(self._under_way)
@@ -152,7 +152,7 @@ class StrayOutput:
         now = datetime.now().astimezone().isoformat(timespec="seconds")
         text = "".join(f"{now}  {visible(line)}\n" for line in lines)
         for path in (self._session_log(), console_log()):
-            # A folder that is gone, a full disk: the next place, or nowhere.
+            # A removed folder, a full disk: try the next place, or give up.
             with contextlib.suppress(OSError):
                 if path is not None:
                     _append(path, text)
@@ -160,14 +160,14 @@ class StrayOutput:
 
 
 def console_log() -> Path:
-    """Where stray output goes while no session runs."""
+    """The log for stray output while no session runs."""
     return platformdirs.user_log_path("cxr-tui") / "console.txt"
 
 
 def _append(path: Path, text: str) -> None:
     if path == console_log():
         path.parent.mkdir(parents=True, exist_ok=True)
-    # One write to the end of the file: the engine appends its own lines to a session's log.
+    # A single append: the engine appends its own lines to a session's log.
     descriptor = open_own(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
         os.write(descriptor, text.encode(errors="backslashreplace"))

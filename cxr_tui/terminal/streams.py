@@ -1,4 +1,4 @@
-"""The program's stdout and stderr, whatever becomes of whoever reads them."""
+"""The program's stdout and stderr, robust against readers that close or stall."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _LATE = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 
 
 def stdout_is_unicode() -> bool:
-    """Whether stdout takes every character."""
+    """Whether stdout can encode every character."""
     return codecs.lookup(sys.stdout.encoding or "ascii").name.startswith(("utf", "gb18030"))
 
 
 def ready_streams() -> None:
-    """From here on every text can be printed, whatever the encoding, to streams that are there."""
+    """Make stdout and stderr exist and accept every text, whatever the encoding."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         stream = getattr(sys, name)
         if stream is None:
@@ -41,10 +41,10 @@ def ready_streams() -> None:
 
 
 def flush_stdout() -> None:
-    """What was printed is out.
+    """Flush stdout.
 
     Raises:
-        BrokenPipeError: nobody reads it any more.
+        BrokenPipeError: the reader has closed.
         RunFailedError: it can't be written.
     """
     with written():
@@ -52,13 +52,13 @@ def flush_stdout() -> None:
 
 
 def hush_stdout() -> None:
-    """Nobody reads it: what is still to be flushed, at the process's end too, goes nowhere."""
+    """Discard all further output, also at exit, since the reader has closed."""
     _silence(sys.stdout)
 
 
 @contextlib.contextmanager
 def written() -> Iterator[None]:
-    """What stdout's disk says against it, as an error that names it."""
+    """Turn disk errors of stdout into an error that names it."""
     try:
         yield
     except BrokenPipeError:
@@ -68,15 +68,15 @@ def written() -> Iterator[None]:
         raise RunFailedError(
             error.strerror or str(error),
             where="stdout",
-            why="What was printed is not whole.",
-            remedy="Make room where it goes, or let it go elsewhere.",
+            why="The output is incomplete.",
+            remedy="Free space on that disk, or redirect the output elsewhere.",
         ) from error
 
 
 class Outliving(io.TextIOBase):
-    """A stream whose reader may leave: what can't be written then is dropped.
+    """A stream whose reader may close: output is then dropped.
 
-    ``error`` is why, from the first time on. On a full disk later writes are tried again.
+    ``error`` is the first reason. On a full disk later writes are tried again.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -85,7 +85,7 @@ class Outliving(io.TextIOBase):
 
     @property
     def error(self) -> OSError | None:
-        """Why something could not be written, from the first time on."""
+        """The first error of a write."""
         return self._error
 
     @property
@@ -94,16 +94,16 @@ class Outliving(io.TextIOBase):
         return "utf-8" if self._stream is None else self._stream.encoding
 
     def write(self, text: str) -> int:
-        """Write, or drop it."""
+        """Write, or drop the text."""
         self._try(lambda stream: stream.write(text))
         return len(text)
 
     def flush(self) -> None:
-        """Flush, or let it be."""
+        """Flush, or ignore the error."""
         self._try(lambda stream: stream.flush())
 
     def isatty(self) -> bool:
-        """Whether it is a terminal that is still there."""
+        """Whether it is a terminal that still exists."""
         return self._stream is not None and not self._stream.closed and self._stream.isatty()
 
     def fileno(self) -> int:
@@ -124,9 +124,9 @@ class Outliving(io.TextIOBase):
 
 
 class Unawaited(Outliving):
-    """A stream whose reader may leave or stall: a thread writes, and may have to drop the oldest.
+    """A stream whose reader may close or stall: a thread writes, and may drop the oldest text.
 
-    Text goes in by whole lines, or by what was written up to a ``flush``.
+    Text is queued by whole lines, or up to a ``flush``.
     """
 
     def __init__(self, stream: TextIO, outlet: Outlet) -> None:
@@ -137,11 +137,11 @@ class Unawaited(Outliving):
 
     @property
     def error(self) -> OSError | None:
-        """Why something could not be written, from the first time on."""
+        """The first error of a write."""
         return self.outlet.error
 
     def write(self, text: str) -> int:
-        """Have it written."""
+        """Queue text."""
         if self.outlet.is_closed:
             return super().write(text)
         with self.outlet.changed:
@@ -151,7 +151,7 @@ class Unawaited(Outliving):
         return len(text)
 
     def flush(self) -> None:
-        """Have it written without a line's end; nothing is waited for."""
+        """Queue an incomplete line; doesn't wait."""
         if self.outlet.is_closed:
             super().flush()
             return
@@ -160,14 +160,14 @@ class Unawaited(Outliving):
             self.outlet.put(begun.encode(self._encoding, CLOSEST))
 
     def close_outlet(self, *, is_read: bool) -> None:
-        """From here on nothing waits for the thread that writes; it may never run again."""
+        """Never wait for the writing thread again; it may never run again."""
         self.outlet.is_closed = True
         if not is_read and self._stream is not None:
             _silence(self._stream)
 
 
 def outlive_readers(*, json_on_stdout: bool = False) -> None:
-    """From here to the process's end neither stdout nor stderr can end it, or keep it waiting."""
+    """From now on neither stdout nor stderr can end the process or block it."""
     outlets: dict[tuple[int, int], Outlet] = {}
 
     def unawaited(stream: TextIO | None, *, is_json: bool) -> TextIO:
@@ -178,9 +178,9 @@ def outlive_readers(*, json_on_stdout: bool = False) -> None:
                 return cast("TextIO", Outliving(None))
             stream.flush()
             status = os.fstat(stream.fileno())
-        except (OSError, ValueError):  # closed, or none of the system's
+        except (OSError, ValueError):  # closed, or not a system stream
             return cast("TextIO", Outliving(stream))
-        # One thread where both are the same: what is written first is read first.
+        # One thread if both are the same, to keep the order.
         place = (status.st_dev, status.st_ino)
         outlet = outlets.setdefault(place, Outlet(stream.fileno(), tells=not is_json))
         return cast("TextIO", Unawaited(stream, outlet))
@@ -192,9 +192,9 @@ def outlive_readers(*, json_on_stdout: bool = False) -> None:
 
 
 def let_out() -> None:
-    """At the process's end: a moment for what was not read yet, and a word on what never was.
+    """At exit: wait a moment for pending output, and report what was lost.
 
-    What the interpreter itself still says goes straight to the descriptor, where all was read.
+    The interpreter's own last messages go straight to the descriptor, if everything was read.
     """
     if threading.current_thread() is threading.main_thread():
         for kind in _LATE:
@@ -208,7 +208,7 @@ def let_out() -> None:
                 sys.stderr.write(f"stdout: {lost_lines(lost)}\n")
         if isinstance(sys.stderr, Unawaited):
             sys.stderr.flush()
-            # Its own thread has had that moment already where stdout's took it.
+            # Its own thread has already had that moment while stdout's was waiting.
             unread = sys.stderr.outlet.drain(*([_SECONDS_AFTER_STDOUT] if lost else []))
             sys.stderr.close_outlet(is_read=not unread)
         if isinstance(sys.stdout, Unawaited):
@@ -216,7 +216,7 @@ def let_out() -> None:
 
 
 def leave_at_once(code: int) -> None:
-    """End the process here: nothing is waited for but what is still to be read, for a moment."""
+    """Exit immediately, waiting only a moment for pending output."""
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     let_out()
@@ -224,12 +224,12 @@ def leave_at_once(code: int) -> None:
 
 
 def lost_lines(lines: int) -> str:
-    """That so many were dropped, in words."""
+    """A message on dropped lines."""
     return f"{lines:,} {'line was' if lines == 1 else 'lines were'} not taken by the reader"
 
 
 def _silence(stream: TextIO) -> None:
-    """What is still written to a stream that nobody reads any more goes nowhere."""
+    """Discard what is still written to a stream whose reader has closed."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

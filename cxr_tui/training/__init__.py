@@ -1,1 +1,1 @@
-"""4 Training: the screen and its own parts."""
+"""4 Training: the screen and its parts."""

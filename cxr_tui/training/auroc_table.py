@@ -1,4 +1,4 @@
-"""The AUROC of each finding while a run trains: positives, last, best, trend."""
+"""The AUROC of each finding during training: positives, last, best, trend."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import ClassVar
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
-from textual.widgets import DataTable
 
 from cxr_tui.runs.run_view import RunView
 from cxr_tui.terminal.safe_text import visible
+from cxr_tui.widgets.lists import ListTable
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _ASCII_BLOCKS = "_.-~=+*#"
@@ -19,13 +19,13 @@ _TREND_WIDTH, _NARROW_TREND_WIDTH = 12, 6
 _NARROW_COLUMNS = 110
 
 SORTS = ("recipe", "finding", "positives", "last", "best", "interval", "trend")
-"""Orders of the table, in the order in which the key goes through them.
+"""Sort orders of the table, in the order of the key.
 
 By trend: by the change since the first epoch.
 """
 
 MEAN = "mean"
-"""The key of the last row, among intervals too."""
+"""The key of the last row, also among intervals."""
 
 _Interval = tuple[float, float]
 
@@ -33,7 +33,7 @@ _Interval = tuple[float, float]
 def sparkline(
     values: Sequence[float], width: int = _TREND_WIDTH, *, ascii_only: bool = False
 ) -> str:
-    """The last values as bars between 0.5 and 1; a gap where one is undefined."""
+    """The last values as bars between 0.5 and 1; a gap if undefined."""
     blocks = _ASCII_BLOCKS if ascii_only else _BLOCKS
     cells = []
     for value in values[-width:]:
@@ -45,15 +45,15 @@ def sparkline(
     return "".join(cells)
 
 
-class AurocTable(DataTable[Text]):
-    """One row a finding and one for the mean; the cursor stays where it is when rows change."""
+class AurocTable(ListTable):
+    """One row per finding and one for the mean; the cursor stays in place when rows change."""
 
     DEFAULT_CSS = """
     AurocTable { height: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("home", "scroll_top", "first finding", id="training.first", show=False),
-        Binding("end", "scroll_bottom", "last finding", id="training.last", show=False),
+        Binding("home,g", "scroll_top", "first finding", id="training.first", show=False),
+        Binding("end,G", "scroll_bottom", "last finding", id="training.last", show=False),
     ]
 
     def __init__(self, *, ascii_only: bool = False, id: str | None = None) -> None:  # noqa: A002
@@ -64,17 +64,21 @@ class AurocTable(DataTable[Text]):
         self._intervals: Mapping[str, _Interval] = {}
         self._is_narrow = True
 
+    def words_at_hand(self) -> str:
+        """What the figures are; the heads don't say it."""
+        return f"AUROC  {super().words_at_hand()}"
+
     def next_order(self) -> None:
-        """Sort by the next column; by the interval only where there is one."""
+        """Sort by the next column; by the interval only if there is one."""
         orders = [name for name in SORTS if name != "interval" or self._intervals]
         at = orders.index(self.sort_by) if self.sort_by in orders else 0
         self.sort_by = orders[(at + 1) % len(orders)]
         self._seen = ()
 
     def show(self, view: RunView, intervals: Mapping[str, _Interval]) -> None:
-        """Fill the rows; nothing is redrawn where no epoch was added.
+        """Fill the rows; nothing is redrawn without a new epoch.
 
-        ``intervals`` are of the best epoch's val AUROC; without any they have no column.
+        ``intervals`` are of the best epoch's val AUROC; without any there is no column for them.
         """
         last, is_narrow = view.last, self.app.size.width < _NARROW_COLUMNS
         seen = (view.findings, tuple(view.epochs_done), self.sort_by, last, is_narrow, intervals)
@@ -95,7 +99,7 @@ class AurocTable(DataTable[Text]):
         self.move_cursor(row=min(row, max(0, self.row_count - 1)), scroll=False)
 
     def _shown_columns(self) -> list[str]:
-        """The trend makes room for the interval where both don't fit."""
+        """The trend is dropped for the interval if both don't fit."""
         names = ["finding", "positives", "last", "best"]
         if self._intervals:
             names.append("interval")
@@ -104,7 +108,7 @@ class AurocTable(DataTable[Text]):
         return names
 
     def _add_columns(self, rows: Sequence[Sequence[Text]]) -> None:
-        """Each as wide as it needs: the table's own measuring comes later, and may cut digits."""
+        """Each as wide as needed: the table's own measuring comes later, and may cut digits."""
         mark = "v" if self._ascii_only else "▾"
         labels = {"interval": "95 % val" if self._is_narrow else "95 % of best"}
         for place, name in enumerate(self._shown_columns()):
@@ -156,7 +160,7 @@ class AurocTable(DataTable[Text]):
 
 
 def _positives(view: RunView, name: str) -> int:
-    """In val; 0 where an events file doesn't tell."""
+    """Positives in val; 0 if the events file doesn't have them."""
     return view.dataset.positives.get("val", {}).get(name, 0) if view.dataset else 0
 
 

@@ -1,4 +1,4 @@
-"""Which curves a run has, and each as a chart."""
+"""The curves of a run, each as a chart."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SMOOTH_OVER = 15
 
 
 def curve_chart(curve: str, view: RunView, *, log_scale: bool, smooth: bool, empty: str) -> Chart:
-    """The curve over epochs; ``empty`` stands in its place before the first point."""
+    """The curve over epochs; ``empty`` is shown before the first point."""
     if curve == AUROC:
         return _auroc_chart(view, empty)
     if curve == RATE:
@@ -24,7 +24,7 @@ def curve_chart(curve: str, view: RunView, *, log_scale: bool, smooth: bool, emp
 
 
 def beside(curve: str) -> str:
-    """The curve that is shown next to it where there is room for two."""
+    """The curve shown next to it if two fit."""
     return LOSS if curve == AUROC else AUROC
 
 
@@ -32,15 +32,23 @@ def curve_titles(curve: str, chart: Chart, *, smooth: bool, ascii_only: bool) ->
     """What is drawn and how, the longest wording first."""
     marks = {True: "x", False: "-"} if ascii_only else {True: "•", False: "─"}
     legend = "  ".join(f"{marks[line.dots]} {line.label}" for line in chart.lines)
-    how = []
-    if chart.log_scale:
-        how.append("log scale")
-    if smooth and curve == LOSS:
-        how.append(f"train as the mean of {_SMOOTH_OVER} records")
+    how = _drawn_how(curve, chart, smooth)
     lines = [legend] if len(chart.lines) > 1 else []
     long = "   ".join([f"{curve} over epochs", *lines, *how])
     short = "   ".join([curve, *lines, *(["log scale"] if chart.log_scale else [])])
     return long, short, curve
+
+
+def export_title(curve: str, chart: Chart, *, smooth: bool) -> str:
+    """Title of an exported chart: what it shows, and how it is drawn."""
+    return ", ".join([curve, *_drawn_how(curve, chart, smooth)])
+
+
+def _drawn_how(curve: str, chart: Chart, smooth: bool) -> list[str]:
+    how = ["log scale"] if chart.log_scale else []
+    if smooth and curve == LOSS:
+        how.append(f"train as the mean of {_SMOOTH_OVER} records")
+    return how
 
 
 def _loss_chart(view: RunView, log_scale: bool, smooth: bool, empty: str) -> Chart:
@@ -100,12 +108,12 @@ def _epochs_at_steps(view: RunView) -> tuple[float, ...]:
 
 
 def _epochs_shown(view: RunView) -> tuple[float, float]:
-    """From 0 to the end of the epoch under way."""
+    """From 0 to the end of the current epoch."""
     return 0.0, float(max(1, view.epoch, *view.epochs_done))
 
 
 def _smoothed(values: Sequence[float]) -> list[float]:
-    """Mean over the last records; values that are not finite stay gaps."""
+    """Mean over the last records; values that are not finite remain gaps."""
     smoothed = []
     for end in range(1, len(values) + 1):
         window = [v for v in values[max(0, end - _SMOOTH_OVER) : end] if math.isfinite(v)]

@@ -1,7 +1,8 @@
-"""All that health checks found of a session, in full; a change to try is one key away."""
+"""All diagnoses of a session in full; a change to try is one key away."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.table import Table
@@ -10,43 +11,41 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from core.errors import CxrError
 from core.events import Diagnosed
 from core.recipe import Recipe
 from core.recipe_toml import changed_recipe, differences
+from cxr_tui.console.dialogs import Dialog
+from cxr_tui.console.key_words import key_words
+from cxr_tui.terminal.key_names import key_of
 from cxr_tui.terminal.safe_text import visible
 from cxr_tui.training.text import unasked
 from cxr_tui.widgets.health_panel import in_full, mark_of
+from cxr_tui.widgets.lists import ListKeys
 
 if TYPE_CHECKING:
     from cxr_tui.console.console import Console
     from cxr_tui.runs.open_session import OpenSession
 
 _LOOK_SECONDS = 0.5
-_WITH_CHANGES = "enter, a into a duplicate   ↑ ↓ choose   esc back"
-_WITHOUT = "↑ ↓ choose   esc back"
+_WITHOUT = (("↑ ↓", "choose"), ("esc", "back"))
+_WITH_CHANGES = (("enter", "into a duplicate"), *_WITHOUT)
 
 
-class HealthDialog(ModalScreen[Diagnosed | None]):
-    """Dismissed with the answer whose changes are wanted; Escape answers None."""
+class HealthDialog(Dialog[Diagnosed | None], ListKeys):
+    """Returns the diagnosis whose changes are to be tried; Escape returns None."""
 
     CSS = """
-    HealthDialog { align: center middle; }
-    HealthDialog > VerticalScroll {
-        width: 110; max-width: 100%; height: auto; max-height: 100%; padding: 0 1;
-        border: round $primary; background: $surface; scrollbar-size-vertical: 1;
-        border-title-style: bold;
-    }
+    HealthDialog > VerticalScroll { width: 110; padding: 0 1; }
     HealthDialog .line { height: auto; margin-top: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,backspace,q", "leave", "back", id="health.back", show=False),
-        Binding("enter,a", "apply", "apply", id="health.apply", show=False),
-        Binding("up", "move(-1)", "up", id="health.up", show=False),
-        Binding("down", "move(1)", "down", id="health.down", show=False),
+        Binding("enter", "apply", "apply", id="health.apply", show=False),
+        Binding("up,k", "move(-1)", "up", id="health.up", show=False),
+        Binding("down,j", "move(1)", "down", id="health.down", show=False),
         Binding("pageup", "move(-10)", "ten lines up", id="health.page-up", show=False),
         Binding("pagedown", "move(10)", "ten lines down", id="health.page-down", show=False),
     ]
@@ -58,20 +57,20 @@ class HealthDialog(ModalScreen[Diagnosed | None]):
         self._chosen = 0
 
     def compose(self) -> ComposeResult:
-        """Title and keys on the frame of the answers: they stay while those are scrolled."""
+        """Title and keys are on the frame, so they stay while the diagnoses scroll."""
         with VerticalScroll(can_focus=False) as frame:
             frame.border_title = Content(
-                visible(f"Health of {self._session.name}, the gravest first")
+                visible(f"Health of {self._session.name}, the most serious first")
             )
             yield Static(id="nothing", classes="line")
 
     def on_mount(self) -> None:
-        """The first answer is chosen; what a run finds meanwhile is added."""
+        """The first diagnosis is chosen; new ones are added while a run continues."""
         self._follow()
         self.set_interval(_LOOK_SECONDS, self._follow)
 
     def _follow(self) -> None:
-        if not self.query("#nothing"):  # left before it was put up
+        if not self.query("#nothing"):  # closed before it was mounted
             return
         answers = tuple(self._session.view.health.values())
         chosen = self._answer
@@ -84,10 +83,10 @@ class HealthDialog(ModalScreen[Diagnosed | None]):
             self.query_one(VerticalScroll).mount(*new)
             self._show()
         if not answers:
-            share_read = getattr(self._session.source, "share_read", None)
+            share_read = self._session.source.past.share_read
             nothing = unasked(self._session.view, share_read)
             self.query_one("#nothing", Static).update(Content(nothing))
-            self._tell_keys("esc back")
+            self._tell_keys(("esc", "back"))
 
     @property
     def _items(self) -> list[Static]:
@@ -100,10 +99,11 @@ class HealthDialog(ModalScreen[Diagnosed | None]):
             if item.display:
                 item.update(self._drawn(self._answers[place], is_chosen=place == self._chosen))
         chosen = self._answer
-        self._tell_keys(_WITH_CHANGES if chosen is not None and chosen.changes else _WITHOUT)
+        self._tell_keys(*(_WITH_CHANGES if chosen is not None and chosen.changes else _WITHOUT))
 
-    def _tell_keys(self, keys: str) -> None:
-        self.query_one(VerticalScroll).border_subtitle = Content(keys)
+    def _tell_keys(self, *keys: tuple[str, str]) -> None:
+        self.frame_words = key_words(*keys)
+        self.query_one(VerticalScroll).border_subtitle = self.frame_words
 
     def _drawn(self, answer: Diagnosed, *, is_chosen: bool) -> Table:
         grid = Table.grid(padding=(0, 1, 0, 0))
@@ -121,8 +121,23 @@ class HealthDialog(ModalScreen[Diagnosed | None]):
     def _answer(self) -> Diagnosed | None:
         return self._answers[self._chosen] if self._answers else None
 
+    def list_lines(self) -> Sequence[str]:
+        """The answers in full."""
+        return [in_full(answer, ascii_only=self._ascii_only).plain for answer in self._answers]
+
+    def list_at(self) -> int:
+        """The chosen one."""
+        return self._chosen
+
+    def list_go(self, row: int) -> None:
+        """Choose that one."""
+        self._chosen = row
+        self._show()
+        frame = self.query_one(VerticalScroll)
+        frame.scroll_to_widget(self._items[row], animate=False, top=True)
+
     def action_move(self, by: int) -> None:
-        """The next answer, or the one before; one that is taller than the list moves first."""
+        """Choose the next or previous diagnosis; one taller than the list scrolls first."""
         if not self._answers:
             return
         view, items = self.query_one(VerticalScroll), self._items
@@ -140,24 +155,21 @@ class HealthDialog(ModalScreen[Diagnosed | None]):
         view.scroll_to_widget(items[self._chosen], animate=False, top=by > 0)
 
     def action_apply(self) -> None:
-        """Take the chosen answer's changes, where it has any."""
+        """Try the chosen diagnosis's changes, if it has any."""
         chosen = self._answer
         if chosen is not None and chosen.changes:
             self.dismiss(chosen)
 
-    def action_leave(self) -> None:
-        """Back to the screen."""
-        self.dismiss(None)
-
 
 def show_health(console: Console, shown: OpenSession) -> None:
-    """The answers of a session over the screen; what is to be tried becomes the draft."""
+    """Show a session's diagnoses over the screen; changes to try become the draft."""
     dialog = HealthDialog(shown, ascii_only=console.ascii_only)
     console.push_screen(dialog, lambda answer: _try_changes(console, shown, answer))
 
 
 def _try_changes(console: Console, shown: OpenSession, answer: Diagnosed | None) -> None:
-    """The session's recipe with the answer's changes is the draft; the session stays."""
+    """Make the session's recipe with the diagnosis's changes the draft; the session is
+    unchanged."""
     if answer is None:
         return
     try:
@@ -166,19 +178,22 @@ def _try_changes(console: Console, shown: OpenSession, answer: Diagnosed | None)
         console.say(str(error))
         return
     if not changes:
-        console.say(f"The recipe of {shown.name} says so already.")
+        console.say(f"The recipe of {shown.name} already has these values.")
         return
-    console.workspace.draft, console.workspace.preset = recipe, shown.name
+    console.begin(shown.name, recipe, base=shown.session.recipe)
     console.workspace.key_to_look_at = answer.changes[0].partition("=")[0].strip()
     console.action_mode("recipe")
-    console.say(f"{changes}, in a duplicate: {shown.name} stays as it is. S starts it.")
+    starts = key_of("run.start")
+    console.say(
+        f"{changes}, in a duplicate: {shown.name} is unchanged. {starts} starts the duplicate."
+    )
 
 
 def duplicate_with(recipe: Recipe, answer: Diagnosed) -> tuple[Recipe, str]:
-    """The recipe with the answer's changes, and in words what they change; '' where nothing.
+    """The recipe with the diagnosis's changes, and the changes in words; '' if there are none.
 
     Raises:
-        RecipeError: a change that this version does not know.
+        RecipeError: this version does not know a change.
     """
     changed = changed_recipe(recipe, answer.changes)
     found = differences(recipe, changed).items()

@@ -1,4 +1,4 @@
-"""What Training says in words: the line on top, what needs attention, the bar, the messages."""
+"""Text on Training: the line on top, what needs attention, the bar, the messages."""
 
 from __future__ import annotations
 
@@ -10,30 +10,32 @@ from pathlib import Path
 
 from rich.text import Text
 
+from cxr_tui.runs.event_words import answer_words
 from cxr_tui.runs.health_text import GRAVE
 from cxr_tui.runs.liveness import GONE, INTERRUPTED, SILENT, Liveness
-from cxr_tui.runs.run_view import MARKS, RunView, answer_in_log
+from cxr_tui.runs.run_view import MARKS, RunView
 from cxr_tui.terminal.hanging import INDENT
+from cxr_tui.terminal.key_names import key_of
 from cxr_tui.terminal.safe_text import duration, name_shortened, shortened, visible
 
 _STAGES = {"starting": "loading torch", "validation": "validating"}
 _ASKED = "asked to pause"
 _SHORTEST_NAME, _SHORTEST_BAR, _LONGEST_BAR = 12, 6, 40
-_WARNINGS, _LINES = 5, 100
+_WARNINGS, _ENTRIES = 5, 100
 _ROOMY = 110
 _ALWAYS = 0
 _MOST_LINES_OF_A_MESSAGE = 3
 
 
 def stage_words(view: RunView) -> str:
-    """What the run does now, where that is not training."""
+    """What the run is doing, if not training."""
     if view.is_stopping:
         return "stopping after this step" if view.step else "stopping before the first step"
     return _STAGES.get(view.stage, view.stage) if view.stage != "training" else ""
 
 
 def waiting_words(view: RunView, share_read: float | None) -> str:
-    """What stands in place of a curve that has no point yet."""
+    """Text instead of a curve that has no point yet."""
     if share_read is not None:
         return f"reading the session, {100 * share_read:.0f} %"
     if view.state not in ("running", "paused"):
@@ -46,7 +48,7 @@ def waiting_words(view: RunView, share_read: float | None) -> str:
 def head(
     name: str, view: RunView, liveness: Liveness, share_read: float | None, width: int
 ) -> Text:
-    """Which session, its state, where it is; what matters least gives way where room is short."""
+    """Session, state, progress; the least important parts are dropped if they don't fit."""
     parts = list(_head_parts(view, liveness, share_read))
     shortest = min(len(name), _SHORTEST_NAME) + 2
     while sum(len(part) + 3 for _, part in parts) + shortest > width:
@@ -64,7 +66,7 @@ def head(
 def _head_parts(
     view: RunView, liveness: Liveness, share_read: float | None
 ) -> Iterable[tuple[int, str]]:
-    """Each with a number: the greater, the earlier it gives way."""
+    """Each with a number: the greater, the earlier it is dropped."""
     if share_read is not None:
         yield _ALWAYS, f"reading {100 * share_read:.0f} %"
     state = liveness.state or view.state
@@ -84,27 +86,31 @@ def _head_parts(
 
 
 def refused(view: RunView) -> Text:
-    """Why a new run did not start, where its session was taken away again."""
+    """Why a new run did not start, if its session was deleted."""
     return _lines(
         f"✗ {visible(view.message)}",
-        "Nothing of it had begun, and its session was taken away again.",
-        "2 and 3 lead to the data and the recipe, S starts anew.",
+        "The run had not started, so its session was deleted.",
+        f"{key_of('mode.data', 'mode.recipe', apart=' and ')} show the data and the recipe, "
+        f"{key_of('run.start')} starts again.",
     )
 
 
 def notice(name: str, path: Path, view: RunView, liveness: Liveness, width: int) -> Text:
-    """What needs attention, with what to do; empty where nothing does."""
-    goes_on = f"1, r goes on from {_kept(view)}, or: cxr-tui --resume {visible(name)}"
+    """What needs attention, and what to do; empty if nothing does."""
+    resume = key_of("training.resume")
+    goes_on = f"{resume} continues from {_kept(view)}, or: cxr-tui --resume {visible(name)}"
     if liveness.state == GONE:
-        return _lines(f"▲ Its directory is gone: {visible(str(path))}", "1 shows the sessions.")
+        return _lines(
+            f"▲ Its directory is gone: {visible(str(path))}",
+            f"{key_of('mode.sessions')} shows the sessions.",
+        )
     if liveness.state == INTERRUPTED:
-        return _lines("○ Its process ended without a word: killed, or out of memory.", goes_on)
+        return _lines("○ Its process ended without a message: killed, or out of memory.", goes_on)
     if liveness.state == SILENT:
         host = f" on {visible(view.writer[0])}" if view.writer else ""
         return _lines(
-            f"○ No sign of life for {duration(liveness.silent_seconds)}: "
-            f"look at its process{host}.",
-            f"Where that has ended: {goes_on}",
+            f"○ No heartbeat for {duration(liveness.silent_seconds)}: check its process{host}.",
+            f"If it has ended: {goes_on}",
         )
     if view.state == "failed":
         return _failed(name, path, view, width)
@@ -116,36 +122,40 @@ def notice(name: str, path: Path, view: RunView, liveness: Liveness, width: int)
 
 
 def _failed(name: str, path: Path, view: RunView, width: int) -> Text:
-    """What to do stands before the log's place, and a long message leaves room for it."""
+    """The remedy comes before the log's path, and a long message leaves space for both."""
     message = shortened(visible(view.message), _MOST_LINES_OF_A_MESSAGE * (width - 2 * len(INDENT)))
-    told = []
+    told, resume = [], key_of("training.resume")
     if any(answer.severity in GRAVE for answer in view.health.values()):
-        told.append("h shows the likely cause, and what to change.")
+        told.append(f"{key_of('training.health')} shows the likely cause, and what to change.")
     if view.kept:
-        told.append(f"When its cause is gone: 1, r goes on from {_kept(view)}, or:")
+        told.append(f"Once the cause is fixed: {resume} continues from {_kept(view)}, or:")
         told.append(f"cxr-tui --resume {visible(name)}")
     else:
-        told.append("No checkpoint was kept. 1, u takes its recipe to be changed.")
-        told.append("When its cause is gone: 1, r begins it anew.")
-    told.append(f"The log tells more: {visible(str(path / 'log.txt'))}")
+        told.append(
+            f"No checkpoint was saved. {key_of('training.reuse')} opens its recipe for changes."
+        )
+        told.append(f"Once the cause is fixed: {resume} starts it again.")
+    told.append(f"Details are in the log: {visible(str(path / 'log.txt'))}")
     return _lines(f"✗ {message}", *told)
 
 
 def _paused(path: Path, view: RunView) -> Text:
+    pause, stop = key_of("run.pause"), key_of("run.stop")
     if view.message in ("", _ASKED):
-        return _lines("‖ It waits: P goes on with it, X stops it with a checkpoint.")
-    reason = f"‖ It waits: {visible(view.message)}"
+        return _lines(f"‖ Paused: {pause} continues, {stop} stops with a checkpoint.")
+    reason = f"‖ Waiting: {visible(view.message)}"
     if os.strerror(errno.ENOSPC) in view.message or "disk" in view.message:
+        delete = key_of("mode.sessions", "sessions.delete")
         return _lines(
             reason,
-            "Free room on the disk (1, d deletes a session): it goes on by itself.",
-            "X stops it; what was kept is whole.",
+            f"Free disk space ({delete} deletes a session), and it continues automatically.",
+            f"{stop} stops it; saved data is intact.",
         )
-    return _lines(reason, "P goes on with it.")
+    return _lines(reason, f"{pause} continues.")
 
 
 def _kept(view: RunView) -> str:
-    return f"step {view.kept[1]:,}" if view.kept else "its beginning"
+    return f"step {view.kept[1]:,}" if view.kept else "the start"
 
 
 def _lines(first: str, *others: str) -> Text:
@@ -155,8 +165,18 @@ def _lines(first: str, *others: str) -> Text:
     return text
 
 
-def foot(view: RunView, liveness: Liveness, width: int, *, ascii_only: bool) -> Text:
-    """A bar of what is under way, the share of the run, the time passed and left."""
+def foot(
+    view: RunView,
+    liveness: Liveness,
+    width: int,
+    *,
+    ascii_only: bool,
+    since_event: float = 0.0,
+) -> Text:
+    """A progress bar of the current stage, the share of the run, time passed and left.
+
+    ``since_event``: seconds since the last event, during which an active run continued.
+    """
     is_alive = not liveness.state and view.state in ("running", "paused")
     tail = []
     label, share = _under_way(view) if is_alive else ("", None)
@@ -168,11 +188,14 @@ def foot(view: RunView, liveness: Liveness, width: int, *, ascii_only: bool) -> 
             tail.append(f"{view.ingest.quarantined:,} quarantined")
     elif is_alive and (run_share := view.share_done()) is not None:
         tail.append(f"run {100 * run_share:.0f} %")
+    if is_alive and share is None and view.state == "running" and (stage := stage_words(view)):
+        tail.insert(0, f"{visible(stage)}, {duration(since_event)}")
+    ahead = since_event if is_alive and view.state == "running" else 0.0
     is_tight = view.ingest is not None and width < _ROOMY
-    if not is_tight and (times := _times(view, is_alive=is_alive)):
+    if not is_tight and (times := _times(view, ahead, is_alive=is_alive)):
         tail.append(times)
     if view.state == "finished" and not liveness.state:
-        tail.append("5 shows its results")
+        tail.append(f"{key_of('mode.results')} shows its results")
     rest = "   ".join(tail)
     if share is not None:
         room = min(_LONGEST_BAR, width - len(rest) - len(label) - 12)
@@ -183,7 +206,7 @@ def foot(view: RunView, liveness: Liveness, width: int, *, ascii_only: bool) -> 
 
 
 def bar(share: float, width: int, *, ascii_only: bool) -> str:
-    """So much of a line."""
+    """A progress bar."""
     full, rest = ("=", "-") if ascii_only else ("━", "╌")
     done = round(min(1.0, max(0.0, share)) * width)
     return full * done + rest * (width - done)
@@ -197,16 +220,17 @@ def _under_way(view: RunView) -> tuple[str, float | None]:
     return "", None
 
 
-def _times(view: RunView, *, is_alive: bool) -> str:
+def _times(view: RunView, ahead: float, *, is_alive: bool) -> str:
     passed, left = view.clock.passed, view.seconds_left()
-    parts = [f"{duration(passed)} passed"] if passed else []
+    parts = [f"{duration((passed or 0.0) + ahead)} passed"] if passed or ahead else []
     if left is not None and is_alive:
-        parts.append(f"{'~' if view.left_is_rough else ''}{duration(left)} left")
+        still = duration(max(0.0, left - ahead))
+        parts.append(f"{'~' if view.left_is_rough else ''}{still} left")
     return ", ".join(parts)
 
 
 def unasked(view: RunView, share_read: float | None) -> str:
-    """What stands in place of answers, so that silence is told from absence."""
+    """Text instead of diagnoses, so that pending checks differ from none."""
     if share_read is not None:
         return "the session is being read"
     if view.state in ("new", "running", "paused"):
@@ -215,17 +239,19 @@ def unasked(view: RunView, share_read: float | None) -> str:
 
 
 def messages(view: RunView) -> Text:
-    """Warnings first, then what happened; the newest of each first.
+    """Warnings first, then other messages; the newest of each first.
 
-    What the health panel says stands there.
+    Messages of the health panel are left out.
     """
     text = Text()
     warnings = view.warnings[-_WARNINGS:]
-    above = [*warnings, *(answer_in_log(answer) for answer in view.health.values())]
+    above = [*warnings, *(answer_words(answer) for answer in view.health.values())]
     for warning in reversed(warnings):
         text.append(f"▲ {visible(warning)}\n", style="bold")
-    for seconds, line in reversed(view.log[-_LINES:]):
-        if line not in above:
+    for seconds, (about, lines) in reversed(view.log[-_ENTRIES:]):
+        if lines[0] not in above:
             clock = datetime.fromtimestamp(seconds).strftime("%H:%M:%S")
-            text.append(f"{clock} ", style="dim").append(f"{visible(line)}\n")
+            told = f"\n{INDENT}".join(lines)
+            text.append(f"{clock} ", style="dim")
+            text.append(visible(f"{about} {told}".lstrip()) + "\n")
     return text

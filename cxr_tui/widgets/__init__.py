@@ -1,1 +1,1 @@
-"""One file a part of a screen."""
+"""Widgets shared by several screens."""

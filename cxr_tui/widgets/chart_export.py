@@ -16,27 +16,39 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ChartExport:
-    """What to write, and under which names: ``charts/loss.png`` and ``charts/loss.csv``."""
+    """What to write, to files such as ``charts/loss.png``, ``loss.svg`` and ``loss.csv``."""
 
     session_path: Path
-    curve: str
+    name: str
+    title: str
     chart: Chart
 
     def write(self) -> str:
-        """Write both, whole or not at all; what came of it, for a person. Call it on a thread."""
-        from cxr_tui.widgets.chart_picture import chart_csv, chart_png
+        """Write all files and return a message for the user. Call it on a thread."""
+        try:
+            written = self.write_files()
+        except OSError as error:  # a full disk, another user's session, one deleted meanwhile
+            folder = self.session_path / "charts"
+            return f"{folder} can't be written: {error.strerror}. Nothing was lost but the picture."
+        if not written:
+            return f"there is no {self.name} to export yet"
+        png, svg, csv = written
+        return f"written: {png}, {svg.suffix} and {csv.suffix}"
+
+    def write_files(self) -> list[Path]:
+        """Write all files and return their paths; none if there is nothing to draw.
+
+        Raises:
+            OSError: the disk is full or can't be written.
+        """
+        from cxr_tui.widgets.chart_picture import chart_files
 
         folder = self.session_path / "charts"
-        stem = folder / self.curve.replace(" ", "-")
-        scale = ", log scale" if self.chart.log_scale else ""
         caption = f"{self.session_path.name}, {datetime.now():%Y-%m-%d %H:%M}"
-        picture = chart_png(self.chart, f"{self.curve}{scale}", visible(caption))
-        if picture is None:
-            return f"there is no {self.curve} to export yet"
-        try:
+        files = chart_files(self.chart, visible(self.title), visible(caption))
+        stem = self.name.replace(" ", "-")
+        if files:
             folder.mkdir(exist_ok=True)
-            write_whole(stem.with_suffix(".png"), picture)
-            write_whole(stem.with_suffix(".csv"), chart_csv(self.chart))
-        except OSError as error:  # a full disk, another user's session, one deleted meanwhile
-            return f"{folder} can't be written: {error.strerror}. Nothing was lost but the picture."
-        return f"written: {stem}.png and .csv"
+        for suffix, content in files.items():
+            write_whole(folder / (stem + suffix), content)
+        return [folder / (stem + suffix) for suffix in files]

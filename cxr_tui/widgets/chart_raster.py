@@ -1,7 +1,7 @@
-"""Lines as dots in cells: braille, eight dots a cell, or one sign a cell.
+"""Draw lines as dots in cells: braille with eight dots per cell, or one character per cell.
 
-plotext's own way of joining dots takes 0.3 s for a chart of 200×35 cells, which the console
-would feel at each redraw; a column of dots as the bits of one number takes a few milliseconds.
+plotext takes 0.3 s to join the dots of a chart of 200×35 cells, which is noticeable at each redraw.
+With the dots of a column as bits of one number it takes a few milliseconds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LEFT, _RIGHT = _codes(_LEFT_DOTS), _codes(_RIGHT_DOTS)
 
 
 class Raster:
-    """Dots of one line; columns count from the left, rows from the top."""
+    """The dots of one line; columns count from the left, rows from the top."""
 
     def __init__(self, columns: int, rows: int, *, braille: bool = True) -> None:
         self.columns, self.rows = columns, rows
@@ -34,7 +34,7 @@ class Raster:
         self._dots = [0] * (columns * self.across)
 
     def draw(self, points: Sequence[tuple[float, float]]) -> None:
-        """Join points, each in shares of the width and, from below, of the height."""
+        """Join points, given as fractions of the width and, from the bottom, of the height."""
         last_x, last_y = self.columns * self.across - 1, self.rows * self.down - 1
         places = [(round(x * last_x), round((1 - y) * last_y)) for x, y in points]
         for x, y in places[:1]:
@@ -51,7 +51,7 @@ class Raster:
                 self._fill(x, round(near), round(far))
 
     def signs(self) -> Iterator[tuple[int, int, str]]:
-        """Each cell that holds a dot: column, row, its sign."""
+        """Each non-empty cell: column, row, character."""
         for column in range(self.columns):
             dots = self._dots[column * self.across : (column + 1) * self.across]
             if not any(dots):
@@ -73,7 +73,7 @@ class Raster:
 
 
 def joined(below: str, above: str) -> str:
-    """Two signs in one cell: the dots of both where both are braille."""
+    """Two characters in one cell: the dots of both if both are braille."""
     if "\u2800" <= below <= "\u28ff" and "\u2800" <= above <= "\u28ff":
         return chr(ord(below) | ord(above))
     return above

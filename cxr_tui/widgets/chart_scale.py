@@ -1,4 +1,4 @@
-"""From values to places along an axis, and the round numbers to write beside it."""
+"""Axis scales: positions of values, and round tick values."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 FARTHEST = 1e100
-"""What lies beyond can't be drawn: differences and squares of it have no number."""
+"""Larger values can't be drawn: their differences and squares overflow."""
 
 _ROUND = (1.0, 2.0, 2.5, 5.0, 10.0)
 
@@ -21,28 +21,32 @@ class Scale:
     log: bool = False
 
     def place(self, value: float) -> float:
-        """The value as the axis counts: its decimal logarithm on a logarithmic one."""
+        """The value on the axis: its decimal logarithm on a logarithmic one."""
         return math.log10(value) if self.log else value
 
     def share(self, value: float) -> float:
-        """How far along the axis, 0..1; what lies outside is put at the end."""
+        """The position along the axis, 0..1; values outside are clipped."""
         low, high = self.place(self.low), self.place(self.high)
         return min(1.0, max(0.0, (self.place(value) - low) / (high - low)))
 
+    def within(self, value: float) -> float:
+        """The value, or the end of the axis that is nearest to it."""
+        return min(self.high, max(self.low, value))
+
     def ticks(self, most: int) -> list[float]:
-        """At most so many round numbers within the axis."""
+        """At most ``most`` round numbers within the axis."""
         if self.log and self.high / self.low >= 5:
             return _log_ticks(self.low, self.high, most)
         return _round_ticks(self.low, self.high, most)
 
 
 def can_be_drawn(value: float) -> bool:
-    """Whether a value has a place on any axis."""
+    """Whether a value can be drawn on any axis."""
     return math.isfinite(value) and abs(value) <= FARTHEST
 
 
 def scale_over(values: Iterable[float], *, log: bool = False) -> Scale | None:
-    """An axis that holds every value that it can show; None where there is none."""
+    """An axis that covers all drawable values; None if there are none."""
     shown = [v for v in values if can_be_drawn(v) and (v > 0 or not log)]
     if not shown:
         return None
@@ -54,7 +58,7 @@ def scale_over(values: Iterable[float], *, log: bool = False) -> Scale | None:
 
 
 def tick_labels(ticks: list[float]) -> list[str]:
-    """Each with as many decimals as tell them all apart."""
+    """The labels, with enough decimals to distinguish all ticks."""
     if not ticks:
         return []
     if not 0.001 <= max(map(abs, ticks)) < 1e9:

@@ -1,4 +1,4 @@
-"""What health checks found: mark, sentence, evidence, what to do; the gravest on top."""
+"""Health checks' diagnoses: mark, sentence, evidence, remedy; the most severe first."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Sequence
 
 from rich.table import Table
 from rich.text import Text
-from textual.widgets import Static
 
 from core.events import Diagnosed
 from cxr_tui.runs.health_text import ARROW, GRAVE, evidence_in_words, sign_of
 from cxr_tui.terminal.safe_text import closest_ascii, shortened, visible
+from cxr_tui.widgets.lists import SearchedText
 
 _LONGEST = 300
-"""Characters of a sentence in the panel; all of it stands in the list of all answers."""
+"""Maximum length of a sentence in the panel; the list of all diagnoses has the full text."""
 
 
-class HealthPanel(Static):
-    """The answers that stand; hidden where there is nothing to say."""
+class HealthPanel(SearchedText):
+    """The current diagnoses; hidden if there are none."""
 
     DEFAULT_CSS = """
     HealthPanel { height: auto; }
@@ -29,9 +29,9 @@ class HealthPanel(Static):
         self._seen: tuple[object, ...] = ()
 
     def show(self, answers: Sequence[Diagnosed], nothing: str = "") -> None:
-        """The answers in their order, or ``nothing`` where there is none.
+        """Show the diagnoses in their order, or ``nothing`` if there are none.
 
-        Nothing is laid out again where nothing changed.
+        The layout is updated only on a change.
         """
         seen = (tuple(answers), nothing)
         if seen == self._seen:
@@ -50,18 +50,18 @@ class HealthPanel(Static):
 
 
 def mark_of(answer: Diagnosed, *, ascii_only: bool) -> Text:
-    """The sign of how grave it is."""
+    """The mark of a diagnosis' severity."""
     return Text(_sign(sign_of(answer.severity), ascii_only=ascii_only), style=_style(answer))
 
 
 def in_full(answer: Diagnosed, *, ascii_only: bool) -> Text:
-    """The sentence, then lines for the evidence and for what to do."""
+    """The sentence, then lines for the evidence and the remedy."""
     text = Text(visible(answer.text), style=_style(answer))
     return _with_reasons(text, answer, ascii_only=ascii_only)
 
 
 def _in_short(answer: Diagnosed, *, ascii_only: bool) -> Text:
-    """Of what is well the sentence alone; nothing is longer than can be read beside a table."""
+    """The short form next to a table: for an ok the sentence alone; long texts are cut."""
     text = Text(_cut(answer.text), style=_style(answer))
     if answer.severity == "ok":
         return text

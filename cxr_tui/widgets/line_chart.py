@@ -1,4 +1,4 @@
-"""A line chart: axes by plotext (the only place that knows it), lines by our raster."""
+"""A line chart: axes by plotext (imported only here), lines by our raster."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from plotext._figure import _figure_class
 from rich.text import Text
 from textual.app import RenderResult
 from textual.widget import Widget
@@ -15,14 +14,14 @@ from textual.widget import Widget
 from cxr_tui.widgets.chart_raster import Raster, joined
 from cxr_tui.widgets.chart_scale import Scale, can_be_drawn, scale_over, tick_labels
 
-# Okabe and Ito's blue and orange, each moved to where it reads on black and on white.
-_STYLES = {"blue": "#3a8fcc", "orange": "#d07a00", "gray": "#8a8a8a"}
+# Okabe and Ito's blue and orange, adjusted to be readable on black and on white.
+_STYLES = {"blue": "#3a8fcc", "orange": "#d07a00", "gray": "#767676"}
 _ASCII_AXES = str.maketrans("┌┐└┘─│┤├┬┴┼", "++++-|+++++")
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a chart; NaN breaks it. ``dots`` draws points in place of a line."""
+    """One line of a chart; NaN breaks it. ``dots`` draws points instead of a line."""
 
     label: str
     xs: Sequence[float]
@@ -34,7 +33,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """What to draw. ``level`` is a dashed horizontal line with its name."""
+    """The content of a chart. ``level`` is a dashed horizontal line with its name.
+
+    ``across`` and ``up`` name the axes of an exported chart.
+    """
 
     lines: tuple[Line, ...]
     x_limits: tuple[float, float] | None = None
@@ -45,10 +47,12 @@ class Chart:
     y_limits: tuple[float, float] | None = None
     y_ticks: tuple[float, ...] = ()
     empty: str = "nothing to draw yet"
+    across: str = "epoch"
+    up: str = ""
 
 
 class LineChart(Widget):
-    """Redraws only when what it shows or its size has changed, and only while it is visible."""
+    """Redraws only when its content or size has changed, and only while it is visible."""
 
     DEFAULT_CSS = """
     LineChart { height: 1fr; }
@@ -62,13 +66,13 @@ class LineChart(Widget):
         self._text = Text()
 
     def show(self, chart: Chart) -> None:
-        """Draw this from now on."""
+        """Set the chart to draw."""
         if chart != self._chart:
             self._chart = chart
             self.refresh()
 
     def render(self) -> RenderResult:
-        """The chart as text with colours."""
+        """The chart as coloured text."""
         width, height = self.size.width, self.size.height
         wanted = (self._chart, width, height)
         if self._drawn != wanted:
@@ -78,10 +82,10 @@ class LineChart(Widget):
 
 
 def draw(chart: Chart | None, width: int, height: int, *, ascii_only: bool = False) -> Text:
-    """The chart in so many cells. Each line is cut to the least and greatest value a column."""
+    """Draw the chart in cells. Each line is reduced to its minimum and maximum per column."""
     if chart is None or width < 20 or height < 4:
         return Text(chart.empty if chart else "")
-    lines = [(line, *_bounded(line, width, log_scale=chart.log_scale)) for line in chart.lines]
+    lines = [(line, *bounded(line, width, log_scale=chart.log_scale)) for line in chart.lines]
     lines = [entry for entry in lines if entry[1]]
     across, up = scales(chart)
     if not lines or across is None or up is None:
@@ -91,11 +95,11 @@ def draw(chart: Chart | None, width: int, height: int, *, ascii_only: bool = Fal
     rows = next(row for row, line in enumerate(axes) if "└" in line)
     cells = _Cells(width - left, rows)
     for line, xs, ys in lines:
-        for run in _unbroken(xs, ys):
+        for run in unbroken(xs, ys):
             points = [(across.share(x), up.share(y)) for x, y in run]
             is_dots = line.dots or len(points) == 1
             cells.add(points, line.colour, _sign_of(line, is_dots, ascii_only), ascii_only)
-    if _level_is_drawn(chart):
+    if level_is_drawn(chart):
         cells.add_level(up.share(chart.level or 0.0), chart.level_label, "-" if ascii_only else "┄")
     text = Text(no_wrap=True, end="")
     for row, axis in enumerate(axes[:height]):
@@ -107,13 +111,14 @@ def draw(chart: Chart | None, width: int, height: int, *, ascii_only: bool = Fal
     return text
 
 
-def _level_is_drawn(chart: Chart) -> bool:
+def level_is_drawn(chart: Chart) -> bool:
+    """Whether it has a level that its scale can show."""
     level = chart.level
     return level is not None and can_be_drawn(level) and (level > 0 or not chart.log_scale)
 
 
 def scales(chart: Chart) -> tuple[Scale | None, Scale | None]:
-    """The axes: across, over all points or the limits given; up, with room for the level."""
+    """The axes: horizontal, over all points or the given limits; vertical, including the level."""
     xs = chart.x_limits or [x for line in chart.lines for x in line.xs]
     if chart.y_limits is not None:
         return scale_over(xs), Scale(*chart.y_limits)
@@ -125,21 +130,21 @@ def scales(chart: Chart) -> tuple[Scale | None, Scale | None]:
 
 
 def x_ticks(chart: Chart, across: Scale, most: int) -> list[float]:
-    """Numbers to write under the chart."""
+    """The tick values under the chart."""
     if chart.whole_x:
         return [float(tick) for tick in _whole_ticks(across.low, across.high, most=most)]
     return across.ticks(most)
 
 
 def _sign_of(line: Line, is_dots: bool, ascii_only: bool) -> str:
-    """The sign of each point; empty where they are joined."""
+    """The character of each point; '' if points are joined."""
     if is_dots:
         return "x" if ascii_only else "•"
     return line.marker or ""
 
 
 class _Cells:
-    """Signs and colours of the chart's inside."""
+    """Characters and colours of the plot area."""
 
     def __init__(self, columns: int, rows: int) -> None:
         self._columns, self._rows = columns, rows
@@ -148,7 +153,7 @@ class _Cells:
     def add(
         self, points: list[tuple[float, float]], colour: str, sign: str, ascii_only: bool
     ) -> None:
-        """Points, in shares, as single signs or joined by dots (or by a sign in every cell)."""
+        """Add points, given as fractions, as single characters or joined by a line."""
         joins = sign not in ("x", "•")
         if joins:
             raster = Raster(self._columns, self._rows, braille=not (ascii_only or sign))
@@ -162,7 +167,7 @@ class _Cells:
             self._signs[row, column] = (joined(below, shown), colour)
 
     def add_level(self, share: float, label: str, sign: str) -> None:
-        """A dashed line behind what is there, its name at the right end."""
+        """Add a dashed line behind the rest, with its name at the right end."""
         row = self._place((0.0, share), sign)[1]
         for column in range(self._columns):
             self._signs.setdefault((row, column), (sign, "gray"))
@@ -171,7 +176,7 @@ class _Cells:
             self._signs[row, start + offset] = (letter, "gray")
 
     def append_row(self, text: Text, row: int) -> None:
-        """One line of the inside."""
+        """Append one row of the plot area."""
         signs = [self._signs.get((row, column), (" ", "")) for column in range(self._columns)]
         for colour, run in itertools.groupby(signs, key=lambda sign: sign[1]):
             text.append("".join(sign for sign, _ in run), style=_STYLES.get(colour, colour))
@@ -182,15 +187,17 @@ class _Cells:
 
 
 def _axes(chart: Chart, across: Scale, up: Scale, width: int, height: int) -> list[str]:
-    """The axes and their numbers, by plotext, with nothing between them."""
+    """The axes and their numbers, by plotext, around an empty plot area."""
+    from plotext._figure import _figure_class  # not before the first paint
+
     figure = _figure_class()
-    figure._limit_size(False, False)  # it would take the size of our own terminal otherwise
+    figure._limit_size(False, False)  # otherwise it would use the size of our terminal
     figure.plot_size(width, height)
     figure.theme("clear")
     figure.frame(False)
     figure.xaxes(True, False)
     figure.yaxes(True, False)
-    # plotext's own logarithmic scale chooses numbers such as 0.067; the places are ours instead.
+    # plotext's logarithmic scale chooses ticks such as 0.067, so we compute the positions.
     figure.ylim(up.place(up.low), up.place(up.high))
     y_ticks = list(chart.y_ticks) or up.ticks(max(3, height // 2 if up.log else height // 3))
     figure.yticks([up.place(tick) for tick in y_ticks], tick_labels(y_ticks))
@@ -202,13 +209,13 @@ def _axes(chart: Chart, across: Scale, up: Scale, width: int, height: int) -> li
 
 
 def _whole_ticks(low: float, high: float, *, most: int) -> list[int]:
-    """Whole numbers between the limits, evenly apart."""
+    """Evenly spaced whole numbers between the limits."""
     first, last = math.ceil(low), math.floor(high)
     return list(range(first, last + 1, max(1, math.ceil((last - first) / most))))
 
 
-def _bounded(line: Line, width: int, *, log_scale: bool) -> tuple[list[float], list[float]]:
-    """At most two points a column; a value that the scale can't show breaks the line."""
+def bounded(line: Line, width: int, *, log_scale: bool) -> tuple[list[float], list[float]]:
+    """At most two points per column; a value that the scale can't show breaks the line."""
     xs = list(line.xs)
     ys = [
         y if can_be_drawn(y) and (y > 0 or not log_scale) else math.nan for y in map(float, line.ys)
@@ -234,8 +241,8 @@ def _bounded(line: Line, width: int, *, log_scale: bool) -> tuple[list[float], l
     return kept_xs, kept_ys
 
 
-def _unbroken(xs: list[float], ys: list[float]) -> list[list[tuple[float, float]]]:
-    """The runs of points between values that are not finite."""
+def unbroken(xs: list[float], ys: list[float]) -> list[list[tuple[float, float]]]:
+    """The segments of points between non-finite values."""
     runs: list[list[tuple[float, float]]] = []
     fresh = True
     for x, y in zip(xs, ys, strict=True):

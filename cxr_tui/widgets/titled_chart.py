@@ -1,4 +1,4 @@
-"""A chart and, above it, what it draws."""
+"""A chart with a title line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cxr_tui.widgets.line_chart import Chart, LineChart
 
 
 class TitledChart(Vertical):
-    """A chart under one line that names what is drawn over what."""
+    """A chart under one line that names its axes."""
 
     DEFAULT_CSS = """
     TitledChart { height: 1fr; padding: 0 1; }
@@ -31,13 +31,13 @@ class TitledChart(Vertical):
         yield LineChart(ascii_only=self._ascii_only)
 
     def show(self, titles: Sequence[str], chart: Chart) -> None:
-        """Draw this under the first of the titles that fits; they are ordered by length."""
+        """Draw the chart under the longest of the titles that fits."""
         self._titles = tuple(titles)
         self._show_title()
         self.query_one(LineChart).show(chart)
 
     def on_resize(self) -> None:
-        """Another title fits."""
+        """Choose the title that fits."""
         self._show_title()
 
     def _show_title(self) -> None:

@@ -1,4 +1,4 @@
-"""Scroll bars whose ends are whole cells: without it Textual draws them with block characters."""
+"""Scroll bars that end at whole cells: Textual otherwise draws the ends with block characters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from textual.scrollbar import ScrollBarRender
 
 
 class WholeCells(ScrollBarRender):
-    """A bar is coloured blanks alone."""
+    """A bar of coloured blanks."""
 
     VERTICAL_BARS: ClassVar[list[str]] = [" "] * len(ScrollBarRender.VERTICAL_BARS)
     HORIZONTAL_BARS: ClassVar[list[str]] = [" "] * len(ScrollBarRender.HORIZONTAL_BARS)

@@ -135,7 +135,7 @@ def kinds_of_steps(part: Part, placement: Placement, asked: argparse.Namespace) 
         }
         if choice.kind == kind:
             found |= loop_rate(trainer, asked.steps)
-            found["failed_on_its_way"] = choice.engine is not trainer.engine
+            found["failed_on_its_way"] = choice.engine is not trainer.train_step.engine
         tell("step", **found)
 
 
@@ -145,8 +145,8 @@ def take_engine(trainer: Trainer, kind: str) -> StepChoice:
     if kind != "eager":
         trainer.model.train()
         batch = next(first_batches(trainer))
-        choice = choose_step(trainer.backward, batch, asked=kind, steps=10**6)
-    trainer.engine = choice.engine
+        choice = choose_step(trainer.train_step.backward, batch, asked=kind, steps=10**6)
+    trainer.train_step.engine = choice.engine
     return choice
 
 
@@ -156,7 +156,7 @@ def first_step(part: Part, placement: Placement, asked: argparse.Namespace) -> N
     trainer.model.train()
     batch = next(first_batches(trainer))
     began = time.perf_counter()
-    trainer.backward(batch, len(batch))
+    trainer.train_step.backward(batch, len(batch))
     synchronize(placement.device)
     seconds = round(time.perf_counter() - began, 2)
     choice = take_engine(trainer, "graph")
@@ -198,7 +198,7 @@ def optimizers(part: Part, placement: Placement, asked: argparse.Namespace) -> N
             trainer = trainer_of(part, placement, asked, optimizer=name)
             batch = next(first_batches(trainer))
             trainer.model.train()
-            trainer.backward(batch, len(batch))
+            trainer.train_step.backward(batch, len(batch))
             optimizer = make_optimizer(trainer.model, trainer.settings, fused=fused)
             found = milliseconds(optimizer.step, placement.device, 15)
             tell("update", optimizer=name, fused=fused, **found)
@@ -213,7 +213,7 @@ def layouts(part: Part, placement: Placement, asked: argparse.Namespace) -> None
             trainer.model.to(memory_format=layout).train()  # type: ignore[call-overload]
             batch = next(first_batches(trainer))
             found = milliseconds(
-                lambda t=trainer, b=batch: t.backward(b, len(b)),
+                lambda t=trainer, b=batch: t.train_step.backward(b, len(b)),
                 placement.device,
                 asked.layout_steps,
             )

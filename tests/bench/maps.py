@@ -24,8 +24,8 @@ from core.data.tables.boxes import BOX_TABLE_SIZE_PX, read_boxes
 from core.evaluation.intervals import mean_intervals
 from core.evaluation.maps.localization import BoxedMap, measured
 from core.evaluation.maps.map_geometry import boxes_on_input
-from cxr_tui.cams.xray_picture import Look, Shown, fitted, picture
-from cxr_tui.cams.xray_view import _half_blocks
+from cxr_tui.widgets.xray_picture import Look, Shown, fitted, picture
+from cxr_tui.widgets.xray_view import _half_blocks
 
 _SIZE_PX, _CELLS = 224, 7
 

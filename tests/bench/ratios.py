@@ -1,6 +1,6 @@
 """Speed beside its targets, as a table: the plain script beside our loop, and what has limits.
 
-    python tests/bench/ratios.py [--only bf16 fp32 ingest audit intervals memory drift]
+    python tests/bench/ratios.py [--only bf16 fp32 ingest dicom audit intervals memory drift]
 
 About twelve minutes on two cores. Images are those under CXR_NIH_DIR where it is set, else
 synthetic ones of 1024 px. Whatever is compared runs in blocks that take turns: a line has the
@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import own_costs
 import torch
+from dicom_costs import dicom_costs
 from side_by_side import SideBySide, compare, usable_workers
 
 from core.bench.blocks import Blocks
@@ -116,6 +117,23 @@ def of_ingest(place: Place) -> Iterator[Line]:
     yield Line("ingest over cores × one core's bare decoding", 0.9, found.ingest_to_cores)
 
 
+def of_dicom(place: Place) -> Iterator[Line]:
+    """Against as many cores that would each run the loop that people write with pydicom."""
+    found = dicom_costs(place.folder, _SIZE_PX)
+    _say(
+        f"DICOM images/s: pydicom {found.bare.median:.1f} on one core, windowed in NumPy "
+        f"{found.plain.median:.1f}, ours {found.grey.median:.1f}; ingest "
+        f"{found.ingest.median:.1f} on {found.cores}"
+    )
+    yield Line("DICOM ingest over cores × pydicom's loop", 0.95, found.ingest_to_cores, unit=" ×")
+    yield Line(
+        "DICOM to grey over pydicom's pixels windowed in NumPy, one core",
+        0.95,
+        found.grey.over(found.plain),
+        unit=" ×",
+    )
+
+
 def of_audit(place: Place) -> Iterator[Line]:
     """The process as a user starts it."""
     seconds = own_costs.audit_seconds(place.folder)
@@ -164,6 +182,7 @@ _GROUPS: dict[str, Callable[[Place], Iterator[Line]]] = {
     "bf16": in_bf16,
     "fp32": in_fp32,
     "ingest": of_ingest,
+    "dicom": of_dicom,
     "audit": of_audit,
     "intervals": of_intervals,
     "memory": of_memory,

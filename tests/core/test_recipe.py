@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from core.errors import RecipeError
 from core.findings import FINDINGS
 from core.recipe import Recipe
-from core.recipe_faults import known_keys
+from core.recipe_faults import known_keys, list_keys
 from core.recipe_toml import (
     changed_recipe,
     checked_recipe,
@@ -66,9 +66,9 @@ def test_the_reports_second_run_is_what_nih_mass_says():
         ("train.device=cuda", "use --device"),
         ("train.nope=1", "Known here: train.epochs, "),
         ("train.learning_rate=0,001", "--set: train.learning_rate must be a number, got '0,001'"),
-        ("train.learning_rate=0,001", "Decimals take a point: 0.001"),
-        ('train.epochs="3"', "Numbers take no quotes: 3"),
-        ("split.train=70%", "Shares are written as such: 0.7"),
+        ("train.learning_rate=0,001", "Use a decimal point: 0.001"),
+        ('train.epochs="3"', "Write numbers without quotes: 3"),
+        ("split.train=70%", "Write a share as a fraction: 0.7"),
         ("train.epochs=2.5", "train.epochs must be a whole number, got 2.5"),
         ('train.epochs="3"', "train.epochs must be a whole number, got '3'"),
         ("split.by=pateint", "Did you mean 'patient'?"),
@@ -76,13 +76,13 @@ def test_the_reports_second_run_is_what_nih_mass_says():
         ('dataset.findings=["Mass","mass"]', "names Mass more than once"),
         ("train.clip_norm=nan", "train.clip_norm must be a finite number"),
         ("train=3", "train must be a table, got 3"),
-        ("evaluate.operating_point=youdin", "none of youden"),
+        ("evaluate.operating_point=youdin", "must be youden, sensitivity=0.9 or"),
         ("subset.prevalence=0.3", "needs finding"),
         ('subset.parts=["train","tset"]', "Did you mean 'test'?"),
         ("subset.parts=val,val", "names val more than once"),
         ("subset.parts=[]", "must name at least one of train, val, test"),
         ("subset.parts=3", "must be a list such as"),
-        ("name=../elsewhere", "name holds letters, digits, dots"),
+        ("name=../elsewhere", "name must have letters, digits, dots"),
         ("train.epochs", "--set takes KEY=VALUE"),
     ],
 )
@@ -147,13 +147,13 @@ def test_a_file_that_is_no_recipe_is_refused_by_name(tmp_path, content, message)
     [
         (r'images = "C:\Users\me\nih"', r"in single quotes, 'C:\Users\me\nih'"),
         (r'[dataset]\nimages = "C:\nih"', "a backslash begins an escape"),
-        ("name = nih", 'texts need quotes: name = "x"'),
+        ("name = nih", 'text needs quotes: name = "x"'),
         ("name = “nih”", "straight"),
-        ("a = True", "TOML writes true in small letters"),
-        ("a = None", "leave the line out for the default"),
-        ("a = 0,1", "Decimals take a point: 0.1"),
+        ("a = True", "TOML writes true in lower case"),
+        ("a = None", "remove the line to use the default"),
+        ("a = 0,1", "Use a decimal point: 0.1"),
         ("epochs: 3", "not KEY: VALUE"),
-        ("a = 1\na = 2", "stands there twice"),
+        ("a = 1\na = 2", "appears twice"),
         ("[training]\nepochs = 1", "Did you mean 'train'?"),
     ],
 )
@@ -200,6 +200,16 @@ recipes = st.builds(
 @given(recipes)
 def test_a_recipe_survives_toml_unchanged(recipe):
     assert checked_recipe(tomllib.loads(recipe_toml(recipe)), "again") == recipe
+
+
+@pytest.mark.parametrize("key", sorted(key for key in list_keys() if "datasets." not in key))
+def test_every_list_can_be_written_by_commas(key):
+    words = {"dataset.findings": "Mass,Nodule", "dataset.views": "PA,AP"}
+    words |= {"subset.parts": "train,test", "train.trackers": "tensorboard,mlflow"}
+    words |= {"evaluate.subgroups": "Scanner,Ward"}
+    section, name = key.split(".")
+    recipe = load_recipe("demo", [f"{key}={words[key]}"])
+    assert getattr(getattr(recipe, section), name) == tuple(words[key].split(","))
 
 
 @pytest.mark.parametrize("text", ['["val", "train"]', "val,train", "train, val"])

@@ -26,6 +26,8 @@ from core.shipped_recipes import shipped_recipes
 
 Corpus = dict[str, list[bytes]]
 
+_DICOM = Path(__file__).parents[1] / "core" / "data" / "dicom_files"
+
 
 def made_corpus(folder: Path) -> Corpus:
     """Kind -> a few valid files' bytes."""
@@ -35,7 +37,7 @@ def made_corpus(folder: Path) -> Corpus:
     tables = [*_named(phantom, "Data_Entry*.csv"), _plain_table(), _v2020_table()]
     boxes = _named(phantom, "BBox*.csv")
     lists = [b"00000001_000.png\n00000002_000.png\r\n\nimages_001/images/00000003_001.png"]
-    images = [*_made_images(), *_named(phantom, "**/*.png")[:3]]
+    images = [*_made_images(), *_named(phantom, "**/*.png")[:3], *_dicoms()]
     if real is not None:
         tables += [_cut(content, 30) for content in _named(real, "**/Data_Entry*.csv")[:3]]
         boxes += [_cut(content, 30) for content in _named(real, "**/BBox*.csv")[:1]]
@@ -57,6 +59,11 @@ def made_corpus(folder: Path) -> Corpus:
 
 def _named(folder: Path, pattern: str) -> list[bytes]:
     return [path.read_bytes() for path in sorted(folder.glob(pattern))]
+
+
+def _dicoms() -> list[bytes]:
+    """One of each coding, and of each kind of window."""
+    return _named(_DICOM, "coding/*.dcm") + _named(_DICOM, "voi/*.dcm")
 
 
 def _cut(content: bytes, num_lines: int) -> bytes:
@@ -85,7 +92,7 @@ def _made_images() -> Iterator[bytes]:
     grey = Image.fromarray(pixels)
     deep = Image.fromarray(pixels.astype(np.uint16) * 16)
     for image, kind in (
-        *((grey, "PNG"), (grey, "JPEG"), (grey, "BMP"), (deep, "PNG")),
+        *((grey, "PNG"), (grey, "JPEG"), (grey, "BMP"), (deep, "PNG"), (deep, "TIFF")),
         *((grey.convert("RGBA"), "PNG"), (grey.convert("P"), "PNG"), (grey.convert("1"), "BMP")),
     ):
         stream = io.BytesIO()
@@ -114,7 +121,7 @@ def _few_tensors(channels: int, num_outputs: int) -> dict[str, torch.Tensor]:
 def _weights() -> Iterator[bytes]:
     """Few tensors of a network: a whole one would make each example a tenth of a second."""
     few = _few_tensors(3, len(FINDINGS))
-    own = write_metadata(FINDINGS, IMAGENET, Provenance("none", "fresh weights"))
+    own = write_metadata(FINDINGS, IMAGENET, Provenance("none", "random weights"))
     yield save_safetensors(few, metadata=own)
     yield save_safetensors(_few_tensors(1, 18))
     wrapped = {"state_dict": {f"module.{name}": value for name, value in few.items()}, "epoch": 3}

@@ -6,6 +6,7 @@ A door may raise a CxrError, or, for an image, say why there is none. Nothing el
 from __future__ import annotations
 
 import contextlib
+import encodings.raw_unicode_escape  # noqa: F401 - pickle loads it at its first text
 import hashlib
 import json
 import shutil
@@ -24,24 +25,26 @@ from core.data.tables.image_lists import read_image_list
 from core.data.tables.label_table import read_label_table
 from core.errors import CxrError
 from core.evaluation.joining import join_predictions
-from core.evaluation.maps.cam_table import COLUMNS, read_table, write_table
+from core.evaluation.maps.cam_table import COLUMNS, add_to_table, read_maps
 from core.evaluation.part_scores import Reading, chosen_point
 from core.evaluation.predictions import read_predictions
 from core.findings import FINDINGS
 from core.model.weights import load_weights
 from core.recipe_toml import load_recipe, recipe_toml
+from core.report_shape import PartReport
 from core.store.checkpoint import read_checkpoint, verified_checkpoints, write_checkpoint
 from core.store.event_log import EventReader, MilestoneReader
 from core.store.sessions import create_session
 from core.store.summary import SessionSummary
-from cxr_tui.reports.figure_rows import export_csv, export_markdown, figures_of
+from cxr_tui.reports.figure_export import export_csv, export_markdown
+from cxr_tui.reports.figure_rows import figures_of
 from cxr_tui.reports.notes import missing_words, notes_of, point_lines
 from cxr_tui.runs.liveness import Liveness
 from cxr_tui.runs.run_view import RunView
 from cxr_tui.training import text as training_text
 from cxr_tui.training.auroc_table import sparkline
 from cxr_tui.training.curves import CURVES, curve_chart, curve_titles
-from cxr_tui.widgets.chart_picture import chart_csv, chart_png
+from cxr_tui.widgets.chart_picture import chart_csv, chart_files
 from cxr_tui.widgets.line_chart import draw
 
 Door = Callable[[bytes, int], None]
@@ -64,7 +67,7 @@ class Doors:
         self._index = study.index
         write_split(folder / "split.csv", study)
         write_quarantine(folder / "quarantine.csv", {"a.png": "truncated", "=b.png": "damaged"})
-        write_table(folder / "cams.csv", [dict.fromkeys(COLUMNS, "x"), dict.fromkeys(COLUMNS, 1)])
+        add_to_table(folder / "cams.csv", [dict.fromkeys(COLUMNS, "x"), dict.fromkeys(COLUMNS, 1)])
         self._own = [(folder / name).read_bytes() for name in _OWN_TABLES]
         # A whole network takes a tenth of a second to build, and none is needed to be refused.
         self.by_kind: dict[str, Door] = {
@@ -162,7 +165,7 @@ class Doors:
         return (
             lambda: read_split(path, self._index, self._recipe, without_gone=gone),
             lambda: read_quarantine(path),
-            lambda: read_table(path),
+            lambda: read_maps(path),
         )[which]
 
 
@@ -210,7 +213,7 @@ def drawn_words(view: RunView, path: Path) -> list[str]:
             texts += curve_titles(curve, chart, smooth=log_scale, ascii_only=False)
             texts.append(draw(chart, 60, 14).plain)
             chart_csv(chart)
-    chart_png(curve_chart("loss", view, log_scale=False, smooth=False, empty="…"), "t", "c")
+    chart_files(curve_chart("loss", view, log_scale=False, smooth=False, empty="…"), "t", "c")
     texts += [sparkline(view.trend(finding)) for finding in view.findings]
     for part in ("test", "val"):
         texts.append(
@@ -222,15 +225,14 @@ def drawn_words(view: RunView, path: Path) -> list[str]:
 
 
 def _report_words(view: RunView) -> list[str]:
-    report = view.report or {}
-    own = (report.get("reference") or {}).get("column") or "none"
+    report = view.report or PartReport()
     with contextlib.suppress(CxrError):
-        figures = figures_of(report, own)
+        figures = figures_of(report)
         export_csv(figures)
         export_markdown(figures, "title", ["note"])
         texts = [
             column.cell(row)
-            for row in (*figures.findings, figures.mean)
+            for row in (*figures.findings, *figures.summaries)
             for column in figures.columns()
         ]
         for row in figures.findings:

@@ -20,8 +20,9 @@ from failing import Failure, on_failing_disk, restarted_with_failing_disk
 
 def sweep_overlays(session: Path, cache: Path) -> dict[str, object]:
     """Fail each change in turn, then save them all."""
-    from core.evaluation.maps.cams import chosen_candidates, draw_cams, method_named
+    from core.evaluation.maps.cams import chosen_candidates, draw_cams
     from core.evaluation.maps.map_source import open_map_source
+    from core.evaluation.maps.methods import method_named
     from core.store.sessions import open_session
 
     source = open_map_source(open_session(session, session.parent), cache, "cpu")

@@ -63,13 +63,13 @@ def test_attached_consoles_pause_keep_go_on_and_stop_a_run_of_another_process(
         console(tmp_path, cache_dir, "--attach", NAME) as beside,
     ):
         screen.shows_one_of(r"epoch \d+ of 300", 120)
-        question = "Keep a checkpoint of mine?"
+        question = "Write a checkpoint of mine?"
         answered(screen, session, "C", question, "CheckpointWritten", reason="asked for")
         answered(screen, session, "P", "Pause mine?", "Paused")
         screen.shows("‖ paused")
         beside.shows("‖ paused")
         assert listed_state(session) == "paused"
-        answered(beside, session, "P", "Go on with mine?", "Continued")
+        answered(beside, session, "P", "Continue mine?", "Continued")
         screen.shows("● running")
         answered(screen, session, "X", "Stop mine?", "Stopped")
         assert writer.wait(timeout=60) == 75

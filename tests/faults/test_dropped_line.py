@@ -117,9 +117,9 @@ def test_a_run_that_was_paused_with_a_question_open_is_gone_on_with_from_elsewhe
         go_on(first)
         first.shows_one_of(r"epoch \d+ of 300", 120)
         first.send("P")
-        first.shows("P goes on with it", 60)
+        first.shows("P continues", 60)
         first.send("q")
-        first.shows("Quitting stops it.")
+        first.shows("leave it running, without a screen")
         kill_twice(first)
         with console(tmp_path, cache_dir, "--attach", NAME) as second:
             second.shows("‖ paused")

@@ -19,7 +19,7 @@ from core.data.study.split import make_split
 from core.data.study.study import Study, read_split, write_split
 from core.errors import DataError
 from core.evaluation.joining import join_predictions
-from core.evaluation.maps.cam_table import COLUMNS, add_to_table, read_table, write_table
+from core.evaluation.maps.cam_table import COLUMNS, add_to_table, read_maps
 from core.evaluation.predictions import (
     Predictions,
     read_predictions,
@@ -123,13 +123,12 @@ def test_the_table_of_maps_holds_no_formula_and_stays_the_same_over_many_additio
 ) -> None:
     path = tmp_path / "cams.csv"
     (tmp_path / "a.png").write_bytes(b"a map")
-    row: dict[str, object] = dict.fromkeys(COLUMNS, "1")
-    row |= {"Image Index": "=1.png", "Patient ID": "-P7", "finding": "Mass", "file": "a.png"}
-    write_table(path, [row])
+    names = {"Image Index": "=1.png", "Patient ID": "-P7", "finding": "Mass", "file": "a.png"}
+    add_to_table(path, [dict.fromkeys(COLUMNS, "1") | names])
     for _ in range(3):
         add_to_table(path, [])
     refuse_formulas(path.read_bytes())
-    assert read_table(path) == [row]
+    assert read_maps(path)[[*names]].to_dict("records") == [names]
 
 
 def test_a_charts_numbers_stay_numbers_and_its_names_are_text() -> None:
@@ -141,9 +140,9 @@ def test_a_charts_numbers_stay_numbers_and_its_names_are_text() -> None:
 def test_a_name_may_be_a_file_in_no_folder_that_the_table_of_maps_names(tmp_path: Path) -> None:
     path = tmp_path / "cams.csv"
     rows = [dict.fromkeys(COLUMNS, "x") | {"file": name} for name in ("x" * 5000, "a\0b", "..")]
-    write_table(path, rows)
+    add_to_table(path, rows)
     add_to_table(path, [])
-    assert read_table(path) == []
+    assert read_maps(path).empty
 
 
 def map_row(name: str) -> dict[str, object]:
@@ -154,7 +153,7 @@ def test_a_column_that_somebody_added_to_the_table_of_maps_stays(tmp_path: Path)
     path = tmp_path / "cams.csv"
     for name in ("a.png", "b.png", "c.png"):
         (tmp_path / name).write_bytes(b"a map")
-    write_table(path, [map_row("a.png"), map_row("b.png")])
+    add_to_table(path, [map_row("a.png"), map_row("b.png")])
     head, first, second = path.read_text().splitlines()
     # As a spreadsheet saves it: a mark before all, a column in front.
     lines = f"my note,{head}", f"=clear,{first}", f"doubtful,{second}", ""
@@ -164,14 +163,14 @@ def test_a_column_that_somebody_added_to_the_table_of_maps_stays(tmp_path: Path)
     assert [row["my note"] for row in rows] == ["=clear", "doubtful", ""]
     assert [row["file"] for row in rows] == ["a.png", "b.png", "c.png"]
     assert rows[1]["finding"] == "Mass"
-    assert len(read_table(path)) == 3
+    assert len(read_maps(path)) == 3
 
 
 def test_rows_that_somebody_added_to_the_table_of_maps_stay(tmp_path: Path) -> None:
     path = tmp_path / "cams.csv"
     for name in ("a.png", "b.png", "gone.png", "noted.png"):
         (tmp_path / name).write_bytes(b"a map")
-    write_table(path, [map_row(name) for name in ("a.png", "gone.png", "noted.png")])
+    add_to_table(path, [map_row(name) for name in ("a.png", "gone.png", "noted.png")])
     head, a, gone, noted = path.read_text().splitlines()
     no_file = "," * head.count(",")
     lines = (f"{head},reader,doubt", f"{a},A,no", f"{a},B,yes", f"{gone},,", f"{noted},A,no")
@@ -240,5 +239,5 @@ def test_two_processes_that_add_maps_at_once_lose_no_row(tmp_path: Path) -> None
     for process in both:
         process.communicate(timeout=120)
     assert [process.returncode for process in both] == [0, 0]
-    names = {str(row["file"]) for row in read_table(tmp_path / "cams.csv")}
+    names = set(read_maps(tmp_path / "cams.csv")["file"])
     assert names == {f"{who}{number}.png" for who in "ab" for number in range(12)}

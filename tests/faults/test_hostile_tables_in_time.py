@@ -156,7 +156,7 @@ def test_an_archive_whose_entry_leads_back_has_an_end(tmp_path: Path, back: int)
     path = tmp_path / "images.tar"
     entries = entry_of_size(0) * 9 + entry_of_size(-back)
     path.write_bytes(entries + bytes(2 * tarfile.BLOCKSIZE))
-    with pytest.raises(DataError, match="leads backwards"):
+    with pytest.raises(DataError, match="points backwards"):
         list_archive(path)
 
 
@@ -166,7 +166,7 @@ def test_a_size_below_zero_in_an_extended_header_has_an_end(tmp_path: Path) -> N
     entry = tarfile.TarInfo("a.png")
     entry.pax_headers = {"size": "-5120"}
     path.write_bytes(entry.tobuf(tarfile.PAX_FORMAT) + bytes(2 * tarfile.BLOCKSIZE))
-    with pytest.raises(DataError, match=r"leads backwards|can.t be read"):
+    with pytest.raises(DataError, match=r"points backwards|can.t be read"):
         list_archive(path)
 
 
@@ -182,7 +182,7 @@ def test_a_sparse_file_whose_places_are_cut_short_is_refused_by_name(
     header[148:156] = b"%06o\0 " % sum(header)
     path = tmp_path / "images.tar"
     path.write_bytes(header + bytes(left))
-    with pytest.raises(DataError, match="ends in the middle"):
+    with pytest.raises(DataError, match="is truncated"):
         list_archive(path)
 
 

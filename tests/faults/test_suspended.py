@@ -91,7 +91,10 @@ def test_the_console_is_suspended_and_comes_back_with_its_run(
         terminal.shows("\n icanon")  # the shell has its terminal back as it was
         terminal.send("bg\n")  # it can't draw there, and sleeps on
         terminal.until(lambda text: "&" in text, 30, "the job in the background")
-        terminal.until(lambda _: state_of(job) == "T", 30, "the second suspension")
+        # The shell's own word for it: an fg that comes before it wouldn't wake the job.
+        terminal.send('until [ "$(jobs -s)" ]; do sleep 0.1; done; echo asleep $((1 + 1))\n')
+        terminal.shows("asleep 2")
+        assert state_of(job) == "T"
         woken(terminal)
         terminal.until(lambda _: listed_state(session) != "silent", 60, "a heartbeat")
         terminal.send("?")

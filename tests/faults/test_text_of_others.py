@@ -20,6 +20,7 @@ from core.store.sessions import create_session
 from cxr_tui.batch.headless import Output, Place, _emit
 from cxr_tui.batch.narration import Narrator
 from cxr_tui.cli import main
+from cxr_tui.runs.on_end import RunWatch
 from cxr_tui.terminal.safe_text import visible_json
 from cxr_tui.terminal.stdout import print_pairs, print_table
 
@@ -67,7 +68,7 @@ def test_an_event_steers_nothing_as_json(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     session = create_session(tmp_path, Recipe(), "s")
-    tell = _emit(Narrator(), Place("cpu", tmp_path, Output.EVENTS), session)
+    tell = _emit(Narrator(), RunWatch(), Place("cpu", tmp_path, Output.EVENTS), session)
     tell(Warned(message=STEERING, time=1.0))
     told = capsys.readouterr()
     assert not steers(told.out)

@@ -11,7 +11,8 @@ from PIL import Image
 
 from core.data.cache.cache import ImageCache, count_ready, open_cache
 from core.data.images.decode import decode_square
-from core.data.images.image_files import ImageFile, find_images
+from core.data.images.image_file import ImageFile
+from core.data.images.image_files import find_images
 
 SIZE_PX = 16
 

@@ -134,14 +134,14 @@ def main() -> None:
     told["logits"] = logits_NF.tolist() if logits_NF is not None else None
     by_graph = recorded(trainer_of(ranks, None))
     told["losses_by_graph"] = losses_of(by_graph, 2)
-    told["has_graph"] = by_graph.engine is not None
+    told["has_graph"] = by_graph.train_step.engine is not None
     failing = recorded(trainer_of(ranks, None), fails_at=3 if ranks.rank == 1 else None)
-    told["had_graph"] = failing.engine is not None
+    told["had_graph"] = failing.train_step.engine is not None
     told["losses_by_graph_that_fails"] = losses_of(failing, 2)
-    told["still_has_graph"] = failing.engine is not None
+    told["still_has_graph"] = failing.train_step.engine is not None
     told["micro_batch_after_graph"] = failing.progress.micro_batch_size
     refused = recorded(trainer_of(ranks, None), 1 if ranks.rank == 1 else None, at_once=True)
-    told["has_graph_that_one_refuses"] = refused.engine is not None
+    told["has_graph_that_one_refuses"] = refused.train_step.engine is not None
     short = trainer_of(ranks, None)
     told["losses_short_of_memory"] = losses_of(scarce(short) if ranks.rank == 1 else short, 1)
     told["micro_batch_size"] = short.progress.micro_batch_size

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from core.data.batches import Part
 from core.data.cache.cache import open_cache
 from core.data.cache.file_signature import file_signature
-from core.data.images.image_files import ImageFile
+from core.data.images.image_file import ImageFile
 from core.recipe import Recipe
 from core.recipe_toml import load_recipe
 from core.training.step.backward import Outcome
@@ -93,7 +93,7 @@ def _drawn(folder: Path, num_images: int) -> list[ImageFile]:
         path = folder / f"{number:08d}_000.png"
         path.write_bytes(content.getvalue())
         status = path.stat()
-        drawn.append(ImageFile(path.name, path, None, status.st_size, file_signature(status)))
+        drawn.append(ImageFile(path.name, str(path), None, status.st_size, file_signature(status)))
     return drawn
 
 

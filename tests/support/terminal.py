@@ -69,6 +69,8 @@ class Terminal:
             else None,
             env=os.environ
             | {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
+            # What the console remembers is of this folder's test alone.
+            | {"XDG_STATE_HOME": str(folder / "state")}
             | dict(environment or {}),
         )
 

@@ -27,7 +27,7 @@ def set_field(screen, words, label, value):
     screen.shows("part of a field's name or help")
     screen.send(words + ENTER)
     screen.until(lambda text: re.search(rf"▸ +{label} ", text), 20, f"the field {label}")
-    screen.shows("⏎ edit")
+    screen.shows("enter edit")
     screen.send(ENTER)
     screen.shows("take the value")
     screen.send(value + ENTER)
@@ -45,7 +45,7 @@ def test_a_new_user_trains_looks_at_the_results_and_leaves(opened, tmp_path, cac
         screen.send("3")
         screen.shows("preset demo · unchanged")
         set_field(screen, "passes over", "epochs", "1")
-        set_field(screen, "patients to draw", "patients", "60")
+        set_field(screen, "number of synthetic patients", "patients", "60")
         set_field(screen, "network's input", "image size", "64")
         screen.shows("3 changes")
         screen.send("S")
@@ -64,6 +64,6 @@ def test_a_new_user_trains_looks_at_the_results_and_leaves(opened, tmp_path, cac
         screen.send("q")
         assert screen.exit_code() == 0
         assert screen.is_restored()
-    (session,) = (tmp_path / "sessions").iterdir()
+    (session,) = (tmp_path / "sessions").glob("*/")
     assert (session / "evaluation/test.json").is_file()
     assert len(list((session / "cams").glob("*.png"))) == 1

@@ -155,19 +155,22 @@ def test_what_began_or_is_not_ours_stays(tmp_path, why):
 
 
 def test_a_refused_start_leaves_no_session_from_the_command_line(cxr_tui, tmp_path):
-    refused = cxr_tui("--batch", "nih-14", "--set", "dataset.images=/nowhere", "--check")
+    changes = ["--set", "dataset.images=/nowhere", "--set", "model.weights=none"]
+    refused = cxr_tui("--batch", "nih-14", *changes, "--check")
     assert refused.returncode == 3
-    assert "/nowhere is not there" in refused.stderr
-    assert "taken away again" in refused.stderr
+    assert "/nowhere is missing" in refused.stderr
+    assert "deleted: its run did not start" in refused.stderr
     assert list((tmp_path / "sessions").iterdir()) == []
 
 
 async def test_a_refused_start_leaves_no_session_from_the_console_either(tmp_path, cache_dir):
     app = ConsoleApp(Workspace(tmp_path / "sessions", cache_dir, device="cpu"))
     async with app.run_test(size=(100, 30)) as pilot:
-        app.start_run(changed_recipe(load_recipe("nih-14"), ["dataset.images=/nowhere"]))
-        await shows(pilot, "its session was taken away again")
-        await shows(pilot, "✗ dataset.images: /nowhere is not there")
+        app.start_run(
+            changed_recipe(load_recipe("nih-14"), ["dataset.images=/nowhere", "model.weights=none"])
+        )
+        await shows(pilot, "its session was deleted")
+        await shows(pilot, "✗ dataset.images: /nowhere is missing")
         await shows(pilot, "\n   images, or NIH's images_*.tar.gz.")  # under its words
         await press(pilot, "1")
         await shows(pilot, "No sessions yet.")

@@ -16,7 +16,7 @@ from small_runs import NAME, kinds_of, made_session, program, until
 from tables import image_name, row_v2020, write_lines, write_v2020
 
 from core.data.cache.cache import open_cache
-from core.data.images import decode_jobs, image_files
+from core.data.images import decode_jobs, folder_walk
 from core.data.images.archives import list_archive, stream_archive
 from core.data.images.image_files import find_images
 from core.data.study import study
@@ -59,7 +59,7 @@ def test_work_that_is_walked_away_from_is_not_waited_for():
 
 
 def test_a_walk_asks_in_folders_without_an_image_too(tmp_path, monkeypatch):
-    monkeypatch.setattr(image_files, "_SECONDS_BETWEEN_REPORTS", -1)
+    monkeypatch.setattr(folder_walk, "_SECONDS_BETWEEN_REPORTS", -1)
     for number in range(20):
         (tmp_path / f"{number}").mkdir()
         (tmp_path / f"{number}" / "notes.txt").touch()
@@ -179,4 +179,4 @@ def test_a_signal_while_torch_is_loaded_leaves_a_session_that_can_go_on(tmp_path
     _, told = run.communicate(timeout=60)
     assert (run.returncode, kinds_of(session)) == (75, [])
     assert time.monotonic() - before < 5
-    assert b"before it began; go on with: cxr-tui --resume" in told
+    assert b"before it started; continue with: cxr-tui --resume" in told

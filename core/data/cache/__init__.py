@@ -1,1 +1,1 @@
-"""Images as bytes on a disk: decoded once, checked when they are read."""
+"""The image cache: decoded once, verified when read."""

@@ -1,4 +1,4 @@
-"""Decode once: a data set's images at one size, as bytes in a file."""
+"""A data set's images at one size, decoded once to bytes in a file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ from core.data.cache.ingest import IngestProgress, Settled, ingest, settled_on_d
 from core.data.cache.pixel_file import PixelFile
 from core.data.cache.quarantine import refuse_above_share
 from core.data.images.decode import PLAIN_MODE
-from core.data.images.image_files import ImageFile
+from core.data.images.grey_rule import DEFAULT, GreyRule
+from core.data.images.image_file import ImageFile
 from core.data.images.repair import Repair
 from core.errors import DataError
 
@@ -40,13 +41,13 @@ CONTENT_DIGEST_BYTES = 32
 
 @dataclass(frozen=True, eq=False)
 class ImageCache:
-    """One data set's images at one size; any number of readers, no lock.
+    """One data set's images at one size; any number of readers, without locks.
 
-    ``names`` is the row order: every image of the data set, sorted, whether or not its row
-    is filled. ``quarantined`` holds the wanted images that give no pixels, with the reason;
-    ``converted`` counts the wanted images that were not stored as 8-bit grey, by Pillow's
-    mode (``{"RGBA": 4}``), ``repaired`` those that something else was done to.
-    ``notices`` says what a person should know of how it came to be.
+    ``names`` is the row order: every image of the data set, sorted, whether or not its row is
+    filled. ``quarantined`` has the wanted images that can't be decoded, with the reason;
+    ``converted`` counts the wanted images that were not stored as 8-bit grey, by Pillow's mode
+    (``{"RGBA": 4}``), ``repaired`` those with other repairs. ``notices`` are messages about how the
+    cache was made.
     """
 
     folder: Path
@@ -67,7 +68,7 @@ class ImageCache:
         """The row of each name, int64 [len(names)].
 
         Raises:
-            DataError: an image is quarantined, was not asked for, or is not of this data set.
+            DataError: an image is quarantined, was not wanted, or is not in this data set.
         """
         row_by_name = self._place.row_by_name
         rows = np.fromiter(
@@ -77,7 +78,7 @@ class ImageCache:
         if not filled.all():
             name = names[int(np.argmin(filled))]
             raise DataError(
-                f"{name} has no pixels here: {self.quarantined.get(name, 'it was not asked for')}",
+                f"{name} has no pixels here: {self.quarantined.get(name, 'it was not requested')}",
                 where=self.folder,
             )
         return rows
@@ -85,11 +86,11 @@ class ImageCache:
     def pixels(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """The images in these rows, uint8 [len(rows), size_px, size_px], as a copy.
 
-        Damaged ones are decoded anew from their files, see ``take_mended``.
+        Damaged ones are decoded again from their files, see ``take_mended``.
 
         Raises:
             OSError: the disk fails.
-            DataError: an image is damaged, and its file is not the one that was decoded any more.
+            DataError: an image is damaged, and its file is no longer the one that was decoded.
         """
         records = self._rows[rows]
         pixels_RSS, damaged = self._pixels.read(records["slot"], records["checksum"])
@@ -106,24 +107,24 @@ class ImageCache:
             for row, number in zip(rows.tolist(), damaged, strict=True):
                 pixels_RSS[number] = mended[row].pixels_SS
             for row, image in mended.items():
-                if image.record is not None:  # it has a slot of its own from now on
+                if image.record is not None:  # it has a new slot from now on
                     self._rows[row] = image.record
                 self._mended.append(self.names[row])
 
     def read_otherwise(self) -> dict[str, int]:
-        """Images that aren't what their file holds as it stands: how they were read -> how many."""
+        """Number of images that were converted or repaired, by kind."""
         grey = {f"stored as {mode}, made grey": count for mode, count in self.converted.items()}
         return grey | {repair.in_words: count for repair, count in self.repaired.items()}
 
     def take_mended(self) -> list[str]:
-        """The images that were damaged in the cache and decoded anew since this was asked last."""
+        """The images that were damaged in the cache and decoded again since the last call."""
         with self._mending:
             mended = sorted(set(self._mended))
             self._mended.clear()
         return mended
 
     def content_digest(self, names: Collection[str]) -> str:
-        """One digest of the files behind these images: of their names and their bytes."""
+        """A digest of the names and the bytes of these images' files."""
         names = sorted(names)
         digest = hashlib.blake2b(digest_size=CONTENT_DIGEST_BYTES)
         for name, of_file in zip(names, self.digests(self.rows_of(names)), strict=True):
@@ -131,7 +132,7 @@ class ImageCache:
         return digest.hexdigest()
 
     def met_with_other_bytes(self, names: Collection[str]) -> list[str]:
-        """Those of the images that this cache has met with other bytes than they have now."""
+        """The images that this cache has seen with other bytes than now."""
         log = read_log(self._place)
         if log is None:
             return []
@@ -141,12 +142,17 @@ class ImageCache:
         return sorted(met.intersection(names))
 
     def digests(self, rows: NDArray[np.int64]) -> NDArray[np.void]:
-        """Of the files behind these rows, [len(rows)]: equal where their bytes are."""
+        """Digests of these rows' files, [len(rows)]."""
         digests_R16 = np.ascontiguousarray(self._rows["digest"][rows])
         return digests_R16.view(np.dtype((np.void, DIGEST_BYTES)))[:, 0]
 
+    def pixel_checksums(self, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """XXH3 of these rows' pixels at the cache's size, [len(rows)]."""
+        checksums: NDArray[np.uint64] = self._rows["checksum"][rows].astype(np.uint64)
+        return checksums
+
     def original_sizes_px(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Width and height of the files behind these rows, int64 [len(rows), 2]."""
+        """Width and height of the original images of these rows, int64 [len(rows), 2]."""
         records = self._rows[rows]
         return np.stack([records["width_px"], records["height_px"]], axis=1).astype(np.int64)
 
@@ -158,34 +164,36 @@ def open_cache(
     *,
     size_px: int,
     resize: str,
+    rule: GreyRule = DEFAULT,
     max_quarantined_share: float = MAX_QUARANTINED_SHARE,
     progress: Callable[[IngestProgress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
     threads: int | None = None,
 ) -> ImageCache:
-    """The wanted images as bytes; those that aren't there yet, or have changed, are decoded now.
+    """Open the wanted images as bytes; missing or changed ones are decoded now.
 
-    A cache that has them all is opened without a lock and without writing anything. A file whose
-    signature isn't the one it was decoded with is read again, and decoded where its bytes are new.
+    A complete cache is opened without a lock and without writing. A file whose signature has
+    changed is read again, and decoded if its bytes are new.
 
     Args:
-        folder: the user's cache folder; each data set and size has its own in it.
+        folder: the user's cache folder; each data set and size has its own subfolder.
         files: every image of the data set that was found, by name.
-        wanted: the names that are needed; rows of others are left as they are.
+        wanted: the names that are needed; other rows are left alone.
         size_px: side of the square images.
         resize: ``squash``, ``crop`` or ``crop-skimage``, see
-            :func:`core.data.images.decode.to_square`.
-        max_quarantined_share: refuse where a larger share of ``wanted`` gives no pixels.
-        progress: told of the ingest a few times a second.
-        should_stop: asked many times a second.
+            :func:`core.data.images.square.to_square`.
+        rule: from stored values to grey.
+        max_quarantined_share: refuse if a larger share of ``wanted`` can't be decoded.
+        progress: called during the ingest, a few times a second.
+        should_stop: called many times a second.
         threads: decoding threads; default: one for each core that this run may use.
 
     Raises:
-        DataError: too many images can't be decoded, an archive is broken, the disk is full
-            or the folder can't be written. What was decoded is kept.
-        StoppedError: ``should_stop`` said so. What was decoded is kept.
+        DataError: too many images can't be decoded, an archive is damaged, the disk is full or the
+            folder can't be written. Decoded images are kept.
+        StoppedError: ``should_stop`` returned True. Decoded images are kept.
     """
-    place = place_for(folder, files, size_px, resize)
+    place = place_for(folder, files, size_px, resize, rule)
     wanted_rows_W = _wanted_rows(place, wanted)
     settled = settled_on_disk(place, files)
     if (settled.rows["state"][wanted_rows_W] == ABSENT).any():
@@ -218,7 +226,7 @@ def _readable(
         raise DataError(
             f"the cache can't be read: {error}",
             where=place.pixels_file,
-            remedy="Give yourself the right to read it, or name another folder with --cache DIR",
+            remedy="Allow reading it, or name another folder with --cache DIR",
         ) from error
     return ImageCache(
         folder=place.folder,
@@ -246,15 +254,16 @@ def count_ready(
     *,
     size_px: int,
     resize: str,
+    rule: GreyRule = DEFAULT,
 ) -> int:
-    """How many of the wanted images need no decoding any more; opens no image, writes nothing."""
-    place = place_for(folder, files, size_px, resize)
+    """Number of wanted images that are already decoded; opens no image, writes nothing."""
+    place = place_for(folder, files, size_px, resize, rule)
     settled = settled_on_disk(place, files)
     return int(np.count_nonzero(settled.rows["state"][_wanted_rows(place, wanted)] != ABSENT))
 
 
 def cache_size_bytes(num_images: int, size_px: int) -> int:
-    """What this many images take on disk at this size."""
+    """Size on disk of this many images at this size."""
     return num_images * (size_px * size_px + ROW.itemsize)
 
 
@@ -264,6 +273,6 @@ def _wanted_rows(place: CachePlace, wanted: Collection[str]) -> NDArray[np.int64
         raise DataError(
             f"{len(unknown):,} of the wanted images were not found, such as {unknown[0]}"
             if unknown
-            else "no image is wanted, so there is none to prepare"
+            else "no images are wanted, so there is nothing to prepare"
         )
     return np.array([place.row_by_name[name] for name in sorted(set(wanted))], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""One writer at a time: the lock of a cache, let go by the kernel when its holder dies."""
+"""The writer lock of a cache, which the kernel releases when its holder dies."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from contextlib import contextmanager
 from core.store.own_folder import open_own_file
 
 _HELD_BY_ANOTHER = {errno.EAGAIN, errno.EACCES}
-# File systems without locks. Two writers are then possible: readers notice by the checksums where
-# one wrote over the other's slots, and a writer whose files were replaced at the start notices
-# before it records any.
+# File systems without locks. Two writers are then possible: readers notice overwritten slots by
+# their checksums, and a writer whose files were replaced notices before it records any.
 _NO_LOCKS_HERE = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 
 
 class WriterLock:
-    """An open lock file; made by :func:`opened_lock`.
+    """An open lock file, from :func:`opened_lock`.
 
-    ``is_kept_by_the_kernel`` tells, once it is taken, that nobody else writes.
+    ``is_kept_by_the_kernel``: whether the lock, once taken, excludes other writers.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -29,7 +28,7 @@ class WriterLock:
         self.is_kept_by_the_kernel = False
 
     def try_take(self) -> bool:
-        """Take the lock if nobody has it, and leave word of who has.
+        """Take the lock if it is free, and record its holder in the file.
 
         Raises:
             OSError: the file system fails.
@@ -44,7 +43,7 @@ class WriterLock:
         else:
             self.is_kept_by_the_kernel = True
         word = f"process {os.getpid()} on {socket.gethostname()}\n".encode()
-        # Only a courtesy to those who wait, so a full disk is no reason to fail here.
+        # Only for those who wait, so a full disk must not fail here.
         try:
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, word, 0)
@@ -53,7 +52,7 @@ class WriterLock:
         return True
 
     def holder(self) -> str:
-        """Who has it, as far as is known."""
+        """The holder, if known."""
         try:
             word = os.pread(self._descriptor, 200, 0)
         except OSError:
@@ -63,10 +62,10 @@ class WriterLock:
 
 @contextmanager
 def opened_lock(folder: int, name: str) -> Iterator[WriterLock]:
-    """The lock file in an opened folder, opened; what was taken is let go at the end.
+    """Open the lock file in an opened folder; a taken lock is released at the end.
 
     Raises:
-        DataError: it is a link, through which the word of who holds it would reach another file.
+        DataError: it is a link, through which another file would be overwritten.
         OSError: the folder can't be written.
     """
     descriptor = open_own_file(folder, name, os.O_RDWR | os.O_CREAT)

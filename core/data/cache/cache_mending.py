@@ -1,4 +1,4 @@
-"""Rows whose bytes are damaged: decoded anew from their files, and given a slot of their own."""
+"""Repair damaged rows: decode their files again into new slots."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from core.data.cache.pixel_file import PixelFile
 from core.data.cache.quarantine import read_quarantine
 from core.data.cache.row_writer import Outcome, RowWriter
 from core.data.images.decode_jobs import KnownBytes, decoded, jobs_for
-from core.data.images.image_files import ImageFile
+from core.data.images.image_file import ImageFile
 from core.errors import DataError
 from core.store.own_folder import opened_own
 
@@ -26,7 +26,7 @@ _SECONDS_BETWEEN_TRIES = 0.02
 
 
 class Mended(NamedTuple):
-    """An image as it should be; ``record`` names its new slot, None where it couldn't be kept."""
+    """A repaired image; ``record`` names its new slot, None if it couldn't be written."""
 
     pixels_SS: NDArray[np.uint8]
     record: Rows | None
@@ -35,18 +35,18 @@ class Mended(NamedTuple):
 def mended_rows(
     place: CachePlace, files: Mapping[str, ImageFile], damaged: Rows, open_pixels: PixelFile
 ) -> dict[int, Mended]:
-    """Row -> image of each damaged record, decoded from its file, which must be the same as then.
+    """Row -> image of each damaged record, decoded from its file, which must be unchanged.
 
-    The slots stay as they are. Other runs may read them, and notice by themselves.
+    The old slots don't change: other runs may read them, and notice the damage themselves.
 
     Args:
         place: the cache.
         files: by name.
-        damaged: records whose slots don't hold what their checksums say.
-        open_pixels: the file that those slots are in.
+        damaged: records whose slots don't match their checksums.
+        open_pixels: the file with those slots.
 
     Raises:
-        DataError: a file can't be read or decoded any more, or has other bytes than then.
+        DataError: a file can no longer be read or decoded, or its bytes have changed.
     """
     record_by_row = {int(record["row"]): record for record in damaged}
     jobs = jobs_for(place, files, np.array(sorted(record_by_row), dtype=np.int64))
@@ -58,7 +58,7 @@ def mended_rows(
             if record is None or record["state"] != DONE:
                 raise _lost(place, outcome.row, reason or "it can't be decoded")
             if not np.array_equal(record["digest"], before["digest"]):
-                raise _lost(place, outcome.row, "its file has other bytes than when it was decoded")
+                raise _lost(place, outcome.row, "its file has changed since it was decoded")
             fresh.append(outcome)
     kept = _kept(place, fresh, open_pixels)
     return {
@@ -69,7 +69,7 @@ def mended_rows(
 
 
 def _kept(place: CachePlace, fresh: list[Outcome], open_pixels: PixelFile) -> dict[int, Rows]:
-    """Row -> new record; empty where the cache can't be written now, which costs time alone."""
+    """Row -> new record; empty if the cache can't be written now, which only costs time."""
     try:
         with opened_own(place.folder) as folder, opened_lock(folder, place.lock_file.name) as lock:
             patience_ends = time.monotonic() + _LOCK_SECONDS
@@ -93,8 +93,8 @@ def _kept(place: CachePlace, fresh: list[Outcome], open_pixels: PixelFile) -> di
 
 def _lost(place: CachePlace, row: int, why: str) -> DataError:
     return DataError(
-        f"{place.names[row]} is damaged in the cache, and can't be decoded anew: {why}",
+        f"{place.names[row]} is damaged in the cache, and can't be decoded again: {why}",
         where=place.pixels_file,
-        why="The run would go on with other pixels than it began with",
-        remedy="Bring the image back as it was, and go on with --resume; or start a new session",
+        why="The run would continue with other pixels than it started with",
+        remedy="Restore the original image and continue with --resume, or start a new session",
     )

@@ -1,10 +1,10 @@
-"""Rows that other caches of the same size already have.
+"""Reuse rows of other caches of the same size.
 
-A data set is a new one, with a cache of its own, as soon as one image is added, or a broken
-one fetched again. Its other images need no second decoding.
+A data set gets a new cache as soon as one image is added, or a broken one is downloaded again. Its
+other images needn't be decoded twice.
 
-What is taken over is read like every row, by reads and with its checksum: another run may make that
-cache anew meanwhile, or somebody delete it, and a row that isn't whole is simply decoded.
+Reused rows are verified by their checksums like all rows: another run may replace that cache
+meanwhile, or somebody may delete it. A row that isn't intact is simply decoded.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from core.data.cache.cache_rows import (
 from core.data.cache.file_signature import UNKNOWN
 from core.data.cache.pixel_file import PixelFile
 from core.data.cache.row_writer import Outcome
-from core.data.images.image_files import ImageFile
+from core.data.images.image_file import ImageFile
 from core.data.tables.text_file import MAX_TABLE_BYTES
 from core.errors import DataError
 from core.regular_file import read_regular
@@ -45,11 +45,11 @@ class Neighbour:
 
     @cached_property
     def record_by_digest(self) -> Mapping[bytes, Rows]:
-        """Its records by the digest of the file that was decoded."""
+        """Its records by the digest of the decoded file."""
         return by_digest(self.log)
 
     def outcome(self, row: int, record: Rows, signature: int) -> Outcome | None:
-        """That record's image as the outcome of a row of ours; None where it isn't whole."""
+        """That record's image as the outcome for our row; None if it isn't intact."""
         try:
             pixels_1SS, damaged = self.pixels.read(record["slot"][None], record["checksum"][None])
         except OSError:
@@ -62,7 +62,7 @@ class Neighbour:
 
 
 def neighbours_of(place: CachePlace) -> list[Neighbour]:
-    """The caches of this size beside it, in the order of their names."""
+    """The other caches of this size, sorted by name."""
     folders = sorted(place.folder.parent.glob(f"{place.family}*"))
     each = (_neighbour(place, folder) for folder in folders if folder != place.folder)
     return [neighbour for neighbour in each if neighbour is not None]
@@ -74,7 +74,7 @@ def reusable_rows(
     missing_rows: NDArray[np.int64],
     neighbours: list[Neighbour],
 ) -> Iterator[Outcome]:
-    """Outcomes for those missing rows whose file a neighbour has met, by name and signature."""
+    """Outcomes for missing rows whose file a neighbour has, by name and signature."""
     left = {place.names[row]: row for row in missing_rows.tolist()}
     for neighbour in neighbours:
         if not left:
@@ -101,9 +101,8 @@ def _neighbour(place: CachePlace, folder: Path) -> Neighbour | None:
             "utf-8", "surrogateescape"
         )
         fingerprint = folder.name.removeprefix(place.family)
-        other = CachePlace(
-            folder, fingerprint, tuple(names.split("\n")[:-1]), place.size_px, place.resize
-        )
+        each = tuple(names.split("\n")[:-1])
+        other = CachePlace(folder, fingerprint, each, place.size_px, place.resize, place.rule)
         log = read_log(other)
         return (
             None

@@ -1,20 +1,17 @@
-"""A cache's files: which images it has met, and where their bytes are.
+"""A cache's files: which images it has, and where their bytes are.
 
-    cache/224px-squash-v2-<fingerprint>/
-        manifest.json     what the rows are: the key, in full
-        names.txt         row order, one image a line
-        pixels.u8         slots of bytes [size_px, size_px]; sparse where a slot is empty
-        rows.bin          a log of records of 64 bytes: a row's file, of these bytes, has that slot
-        quarantine.csv    the quarantined ones by name and reason
-        lock              held by whoever is writing
+    cache/224px-squash-v2-<fingerprint>/ manifest.json the complete key of the cache names.txt row
+        order, one image per line pixels.u8 slots of bytes [size_px, size_px]; sparse if a slot is
+        empty rows.bin a log of 64-byte records: row, digest of its file, slot quarantine.csv
+        quarantined images by name and reason lock held by the writer
 
-A slot that a record names is never written again. Where a file has other bytes than before, or a
-slot was damaged, its image gets a new slot and a new record; so whoever trains on the images of
-then goes on reading them, and two data sets of the same names and sizes live side by side.
+A slot that a record names is never overwritten. If a file's bytes change, or a slot is damaged, its
+image gets a new slot and a new record. So a run that trains on the old images can still read them,
+and two data sets of the same names and sizes can coexist.
 
-Readers need no lock: a record is written only once its slot's bytes are on disk, and one that is
-torn, or not at its own place in the log, fails its check and is passed over. It holds the digest of
-the file that was decoded, and the checksum by which its slot's bytes are known.
+Readers need no lock: a record is written only after its slot's bytes are on disk, and a torn or
+misplaced record fails its check and is skipped. A record has the digest of the decoded file and the
+checksum of its slot's bytes.
 """
 
 from __future__ import annotations
@@ -33,24 +30,27 @@ from numpy.typing import NDArray
 
 from core.data.cache.file_signature import UNKNOWN
 from core.data.images.decode import DECODER_VERSION
-from core.data.images.image_files import ImageFile, images_fingerprint
+from core.data.images.grey_rule import DEFAULT, GreyRule
+from core.data.images.image_file import ImageFile
+from core.data.images.image_files import images_fingerprint
 from core.regular_file import MOST_JSON_BYTES, read_regular
 from core.store.files import write_json, write_whole
 
 ABSENT, DONE, QUARANTINED = 0, 1, 2
 
 FORMAT = 2
-"""Of the files. The first knew a file by its size and time alone, and its slots had no checksum."""
+"""Format version. The first identified a file by size and time alone, without checksums of
+slots."""
 
 FILES = ("manifest.json", "names.txt", "pixels.u8", "rows.bin", "quarantine.csv")
-"""What a writer writes whole; ``lock`` comes besides."""
+"""The files that a writer writes; ``lock`` is separate."""
 
 NO_SLOT = 2**32 - 1
-"""Of a quarantined image."""
+"""The slot number of a quarantined image."""
 
 DIGEST_BYTES = 16
 
-# 64 bytes, so that no record straddles a disk sector: it is written or it isn't.
+# 64 bytes, so that no record crosses a disk sector: writes are atomic.
 ROW = np.dtype(
     [
         ("state", "u1"),
@@ -67,10 +67,10 @@ ROW = np.dtype(
     ]
 )
 _WORDS = ROW.itemsize // 8
-_MIX = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio: odd, its bits well spread
+_MIX = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: odd, with well-mixed bits
 
 Rows = NDArray[np.void]
-"""Records of ``ROW``: one an image, in the order of the names, or the log in its own order."""
+"""Records of ``ROW``: one for each image in the order of names, or the log in its own order."""
 
 _MOST_RECORDS_PER_IMAGE = 8
 _MOST_SLOTS_PER_IMAGE = 3
@@ -79,18 +79,19 @@ _SPARE_RECORDS = 4096
 
 @dataclass(frozen=True)
 class CachePlace:
-    """Where one data set's images at one size are kept, and in which order."""
+    """The folder of one data set's images at one size, and their order."""
 
     folder: Path
     fingerprint: str
     names: tuple[str, ...]
     size_px: int
     resize: str
+    rule: GreyRule = DEFAULT
 
     @property
     def family(self) -> str:
-        """What the folders of all caches of this size begin with."""
-        return f"{self.size_px}px-{self.resize}-v{DECODER_VERSION}-"
+        """The common name prefix of all caches of this size and rule."""
+        return f"{self.size_px}px-{self.resize}{self.rule.suffix}-v{DECODER_VERSION}-"
 
     @property
     def row_bytes(self) -> int:
@@ -114,7 +115,7 @@ class CachePlace:
 
     @property
     def lock_file(self) -> Path:
-        """Locked by whoever writes; never removed, as somebody may be waiting on it."""
+        """Locked by the writer; never removed, since others may be waiting for it."""
         return self.folder / "lock"
 
     @cached_property
@@ -124,7 +125,7 @@ class CachePlace:
 
     @property
     def manifest(self) -> dict[str, object]:
-        """What must be the same for the rows to be these images at this size."""
+        """The key: what must match for the rows to be these images at this size."""
         return {
             "format": FORMAT,
             "fingerprint": self.fingerprint,
@@ -132,23 +133,28 @@ class CachePlace:
             "size_px": self.size_px,
             "resize": self.resize,
             "decoder": DECODER_VERSION,
+            **self.rule.to_json(),
         }
 
 
 def place_for(
-    cache_root: Path, files: Mapping[str, ImageFile], size_px: int, resize: str
+    cache_root: Path,
+    files: Mapping[str, ImageFile],
+    size_px: int,
+    resize: str,
+    rule: GreyRule = DEFAULT,
 ) -> CachePlace:
-    """Where the cache of these images at this size belongs; touches no disk."""
+    """The place of the cache for these images at this size; doesn't access the disk."""
     fingerprint = images_fingerprint(files)
-    place = CachePlace(cache_root, fingerprint, tuple(sorted(files)), size_px, resize)
+    place = CachePlace(cache_root, fingerprint, tuple(sorted(files)), size_px, resize, rule)
     return replace(place, folder=cache_root / f"{place.family}{fingerprint}")
 
 
 def read_log(place: CachePlace) -> Rows | None:
-    """The records as they are on disk, damaged ones and those without their slot as absent.
+    """The records on disk; damaged ones and those without their slot count as absent.
 
-    None where there is no cache at this place yet, or where what is there is no cache of
-    these images (a manifest that can't be read or says otherwise).
+    None if there is no cache at this place yet, or it isn't for these images (its manifest can't be
+    read or differs).
     """
     try:
         manifest = _manifest(place)
@@ -167,7 +173,7 @@ def read_log(place: CachePlace) -> Rows | None:
 
 
 def is_of_an_earlier_format(place: CachePlace) -> bool:
-    """Whether an earlier version made what is there."""
+    """Whether an earlier version made the existing cache."""
     try:
         manifest = _manifest(place)
     except (OSError, ValueError, RecursionError):
@@ -176,15 +182,15 @@ def is_of_an_earlier_format(place: CachePlace) -> bool:
 
 
 def create_log(place: CachePlace) -> Rows:
-    """Make the cache anew, without a record; whoever reads the old one keeps the old files.
+    """Create an empty cache; readers of an old one keep the old files.
 
     Raises:
         OSError: the folder can't be written or the disk is full.
     """
     manifest_file = place.folder / "manifest.json"
-    manifest_file.unlink(missing_ok=True)  # until the last file is there, this is no cache
+    manifest_file.unlink(missing_ok=True)  # not a cache until the last file is written
     log = np.zeros(len(place.names), ROW)
-    # Its blocks are taken now, so that a full disk can still be told which rows are done.
+    # Allocate its blocks now, so that finished rows can be recorded even on a full disk.
     write_whole(place.rows_file, log.tobytes())
 
     def all_holes(file: BinaryIO) -> None:
@@ -198,7 +204,7 @@ def create_log(place: CachePlace) -> Rows:
 
 
 def shortened(place: CachePlace, log: Rows) -> Rows:
-    """The log, written anew without what later records have replaced where it has grown long.
+    """The log; rewritten without superseded records if it has grown long.
 
     Raises:
         OSError: the folder can't be written or the disk is full.
@@ -215,18 +221,18 @@ def shortened(place: CachePlace, log: Rows) -> Rows:
 
 
 def most_records(place: CachePlace) -> int:
-    """So many a log may have."""
+    """The maximum number of records in a log."""
     return _MOST_RECORDS_PER_IMAGE * len(place.names) + _SPARE_RECORDS
 
 
 def has_room(place: CachePlace, log: Rows) -> bool:
-    """Whether slots are left; where they aren't, most belong to files that are no more."""
+    """Whether slots are left; if not, most belong to files that no longer exist."""
     slots = log["slot"][log["state"] == DONE]
     return not len(slots) or int(slots.max()) < (_MOST_SLOTS_PER_IMAGE - 1) * len(place.names)
 
 
 def sealed(records: Rows, places: NDArray[np.int64]) -> Rows:
-    """The records with the check that belongs to their places in the log."""
+    """The records with the check for their places in the log."""
     checked = records.copy()
     checked["check"] = _checks(records, places)
     return checked
@@ -235,10 +241,10 @@ def sealed(records: Rows, places: NDArray[np.int64]) -> Rows:
 def settled_rows(
     place: CachePlace, files: Mapping[str, ImageFile], log: Rows, reasons: Mapping[str, str]
 ) -> Rows:
-    """One record an image: that which holds for its file as it stands there; the others as absent.
+    """One record for each image: the valid one for its current file; otherwise absent.
 
-    A record holds while its file's signature is the same; a quarantined one needs its reason as
-    well, so that nobody is told of an image that nobody can explain. Of several the last counts.
+    A record is valid while its file's signature is unchanged; a quarantined one also needs its
+    reason, so that each can be explained. The last valid one counts.
     """
     signatures_N = np.array([files[name].signature for name in place.names], dtype=np.uint64)
     held = held_records(log, signatures_N)
@@ -254,7 +260,7 @@ def settled_rows(
 
 
 def held_records(log: Rows, signatures_N: NDArray[np.uint64]) -> Rows:
-    """The records whose row's file has their signature; ``UNKNOWN`` is no record's."""
+    """The records whose file has their signature; ``UNKNOWN`` never matches."""
     holds = (log["state"] != ABSENT) & (log["signature"] != UNKNOWN)
     holds &= log["signature"] == signatures_N[log["row"]]
     held: Rows = log[holds]
@@ -262,19 +268,19 @@ def held_records(log: Rows, signatures_N: NDArray[np.uint64]) -> Rows:
 
 
 def by_digest(log: Rows) -> dict[bytes, Rows]:
-    """The last record of a slot for each digest of a file."""
+    """The last record with a slot for each file digest."""
     done = log[log["state"] == DONE]
     return {record["digest"].tobytes(): record for record in done}
 
 
 def content_digest(content: bytes) -> NDArray[np.uint8]:
-    """The digest by which a file's bytes are known again, wherever and whenever they stand."""
+    """The digest that identifies a file's bytes."""
     digest = hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest()
     return np.frombuffer(digest, np.uint8)
 
 
 def pixels_checksum(pixels_SS: NDArray[np.uint8]) -> int:
-    """Of one slot's bytes: against disks and accidents, at a microsecond an image."""
+    """The checksum of one slot's bytes, at a microsecond per image."""
     return xxhash.xxh3_64_intdigest(np.ascontiguousarray(pixels_SS).data)
 
 
@@ -283,7 +289,7 @@ def _manifest(place: CachePlace) -> object:
 
 
 def _checks(records: Rows, places: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """A 64-bit sum over each record's other words and its place in the log."""
+    """A 64-bit checksum over each record's other words and its place in the log."""
     words = np.ascontiguousarray(records).view(np.uint64).reshape(-1, _WORDS)[:, : _WORDS - 1]
     total = places.astype(np.uint64) * _MIX
     for word in words.T:

@@ -1,22 +1,22 @@
-"""What tells from outside that a file is still the one that was read.
+"""A signature of a file's status, which changes when the file does.
 
-A name, a size and a time of change can be given to any bytes: ``tar --mtime`` and ``cp -p`` set
-them, and a container's image holds one time for all. The time of the last change of a file's
-*state* (ctime) can't be set: the running kernel writes its own clock there whenever bytes, name or
-times change, so a file that was unpacked, copied or restored has another one. Together with the
-inode's number it is believed. The device's number is not asked: it differs from mount to mount and
-from host to host of one file server, and the same data set would be read again each time.
+Name, size and mtime can be the same for other bytes: ``tar --mtime`` and ``cp -p`` set them, and a
+container image has one time for all files. The time of the last status change (ctime) can't be set:
+the kernel writes its own clock there whenever bytes, name or times change, so a file that was
+unpacked, copied or restored has another one. It is trusted together with the inode number. The
+device number is not used: it differs between mounts and between hosts of one file server, and the
+same data set would be read again each time.
 
-Not every ctime is such a clock's. File systems that are images themselves (squashfs, iso9660), and
-disks written by a reproducible build, hold times that came with their content, in whole seconds.
-A kernel's clock has a fraction; so whole seconds are not believed, and such a file is read and
-digested again at every start. Lustre and BeeGFS keep no fraction of a true clock's time. There,
-whole seconds are believed once the second in which a file was changed is over. Where a program
-serves the files (FUSE: rclone, sshfs, ratarmount), or the format has no such time (exFAT, FAT,
-erofs), what is told as ctime may be the settable mtime, fraction and all: no time is believed.
+Not every ctime comes from a running kernel. File system images (squashfs, iso9660) and disks from
+reproducible builds have times that came with their content, in whole seconds. A kernel's clock has
+a fraction; so whole seconds are not trusted, and such a file is read and digested again at every
+start. Lustre and BeeGFS store true times without a fraction. There, whole seconds are trusted once
+the second of the change is over. If a program serves the files (FUSE: rclone, sshfs, ratarmount),
+or the format has no such time (exFAT, FAT, erofs), the reported ctime may be the settable mtime,
+including its fraction: no time is trusted.
 
-What none of this tells: a writer that holds a file mapped into its memory changes no time while it
-writes, until the system writes the page back.
+One case is not detected: a writer that has mapped a file into memory changes no time until the
+system writes the page back.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ import time
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import xxhash
 
 UNKNOWN = 0
-"""The signature of a file that has to be read to be known again."""
+"""The signature of a file that must be read to be identified."""
 
 _SECOND_NS = 10**9
 _CLOCKS_OF_WHOLE_SECONDS = frozenset({"lustre", "beegfs"})
@@ -42,23 +43,33 @@ _NUMBERS = struct.Struct("<4q")
 
 
 def file_signature(status: os.stat_result, member: str | None = None) -> int:
-    """64 bits for a file of this status, or for a member of it; ``UNKNOWN`` is no signature."""
-    kind = _file_system(status.st_dev)
-    if kind in _NO_CLOCKS or kind.startswith(_SERVED_BY_A_PROGRAM):
+    """A 64-bit signature of a file's status, or of a member of it; ``UNKNOWN`` if there is none."""
+    clock = _clock(_file_system(status.st_dev))
+    changed_ns = status.st_ctime_ns
+    if clock is None:
         return UNKNOWN
-    if status.st_ctime_ns % _SECOND_NS == 0:
-        changed_lately = time.time_ns() - status.st_ctime_ns < _SETTLED_NS
-        if changed_lately or kind not in _CLOCKS_OF_WHOLE_SECONDS:
+    if changed_ns % _SECOND_NS == 0:
+        changed_lately = time.time_ns() - changed_ns < _SETTLED_NS
+        if changed_lately or clock == "fractions":
             return UNKNOWN
     inode = status.st_ino & (2**63 - 1)
-    numbers = _NUMBERS.pack(status.st_size, status.st_mtime_ns, status.st_ctime_ns, inode)
-    name = b"" if member is None else member.encode("utf-8", "surrogateescape")
-    return xxhash.xxh3_64_intdigest(numbers + name) or 1
+    numbers = _NUMBERS.pack(status.st_size, status.st_mtime_ns, changed_ns, inode)
+    if member is not None:
+        numbers += member.encode("utf-8", "surrogateescape")
+    return xxhash.xxh3_64_intdigest(numbers) or 1
+
+
+@lru_cache(maxsize=256)
+def _clock(kind: str) -> Literal["fractions", "whole seconds"] | None:
+    """Which of a file system's times of change are a running clock's; None: none."""
+    if kind in _NO_CLOCKS or kind.startswith(_SERVED_BY_A_PROGRAM):
+        return None
+    return "whole seconds" if kind in _CLOCKS_OF_WHOLE_SECONDS else "fractions"
 
 
 @lru_cache(maxsize=256)
 def _file_system(device: int) -> str:
-    """The type of the file system, such as ``lustre``; '' where the kernel doesn't say."""
+    """The type of the file system, such as ``lustre``; '' if unknown."""
     number = f"{os.major(device)}:{os.minor(device)}"
     return next((kind for mounted, kind in _mounts() if mounted == number), "")
 

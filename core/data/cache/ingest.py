@@ -1,4 +1,4 @@
-"""Files -> rows of a cache: once, resumable, by the one process that holds the lock."""
+"""Ingest: decode files into rows of a cache, once and resumable, in the process with the lock."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from core.data.cache.cache_rows import (
 from core.data.cache.quarantine import read_quarantine
 from core.data.cache.row_writer import Outcome, RowWriter, named_disk_errors, require_free_space
 from core.data.images.decode_jobs import KnownBytes, decoded, jobs_for
-from core.data.images.image_files import ImageFile
+from core.data.images.image_file import ImageFile
 from core.errors import StoppedError
 from core.store.own_folder import drop_unfinished, opened_own, require_own
 
@@ -39,17 +39,17 @@ _SECONDS_BETWEEN_REPORTS = 0.1
 _SECONDS_BETWEEN_TRIES = 0.2
 _MOST_THREADS = 64
 _EARLIER_FORMAT = (
-    "the cache was made by an earlier version, which knew images by size and time alone; "
-    "they have been decoded anew"
+    "the cache was made by an earlier version, which identified images by size and time alone; "
+    "they have been decoded again"
 )
 
 
 @dataclass(frozen=True)
 class IngestProgress:
-    """How far an ingest is; ``waiting_for`` names the process that is doing it instead of us.
+    """Progress of an ingest; ``waiting_for`` names the process that does it instead of us.
 
-    ``done`` counts the wanted images that need nothing more, quarantined ones included;
-    ``images_per_second`` and ``seconds_left`` are about this run's own work.
+    ``done`` counts the finished wanted images, including quarantined ones; ``images_per_second``
+    and ``seconds_left`` refer to this run's own work.
     """
 
     done: int
@@ -61,9 +61,9 @@ class IngestProgress:
 
 
 class Settled(NamedTuple):
-    """What is known: records that hold for the files as they are, and reasons by name.
+    """The valid records for the current files, and reasons by name.
 
-    ``notices`` says what a person should know of how it came to be.
+    ``notices`` are messages about how the cache was made.
     """
 
     rows: Rows
@@ -73,7 +73,7 @@ class Settled(NamedTuple):
 
 @dataclass
 class _Report:
-    """Tells the caller how far it is, and asks whether to stop."""
+    """Reports progress to the caller, and checks whether to stop."""
 
     total: int
     progress: Callable[[IngestProgress], None] | None
@@ -100,12 +100,12 @@ class _Report:
     def stop_if_asked(self) -> None:
         if self.should_stop is not None and self.should_stop():
             raise StoppedError(
-                f"stopped while images were prepared: {self.done:,} of {self.total:,} are ready",
-                remedy="Run it again to go on from there",
+                f"stopped while preparing images: {self.done:,} of {self.total:,} are ready",
+                remedy="Run it again to continue from there",
             )
 
     def start_clock(self) -> None:
-        """From here on the rate is measured."""
+        """Start measuring the rate."""
         self.done_before, self.started = self.done, time.monotonic()
 
     def count(self, settled: Settled, wanted_rows_W: NDArray[np.int64]) -> None:
@@ -116,12 +116,12 @@ class _Report:
 
 
 def settled_on_disk(place: CachePlace, files: Mapping[str, ImageFile]) -> Settled:
-    """What the cache holds of these files; everything absent where there is no cache yet.
+    """The cache's content for these files; everything is absent if there is no cache yet.
 
     Raises:
         DataError: the folder isn't ours, see ``core.store.own_folder``.
     """
-    with suppress(OSError):  # the ingest will say what is the matter
+    with suppress(OSError):  # the ingest will report the error
         require_own(place.folder)
     log = read_log(place)
     if log is None:
@@ -139,7 +139,7 @@ def ingest(
     should_stop: Callable[[], bool] | None = None,
     threads: int | None = None,
 ) -> Settled:
-    """Fill the wanted rows that don't hold; wait while another process does it.
+    """Fill the wanted rows that aren't valid; wait while another process does it.
 
     Raises:
         DataError, StoppedError: as :func:`core.data.cache.cache.open_cache`.
@@ -166,7 +166,7 @@ def _fill(
     report: _Report,
     threads: int,
 ) -> Settled:
-    """The ingest proper, by the one process that holds the lock."""
+    """The actual ingest, in the process that holds the lock."""
     log = read_log(place)
     notices: tuple[str, ...] = ()
     if log is None or not has_room(place, log):
@@ -187,7 +187,7 @@ def _fill(
         def take(outcomes: Iterable[Outcome]) -> None:
             for outcome in outcomes:
                 record = writer.put(outcome)
-                # What was read is what holds, even if the file changed since it was found.
+                # What was read counts, even if the file has changed since it was found.
                 rows[outcome.row] = np.zeros((), ROW) if record is None else record
                 report.done += 1
                 report.quarantined += outcome.reason is not None
@@ -207,5 +207,5 @@ def _fill(
 
 
 def usable_cores() -> int:
-    """Cores that this run may use, which a scheduler often limits."""
+    """Number of cores that this run may use, which a scheduler often limits."""
     return min(len(os.sched_getaffinity(0)), _MOST_THREADS)

@@ -1,11 +1,11 @@
-"""The bytes of a cache's images, read by slots.
+"""Read the bytes of a cache's images by slot.
 
-By reads and not by a memory map: the pages of a map count as the process's own memory once they
-were touched, so that a job's limit would have to hold the whole data set; and a disk that fails
-under a map ends the process without a word, where a read is an error that can be waited out.
+It uses reads, not a memory map: touched pages of a map count as the process's memory, so a job's
+limit would have to cover the whole data set. And a disk that fails under a map kills the process,
+while a failed read is an error that can be retried.
 
-Every image is held against its checksum each time: that takes a microsecond or two, and disks,
-cables and neighbours don't wait for a second epoch.
+Every image is verified against its checksum each time, which takes a microsecond or two: disks,
+cables and other processes can damage it at any time.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from core.data.cache.cache_rows import pixels_checksum
 
 
 class PixelFile:
-    """Square images of one size, one after the other; any number of threads may read."""
+    """Consecutive square images of one size; any number of threads may read."""
 
     def __init__(self, path: Path, size_px: int) -> None:
-        """Open it.
+        """Open the file.
 
         Raises:
-            OSError: it can't be.
+            OSError: it can't be opened.
         """
         self._size_px = size_px
         self._descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -38,7 +38,7 @@ class PixelFile:
     ) -> tuple[NDArray[np.uint8], list[int]]:
         """The images in these slots, uint8 [len(slots), size_px, size_px], and which are damaged.
 
-        Damaged are those whose bytes aren't those of the checksum, or aren't there any more.
+        Damaged images don't match their checksum, or are beyond the end of the file.
 
         Raises:
             OSError: the disk fails.
@@ -54,14 +54,14 @@ class PixelFile:
         return pixels_RSS, damaged
 
     def is_at(self, path: Path) -> bool:
-        """Whether the open file is still the one of that name."""
+        """Whether the open file is still the one at that path."""
         try:
             return os.path.samestat(os.fstat(self._descriptor), path.lstat())
         except OSError:
             return False
 
     def _fill(self, left: memoryview, offset: int) -> bool:
-        """Whether so many bytes were there."""
+        """Fill the buffer; whether there were enough bytes."""
         while left:
             count = os.preadv(self._descriptor, [left], offset)
             if count == 0:

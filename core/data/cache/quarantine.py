@@ -1,4 +1,4 @@
-"""Images that give no pixels: kept by name and reason, and refused above a share."""
+"""Images that can't be decoded: listed by name and reason, refused above a given share."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from core.data.images.decode import UndecodableImage, decode_grey
-from core.data.images.image_files import ImageFile
+from core.data.images.decode import decode_grey
+from core.data.images.image_file import ImageFile
+from core.data.images.refusal import UndecodableImage, is_no_picture
 from core.data.tables.text_file import MAX_TABLE_BYTES
 from core.errors import DataError
 from core.regular_file import read_regular
@@ -20,10 +21,14 @@ from core.store.formula_cells import escape_formula, original
 _HEADER = ["Image Index", "reason"]
 _EXAMPLES = 5
 COPIES_LOOKED_AT = 100
+_READ_SINCE = ("a DICOM file: convert it to PNG", "a TIFF file: convert it to PNG")
 
 
 def read_quarantine(path: Path) -> dict[str, str]:
-    """Name -> reason; empty where the list isn't there or is no such list."""
+    """Name -> reason; empty if the list is missing or not a quarantine list.
+
+    Images that an earlier version could not read are left out, so that they are tried again.
+    """
     try:
         content = read_regular(path, MAX_TABLE_BYTES)
         text = content.decode("utf-8", "surrogateescape")
@@ -32,11 +37,12 @@ def read_quarantine(path: Path) -> dict[str, str]:
         return {}
     if not rows or rows[0] != _HEADER:
         return {}
-    return {original(row[0]): original(row[1]) for row in rows[1:] if len(row) == len(_HEADER)}
+    reasons = {original(row[0]): original(row[1]) for row in rows[1:] if len(row) == len(_HEADER)}
+    return {name: reason for name, reason in reasons.items() if reason not in _READ_SINCE}
 
 
 def write_quarantine(path: Path, reasons: Mapping[str, str]) -> None:
-    """Write the list whole, sorted by name.
+    """Write the list, sorted by name.
 
     Raises:
         OSError: the folder can't be written or the disk is full.
@@ -51,14 +57,14 @@ def write_quarantine(path: Path, reasons: Mapping[str, str]) -> None:
 def whole_copies(
     quarantined: Collection[str], files: Mapping[str, ImageFile]
 ) -> dict[str, tuple[Path, Path]]:
-    """Image -> its unusable file, and a whole one of the same name that was found elsewhere.
+    """Image -> its unusable file, and an intact one of the same name found elsewhere.
 
-    Of the first COPIES_LOOKED_AT that have a copy at all: each is decoded.
+    Only the first COPIES_LOOKED_AT images that have copies are checked, since each copy is decoded.
     """
     found: dict[str, tuple[Path, Path]] = {}
     copied = [name for name in sorted(quarantined) if name in files and files[name].copies]
     for name in copied[:COPIES_LOOKED_AT]:
-        whole = next(filter(_is_whole, files[name].copies), None)
+        whole = next(filter(_is_whole, map(Path, files[name].copies)), None)
         if whole is not None:
             found[name] = files[name].path, whole
     return found
@@ -72,10 +78,14 @@ def _is_whole(path: Path) -> bool:
 
 
 def copies_in_words(copies: Mapping[str, tuple[Path, Path]]) -> str:
-    """How many there are, with an example."""
+    """Their number, with an example."""
     damaged, whole = next(iter(copies.values()))
-    head = "a whole copy of it is" if len(copies) == 1 else f"whole copies of {len(copies)} are"
-    return f"{head} there too, such as {whole}, which is passed over for {damaged}"
+    head = (
+        "an intact copy of it also exists"
+        if len(copies) == 1
+        else f"intact copies of {len(copies)} of them also exist"
+    )
+    return f"{head}, such as {whole}, which is not used because {damaged} comes first"
 
 
 def refuse_above_share(
@@ -85,11 +95,14 @@ def refuse_above_share(
     listed_in: Path,
     files: Mapping[str, ImageFile],
 ) -> None:
-    """Refuse to start when more of the wanted images than this share give no pixels.
+    """Refuse to start if more than this share of the wanted images can't be decoded.
+
+    Intact files that hold no picture (structured reports) are left out, but not held against it.
 
     Raises:
         DataError: with the first few names, the counts by reason, and the key that allows more.
     """
+    quarantined = {name: why for name, why in quarantined.items() if not is_no_picture(why)}
     if len(quarantined) <= max_share * num_wanted:
         return
     by_reason = Counter(quarantined.values()).most_common(_EXAMPLES)
@@ -102,13 +115,13 @@ def refuse_above_share(
         f"{len(quarantined):,} of {num_wanted:,} images ({share:.2%}) can't be used, "
         f"more than the {max_share:.2%} that dataset.max_quarantined_share allows: {counts}",
         where=listed_in,
-        why=f"{examples}" + (f"; and {more:,} more, listed there" if more else ""),
+        why=f"{examples}" + (f"; and {more:,} more, listed in that file" if more else ""),
         remedy=_remedy(whole_copies(quarantined, files)),
     )
 
 
 def _place_of(name: str, files: Mapping[str, ImageFile]) -> str:
-    """The file behind an image, by its whole path; in an archive, with that before it."""
+    """The full path of an image's file; in an archive, the archive's path comes first."""
     file = files.get(name)
     if file is None:
         return name
@@ -116,8 +129,8 @@ def _place_of(name: str, files: Mapping[str, ImageFile]) -> str:
 
 
 def _remedy(copies: Mapping[str, tuple[Path, Path]]) -> str:
-    otherwise = "or raise dataset.max_quarantined_share to go on without them"
+    otherwise = "or raise dataset.max_quarantined_share to continue without them"
     if not copies:
-        return f"Fetch these files again, {otherwise}"
+        return f"Download these files again, {otherwise}"
     said = copies_in_words(copies)
     return f"{said[0].upper()}{said[1:]}. Move the unusable files away, {otherwise}"

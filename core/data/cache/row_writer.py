@@ -1,4 +1,4 @@
-"""The one place that writes to a cache: bytes first, and only then the mark that they count."""
+"""Write to a cache: bytes first, then the record that makes them valid."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ from core.store.own_folder import open_own_file
 
 _ROWS_PER_GROUP = 256
 _SECONDS_PER_GROUP = 2.0
-_SPARE_BYTES = 2**20  # for the list of quarantined images and the file system's own needs
+_SPARE_BYTES = 2**20  # for the quarantine list and the file system
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class Outcome(NamedTuple):
-    """What became of one image.
+    """The result of decoding one image.
 
-    ``record`` is its row's new record, None where the file could not be read now and should
-    be tried again next time. ``pixels_SS`` is None where the record's slot has its bytes.
-    ``reason`` says why there are no pixels.
+    ``record`` is its row's new record, None if the file could not be read now and should be tried
+    again next time. ``pixels_SS`` is None if the record's slot already has its bytes. ``reason``
+    says why there are no pixels.
     """
 
     row: int
@@ -52,14 +52,14 @@ class Outcome(NamedTuple):
 class RowWriter:
     """Appends outcomes in groups: pixels, fsync, quarantine list, records, fsync.
 
-    A slot that has a record is never written again: others may be reading it. Leaving the ``with``
-    block commits what was put, also on the way out of an error.
+    A slot with a record is never overwritten, since others may be reading it. Leaving the ``with``
+    block commits pending outcomes, even after an error.
 
     Args:
-        folder: a descriptor of the cache's folder, in which links are refused.
+        folder: a descriptor of the cache's folder; links in it are refused.
         place: the cache.
         log: the records on disk.
-        reasons: name -> reason of the quarantined images; brought up to date at once.
+        reasons: name -> reason of the quarantined images; updated immediately.
     """
 
     def __init__(self, folder: int, place: CachePlace, log: Rows, reasons: dict[str, str]) -> None:
@@ -94,8 +94,8 @@ class RowWriter:
         try:
             self.commit()
         except OSError:
-            # Already on the way out of an error, that one is the cause. What could not be
-            # committed now has no record, and is decoded again next time.
+            # An earlier error is the cause and propagates. Uncommitted images have no record, and
+            # are decoded again next time.
             if error is None:
                 raise
         finally:
@@ -103,7 +103,7 @@ class RowWriter:
             os.close(self._log)
 
     def put(self, outcome: Outcome) -> Rows | None:
-        """Write an outcome; it counts from the next commit on. Its record, with its slot.
+        """Write an outcome, which the next commit makes valid; returns its record with its slot.
 
         Raises:
             OSError: the disk is full or fails.
@@ -129,10 +129,10 @@ class RowWriter:
         return record
 
     def commit(self) -> None:
-        """Make what was put so far count.
+        """Make all outcomes so far valid.
 
         Raises:
-            OSError: the disk is full or fails; then nothing of this group counts.
+            OSError: the disk is full or fails; then nothing of this group is valid.
         """
         if self._pending:
             os.fsync(self._pixels)
@@ -150,7 +150,7 @@ class RowWriter:
         self._group_started = time.monotonic()
 
     def _require_same_files(self) -> None:
-        """What was written must be what readers will find under these names."""
+        """Check that readers will find the written files under these names."""
         for descriptor, path in (
             (self._pixels, self._place.pixels_file),
             (self._log, self._place.rows_file),
@@ -159,7 +159,7 @@ class RowWriter:
                 raise OSError(errno.ESTALE, "its files were replaced meanwhile", str(path))
 
     def _write(self, row: int, pixels_SS: NDArray[np.uint8]) -> int:
-        """Into the slot of the row's own number where no record has it, else into a new one."""
+        """Write to the slot of the row's own number if no record has it, else to a new one."""
         slot = row
         if self._used[row]:
             slot, self._next_slot = self._next_slot, self._next_slot + 1
@@ -170,10 +170,10 @@ class RowWriter:
 
 
 def require_free_space(place: CachePlace, num_rows: int) -> None:
-    """Refuse before the start what the disk can't hold.
+    """Refuse to start if the disk has too little free space.
 
     Raises:
-        NoRoomError: with what is needed, what is free, and where else it could go.
+        NoRoomError: with the space needed, the space free, and how to choose another folder.
     """
     require_free_bytes(
         place.folder,
@@ -185,30 +185,31 @@ def require_free_space(place: CachePlace, num_rows: int) -> None:
 
 @contextmanager
 def named_disk_errors(place: CachePlace, num_rows: int) -> Iterator[None]:
-    """Turn a full or failing disk into an error that says which, and what to do.
+    """Turn a full or failing disk into an error that names it, with a remedy.
 
     Raises:
-        DataError: in place of any OSError inside.
+        DataError: instead of any OSError inside.
     """
     try:
         yield
     except BrokenPipeError:
-        raise  # whoever was told of the progress is gone; that is no fault of the disk
+        raise  # the reader of the progress is gone, which isn't a disk error
     except OSError as error:
-        kept = "The images that were decoded before are kept"
-        remedy = "Name a folder on another disk with --cache DIR, or make room there"
+        kept = "Images decoded so far are kept"
+        remedy = "Name a folder on another disk with --cache DIR, or free space there"
         what = f"the cache can't be written: {error.strerror or error}"
         if error.errno in _FULL:
             needed = size_in_words(num_rows * place.row_bytes + _SPARE_BYTES)
             what = (
-                f"the disk of the cache is full, or its quota is used up ({error.strerror}); "
+                f"the disk of the cache is full, or the quota is exhausted ({error.strerror}); "
                 f"{num_rows:,} images at {place.size_px} px needed {needed} at the start"
             )
         raise DataError(what, where=place.folder, why=kept, remedy=remedy) from error
 
 
 def _write_all(descriptor: int, content: bytes, offset: int) -> None:
-    """All of it: a disk that fills up takes a part first, and says why at the next attempt."""
+    """Write everything: a full disk accepts a part first, and reports the error at the next
+    write."""
     view = memoryview(content)
     while view:
         written = os.pwrite(descriptor, view, offset)

@@ -1,1 +1,1 @@
-"""Image files and archives: where they are, and how they become grey pixels."""
+"""Find image files and archives, and decode them to grey pixels."""

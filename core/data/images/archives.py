@@ -1,8 +1,7 @@
 """Images inside tar archives, such as NIH's twelve ``images_*.tar.gz``.
 
-Compressed tar has no directory and no random access: even its listing is a full
-pass, so listings are remembered, and members are only ever read in one stream from
-front to back. Nothing is extracted to disk.
+Compressed tar has no directory and no random access: even listing it takes a full pass. So listings
+are cached, and members are read in one stream from front to back. Nothing is extracted to disk.
 """
 
 from __future__ import annotations
@@ -20,16 +19,14 @@ from typing import IO, NamedTuple, cast
 
 from core.data.cache.file_signature import UNKNOWN, file_signature
 from core.data.images.decode import MAX_ENCODED_BYTES
+from core.data.tables.image_suffixes import IMAGE_SUFFIXES
 from core.errors import DataError
 from core.regular_file import open_regular, read_regular
 from core.store.files import write_whole
 from core.store.own_folder import drop_unfinished, opened_own, require_own
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".dcm", ".gif", ".webp")
-"""Endings by which a file counts as an image, whether or not it can be decoded."""
-
-_ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz")
-# IndexError: tarfile looks into a block of a sparse file's places that is cut short.
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
+# IndexError: tarfile reads a truncated block of a sparse file's map.
 _ARCHIVE_ERRORS = (tarfile.TarError, OSError, EOFError, IndexError, zlib.error)
 _BUFFER_BYTES, _STEP_BYTES = 2**20, 2**24
 _LISTING_VERSION = 2
@@ -38,32 +35,32 @@ _MAX_LISTING_BYTES = 256 * 2**20
 
 
 class ArchiveMember(NamedTuple):
-    """One image file in an archive, by its path in there."""
+    """One image file in an archive, by its path there."""
 
     path: str
     num_bytes: int
 
     @property
     def name(self) -> str:
-        """Its file name without folders."""
+        """The file name without folders."""
         return PurePosixPath(self.path).name
 
 
 class ArchiveListing(NamedTuple):
-    """The image files of an archive, in its own order, and what it was when they were listed."""
+    """The image files of an archive in its order, and its signature when it was listed."""
 
     members: tuple[ArchiveMember, ...]
     status: os.stat_result
 
 
 def is_image_archive(file_name: str) -> bool:
-    """Whether a file is named as an archive of images is: ``*image*.tar``, ``.tar.gz``, ``.tgz``.
+    """Whether a file is named like an archive of images: ``*image*.tar``, ``.tar.gz``, ``.tgz``.
 
-    Other archives beside the images (a backup, a release) are left alone, because a
-    look inside costs a full pass.
+    Other archives next to the images (a backup, a release) are ignored, because listing one costs a
+    full pass.
     """
     lower = file_name.lower()
-    return "image" in lower and lower.endswith(_ARCHIVE_SUFFIXES)
+    return "image" in lower and lower.endswith(TAR_SUFFIXES)
 
 
 def list_archive(
@@ -71,16 +68,16 @@ def list_archive(
     listings: Path | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> ArchiveListing:
-    """The image files of an archive, remembered from last time or by a full pass over it.
+    """The image files of an archive, from a cached listing or by a full pass.
 
     Args:
         archive: a tar file, plain or gzip.
-        listings: a folder where listings are remembered, by the archive's path and signature;
-            where it can't be written, the listing is simply not kept.
-        progress: told the number of images seen so far, many times a second; it may raise.
+        listings: a folder for cached listings, by the archive's path and signature; if it can't be
+            written, the listing is not cached.
+        progress: called with the number of images so far, many times a second; it may raise.
 
     Raises:
-        DataError: the archive is cut off, damaged or unreadable.
+        DataError: the archive is truncated, damaged or unreadable.
     """
     try:
         status = archive.stat()
@@ -106,20 +103,18 @@ def stream_archive(
 ) -> Iterator[tuple[str, bytes | int]]:
     """Each wanted member's bytes, in the archive's order, in one pass that ends at the last.
 
-    ``at_each`` is called at every member, wanted or not, and within long ones: a pass over those
-    that aren't takes a while, and whoever waits may want to stop.
+    ``at_each`` is called at every member, wanted or not, and within long ones: skipping takes time,
+    and the caller may want to stop.
 
-    Yields:
-        (member, its content), or (member, its size) where it is too large to be an image.
+    Yields: (member, its content), or (member, its size) if it is too large for an image.
 
     Raises:
-        DataError: the archive is cut off, damaged or unreadable.
+        DataError: the archive is truncated, damaged or unreadable.
     """
     left = set(wanted)
     members = _regular_files(archive, at_each)
     while left:
-        # The archive's errors are named as such; whatever happens to the consumer of this
-        # generator while it holds a member is its own.
+        # Only the archive's errors are translated, not those of this generator's consumer.
         with _named_errors(archive):
             tar, entry = next(members, (None, None))
             if tar is None or entry is None:
@@ -128,6 +123,28 @@ def stream_archive(
                 continue
             content = _content(tar, entry)
         left.discard(entry.name)
+        yield entry.name, content
+
+
+def stream_images(
+    archive: Path, is_wanted: Callable[[str], bool], at_each: Callable[[], None] | None = None
+) -> Iterator[tuple[str, bytes | int]]:
+    """Each image of the archive by its path there, in its order, in one pass; see above.
+
+    ``is_wanted`` is asked once for each; what isn't wanted is skipped unread.
+
+    Raises:
+        DataError: the archive is truncated, damaged or unreadable.
+    """
+    members = _regular_files(archive, at_each)
+    while True:
+        with _named_errors(archive):
+            tar, entry = next(members, (None, None))
+            if tar is None or entry is None:
+                return
+            if not _is_image(entry.name) or not is_wanted(entry.name):
+                continue
+            content = _content(tar, entry)
         yield entry.name, content
 
 
@@ -150,11 +167,15 @@ def _pass_over(archive: Path, progress: Callable[[int], None] | None) -> list[Ar
 
     with _named_errors(archive):
         for _, entry in _regular_files(archive, tell):
-            name = PurePosixPath(entry.name).name
-            # Archives made on a Mac hold a "._" companion beside every file.
-            if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith("."):
+            if _is_image(entry.name):
                 images.append(ArchiveMember(entry.name, entry.size))
     return images
+
+
+def _is_image(path: str) -> bool:
+    name = PurePosixPath(path).name
+    # Archives made on a Mac contain a "._" companion for every file.
+    return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
 
 
 def _regular_files(
@@ -169,10 +190,10 @@ def _regular_files(
             before = -1
             for entry in tar:
                 if entry.size < 0 or entry.offset <= before:
-                    # Python's own tarfile goes back by it, and lists the same entries without end.
-                    raise tarfile.ReadError(f"an entry at byte {entry.offset:,} leads backwards")
+                    # Python's tarfile would jump back and list the same entries forever.
+                    raise tarfile.ReadError(f"an entry at byte {entry.offset:,} points backwards")
                 before = entry.offset
-                tar.members.clear()  # type: ignore[attr-defined]  # it would keep all it has passed
+                tar.members.clear()  # type: ignore[attr-defined]  # it would keep all members
                 if entry.isreg():
                     yield tar, entry
             _require_end_mark(tar, bounded)
@@ -181,8 +202,8 @@ def _regular_files(
 class _Bounded:
     """A stream that is read in pieces no larger than an image.
 
-    The name of an entry may claim any length, and gzip folds a gigabyte of zeros into one. It
-    also has to read whatever it skips; ``at_each`` is called many times a second meanwhile.
+    An entry's name may claim any length, and gzip compresses a gigabyte of zeros to almost nothing.
+    Skipping also means reading; ``at_each`` is called many times a second meanwhile.
     """
 
     def __init__(self, stream: IO[bytes], at_each: Callable[[], None]) -> None:
@@ -190,7 +211,7 @@ class _Bounded:
         self.tell = stream.tell
 
     def seek(self, place: int) -> int:
-        """To that byte, in steps."""
+        """Move to that byte, in steps."""
         while (here := self.tell()) + _STEP_BYTES < place:
             self._at_each()
             if self._stream.seek(here + _STEP_BYTES) <= here:
@@ -198,7 +219,7 @@ class _Bounded:
         return self._stream.seek(place)
 
     def read(self, num_bytes: int = -1) -> bytes:
-        """So many bytes; refuses to read more than an image can have."""
+        """Read this many bytes; refuses to read more than an image can have."""
         self._at_each()
         if not 0 <= num_bytes <= MAX_ENCODED_BYTES:
             raise tarfile.ReadError(f"an entry claims {num_bytes:,} bytes")
@@ -206,14 +227,14 @@ class _Bounded:
 
 
 def _require_end_mark(tar: tarfile.TarFile, stream: _Bounded) -> None:
-    """A tar ends with a block of zeros; one that is cut off between two files has none."""
+    """Check for the final block of zeros, missing in a tar that is truncated between two files."""
     stream.seek(tar.offset)
     block = stream.read(tarfile.BLOCKSIZE)
     if len(block) < tarfile.BLOCKSIZE:
         raise EOFError("unexpected end of data")
     if block.strip(b"\0"):
         raise tarfile.ReadError(f"bad header at byte {tar.offset:,}")
-    # To the end, since gzip's checksum stands there.
+    # To the end, where gzip's checksum is.
     while stream.read(_BUFFER_BYTES):
         pass
 
@@ -228,20 +249,20 @@ def _named_errors(archive: Path) -> Iterator[None]:
 
 def _unreadable(archive: Path, error: Exception) -> DataError:
     if isinstance(error, EOFError | IndexError) or "unexpected end" in str(error):
-        what = "the archive ends in the middle, as after a broken download"
+        what = "the archive is truncated, as after an interrupted download"
     else:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         what = f"the archive can't be read: {reason}"
     return DataError(
         what,
         where=archive,
-        why="The images in it can't be told from images that are missing",
-        remedy="Fetch it again, or move it out of the image folder to go on without it",
+        why="Without it, its images would count as missing",
+        remedy="Download it again, or move it out of the image folder to continue without it",
     )
 
 
 def _is_own(listings: Path | None) -> bool:
-    """Whether what stands there can be ours; else the archive itself is asked."""
+    """Whether the folder can be ours; otherwise the archive itself is read."""
     try:
         if listings is not None:
             require_own(listings)
@@ -266,7 +287,7 @@ def _remembered_members(
             return None
         members = tuple(ArchiveMember(str(name), int(size)) for name, size in kept.pop("members"))
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return None  # not there, or not ours: the archive itself is asked
+        return None  # missing or not ours: read the archive itself
     return members if kept == written else None
 
 
@@ -282,7 +303,7 @@ def _remember_members(
             drop_unfinished(folder, {target.name}, older_than_seconds=_LEFTOVER_SECONDS)
         write_whole(target, json.dumps(kept).encode("utf-8"))
     except (DataError, OSError):
-        return  # a listing that isn't kept costs time, nothing else
+        return  # an uncached listing only costs time
 
 
 def _digest(rows: object) -> str:

@@ -1,7 +1,7 @@
-"""Encoded images -> outcomes, by threads.
+"""Decode images on threads.
 
-Pillow decodes with Python's lock released, so threads are enough, and a process pool would
-fail under a running console. Archives are streamed from front to back, each at most once.
+Pillow releases the GIL while decoding, so threads are enough; a process pool would fail under a
+running console. Archives are streamed from front to back, each at most once.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ from core.data.cache.row_writer import Outcome
 from core.data.images.archives import stream_archive
 from core.data.images.decode import (
     MAX_ENCODED_BYTES,
-    UndecodableImage,
     decode_square,
     too_large_reason,
 )
-from core.data.images.image_files import ImageFile
+from core.data.images.image_file import ImageFile
+from core.data.images.refusal import UndecodableImage
 from core.in_slices import LooseThreads, waited
 from core.regular_file import open_regular
 
 _IN_FLIGHT_PER_THREAD = 4
 _BYTES_IN_FLIGHT = 512 * 2**20
-"""Of encoded images: a hostile archive's could be 256 MiB each."""
+"""Bytes of encoded images in memory: those of a hostile archive could be 256 MiB each."""
 
-_GONE = "not in its archive any more"
+_GONE = "no longer in its archive"
 
 
 class Job(NamedTuple):
-    """One image to look at; ``content`` where it came out of an archive."""
+    """One image to decode; ``content`` if it came from an archive."""
 
     row: int
     file: ImageFile
@@ -56,23 +56,23 @@ class Job(NamedTuple):
 
     @property
     def num_bytes(self) -> int:
-        """What its content takes in memory, at most."""
+        """The size of its content in memory, at most."""
         return 0 if self.refusal is not None else min(self.file.num_bytes, MAX_ENCODED_BYTES)
 
 
 class KnownBytes:
-    """Files by the digest of their bytes, whose images have been decoded before."""
+    """Images decoded before, by the digest of their files."""
 
     def __init__(self, log: Rows, neighbours: Sequence[Neighbour] = ()) -> None:
         self._record_by_digest = by_digest(log)
         self._neighbours = neighbours
 
     def outcome(self, row: int, digest: NDArray[np.uint8], signature: int) -> Outcome | None:
-        """That of a row whose file has these bytes; None where they were never decoded."""
+        """The outcome for a row whose file has these bytes; None if never decoded."""
         key = digest.tobytes()
         record = self._record_by_digest.get(key)
         if record is not None:
-            ours = record.copy()  # touched, moved or copied, not changed
+            ours = record.copy()  # touched, moved or copied, but not changed
             ours["signature"] = signature
             return Outcome(row, ours, None, None)
         for neighbour in self._neighbours:
@@ -90,7 +90,7 @@ def jobs_for(
     missing_rows: NDArray[np.int64],
     at_each: Callable[[], None] | None = None,
 ) -> Iterator[Job]:
-    """Loose files in the order of their names, then each archive in its own order."""
+    """Loose files sorted by name, then each archive in its own order."""
 
     def job(row: int, content: bytes | None = None, refusal: str | None = None) -> Job:
         return Job(row, files[place.names[row]], content, refusal)
@@ -120,9 +120,9 @@ def decoded(
     known: KnownBytes,
     at_each: Callable[[], None] = lambda: None,
 ) -> Generator[Outcome, None, None]:
-    """The jobs' outcomes in their order, a bounded number of images and bytes in flight.
+    """The jobs' outcomes in order, with a limited number of images and bytes in flight.
 
-    ``at_each`` is called several times a second while one is waited for; it may raise.
+    ``at_each`` is called several times a second while waiting; it may raise.
     """
     in_flight: deque[tuple[Future[Outcome], int]] = deque()
     num_bytes = 0
@@ -137,9 +137,9 @@ def decoded(
                     future, freed = in_flight.popleft()
                     yield waited(future, at_each)
                     num_bytes -= freed
-                future = pool.submit(_decode, job, place.size_px, place.resize, known)
+                future = pool.submit(_decode, job, place, known)
                 in_flight.append((future, job.num_bytes))
-                del job  # what a thread is done with is nobody's any more
+                del job  # free the content once a thread is done with it
             while in_flight:
                 yield waited(in_flight.popleft()[0], at_each)
         finally:
@@ -147,11 +147,11 @@ def decoded(
                 future.cancel()
 
 
-def _decode(job: Job, size_px: int, resize: str, known: KnownBytes) -> Outcome:
+def _decode(job: Job, place: CachePlace, known: KnownBytes) -> Outcome:
     try:
         content, num_bytes, signature = _content(job)
     except OSError as error:
-        # Rights and connections come back without the file changing: no record of this.
+        # Permissions and connections may return without a change of the file: record nothing.
         return Outcome(job.row, None, None, f"can't be read: {error.strerror or error}")
     record = np.zeros((), ROW)
     record["signature"] = signature
@@ -166,8 +166,10 @@ def _decode(job: Job, size_px: int, resize: str, known: KnownBytes) -> Outcome:
         return as_before
     record["digest"] = digest
     try:
-        image = decode_square(content, job.file.name, size_px, resize)
+        image = decode_square(content, job.file.name, place.size_px, place.resize, place.rule)
     except UndecodableImage as error:
+        if error.for_now:  # a package may be installed before the next run: record nothing
+            return Outcome(job.row, None, None, error.reason)
         record["state"] = QUARANTINED
         return Outcome(job.row, record, None, error.reason)
     record["state"], record["mode"] = DONE, image.mode.encode()
@@ -177,7 +179,7 @@ def _decode(job: Job, size_px: int, resize: str, known: KnownBytes) -> Outcome:
 
 
 def _content(job: Job) -> tuple[bytes | None, int, int]:
-    """The encoded image, its size and its file's signature; no bytes where it is refused unread."""
+    """The encoded image, its size and its file's signature; no bytes if it is refused unread."""
     file = job.file
     if job.refusal is not None or job.content is not None:
         return job.content, file.num_bytes, file.signature
@@ -186,8 +188,8 @@ def _content(job: Job) -> tuple[bytes | None, int, int]:
         signature = file_signature(status)
         if status.st_size > MAX_ENCODED_BYTES:
             return None, status.st_size, signature
-        # Not up to the limit: for that Python asks the system for so much new memory, each time.
+        # Not up to the limit: Python would allocate that much memory each time.
         content = stream.read(status.st_size)
         if file_signature(os.fstat(stream.fileno())) != signature:
-            signature = UNKNOWN  # somebody writes to it now
+            signature = UNKNOWN  # it is being written
         return content, status.st_size, signature

@@ -1,4 +1,4 @@
-"""Pixels of more than 8 bits -> bytes."""
+"""Convert pixels of more than 8 bits to bytes."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from numpy.typing import NDArray
 
 MOST_BITS_MAX = 65_535
 _FULL_SCALES = (255, 4_095, MOST_BITS_MAX)
-"""Of 8 bits, of detectors with 12 bits in 16-bit files, and of 16 bits."""
+"""White of 8 bits, of 12-bit detectors in 16-bit files, and of 16 bits."""
 
 MARKER_SHARE = 0.02
-"""Of an image: so many pixels may be brighter than its depth. A side marker or a printed name takes
-less than a hundredth, and is often the full white of the file in place of the detector's."""
+"""Share of an image's pixels that may exceed its depth. A side marker or a printed name takes less
+than 1 %, and often has the file's full white instead of the detector's."""
 
 
 def to_8_bits(deep_HW: NDArray[np.integer]) -> tuple[NDArray[np.uint8], bool]:
-    """Grey in bytes, and whether a few brighter pixels were cut to white.
+    """Grey in bytes, and whether a few brighter pixels were clipped to white.
 
-    The scale is the smallest of 8, 12 and 16 bits that holds the image but for MARKER_SHARE of
-    its pixels: unchanged at 8 bits, ``* 255 / 4095`` at 12, ``/ 257`` at 16. By the very
-    brightest pixel a white marker would leave a chest of 12 bits with 16 grey levels.
+    The depth is the smallest of 8, 12 and 16 bits that contains all but MARKER_SHARE of the pixels:
+    unchanged at 8 bits, ``* 255 / 4095`` at 12, ``/ 257`` at 16. If the brightest pixel decided, a
+    white marker would leave a 12-bit chest with 16 grey levels.
     """
     brightest = int(deep_HW.max())
     allowed = int(MARKER_SHARE * deep_HW.size)

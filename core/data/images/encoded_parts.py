@@ -1,7 +1,7 @@
-"""Parts of an encoded PNG or JPEG: which of them are the image, and which only come with it.
+"""Separate the image data of an encoded PNG or JPEG from its metadata.
 
-A scanner's or a converter's text, resolution or colour profile may be damaged, or longer than a
-reader takes, while each pixel is whole. Without those parts the image is read.
+Text, resolution or colour profile of a scanner or converter may be damaged, or longer than a reader
+accepts, while all pixels are intact. Without those parts the image can be read.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ _PNG_ORIENTATION = b"eXIf"
 _CHUNK_FRAME_BYTES = 12  # length, kind, checksum
 
 _SCAN = b"\xff\xda"
-# Not a marker: stuffed zeros, restarts and fill bytes of the coded pixels.
+# Not markers: stuffed zeros, restarts and fill bytes in the coded pixels.
 _MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
 _WITHOUT_LENGTH = b"\x01\xd8"
-# APP0 and APP14 say how colours are coded; the others and comments are no part of the image.
+# APP0 and APP14 define the colour coding; other segments and comments are metadata.
 _JPEG_LEFT_OUT = bytes([*range(0xE1, 0xEE), 0xEF, 0xFE])
 
 
 def without_metadata(content: bytes) -> bytes | None:
-    """The same image without what only comes with it; None where nothing could be left out."""
+    """The same image without metadata; None if nothing could be removed."""
     if content.startswith(PNG_SIGNATURE):
         bare = _bare_png(content)
     elif content.startswith(JPEG_SIGNATURE):
@@ -36,10 +36,10 @@ def without_metadata(content: bytes) -> bytes | None:
 
 
 def num_scans(content: bytes, enough: int) -> int:
-    """How many scans a JPEG itself has: a thumbnail or a comment may hold the same bytes.
+    """Number of scans of a JPEG, ignoring those in a thumbnail or a comment.
 
-    Where there can't be more than ``enough``, they are only counted roughly, which takes a
-    fraction of a millisecond for two megabytes.
+    If there can't be more than ``enough``, the count is only approximate, which takes a fraction of
+    a millisecond for two megabytes.
     """
     rough = content.count(_SCAN)
     if rough <= enough:
@@ -56,13 +56,13 @@ def num_scans(content: bytes, enough: int) -> int:
 
 
 def _bare_png(content: bytes) -> bytes:
-    """Header, palette, pixels and end, with a whole EXIF chunk: it says which side is up."""
+    """Header, palette, pixels and end, with an intact EXIF chunk for the orientation."""
     kept, place = [PNG_SIGNATURE], len(PNG_SIGNATURE)
     while place + _CHUNK_FRAME_BYTES <= len(content):
         length, kind = struct.unpack_from(">I4s", content, place)
         end = place + _CHUNK_FRAME_BYTES + length
         chunk = content[place:end]
-        is_critical = not kind[:1].islower()  # by the format's own rule
+        is_critical = not kind[:1].islower()  # by the PNG specification
         if kind in _PNG_KEPT or is_critical or (kind == _PNG_ORIENTATION and _is_whole(chunk)):
             kept.append(chunk)
         if kind == b"IEND":
@@ -76,7 +76,7 @@ def _is_whole(chunk: bytes) -> bool:
 
 
 def _bare_jpeg(content: bytes) -> bytes:
-    """Everything but application segments and comments that stand before the first scan."""
+    """Everything except application segments and comments before the first scan."""
     kept, place = [content[:2]], 2
     while found := _MARKER.match(content, place):
         marker = found[1]

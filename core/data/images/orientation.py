@@ -1,7 +1,7 @@
-"""Which side of a stored image is up, as its EXIF says and every viewer shows it.
+"""The orientation of an image by its EXIF, as viewers show it.
 
-Read here and not by Pillow, whose reader of damaged tags warns: a warning filter is shared by
-all threads, and nothing but this one number is wanted.
+Pillow isn't used, since it warns about damaged tags: warning filters are shared by all threads, and
+only this number is needed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 _ORIENTATION, _SHORT = 0x0112, 3
 _ENTRY_BYTES = 12
 
-# TIFF's numbers, and what sets such an image upright; 1 is upright already.
+# TIFF orientations and the transposes that make them upright; 1 is upright.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -30,7 +30,8 @@ _TURNS = {
 
 
 def turn_of(info: Mapping[str | tuple[int, int], object]) -> Image.Transpose | None:
-    """What sets an image with this ``Image.info`` upright; None where it is, or nothing says."""
+    """The transpose that makes an image with this ``Image.info`` upright; None if none is
+    needed."""
     exif = info.get("exif")
     hexadecimal = info.get("Raw profile type exif")  # how older ImageMagick writes it into a PNG
     if exif is None and isinstance(hexadecimal, str):
@@ -42,7 +43,7 @@ def turn_of(info: Mapping[str | tuple[int, int], object]) -> Image.Transpose | N
 
 
 def _orientation(tiff: bytes) -> int:
-    """The number in the first directory; 0 where none can be read."""
+    """The orientation in the first directory; 0 if it can't be read."""
     order = _BYTE_ORDERS.get(tiff[:4])
     if order is None:
         return 0

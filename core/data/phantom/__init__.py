@@ -1,9 +1,9 @@
 """A synthetic NIH ChestX-ray14: patients, images, findings, boxes, with known truth.
 
-``anatomy`` is the normal chest and ``radiograph`` its image; ``lesions`` says where findings
-lie and how large they are, ``painting`` how they look; ``imaging`` puts one image together;
-``cohort`` draws patients and labels; ``drawing`` makes the image files on every core, and
-``writing`` puts all of it on disk in NIH's layout.
+``anatomy`` is the normal chest and ``radiograph`` its image; ``lesions`` says where findings are
+and how large, ``painting`` how they look; ``imaging`` composes one image; ``cohort`` draws patients
+and labels; ``drawing`` renders the image files on all cores; ``writing`` writes everything to disk
+in NIH's layout.
 """
 
 from __future__ import annotations

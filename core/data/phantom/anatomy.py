@@ -1,7 +1,7 @@
-"""The normal chest: what differs between patients, between images, and where everything lies.
+"""The normal chest: what differs between patients and images, and where everything is.
 
-Sides are the patient's: -1 is the right lung, which the viewer sees on the left, and +1 the
-left lung, which holds the heart's apex.
+Sides are the patient's: -1 is the right lung, which the viewer sees on the left, and +1 the left
+lung, next to the heart's apex.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SIDES = (RIGHT, LEFT)
 
 @dataclass(frozen=True)
 class Chest:
-    """One chest as it lies on one image; lengths in units."""
+    """One chest on one image; lengths in units."""
 
     centre_x: float  # of the spine, at mid-height
     tilt: float  # sideways shift of the spine per unit of height
@@ -28,7 +28,7 @@ class Chest:
     dome_drop: float  # from the dome's top to the costophrenic angle
     half_width: float  # from the spine to the inner chest wall, at the base
     taper: float  # how much narrower the chest is at mid-height
-    mediastinum: float  # half its width
+    mediastinum: float  # half the width
     heart_right: float  # reach from the spine to the viewer's left
     heart_left: float  # reach to the viewer's right
     heart_top_y: float
@@ -41,7 +41,7 @@ class Chest:
     clavicle_slope: float
     wall: float  # thickness of the soft tissue outside the ribs
     shoulder_y: float
-    arms_out: float  # how far the arms are held away
+    arms_out: float  # distance of the arms from the trunk
     breast: float  # density of the breast shadow, 0 for none
     air: float  # depth of the lungs' air, in body depths
     bone: float  # density of bone
@@ -51,7 +51,7 @@ class Chest:
     stomach_size: float
 
     def centre_at(self, y: float) -> float:
-        """Where the spine lies at the height ``y``."""
+        """The spine's x at the height ``y``."""
         return self.centre_x + self.tilt * (y - UNITS / 2)
 
     def dome_y(self, side: int) -> float:
@@ -61,7 +61,7 @@ class Chest:
     def lateral(self, y: Floats) -> Floats:
         """From the spine to the inner chest wall at the heights ``y``; 0 above the apex."""
         base_y = (self.dome_right_y + self.dome_left_y) / 2 + self.dome_drop
-        # A quarter of a superellipse from the apex down to where the ribs stand steep.
+        # A quarter of a superellipse from the apex down to where the wall is vertical.
         descent = np.clip((y - self.apex_y) / (0.52 * (base_y - self.apex_y)), 0.0, 1.0)
         rounded = (1.0 - (1.0 - descent) ** 2.3) ** np.float32(1 / 2.0)
         down = np.clip((y - self.apex_y) / (base_y - self.apex_y), 0.0, 1.0)
@@ -105,7 +105,7 @@ class Chest:
         return curve(heights, reaches, y)
 
     def heart_box(self) -> Box:
-        """The heart, from its top to the apex, as a radiologist boxes it."""
+        """The heart, from its top to the apex, as a radiologist would box it."""
         x = self.centre_at((self.heart_top_y + self.heart_bottom_y) / 2)
         return Box(
             x - self.heart_right,
@@ -123,23 +123,23 @@ class Chest:
         return Box(left, self.apex_y, outer - inner, bottom - self.apex_y)
 
     def lung_point(self, side: int, across: float, down: float) -> tuple[float, float]:
-        """A place in a lung: 0 to 1 from the mediastinum outward, 0 to 1 from apex to dome."""
+        """A point in a lung: 0 to 1 from the mediastinum outward, 0 to 1 from apex to dome."""
         y = self.apex_y + down * (self.dome_y(side) - self.apex_y)
         outer = float(self.lateral(np.array([y]))[0])
         inner = min(self.heart_reach(side, y), outer - 40)
         return self.centre_at(y) + side * (inner + across * (outer - inner)), y
 
     def heart_reach(self, side: int, y: float) -> float:
-        """From the spine to where the lung begins at the height ``y``."""
+        """From the spine to the medial edge of the lung at the height ``y``."""
         return float(self.heart_border(np.array([y]), side)[0])
 
     def wall_x(self, side: int, y: float) -> float:
-        """Where the inner chest wall lies at the height ``y``."""
+        """The inner chest wall's x at the height ``y``."""
         return self.centre_at(y) + side * float(self.lateral(np.array([y]))[0])
 
 
 def draw_chest(rng: np.random.Generator, *, female: bool, age: float) -> Chest:
-    """A patient's chest, standing, breathed in; frame and fatness vary, the heart fits it."""
+    """A patient's chest, standing, in inspiration; build and fat vary, the heart fits the chest."""
     half_width = float(rng.normal(372 if female else 386, 15))
     frame = half_width / 380
     old = np.clip((age - 50) / 40, -1.0, 1.0)
@@ -186,10 +186,10 @@ def draw_chest(rng: np.random.Generator, *, female: bool, age: float) -> Chest:
 
 
 def posed(chest: Chest, rng: np.random.Generator, *, view: str) -> Chest:
-    """The chest as it lies on one image: position, breath, and what AP does to it.
+    """The chest on one image: position, inspiration, and the effects of AP.
 
-    An AP image is taken from the front, mostly lying: the heart stands further from the
-    detector and looks wider, the diaphragm is higher and the clavicles too.
+    An AP image is taken from the front, usually supine: the heart is further from the detector and
+    looks wider, and the diaphragm and the clavicles are higher.
     """
     supine = view == "AP"
     up, side = float(rng.normal(0, 15)), float(rng.normal(0, 14))
@@ -220,24 +220,24 @@ def posed(chest: Chest, rng: np.random.Generator, *, view: str) -> Chest:
 
 @dataclass(frozen=True)
 class Layout:
-    """A chest measured out on every pixel of an image (S, S)."""
+    """A chest's geometry at every pixel of an image (S, S)."""
 
     sideways_SS: Floats  # from the spine, negative towards the viewer's left
-    distance_SS: Floats  # the same without sign
+    distance_SS: Floats  # the same, absolute
     lateral_S1: Floats  # the inner chest wall
     dome_SS: Floats  # height of the diaphragm at that pixel's column
-    into_lung_SS: Floats  # how deep inside a lung's outline, negative outside
-    into_heart_SS: Floats  # how deep inside heart and mediastinum
+    into_lung_SS: Floats  # distance inside a lung's outline, negative outside
+    into_heart_SS: Floats  # distance inside heart and mediastinum
 
     @classmethod
     def of(cls, chest: Chest, full: Window) -> Layout:
-        """Measures out ``chest`` on the whole image ``full``."""
+        """Compute the layout of ``chest`` on the whole image ``full``."""
         x_1S, y_S1 = full.x_1W, full.y_H1
         centre_S1 = np.float32(chest.centre_x) + np.float32(chest.tilt) * (y_S1 - UNITS / 2)
         sideways_SS = x_1S - centre_S1
         distance_SS = np.abs(sideways_SS)
         lateral_S1 = chest.lateral(y_S1)
-        # The spine leans too little to matter to the height of the dome.
+        # The spine's tilt is too small to affect the height of the dome.
         sideways_1S = x_1S - chest.centre_at(chest.dome_right_y)
         dome_1S = np.where(
             sideways_1S < 0,

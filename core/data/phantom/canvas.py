@@ -1,7 +1,7 @@
 """The drawing board: coordinates in 1024ths of the image, soft edges, smooth noise, ink.
 
-Everything is placed in units, 1/1024 of the image's side, which are the pixels of NIH's
-originals and of its box table. So one chest can be drawn at any size.
+All coordinates are in units of 1/1024 of the image's side: the pixels of NIH's originals and of its
+box table. So a chest can be drawn at any size.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ UNITS = 1024
 """The side of every image in units."""
 
 Floats = npt.NDArray[np.floating[Any]]
-"""Arrays of float32, which the type checker can not follow through arithmetic with scalars."""
+"""Arrays of float32, a type that the checker can't follow through arithmetic with scalars."""
 Point = tuple[float, float]
 
 _SUPERSAMPLE = 2
@@ -39,7 +39,7 @@ class Box:
         return self.x + self.w / 2, self.y + self.h / 2
 
     def clipped(self, low: float = 2.0, high: float = UNITS - 2.0) -> Box:
-        """The part of it that lies inside the image."""
+        """The part inside the image."""
         left, top = max(self.x, low), max(self.y, low)
         right, bottom = min(self.x + self.w, high), min(self.y + self.h, high)
         return Box(left, top, max(right - left, 1.0), max(bottom - top, 1.0))
@@ -68,7 +68,7 @@ class Window:
 
     @property
     def at(self) -> tuple[slice, slice]:
-        """What to index an image with."""
+        """The slices that index an image."""
         return self.rows, self.columns
 
     @property
@@ -78,7 +78,7 @@ class Window:
 
 
 def window(size_px: int, box: Box | None = None, margin: float = 0.0) -> Window:
-    """The pixels of ``box`` and ``margin`` units around it; of the whole image without a box."""
+    """The pixels of ``box`` with a margin of ``margin`` units; the whole image without a box."""
     centres_S = ((np.arange(size_px) + 0.5) * (UNITS / size_px)).astype(np.float32)
     rows, columns = slice(0, size_px), slice(0, size_px)
     if box is not None:
@@ -94,21 +94,21 @@ def _pixel_range(low: float, high: float, size_px: int) -> slice:
 
 
 def soft(distance: Floats, softness: float) -> Floats:
-    """0 where ``distance`` is below -softness, 1 above +softness, a smooth step between."""
+    """A smooth step: 0 where ``distance`` is below -softness, 1 above +softness."""
     step = np.clip(distance * np.float32(0.5 / softness) + np.float32(0.5), 0.0, 1.0)
     smooth: Floats = step * step * (3.0 - 2.0 * step)
     return smooth
 
 
 def field(rng: np.random.Generator, shape: tuple[int, int], extent: Point, cell: float) -> Floats:
-    """Smooth noise of mean 0 and deviation near 1 over a window of ``extent`` (w, h) units.
+    """Smooth noise, mean 0 and standard deviation near 1, over a window of ``extent`` (w, h) units.
 
-    The noise lives on a grid of ``cell`` units and is blown up to ``shape`` pixels, so that
-    it looks the same at every image size.
+    The noise is drawn on a grid of ``cell`` units and upsampled to ``shape`` pixels, so that it
+    looks the same at every image size.
     """
     columns, rows = (max(round(side / cell), 1) + 3 for side in extent)
     grid = Image.fromarray(rng.standard_normal((rows, columns)).astype(np.float32))
-    # Half a cell is cut on each side: outermost cells are blown up flat.
+    # Half a cell is cropped on each side, since upsampling makes the outermost cells flat.
     smooth = grid.resize(
         (shape[1], shape[0]), Image.Resampling.BICUBIC, box=(1.0, 1.0, columns - 1.0, rows - 1.0)
     )
@@ -116,10 +116,10 @@ def field(rng: np.random.Generator, shape: tuple[int, int], extent: Point, cell:
 
 
 def curve(knots_y: Sequence[float], knots_x: Sequence[float], y: Floats) -> Floats:
-    """A border given at some heights, rounded at its knots and read at the heights ``y``."""
+    """A curve through some knots, smoothed, evaluated at the heights ``y``."""
     line = np.interp(np.arange(-64, UNITS + 64), knots_y, knots_x)
     for width in (31, 31):
-        # Edges repeat, so that averaging does not bend the ends towards 0.
+        # Edges are repeated, so that averaging does not pull the ends towards 0.
         padded = np.pad(line, width // 2, mode="edge")
         sums = np.cumsum(np.concatenate([[0.0], padded]))
         line = (sums[width:] - sums[:-width]) / width
@@ -142,7 +142,7 @@ class Ink:
     def stroke(self, points: Sequence[Point], width: float, strength: float) -> None:
         """A line through ``points``, ``width`` units wide."""
         width_px = width * self._scale
-        # A line can't be thinner than a pixel: thinner ones are fainter instead.
+        # A line can't be thinner than a pixel: it gets fainter instead.
         ink = round(255 * strength * min(width_px, 1.0))
         self._draw.line(self._pixels(points), ink, max(1, round(width_px)), joint="curve")
 
@@ -157,7 +157,7 @@ class Ink:
         self._draw.ellipse(corners, round(255 * strength))
 
     def layer(self, blur: int = 1) -> Floats:
-        """What was drawn, (S, S), 0 to 1; ``blur`` > 1 shrinks and blows up by that factor."""
+        """The drawing, (S, S), 0 to 1; ``blur`` > 1 downsamples and upsamples by that factor."""
         size_px = self._size_px
         shrunk = self._layer.reduce(_SUPERSAMPLE * blur)
         if blur > 1:

@@ -1,7 +1,7 @@
-"""Who is in the set: patients, their visits, and which findings each image has.
+"""The patients of the set, their visits, and the findings of each image.
 
-Prevalence is far above NIH's, so that a small set can be learned; how findings go together,
-with the view position, with age, and from one visit to the next follows NIH's manner.
+Prevalence is far above NIH's, so that a small set can be learnt. Correlations between findings,
+with view position, with age and between visits resemble NIH's.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _MOST_IMAGES = 8
 
 @dataclass(frozen=True)
 class _Habit:
-    """How often a finding is seen on an image of somebody ill, and what makes it likelier."""
+    """How often a finding is on an image of an ill patient, and what makes it likelier."""
 
     share: float
-    in_ap: float = 1.0  # times as often on AP images
-    with_age: float = 0.0  # slope of its log odds, for each 17 years beyond 48
-    stays: float = 0.8  # chance to be still there at the next visit
+    in_ap: float = 1.0  # factor on AP images
+    with_age: float = 0.0  # slope of the log odds per 17 years above 48
+    stays: float = 0.8  # probability to persist at the next visit
 
 
 _HABITS: dict[str, _Habit] = {
@@ -45,7 +45,7 @@ _HABITS: dict[str, _Habit] = {
     "Pleural_Thickening": _Habit(0.085, in_ap=0.8, with_age=0.12, stays=0.9),
     "Hernia": _Habit(0.04, in_ap=0.6, with_age=0.3, stays=0.95),
 }
-# (this one seen first, makes this one likelier, times the odds)
+# (if this is present, this is likelier, odds ratio)
 _COMPANIONS: tuple[tuple[str, str, float], ...] = (
     ("Cardiomegaly", "Effusion", 1.35),
     ("Cardiomegaly", "Edema", 2.2),
@@ -55,7 +55,7 @@ _COMPANIONS: tuple[tuple[str, str, float], ...] = (
 )
 _CAUSES = ("Cardiomegaly", "Effusion", "Infiltration")
 _DECISION_ORDER = (*_CAUSES, *(finding for finding in FINDINGS if finding not in _CAUSES))
-# A heart can't be both wide and squeezed narrow by overblown lungs: the first one stays.
+# A heart can't be both wide and narrowed by hyperinflated lungs: the first one stays.
 _NEVER_TOGETHER = (("Cardiomegaly", "Emphysema"),)
 
 # (width, height, spacing as NIH's table prints it, weight)
@@ -78,13 +78,13 @@ _DETECTORS: dict[str, tuple[tuple[int, int, str, float], ...]] = {
 
 @dataclass(frozen=True)
 class Visit:
-    """One image: what its row in the label table says."""
+    """One image: its row in the label table."""
 
     follow_up: int
     file_name: str
     age: int
     view: str
-    findings: tuple[str, ...]  # in the order of the alphabet, as NIH joins them
+    findings: tuple[str, ...]  # sorted alphabetically, as in NIH's table
     width_px: int
     height_px: int
     spacing: str
@@ -92,7 +92,7 @@ class Visit:
 
 @dataclass(frozen=True)
 class Patient:
-    """One patient with all images."""
+    """A patient with all images."""
 
     number: int
     female: bool
@@ -102,7 +102,7 @@ class Patient:
     in_test: bool
 
     def sites_at(self, visit: Visit) -> tuple[Site, ...]:
-        """The sites of the findings that are there on one image."""
+        """The sites of the findings present on one image."""
         return tuple(site for site in self.sites if site.finding in visit.findings)
 
 
@@ -110,11 +110,11 @@ class Patient:
 class _Person:
     female: bool
     age: float
-    frailty: float  # standard normal; what makes all findings likelier
+    frailty: float  # standard normal; makes all findings likelier
 
 
 def draw_cohort(patients: int, seed: int) -> tuple[Patient, ...]:
-    """All patients, by number; the same for the same numbers, whatever size they are drawn at."""
+    """All patients, by number; reproducible, and independent of the image size."""
     people = [_draw_person(seed, number) for number in range(1, patients + 1)]
     in_test = _draw_test_part(people, seed)
     return tuple(
@@ -133,7 +133,7 @@ def _draw_person(seed: int, number: int) -> _Person:
 
 
 def _draw_test_part(people: list[_Person], seed: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Which patients are in the test part: rather the ill ones, as in NIH."""
+    """Which patients are in the test part: more often ill ones, as in NIH."""
     luck = generator(cohort_stream(seed), Key.PARTS).standard_normal(len(people))
     rank = np.argsort(-(luck + 0.6 * np.array([person.frailty for person in people])))
     in_test = np.zeros(len(people), dtype=np.bool_)
@@ -185,7 +185,7 @@ def _draw_visits(rng: np.random.Generator, number: int, person: _Person) -> tupl
 def _draw_findings(
     rng: np.random.Generator, person: _Person, view: str, before: frozenset[str], *, first: bool
 ) -> frozenset[str]:
-    """What an ill patient has at this visit; most of what was there ``before`` stays."""
+    """The findings of an ill patient at this visit; most of those ``before`` persist."""
     now: set[str] = set()
     for finding in _DECISION_ORDER:
         habit = _HABITS[finding]

@@ -1,9 +1,9 @@
-"""The images of a phantom, drawn and written on every core.
+"""Draw and write the images of a phantom on all cores.
 
-Two threads are the most that gain: NumPy's many small steps pass Python's lock to and fro, and
-sixteen draw no faster than one. So a set that takes seconds is drawn by processes of our own,
-which have nothing of ours open and also start under the console; each gets its images by a file
-and says a byte for each that is done.
+More than two threads don't help: NumPy's many small operations contend for the GIL, and sixteen
+draw no faster than one. So a set that takes seconds is drawn by subprocesses, which inherit no open
+files and can start under the console. Each reads its images from a file and writes a byte for each
+finished one.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ from core.errors import DataError
 
 _MOST_THREADS, _MOST_PROCESSES = 2, 16
 _SECONDS_A_PROCESS = 2.0
-"""Of drawing that one is started for: it takes a tenth of that to begin."""
+"""Seconds of drawing that justify a process: it takes a tenth of that to start."""
 
 _FIXED_SECONDS, _SECONDS_AT_256_PX = 0.003, 0.012
-"""What an image takes on one core, whatever its size, and what grows with its pixels."""
+"""Seconds per image on one core: a constant, and a part proportional to its pixels."""
 
 _CHILD = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from core.data.phantom.drawing import draw_share; sys.exit(draw_share())"
 )
 _KEEPS_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
-"""To glibc: layers that come and go are not given back to the system each time (half the time)."""
+"""For glibc: don't return freed layers to the system each time (halves the time)."""
 
 _DISK_FAILED = 74
 _SLICE_SECONDS = 0.2
@@ -56,7 +56,7 @@ _SLICE_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class ImageJob:
-    """One image to render, and where it goes."""
+    """One image to render, and its file."""
 
     patient: Patient
     visit: Visit
@@ -66,7 +66,7 @@ class ImageJob:
 
 @dataclass(frozen=True)
 class _Share:
-    """What a process of its own draws."""
+    """The images that one subprocess draws."""
 
     folder: Path
     jobs: Sequence[ImageJob]
@@ -75,7 +75,7 @@ class _Share:
 
 
 def chest_and_lesions(job: ImageJob, seed: int) -> tuple[Chest, tuple[Lesion, ...]]:
-    """What the image shows; takes no pixel."""
+    """The chest and lesions of an image, without rendering."""
     patient, visit = job.patient, job.visit
     stream = image_stream(seed, patient.number, visit.follow_up)
     return lesions_on_image(patient.chest, patient.sites_at(visit), stream, view=visit.view)
@@ -84,14 +84,14 @@ def chest_and_lesions(job: ImageJob, seed: int) -> tuple[Chest, tuple[Lesion, ..
 def draw_images(
     folder: Path, jobs: Sequence[ImageJob], *, size_px: int, seed: int
 ) -> Generator[int, None, None]:
-    """Draw and write every image; yields how many are there, now and then, at last all.
+    """Draw and write every image; yields the number done from time to time, and finally all.
 
-    The folders that the jobs name must be there. The bytes are the same however they are drawn.
-    Nothing is written any more once it was closed.
+    The jobs' folders must exist. The bytes don't depend on how they are drawn. After the generator
+    is closed, nothing more is written.
 
     Raises:
         OSError: the disk is full or fails.
-        DataError: a process that drew was ended by something else.
+        DataError: a drawing process was killed.
     """
     share = _Share(folder, jobs, size_px, seed)
     with contextlib.ExitStack() as stack:
@@ -99,7 +99,7 @@ def draw_images(
         if (processes := _worthwhile_processes(len(jobs), size_px)) > 1:
             drawn = _begun(share, processes, stack)
             if drawn is None:
-                stack.close()  # of those that were begun
+                stack.close()  # of the processes already started
         yield from _by_threads(share) if drawn is None else drawn
 
 
@@ -115,12 +115,12 @@ def _by_threads(share: _Share) -> Iterator[int]:
         for done, _ in enumerate(pool.map(lambda job: _draw(share, job), share.jobs), start=1):
             yield done
     finally:
-        # After a failure the rest isn't worth drawing, but no thread may write any more.
+        # After a failure the rest isn't needed, and no thread may write any more.
         pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _begun(share: _Share, processes: int, stack: contextlib.ExitStack) -> Iterator[int] | None:
-    """The images as processes draw them; None where none can be started here.
+    """Draw with subprocesses; None if none can be started.
 
     Raises:
         OSError: the disk is full.
@@ -150,11 +150,11 @@ def _nameless_file(folder: Path) -> BinaryIO:
 
 
 def _started(order: BinaryIO, marks: int, errors: BinaryIO) -> subprocess.Popen[bytes] | None:
-    """A process that draws; None where the system has none for us: threads will do."""
+    """Start a drawing process; None if the system can't: threads are used then."""
     if not sys.executable:
         return None
-    # Isolated: the folder we are in, a data set from elsewhere perhaps, may hold a json.py. Its
-    # names are spelt as ours are, whatever variables say: those are not read then.
+    # Isolated: the working folder, perhaps somebody's data set, may contain a json.py. That ignores
+    # environment variables, so file names get our encoding explicitly.
     spelling = f"utf8={sys.flags.utf8_mode}"
     command = [sys.executable, "-I", "-X", spelling, "-c", _CHILD, json.dumps(sys.path)]
     try:
@@ -175,7 +175,7 @@ def _by_processes(
 ) -> Iterator[int]:
     done, given = 0, b"."
     while given:
-        # Several times a second also while they begin: whoever waits may want to stop.
+        # Yield several times a second even during start-up: the caller may want to stop.
         if select.select([marks], [], [], _SLICE_SECONDS)[0]:
             given = os.read(marks, 65536)
             done += len(given)
@@ -189,15 +189,15 @@ def _by_processes(
             raise OSError(int(lines[-1]), os.strerror(int(lines[-1])))
         how = f"signal {-code}" if code < 0 else f"code {code}, {lines[-1]}"
         raise DataError(
-            f"a process that drew the phantom ended with {how}",
+            f"a process that drew the phantom failed with {how}",
             why="Nothing of it was kept",
-            remedy="Where memory ran out, let fewer processors be used (taskset); then try again.",
+            remedy="If memory ran out, use fewer cores (taskset) and try again.",
         )
 
 
 def draw_share() -> int:
-    """The work of a process of its own: a share on stdin, a byte on stdout for each image."""
-    # Who started us is told of these and ends us; a scheduler sends them to all.
+    """The subprocess's work: reads its share from stdin, writes a byte to stdout for each image."""
+    # The parent handles these signals and ends us; a scheduler sends them to all processes.
     for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(kind, signal.SIG_IGN)
     share = _of_json(sys.stdin.buffer.read())
@@ -205,11 +205,11 @@ def draw_share() -> int:
         try:
             _draw(share, job)
         except OSError as error:
-            if error.errno is None:  # not the disk's
+            if error.errno is None:  # not a disk error
                 raise
-            sys.stderr.write(f"{error.errno}\n")  # for who started us
+            sys.stderr.write(f"{error.errno}\n")  # for the parent
             return _DISK_FAILED
-        os.write(1, b".")  # who started us may be gone: then this is the end
+        os.write(1, b".")  # if the parent is gone, this ends the process
     return 0
 
 
@@ -244,6 +244,6 @@ def _png(grey_SS: npt.NDArray[np.uint8], *, rgba: bool) -> bytes:
     if rgba:
         image = image.convert("RGBA")
     encoded = io.BytesIO()
-    # Noise hardly shrinks: a higher level costs time and gains nothing.
+    # Noise hardly compresses: a higher level only costs time.
     image.save(encoded, "PNG", compress_level=1)
     return encoded.getvalue()

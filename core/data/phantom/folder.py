@@ -1,4 +1,4 @@
-"""A phantom in the cache folder: whether all that was drawn is still there, and mending it."""
+"""A phantom in the cache folder: check that it is complete, and repair it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _TABLES = (_LABELS, "BBox_List_2017.csv", "truth.csv", "train_val_list.txt", "te
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether each table and each image that the label table names is there, and not empty.
+    """Whether all tables and all images in the label table exist and are not empty.
 
-    A power loss leaves empty files, and whoever clears up a disk takes some.
+    A power loss leaves empty files, and a clean-up of the disk may remove some.
     """
     try:
         rows = table_bytes(folder / _LABELS).decode("utf-8", "replace").splitlines()[1:]
     except DataError:
         return False
     filled, folders = set(_filled(folder)), list(folder.glob("images_*/images"))
-    if not folders:  # tables alone: somebody's own, of which nothing can be known
+    if not folders:  # tables alone: somebody's own, which can't be checked
         return True
     for images in folders:
         filled.update(_filled(images))
@@ -35,7 +35,7 @@ def _filled(folder: Path) -> list[str]:
 
 
 def fill_in(folder: Path, drawn: Path) -> None:
-    """Move into a phantom what it lacks of the same one, drawn anew; whoever reads it goes on.
+    """Move missing files into a phantom from a new copy of it; readers are not disturbed.
 
     Raises:
         OSError: the folder can't be written.

@@ -1,4 +1,4 @@
-"""One image of one patient, from start to end."""
+"""Compose one image of one patient."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from core.data.phantom.streams import Key, generator
 def lesions_on_image(
     chest: Chest, sites: Sequence[Site], stream: np.random.SeedSequence, *, view: str
 ) -> tuple[Chest, tuple[Lesion, ...]]:
-    """The chest as it lies on an image, with what its findings did to it, and its lesions.
+    """The chest on one image, altered by its findings, and its lesions.
 
-    Needs no pixel: the same chest and lesions can be rendered at any size.
+    It is independent of pixels: the same chest and lesions can be rendered at any size.
     """
     chest = posed(chest, generator(stream, Key.POSE), view=view)
     now = [

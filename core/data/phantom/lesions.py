@@ -1,8 +1,8 @@
-"""Where each finding lies, how large it is, and what it does to the chest as a whole.
+"""Where each finding is, how large, and how it alters the whole chest.
 
-A *site* belongs to a patient and stays from one follow-up to the next; a *lesion* is that
-site on one image, with its box. Sizes are drawn around the median boxes of NIH's box table,
-so that a finding is as hard to see at a small input size as it is there.
+A *site* belongs to a patient and persists between follow-ups; a *lesion* is that site on one image,
+with its box. Sizes are distributed around the median boxes of NIH's box table, so that findings are
+as hard to see at a small input size as in NIH.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from core.data.phantom.canvas import Box
 
 @dataclass(frozen=True)
 class Size:
-    """How large a finding's box is, in units; a lognormal draw, cut at both ends."""
+    """Size of a finding's box, in units: a lognormal distribution, truncated at both ends."""
 
     median_w: float
     median_h: float
@@ -30,7 +30,7 @@ class Size:
 
 
 SIZES: dict[str, Size] = {
-    # NIH's medians, for the eight findings that NIH boxed.
+    # NIH's medians, for the eight findings with boxes.
     "Nodule": Size(70, 68, 0.19, 0.07, 40, 90, 90),
     "Mass": Size(120, 141, 0.22, 0.11, 92, 250, 280),
     "Atelectasis": Size(171, 118, 0.2, 0.14, 60, 290, 240),
@@ -39,7 +39,7 @@ SIZES: dict[str, Size] = {
     "Infiltration": Size(228, 265, 0.2, 0.12, 110, 300, 480),
     "Pneumonia": Size(229, 275, 0.2, 0.12, 110, 300, 480),
     "Cardiomegaly": Size(478, 382, 0.06, 0.06, 250, 590, 470),
-    # The others, from how far they reach.
+    # The others, from their extent.
     "Consolidation": Size(225, 250, 0.18, 0.1, 120, 300, 420),
     "Edema": Size(215, 350, 0.1, 0.06, 140, 270, 460),
     "Fibrosis": Size(235, 220, 0.15, 0.1, 120, 300, 380),
@@ -63,12 +63,12 @@ DRAWING_ORDER: tuple[str, ...] = (
     "Mass",
     "Nodule",
 )
-"""Those that have no choice of place come first; the others keep out of their way."""
+"""Findings with a fixed location come first; the others avoid them."""
 
 _ALWAYS_BOTH_SIDES = {"Edema", "Emphysema", "Fibrosis"}
 _BOTH_SIDES_AT_TIMES = {"Effusion": 0.28}
-# Where in the lung the middle of it may lie: across (from the heart outward), down (to the dome).
-# Masses lie as high and as low as the middle eight in ten of NIH's boxes of them.
+# Where in the lung the centre may be: across (from the heart outward), down (to the dome). The
+# heights of masses span the middle 80 % of NIH's mass boxes.
 _ZONES: dict[str, tuple[tuple[float, float], tuple[float, float]]] = {
     "Nodule": ((0.12, 0.86), (0.22, 0.92)),
     "Mass": ((0.3, 0.82), (0.32, 0.86)),
@@ -84,7 +84,7 @@ _ZONES: dict[str, tuple[tuple[float, float], tuple[float, float]]] = {
 
 @dataclass(frozen=True)
 class Site:
-    """A patient's finding: which side, where in the lung, how large, how dense."""
+    """A patient's finding: side, location in the lung, size, density."""
 
     finding: str
     side: int
@@ -92,29 +92,29 @@ class Site:
     down: float
     w: float
     h: float
-    strength: float  # 0, hardly visible, to 1
+    strength: float  # 0 (hardly visible) to 1
     texture_seed: int
 
 
 @dataclass(frozen=True)
 class Lesion:
-    """A site as it is on one image."""
+    """A site on one image."""
 
     site: Site
-    box: Box  # as it is painted, and as the truth table and the box table give it
+    box: Box  # as painted, and as in the truth table and the box table
 
     @property
     def finding(self) -> str:
-        """Which of the 14."""
+        """The name of the finding."""
         return self.site.finding
 
 
 def draw_sites(
     findings: Sequence[str], chest: Chest, rng_of_finding: dict[str, np.random.Generator]
 ) -> tuple[Site, ...]:
-    """The sites of all findings that a patient ever has, kept apart where that can be done.
+    """The sites of all findings that a patient ever has, kept apart if possible.
 
-    A finding's sites come from its own generator.
+    Each finding's sites come from its own generator.
     """
     sites: list[Site] = []
     taken: list[Box] = []
@@ -127,7 +127,7 @@ def draw_sites(
             tries = [_draw_site(finding, side, rng) for _ in range(6 if len(sides) == 1 else 1)]
             boxes = [box_on(site, chest) for site in tries]
             crowding = [sum(box.overlap(other) for other in taken) for box in boxes]
-            # The first that has room; the least crowded where none has.
+            # The first site with enough space, or else the least crowded one.
             best = int(np.argmin(np.round(crowding, 1)))
             sites.append(tries[best])
             if finding not in ("Cardiomegaly", "Emphysema"):
@@ -145,7 +145,7 @@ def _draw_sides(finding: str, rng: np.random.Generator) -> tuple[int, ...]:
 
 
 def _draw_site(finding: str, side: int, rng: np.random.Generator) -> Site:
-    # Tries differ in side as well, so that a crowded lung can be avoided.
+    # Attempts also vary the side, so that a crowded lung can be avoided.
     if finding not in _ALWAYS_BOTH_SIDES and finding not in ("Cardiomegaly", "Hernia", "Effusion"):
         side = side if rng.random() < 0.6 else -side
     w = h = 0.0
@@ -182,7 +182,7 @@ def followed_up(site: Site, rng: np.random.Generator) -> Site:
 
 
 def altered(chest: Chest, sites: Sequence[Site]) -> Chest:
-    """The chest with what findings do to its shape: wide hearts, flat domes, lost volume."""
+    """The chest as altered by findings: wide hearts, flat domes, lost volume."""
     for site in sites:
         if site.finding == "Cardiomegaly":
             chest = _with_wide_heart(chest, site)
@@ -196,8 +196,8 @@ def altered(chest: Chest, sites: Sequence[Site]) -> Chest:
 
 
 def _with_wide_heart(chest: Chest, site: Site) -> Chest:
-    # Its name means a cardiothoracic ratio above one half; a little more, so that it's true
-    # on AP images too, where the inner chest looks wider.
+    # Cardiomegaly means a cardiothoracic ratio above 0.5; a little more here, so that it holds on
+    # AP images too, where the inner chest looks wider.
     inner = 2 * chest.half_width
     width = float(np.clip(site.w, 0.53 * inner, 0.76 * inner))
     left = min((0.63 + 0.06 * site.across) * width, chest.half_width - 22)
@@ -211,7 +211,7 @@ def _with_wide_heart(chest: Chest, site: Site) -> Chest:
 
 
 def _hyperinflated(chest: Chest, site: Site) -> Chest:
-    # Two sites, one a lung: half the change each.
+    # Two sites, one per lung: half the change each.
     much = 0.5 + 0.5 * site.strength
     deeper = 24 * much
     return replace(
@@ -262,9 +262,9 @@ def box_on(site: Site, chest: Chest) -> Box:
         return Box(x - w / 2, bottom - h, w, h).clipped()
     x, y = chest.lung_point(side, site.across, site.down)
     lung = chest.lung_box(side)
-    # Small ones must lie within the lung; large ones may reach over its edges.
+    # Small ones must be within the lung; large ones may extend over its edges.
     y = _within(y, lung.y + 0.5 * h, lung.y + lung.h - 0.4 * h)
-    # Nor may the heart hide it, however wide.
+    # The heart, however wide, must not hide it.
     heart = chest.centre_at(y) + side * chest.heart_reach(side, y)
     left = max(lung.x, heart) if side == LEFT else lung.x
     right = lung.x + lung.w if side == LEFT else min(lung.x + lung.w, heart)

@@ -1,7 +1,7 @@
-"""How each finding looks: what it puts into the layers of a radiograph.
+"""How each finding looks: its contribution to the layers of a radiograph.
 
-Most findings take air away: ``_fill`` replaces a share of the lung's air by water, so an
-opacity ends where the lung ends and is fainter behind the heart, as in life.
+Most findings reduce air: ``_fill`` replaces a share of the lung's air by water. So an opacity ends
+at the lung's border and is fainter behind the heart, as in real images.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from core.data.phantom.radiograph import Tissue
 
 
 def paint(lesion: Lesion, tissue: Tissue) -> None:
-    """Paints ``lesion`` into the layers of ``tissue``."""
+    """Paint ``lesion`` into the layers of ``tissue``."""
     painter = _PAINTERS.get(lesion.finding)
     if painter is not None:
         painter(lesion, tissue, np.random.default_rng(lesion.site.texture_seed))
 
 
 def _fill(tissue: Tissue, at: Window, share: Floats) -> None:
-    """Replaces this share of the air by water, and hides the vessels in it."""
+    """Replace this share of the air by water, and hide the vessels there."""
     aerated = 1.0 - np.clip(share, 0.0, 0.97)
     tissue.air_SS[at.at] *= aerated
 
 
 def _around(lesion: Lesion, tissue: Tissue, margin: float = 0.0) -> tuple[Window, Floats, Floats]:
-    """The pixels of the lesion's box, and where they lie in it: -1 to 1 across and down."""
+    """The pixels of the lesion's box, and their coordinates in it: -1 to 1 across and down."""
     at = window(tissue.full.shape[0], lesion.box, margin)
     x, y = lesion.box.centre
     return (
@@ -57,10 +57,10 @@ def _round_opacity(lesion: Lesion, tissue: Tissue, *, density: float, border: fl
     for order, phase in zip((2, 3, 5), phases, strict=True):
         outline = outline + np.float32(lobes / order) * np.cos(order * angle + np.float32(phase))
     inside = outline - _radius(across, down)
-    # A ball is deepest in its middle.
+    # A ball is thickest in the centre.
     ball = np.sqrt(np.clip(1.35 * inside + 0.12, 0.0, 1.0)) * soft(inside, border)
     _fill(tissue, at, density * ball)
-    # What it adds beyond the lung's air keeps it visible before the heart.
+    # The density beyond the lung's air keeps it visible in front of the heart.
     tissue.extra_SS[at.at] += np.float32(0.2 * density) * ball * tissue.lung_SS[at.at]
 
 
@@ -91,12 +91,12 @@ def _pneumonia(lesion: Lesion, tissue: Tissue, rng: np.random.Generator) -> None
 
 def _consolidation(lesion: Lesion, tissue: Tissue, rng: np.random.Generator) -> None:
     at, across, down = _around(lesion, tissue)
-    # A fissure bounds it, sharp and slightly tilted; elsewhere it fades.
+    # A sharp, slightly tilted fissure bounds it; elsewhere it fades.
     tilt, below = float(rng.normal(0, 0.12)), 1 if rng.random() < 0.5 else -1
     fissure = soft(0.72 + below * (down + tilt * across), 0.05)
     ragged = 0.9 + 0.1 * _patches(rng, at, lesion, 60)
     lobe = fissure * soft(ragged - _radius(across, 0.9 * down), 0.26)
-    # Bronchi that still hold air branch through it.
+    # An air bronchogram: bronchi that still contain air.
     ink = Ink(tissue.full.shape[0])
     x, y = lesion.box.centre
     start = x - lesion.site.side * 0.42 * lesion.box.w, y - 0.1 * lesion.box.h
@@ -116,7 +116,7 @@ def _consolidation(lesion: Lesion, tissue: Tissue, rng: np.random.Generator) -> 
 
 def _edema(lesion: Lesion, tissue: Tissue, rng: np.random.Generator) -> None:
     at, across, down = _around(lesion, tissue)
-    # A wing: dense at the hilum, gone before the edge of the lung.
+    # Bat wing: dense at the hilum, fading before the edge of the lung.
     outward = lesion.site.side * across
     wing = soft(0.62 - _radius(0.8 * (outward + 0.25), down), 0.4)
     clouds = 0.75 + 0.35 * soft(_patches(rng, at, lesion, 30), 1.0)
@@ -145,7 +145,7 @@ def _effusion(lesion: Lesion, tissue: Tissue, rng: np.random.Generator) -> None:
     box, side, chest = lesion.box, lesion.site.side, tissue.chest
     wall = box.x + box.w if side == LEFT else box.x
     inward = np.clip(side * (wall - at.x_1W) / box.w, 0.0, 1.0)
-    # The meniscus: highest at the chest wall, down to the dome at the inner end.
+    # The meniscus: highest at the chest wall, falling to the dome medially.
     height = box.h * (0.34 * (1 - inward**3) + 0.66 * (1 - inward) ** np.float32(2.4))
     dome = chest.dome(np.abs(at.x_1W - chest.centre_at(chest.dome_y(side))), side)
     level = np.maximum(dome - height, box.y + 4)
@@ -160,12 +160,12 @@ def _pneumothorax(lesion: Lesion, tissue: Tissue, rng: np.random.Generator) -> N
     wall = box.x + box.w if side == LEFT else box.x
     inner = np.clip(1 - side * (wall - at.x_1W) / box.w, 0.0, 1.0)
     below = np.clip((box.y + box.h - at.y_H1) / box.h, 0.0, 1.2)
-    # The collapsed lung's edge: a bow from the wall below to high under the apex.
+    # The collapsed lung's edge: an arc from the lower wall to just under the apex.
     to_edge = inner**1.05 + (below / 0.72) ** 1.05 - 1.0
     inside = tissue.lung_SS[at.at]
     gas = soft(to_edge, 0.03) * inside * soft(1.0 - np.abs(1 - inner), 0.05)
     gas = gas * (0.75 + 0.25 * lesion.site.strength)
-    # Gas fills the rim to its full depth, right up to the wall, and has no vessels.
+    # Air fills the rim up to the wall, without vessels.
     air = tissue.air_SS[at.at]
     full = inside * np.float32(1.03 * tissue.chest.air)
     air += gas * np.maximum(full - air, 0.0)
@@ -196,7 +196,7 @@ def _fibrosis(lesion: Lesion, tissue: Tissue, rng: np.random.Generator) -> None:
     xs, ys = box.x + box.w * rng.random(count), box.y + box.h * rng.random(count)
     turns, lengths = rng.uniform(0, np.pi, count), rng.uniform(16, 46, count)
     for x, y, turn, length in zip(xs, ys, turns, lengths, strict=True):
-        # A mesh of short strands, each with a kink.
+        # A mesh of short kinked strands.
         dx, dy = length * float(np.cos(turn)), length * float(np.sin(turn))
         ink.stroke([(x - dx, y - dy), (x + 0.3 * dy, y - 0.3 * dx), (x + dx, y + dy)], 5, 0.8)
     strands = ink.layer()[at.at]

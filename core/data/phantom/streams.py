@@ -1,8 +1,8 @@
-"""Streams of random numbers: each patient and each image has its own, whatever the order.
+"""Random streams: each patient and each image has its own, independent of the order.
 
-A stream is divided by keys, one for each thing drawn from it, so that an image with a finding
-and the same image without it differ by that finding alone. NumPy pads entropy with zeros, so
-a patient's stream and the stream of its follow-up 0 are the same: their keys must differ.
+Keys divide a stream, one for each kind of draw, so that an image with a finding and the same image
+without it differ by that finding alone. NumPy pads entropy with zeros, so a patient's stream and
+the stream of its follow-up 0 are the same: their keys must differ.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ class Key(IntEnum):
 
 
 def cohort_stream(seed: int) -> np.random.SeedSequence:
-    """What concerns all patients."""
+    """The stream for all patients together."""
     return np.random.SeedSequence([seed])
 
 
 def patient_stream(seed: int, patient: int) -> np.random.SeedSequence:
-    """What stays with a patient; numbers start at 1."""
+    """The stream of a patient; numbers start at 1."""
     return np.random.SeedSequence([seed, patient])
 
 
 def image_stream(seed: int, patient: int, follow_up: int) -> np.random.SeedSequence:
-    """What belongs to one image."""
+    """The stream of one image."""
     return np.random.SeedSequence([seed, patient, follow_up])
 
 
 def generator(stream: np.random.SeedSequence, key: Key, part: int = 0) -> np.random.Generator:
-    """The generator of one thing in a stream; ``part`` numbers its parts."""
+    """The generator for one key of a stream; ``part`` numbers its parts."""
     child = np.random.SeedSequence(stream.entropy, spawn_key=(int(key), part))
     return np.random.default_rng(child)

@@ -1,4 +1,4 @@
-"""A phantom on disk, in NIH's layout and with its quirks, whole or not at all."""
+"""Write a phantom atomically, in NIH's layout and with its quirks."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ BOXED_FINDINGS = {
     "Atelectasis": "Atelectasis",
     "Cardiomegaly": "Cardiomegaly",
     "Effusion": "Effusion",
-    "Infiltration": "Infiltrate",  # so spelled in NIH's box table alone
+    "Infiltration": "Infiltrate",  # spelled so only in NIH's box table
     "Mass": "Mass",
     "Nodule": "Nodule",
     "Pneumonia": "Pneumonia",
     "Pneumothorax": "Pneumothorax",
 }
-"""The findings that NIH boxed, in the order of its table, with that table's spelling."""
+"""The findings with boxes, in the order and the spelling of NIH's box table."""
 
 _FOLDERS, _IMAGES_PER_FOLDER = 12, 60
 _RGBA_EVERY = 60  # so that a small set has some of NIH's files with four channels
@@ -44,11 +44,11 @@ _SMALLEST_PX, _LARGEST_PX, _MOST_PATIENTS = 32, 1024, 99_999
 
 @dataclass(frozen=True)
 class PhantomCounts:
-    """What was written."""
+    """The counts of a written phantom."""
 
     images: int
     patients: int
-    boxes: int  # in the box table; truth.csv has every lesion of every image
+    boxes: int  # in the box table; truth.csv has all lesions of all images
 
 
 _Shown = tuple[ImageJob, tuple[Lesion, ...]]
@@ -62,17 +62,17 @@ def write_phantom(
     seed: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> PhantomCounts:
-    """Writes a synthetic NIH ChestX-ray14 of ``patients`` patients into ``folder``.
+    """Write a synthetic NIH ChestX-ray14 of ``patients`` patients into ``folder``.
 
-    The label table, the box table (1024-pixel units, test images only), the two official
-    lists, grey PNG files of ``size_px`` × ``size_px`` under ``images_001/images`` and so on,
-    and ``truth.csv`` with every lesion. Patients, labels and boxes depend on ``patients`` and
-    ``seed`` alone; every byte on those and ``size_px``, never on the number of processors.
+    The label table, the box table (1024-pixel units, test images only), the two official lists,
+    grey PNG files of ``size_px`` × ``size_px`` under ``images_001/images`` and so on, and
+    ``truth.csv`` with every lesion. Patients, labels and boxes depend only on ``patients`` and
+    ``seed``; the bytes of all files only on those and ``size_px``.
 
     Args:
-        folder: must not exist, or be empty. Until all is there, the work goes on in a hidden
-            folder beside it (``.NAME.unfinished-…``), which is removed if anything goes wrong;
-            only a kill leaves it, and then it can be deleted.
+        folder: must not exist, or be empty. Files are written to a hidden folder next to it
+            (``.NAME.unfinished-…``), which is renamed at the end and removed on errors. Only a kill
+            leaves it behind; it can then be deleted.
         patients: 2 or more; about three images each.
         size_px: 32 to 1024.
         seed: 0 or more.
@@ -84,7 +84,7 @@ def write_phantom(
         DataError: ``folder`` is in use, or can't be written.
     """
     _check_numbers(patients, size_px, seed)
-    # Links are followed once, so that the rename at the end lands where the link points.
+    # Resolve links first, so that the rename at the end goes where the link points.
     folder = Path(os.path.realpath(folder))
     _check_free(folder)
     building = folder.with_name(f".{folder.name}.unfinished-{secrets.token_hex(4)}")
@@ -92,18 +92,18 @@ def write_phantom(
         building.mkdir(parents=True)
         try:
             counts = _write_all(building, patients, size_px, seed, progress)
-            # Else a power loss could leave the name, and empty files under it.
+            # Otherwise a power loss could leave the name with empty files.
             os.sync()
             building.rename(folder)
         finally:
-            # Nothing is left here after the rename; after a failure, everything.
+            # After the rename nothing is left here; after a failure, everything.
             shutil.rmtree(building, ignore_errors=True)
     except OSError as error:
         raise DataError(
             f"the phantom can't be written: {error.strerror or error}",
             where=folder,
             why="Nothing of it was kept",
-            remedy="Name a free folder on a disk with room, where you may write.",
+            remedy="Name a new folder on a disk with enough space and write permission.",
         ) from error
     return counts
 
@@ -138,7 +138,7 @@ def _check_free(folder: Path) -> None:
         raise DataError(
             "the folder is not empty",
             where=folder,
-            why="A phantom among other files could not be told from them",
+            why="A phantom could not be told apart from the other files",
             remedy="Name a new folder, or empty this one.",
         )
 

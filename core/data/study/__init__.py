@@ -1,1 +1,1 @@
-"""Tables and images together: which image is in which part, and what is wrong with it."""
+"""Tables and images joined: which image is in which part, and problems with them."""

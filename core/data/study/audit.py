@@ -7,21 +7,35 @@ from typing import Any
 
 import numpy as np
 
+from core.data.study.audit_report import (
+    AuditedCount,
+    AuditedFinding,
+    AuditedLesion,
+    AuditedMove,
+    AuditedPart,
+    AuditedPolicy,
+    AuditReport,
+    NoFinding,
+)
 from core.data.study.audit_warnings import audit_warnings
+from core.data.study.expected_widths import expected_intervals
 from core.data.study.index import StudyIndex, distinct
 from core.data.study.part_draw import as_json, draws_in_words
 from core.data.study.sources import DataSources
 from core.data.study.split import Rows, Split, shared_patients
 from core.data.tables.boxes import Boxes, lesion_sizes
 from core.data.tables.cells import MAX_AGE_YEARS
+from core.data.tables.label_columns import LabelTable
+from core.data.tables.states import Moved
 from core.data.tables.text_file import Count
-from core.findings import ABSENT, FINDINGS, PRESENT, VIEW_POSITIONS
+from core.findings import FINDINGS, PRESENT, VIEW_POSITIONS
 from core.recipe import Recipe
 
 NIH_IMAGES = 112_120
-"""Images that each version of NIH's label table names."""
+"""Number of images in each version of NIH's label table."""
 
-LABELS_NOTE = "Labels were mined from radiology reports by text: some of them are wrong."
+_POSITIVE_ABOVE = 0.5
+"""The policy ``smooth`` trains on values between 0 and 1."""
 
 
 def audit(
@@ -32,35 +46,25 @@ def audit(
     boxes: Boxes | None,
     *,
     fingerprint: bool = True,
-) -> dict[str, Any]:
-    """What ``cxr-tui audit --json`` prints: plain numbers, texts, lists and tables of them.
+) -> AuditReport:
+    """The report of ``cxr-tui audit --json``.
 
     Args:
         recipe: for the input size.
-        sources: where it was all read.
-        index: the images, or each of the table's where only labels were asked for.
+        sources: where everything was read from.
+        index: the images, or the whole table if only labels were requested.
         split: the parts, after the subset's draw.
-        boxes: in the pixels of any size; None: there is no box table.
-        fingerprint: whether to say what the data set is; it goes over each image's name.
-
-    The keys of ``images``, ``patients``, ``missing_images`` and ``extra_images`` are about the
-    index; all that stands under ``parts``, ``co_occurrence`` and ``shift`` is about the split.
-    ``missing_images`` and ``extra_images`` are null, and there is no ``fingerprint``, where
-    only labels were asked for. ``prevalence`` is positives / known, null where none is known.
-    ``age_decades`` counts images by their patient's age: 0 to 9 years, 10 to 19 and so on.
-    ``split.note`` says on which version of NIH's label table the draw depends, or is null.
-    ``shift`` is prevalence in test over prevalence in train. ``no_finding`` (images for which
-    each of the 14 findings is absent) is null where the table lacks some of the 14. ``subset``
-    says of each part whether negatives were drawn, and from what prevalence (see ``PartDraw``),
-    ``subset_note`` in words; both are null where no prevalence was set.
+        boxes: in pixels of any size; None: there is no box table.
+        fingerprint: whether to include the data set's fingerprint, which covers each image's name.
     """
     labels_only = index.missing_images is None
     every_row = distinct(np.concatenate(list(split.rows.values())))
-    parts = {part: _part(index, rows) for part, rows in split.rows.items()}
-    report: dict[str, Any] = {
+    parts = {part: _part(index, part, rows) for part, rows in split.rows.items()}
+    report: AuditReport = {
         "images": len(index.images),
-        "patients": index.num_patients,
-        "table_version": index.table_version,
+        "patients": index.num_patients if index.table.patients_are_known else None,
+        "kind": index.table.kind,
+        "table_version": index.table.version,
         "label_table": str(sources.labels),
         "findings": list(index.findings),
         "split": {"by": split.by, "seed": split.seed, "note": _version_note(index, split)},
@@ -75,10 +79,18 @@ def audit(
         "num_table_images": index.num_table_images,
         "co_occurrence": _co_occurrence(index, every_row),
         "shift": _shift(index, parts),
+        "expected_intervals": expected_intervals(
+            index.labels_of_part("test")[split.rows["test"]],
+            index.patients[split.rows["test"]],
+            index.findings,
+        ),
         "input_size_px": recipe.image.size_px,
         "lesions": {} if boxes is None else _lesions(index, boxes, recipe.image.size_px),
+        "label_policy": policy_of(index),
+        "notes": list(index.table.notes),
         "counts": _counts(index.counts + split.counts + (boxes.counts if boxes else ())),
-        "note": LABELS_NOTE,
+        "note": index.table.labels_note,
+        "warnings": [],
     }
     if fingerprint and not labels_only:
         report["fingerprint"] = index.fingerprint()
@@ -87,14 +99,14 @@ def audit(
     return report
 
 
-def _part(index: StudyIndex, rows: Rows) -> dict[str, Any]:
+def _part(index: StudyIndex, part: str, rows: Rows) -> AuditedPart:
     patients, patient_R = np.unique(index.patients[rows], return_inverse=True)
-    labels_RF = index.labels_NF[rows]
-    findings = {}
+    labels_RF = index.labels_of_part(part)[rows]
+    findings: dict[str, AuditedFinding] = {}
     for column, finding in enumerate(index.findings):
-        is_positive_R = labels_RF[:, column] == PRESENT
+        is_positive_R = labels_RF[:, column] > _POSITIVE_ABOVE
         positives = int(is_positive_R.sum())
-        known = positives + int((labels_RF[:, column] == ABSENT).sum())
+        known = len(rows) - int(np.isnan(labels_RF[:, column]).sum())
         findings[finding] = {
             "positives": positives,
             "known": known,
@@ -103,25 +115,50 @@ def _part(index: StudyIndex, rows: Rows) -> dict[str, Any]:
         }
     return {
         "images": len(rows),
-        "patients": len(patients),
+        "patients": len(patients) if index.table.patients_are_known else None,
         "findings": findings,
         "no_finding": _no_finding(index, rows),
-        "views": _tally(index.view, rows, VIEW_POSITIONS),
-        "sexes": _tally(index.sex, rows, ("F", "M")),
+        "views": _tally(index.table.view_N, rows, VIEW_POSITIONS),
+        "sexes": _tally(index.table.sex_N, rows, ("F", "M")),
         "median_age_years": _median_age(index, rows),
         "age_decades": _age_decades(index, rows),
     }
 
 
-def _no_finding(index: StudyIndex, rows: Rows) -> dict[str, Any] | None:
-    if set(index.table_findings) != set(FINDINGS) or not len(rows):
+def policy_of(index: StudyIndex) -> AuditedPolicy:
+    """What became of uncertain labels and blank cells, and how many there are."""
+    table = index.table
+    by_finding: dict[str, AuditedMove] = {}
+    for finding in index.findings:
+        uncertain, blank = _rules(table, finding)
+        moved = table.moved.get(finding, Moved(0, 0))
+        by_finding[finding] = {
+            "uncertain": uncertain,
+            "uncertain_labels": moved.uncertain,
+            "blank": blank,
+            "blank_labels": moved.blank,
+        }
+    return {"source": table.policy.source, "by_finding": by_finding}
+
+
+def _rules(table: LabelTable, finding: str) -> tuple[str, str]:
+    """What uncertain labels and blank cells become; of several data sets all that there are."""
+    if not table.policies:
+        return table.policy.of(finding)
+    each = [policy.of(finding) for policy in table.policies.values()]
+    uncertain, blank = (" / ".join(sorted(set(rules))) for rules in zip(*each, strict=True))
+    return uncertain, blank
+
+
+def _no_finding(index: StudyIndex, rows: Rows) -> NoFinding | None:
+    if not set(FINDINGS) <= set(index.table.findings) or not len(rows):
         return None
     num_images = int(index.without_finding[rows].sum())
     return {"images": num_images, "share": num_images / len(rows)}
 
 
 def _tally(values_N: Any, rows: Rows, known: Sequence[str]) -> dict[str, int] | None:
-    """Images by value; None where the table has no such column."""
+    """Images by value; None if the table has no such column."""
     if values_N is None:
         return None
     values_R = values_N[rows]
@@ -130,24 +167,24 @@ def _tally(values_N: Any, rows: Rows, known: Sequence[str]) -> dict[str, int] | 
 
 
 def _median_age(index: StudyIndex, rows: Rows) -> float | None:
-    if index.age_years is None:
+    if index.table.age_years_N is None:
         return None
-    ages_R = index.age_years[rows]
+    ages_R = index.table.age_years_N[rows]
     known = ages_R[~np.isnan(ages_R)]
     return float(np.median(known)) if len(known) else None
 
 
 def _age_decades(index: StudyIndex, rows: Rows) -> list[int] | None:
-    if index.age_years is None:
+    if index.table.age_years_N is None:
         return None
-    ages_R = index.age_years[rows]
+    ages_R = index.table.age_years_N[rows]
     decades_R = (ages_R[~np.isnan(ages_R)] // 10).astype(np.int64)
     counts: list[int] = np.bincount(decades_R, minlength=MAX_AGE_YEARS // 10).tolist()
     return counts
 
 
 def _co_occurrence(index: StudyIndex, rows: Rows) -> dict[str, dict[str, int]]:
-    """Finding -> finding -> images with both; a finding with itself: images with it."""
+    """Finding -> finding -> images with both; the diagonal has images with the finding."""
     # float32 counts exactly up to 2**24 images, and its product is one fast call.
     positive_RF = (index.labels_NF[rows] == PRESENT).astype(np.float32)
     together_FF = positive_RF.T @ positive_RF
@@ -159,7 +196,7 @@ def _co_occurrence(index: StudyIndex, rows: Rows) -> dict[str, dict[str, int]]:
     }
 
 
-def _shift(index: StudyIndex, parts: dict[str, Any]) -> dict[str, float | None]:
+def _shift(index: StudyIndex, parts: dict[str, AuditedPart]) -> dict[str, float | None]:
     shift: dict[str, float | None] = {}
     for finding in index.findings:
         train = parts["train"]["findings"][finding]["prevalence"]
@@ -168,7 +205,7 @@ def _shift(index: StudyIndex, parts: dict[str, Any]) -> dict[str, float | None]:
     return shift
 
 
-def _lesions(index: StudyIndex, boxes: Boxes, size_px: int) -> dict[str, Any]:
+def _lesions(index: StudyIndex, boxes: Boxes, size_px: int) -> dict[str, AuditedLesion]:
     return {
         finding: {
             "boxes": sizes.boxes,
@@ -183,7 +220,7 @@ def _lesions(index: StudyIndex, boxes: Boxes, size_px: int) -> dict[str, Any]:
     }
 
 
-def _counts(counts: Sequence[Count]) -> list[dict[str, Any]]:
+def _counts(counts: Sequence[Count]) -> list[AuditedCount]:
     return [
         {"reason": count.reason, "images": count.images, "examples": list(count.examples)}
         for count in counts
@@ -191,16 +228,17 @@ def _counts(counts: Sequence[Count]) -> list[dict[str, Any]]:
 
 
 def _version_note(index: StudyIndex, split: Split) -> str | None:
-    """NIH's two tables differ in 181 images' labels, and a stratified draw in a third of patients.
+    """NIH's two tables differ in 181 images' labels; stratified draws then differ in a third of
+    patients.
 
     The official lists are the same for both, and so is val drawn from them: all 181 images are in
     test.
     """
-    version = index.table_version
+    version = index.table.version
     is_nih = version.startswith("NIH") and index.num_table_images == NIH_IMAGES
     if split.by != "patient" or not is_nih:
         return None
     return (
-        f"Patients are drawn by the labels of {version}: from the table's other version, whose "
+        f"Patients are drawn by the labels of {version}: with the table's other version, whose "
         "labels of 181 images differ, the same seed draws other patients."
     )

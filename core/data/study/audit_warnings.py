@@ -1,48 +1,56 @@
-"""What an audit's reader should know of where its figures come from, in plain sentences.
+"""Warnings about the data behind an audit's figures.
 
-What the figures mean for a training is said by ``core.health``.
+``core.health`` says what the figures mean for training.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
+
+from core.data.study.audit_report import AuditReport
 
 _VIEW_SHIFT_WORTH_A_WORD = 0.1
 
-Report = Mapping[str, Any]
 
-
-def audit_warnings(report: Report) -> list[str]:
-    """Warnings of an audit's report (see ``core.data.study.audit.audit``), the gravest first."""
+def audit_warnings(report: AuditReport) -> list[str]:
+    """Warnings about an audit's report (see ``core.data.study.audit.audit``), the most serious
+    first."""
     return [
+        *_unknown_patients(report),
         *_missing(report),
         *_view_shift(report),
     ]
 
 
-def _missing(report: Report) -> Iterator[str]:
+def _unknown_patients(report: AuditReport) -> Iterator[str]:
+    if report["patients"] is None:
+        yield (
+            "Patients unknown: each image counts as its own patient, so images of one patient may "
+            "be in two parts, and intervals are too narrow."
+        )
+
+
+def _missing(report: AuditReport) -> Iterator[str]:
     missing, total = report["missing_images"], report["num_table_images"]
     if missing:
         yield (
             f"Only {report['images']:,} of the table's {total:,} images "
-            f"({percent(report['images'] / total, 1)}) are there: results are about those."
+            f"({percent(report['images'] / total, 1)}) were found: results are based on those."
         )
 
 
-def _view_shift(report: Report) -> Iterator[str]:
+def _view_shift(report: AuditReport) -> Iterator[str]:
     shares = {}
     for part in ("train", "test"):
         views = report["parts"][part]["views"]
-        known = views["PA"] + views["AP"] if views else 0
-        if not known:
+        if not views or not (known := views["PA"] + views["AP"]):
             return
         shares[part] = views["AP"] / known
     if abs(shares["test"] - shares["train"]) >= _VIEW_SHIFT_WORTH_A_WORD:
         test, train = percent(shares["test"]), percent(shares["train"])
         yield (
             f"{test} of test is AP and {train} of train: sicker patients are imaged in bed, "
-            "so read each AUROC within a view position too."
+            "so compare AUROC within each view position too."
         )
 
 

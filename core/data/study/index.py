@@ -1,38 +1,37 @@
-"""The label table joined with the images that are there: what a run can work with."""
+"""The label table joined with the images that were found."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from core.data.images.image_files import FoundImages, ImageFile, find_images, images_fingerprint
+from core.data.collections.reading import TableReading, read_labels
+from core.data.images.image_file import ImageFile
+from core.data.images.image_files import FoundImages, find_images, images_fingerprint
+from core.data.study.headers import with_headers
 from core.data.study.sources import DataSources
-from core.data.tables.label_table import LabelTable, read_label_table
-from core.data.tables.label_version import OTHER
+from core.data.study.together import table_of
+from core.data.tables.image_lists import read_image_list
+from core.data.tables.label_columns import LabelTable
+from core.data.tables.label_table import refuse_unknown_patients
 from core.data.tables.text_file import Count, count_of, table_bytes
 from core.errors import DataError, RecipeError
 from core.findings import ABSENT
 from core.recipe import Recipe
 
-_PER_IMAGE = (
-    *("images", "patients", "labels_NF", "table_labels_NA"),
-    *("follow_up", "age_years", "view", "sex"),
-)
-
 
 def distinct(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """The distinct values, ascending.
 
-    ``np.unique`` hashes whole numbers unless it is asked for their counts; sorting 112,120 of
-    them is ten times as fast.
+    ``np.unique`` hashes integers unless counts are requested; sorting 112,120 of them is ten times
+    as fast.
     """
     return np.unique(numbers, return_counts=True)[0]
 
@@ -42,63 +41,71 @@ class StudyIndex:
     """N images with their labels, patients and files.
 
     Attributes:
-        images: N file names (NIH's Image Index).
-        patients: N patient numbers, int64.
+        table: the label table's rows of these images, with all its findings: splits are stratified
+            by all of them, so that a recipe with fewer findings has the same patients in its parts.
         findings: the F findings of the recipe.
-        labels_NF: float32; 1 present, 0 absent, NaN unknown.
-        table_findings: the A findings that the table knows; splits are stratified by all of
-            them, so that a recipe with fewer findings has the same patients in its parts.
-        table_labels_NA: the same for those.
-        follow_up: N follow-up numbers, -1 unknown; None where the table has none.
-        age_years: N ages, NaN missing; None where the table has none.
-        view: N of ``PA``, ``AP`` or ''; None where the table has none.
-        sex: N of ``M``, ``F`` or ''; None where the table has none.
-        patient_names: the table's own text for patients that are not numbers there.
-        table_version: how it is written: ``NIH v2020``, ``NIH 2017`` or ``plain CSV``.
-        label_version: whose labels it holds; see ``core.data.tables.label_version``.
-        files: name -> file; empty where only labels were asked for.
+        files: name -> file; empty if only labels were requested.
         counts: what was repaired, dropped or missing, each with its reason.
-        num_table_images: images that the table names.
-        absent: names in the table whose image is not there.
-        missing_images, extra_images: how many; None where only labels were asked for.
-        table_digests: SHA-256 of each table and list by its role (``labels``, ``boxes``, …).
+        absent: names in the table without an image.
+        missing_images, extra_images: their numbers; None if only labels were requested.
+        each: the tables of several data sets by their names; empty if there is one.
+        other_digests: SHA-256 of the other tables and lists by their role (``boxes``, …).
     """
 
-    images: npt.NDArray[np.object_]
-    patients: npt.NDArray[np.int64]
+    table: LabelTable
     findings: tuple[str, ...]
-    labels_NF: npt.NDArray[np.float32]
-    table_findings: tuple[str, ...]
-    table_labels_NA: npt.NDArray[np.float32]
-    follow_up: npt.NDArray[np.int64] | None
-    age_years: npt.NDArray[np.float64] | None
-    view: npt.NDArray[np.object_] | None
-    sex: npt.NDArray[np.object_] | None
-    patient_names: Mapping[int, str]
-    table_version: str
-    files: Mapping[str, ImageFile]
-    counts: tuple[Count, ...]
-    num_table_images: int
-    absent: frozenset[str]
-    missing_images: int | None
-    extra_images: int | None
-    table_digests: Mapping[str, str]
-    label_version: str = OTHER
+    files: Mapping[str, ImageFile] = field(default_factory=dict)
+    counts: tuple[Count, ...] = ()
+    absent: frozenset[str] = frozenset()
+    missing_images: int | None = None
+    extra_images: int | None = None
+    other_digests: Mapping[str, str] = field(default_factory=dict)
+    each: Mapping[str, LabelTable] = field(default_factory=dict)
 
     @property
-    def table_digest(self) -> str:
-        """SHA-256 of the label table."""
-        return self.table_digests["labels"]
+    def images(self) -> npt.NDArray[np.object_]:
+        """N file names."""
+        return self.table.images_N
+
+    @property
+    def patients(self) -> npt.NDArray[np.int64]:
+        """N patient numbers."""
+        return self.table.patients_N
+
+    @cached_property
+    def labels_NF(self) -> npt.NDArray[np.float32]:  # noqa: N802 - it ends in its axes
+        """1 present, 0 absent, NaN unknown."""
+        labels_NF: npt.NDArray[np.float32] = self.table.labels_NA[:, self._places]
+        return labels_NF
+
+    @property
+    def train_labels_NF(self) -> npt.NDArray[np.float32]:  # noqa: N802 - it ends in its axes
+        """What train learns: uncertain labels are decided by the policy, some to values between
+        0 and 1."""
+        labels_NF: npt.NDArray[np.float32] = self.table.training_labels_NA[:, self._places]
+        return labels_NF
+
+    def labels_of_part(self, part: str) -> npt.NDArray[np.float32]:
+        """N images × F findings: what train learns, or what the other parts are scored against."""
+        return self.train_labels_NF if part == "train" else self.labels_NF
+
+    @property
+    def _places(self) -> list[int]:
+        return [self.table.findings.index(finding) for finding in self.findings]
+
+    @property
+    def num_table_images(self) -> int:
+        """Images that the table names."""
+        return len(self.images) + len(self.absent)
 
     @cached_property
     def without_finding(self) -> npt.NDArray[np.bool_]:
         """Whether each finding of the table is known to be absent, for N images."""
-        return np.asarray((self.table_labels_NA == ABSENT).all(axis=1))
+        return np.asarray((self.table.labels_NA == ABSENT).all(axis=1))
 
     @cached_property
     def place_by_name(self) -> npt.NDArray[np.int64]:
-        """Each image's place among all names in order, for draws that the rows' order is no
-        part of."""
+        """Each image's rank by name, for draws that must not depend on the order of rows."""
         place_N = np.empty(len(self.images), dtype=np.int64)
         place_N[np.argsort(self.images, kind="stable")] = np.arange(len(self.images))
         return place_N
@@ -110,48 +117,26 @@ class StudyIndex:
 
     @cached_property
     def num_patients(self) -> int:
-        """How many patients the images belong to."""
+        """Number of patients."""
         return len(distinct(self.patients))
 
-    def labels_of(self, finding: str) -> npt.NDArray[np.float32]:
-        """N labels of any finding that the table knows, in the recipe or not.
-
-        Raises:
-            DataError: the table doesn't know it.
-        """
-        if finding not in self.table_findings:
-            raise DataError(
-                f"the label table says nothing of {finding}",
-                remedy=f"It knows {', '.join(self.table_findings)}.",
-            )
-        labels_N: npt.NDArray[np.float32] = self.table_labels_NA[
-            :, self.table_findings.index(finding)
-        ]
-        return labels_N
-
-    def patient_text(self, patient: int) -> str:
-        """A patient as the table calls them."""
-        return self.patient_names.get(int(patient), str(patient))
-
     def fingerprint(self) -> str:
-        """What the data set is, wherever it lies: digests of tables, names and sizes of images."""
+        """Identity of the data set, wherever it is stored: digests of tables, image names and
+        sizes."""
         *tables, (_, images) = self.digests().items()
         text = "".join(f"{role} {table}\n" for role, table in tables) + images
         return hashlib.sha256(text.encode()).hexdigest()
 
     def digests(self) -> dict[str, str]:
         """What the fingerprint is made of: each table's digest by its role, and the images'."""
-        return dict(sorted(self.table_digests.items())) | {"images": images_fingerprint(self.files)}
+        tables = {"labels": self.table.digest, **self.other_digests}
+        return dict(sorted(tables.items())) | {"images": images_fingerprint(self.files)}
 
     def take(self, rows: npt.NDArray[np.int64]) -> StudyIndex:
         """The index of some of the images, in the order of ``rows``."""
-        changes: dict[str, Any] = {
-            field: values[rows]
-            for field in _PER_IMAGE
-            if (values := getattr(self, field)) is not None
-        }
-        files = {name: self.files[name] for name in changes["images"] if name in self.files}
-        return dataclasses.replace(self, **changes, files=files)
+        table = self.table.take(rows)
+        files = {name: self.files[name] for name in table.images_N if name in self.files}
+        return dataclasses.replace(self, table=table, files=files)
 
 
 def build_index(
@@ -163,23 +148,30 @@ def build_index(
     every_finding: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> StudyIndex:
-    """Reads the label table and finds its images.
+    """Read the label table and find its images.
 
     Args:
-        recipe: the findings, and whether a part of the images is enough (``dataset.partial``).
+        recipe: the findings, and whether some of the images are enough (``dataset.partial``).
         sources: see ``core.data.study.sources``.
-        listings: folder that keeps what was found in archives.
+        listings: folder for the listings of archives.
         labels_only: look for no image, and treat each as found.
-        every_finding: take all findings that the table knows in place of the recipe's.
-        progress: told how many images were found so far.
+        every_finding: use all findings of the table instead of the recipe's.
+        progress: called with the number of images found so far.
 
     Raises:
-        DataError: see ``read_label_table`` and ``find_images``; besides, missing images where
+        DataError: see ``read_labels`` and ``find_images``; also missing images if
             ``dataset.partial`` is false.
     """
     wanted = () if every_finding else recipe.dataset.findings
-    table = read_label_table(sources.labels, wanted)
-    index = _index_of_table(recipe, sources, table, wanted or table.findings)
+    if recipe.datasets:
+        index = _together(recipe, sources, wanted)
+    else:
+        reading = TableReading(recipe.dataset, recipe.labels)
+        table = read_labels(sources.labels, wanted, reading, with_others=sources.labels_found)
+        others = {**_digests(recipe, sources), **table.other_digests}
+        index = StudyIndex(
+            table, wanted or table.findings, counts=table.counts, other_digests=others
+        )
     if labels_only:
         return index
     return with_images(
@@ -195,69 +187,143 @@ def with_images(
     listings: Path | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> StudyIndex:
-    """A labels-only index joined with the images that are there.
+    """A labels-only index joined with the images that were found.
 
     Args:
         index: of the whole label table.
         sources: names the folder of images.
-        partial: a part of the images is enough.
-        listings: folder that keeps what was found in archives.
-        progress: told how many images were found so far.
+        partial: some of the images are enough.
+        listings: folder for the listings of archives.
+        progress: called with the number of images found so far.
 
     Raises:
         RecipeError: no folder of images is named.
-        DataError: see ``find_images``; besides, missing images where ``partial`` is false.
+        DataError: see ``find_images``; also missing images if ``partial`` is false.
     """
+    if sources.each:
+        return _each_with_images(index, sources, partial, listings, progress)
     if sources.images is None:
         raise RecipeError("no folder of images is named", where="dataset.images")
     found = find_images(
-        sources.images, frozenset(index.images), listings=listings, progress=progress
+        sources.images,
+        frozenset(index.images),
+        files=index.table.files,
+        listings=listings,
+        progress=progress,
     )
-    return _joined(index, found, sources.images, partial=partial)
+    joined = _joined(index, found, sources.images, partial=partial)
+    table, rows = with_headers(joined.table, joined.files, listings, progress)
+    if table is joined.table:
+        return joined
+    counts = (*joined.counts, *table.counts[len(joined.table.counts) :])
+    said = dataclasses.replace(joined, table=table, counts=counts)
+    return said if len(rows) == len(table.images_N) else said.take(rows)
+
+
+def with_known_headers(index: StudyIndex, listings: Path) -> StudyIndex:
+    """A labels-only index with what an earlier run read from its images' headers."""
+    table, _ = with_headers(index.table, {}, listings)
+    return dataclasses.replace(index, table=table)
+
+
+def _together(recipe: Recipe, sources: DataSources, wanted: Sequence[str]) -> StudyIndex:
+    """The index of several data sets, each with its own tables and policy."""
+    tables: dict[str, LabelTable] = {}
+    others: dict[str, str] = {}
+    for name, own in recipe.sources:
+        at = sources.each[name]
+        reading = TableReading(own.dataset, own.labels)
+        has = own.dataset.findings if "findings" in own.dataset.model_fields_set else ()
+        table = read_labels(at.labels, has, reading, with_others=at.labels_found)
+        if own.dataset.patient_from == "dicom":
+            raise RecipeError(
+                "patients are read from DICOM headers of a single data set only",
+                where=f"datasets ({name}).patient_from",
+                remedy="Add a column of patients to its table, or train on it alone.",
+            )
+        refuse_unknown_patients(table, own.dataset.patient_from)
+        if own.split.by != "patient" and table.official_N is None and at.train_val_list:
+            table = dataclasses.replace(table, official_N=official_of_lists(table, at))
+        tables[name] = table
+        others |= {f"{name}-{role}": digest for role, digest in _digests(own, at).items()}
+    table = table_of(tables, wanted)
+    index = StudyIndex(
+        table,
+        tuple(wanted) or table.findings,
+        counts=table.counts,
+        other_digests=others | dict(table.other_digests),
+    )
+    return dataclasses.replace(index, each=tables)
+
+
+def official_of_lists(table: LabelTable, sources: DataSources) -> npt.NDArray[np.object_]:
+    """``train``, ``test`` or '' of each image, from a data set's two lists."""
+    official_N = np.full(len(table.images_N), "", dtype=object)
+    row_of = {name: row for row, name in enumerate(table.images_N)}
+    for part, path in (("train", sources.train_val_list), ("test", sources.test_list)):
+        if path is not None:
+            listed = read_image_list(path, row_of).line_of
+            official_N[[row_of[name] for name in listed if name in row_of]] = part
+    return official_N
+
+
+def _each_with_images(
+    index: StudyIndex,
+    sources: DataSources,
+    partial: bool,
+    listings: Path | None,
+    progress: Callable[[int], None] | None,
+) -> StudyIndex:
+    """The index of several data sets, joined with the images found in each one's folder."""
+    found_of: dict[str, FoundImages] = {}
+    for name, at in sources.each.items():
+        if at.images is None:
+            raise RecipeError("no folder of images is named", where=f"datasets ({name})")
+        table = index.each[name]
+        found_of[name] = find_images(
+            at.images,
+            frozenset(table.images_N),
+            files=table.files,
+            listings=listings,
+            progress=progress,
+        )
+    files = {
+        f"{name}/{key}": file._replace(name=f"{name}/{key}")
+        for name, found in found_of.items()
+        for key, file in found.files.items()
+    }
+    several = list(found_of.values())
+    together = FoundImages(
+        files=dict(sorted(files.items())),
+        extra=sum(found.extra for found in several),
+        extra_examples=several[0].extra_examples,
+        shadowed=sum(found.shadowed for found in several),
+        folders={
+            f"{name}: {folder}": count
+            for name, found in found_of.items()
+            for folder, count in found.folders.items()
+        },
+    )
+    return _joined(
+        index, together, next(iter(sources.each.values())).images or Path(), partial=partial
+    )
 
 
 def with_findings(index: StudyIndex, findings: Sequence[str]) -> StudyIndex:
     """The same images with the labels of other findings of the table, in this order.
 
     Raises:
-        DataError: the table doesn't know one of them.
+        DataError: the table lacks one of them.
     """
     if tuple(findings) == index.findings:
         return index
-    labels_NF = np.column_stack([index.labels_of(finding) for finding in findings])
-    return dataclasses.replace(index, findings=tuple(findings), labels_NF=labels_NF)
-
-
-def _index_of_table(
-    recipe: Recipe, sources: DataSources, table: LabelTable, findings: tuple[str, ...]
-) -> StudyIndex:
-    columns = [table.findings.index(finding) for finding in findings]
-    return StudyIndex(
-        images=table.images_N,
-        patients=table.patients_N,
-        findings=findings,
-        labels_NF=table.labels_NA[:, columns],
-        table_findings=table.findings,
-        table_labels_NA=table.labels_NA,
-        follow_up=table.follow_up_N,
-        age_years=table.age_years_N,
-        view=table.view_N,
-        sex=table.sex_N,
-        patient_names=table.patient_names,
-        table_version=table.version,
-        label_version=table.label_version,
-        files={},
-        counts=table.counts,
-        num_table_images=len(table.images_N),
-        absent=frozenset(),
-        missing_images=None,
-        extra_images=None,
-        table_digests={"labels": table.digest} | _digests(recipe, sources),
-    )
+    for finding in findings:
+        index.table.labels_of(finding)
+    return dataclasses.replace(index, findings=tuple(findings))
 
 
 def _digests(recipe: Recipe, sources: DataSources) -> dict[str, str]:
-    """Digests of the other tables that decide what the run computes."""
+    """Digests of the other tables that determine what the run computes."""
     paths = {"boxes": sources.boxes}
     if recipe.split.by != "patient":
         paths |= {
@@ -280,12 +346,12 @@ def _joined(index: StudyIndex, found: FoundImages, root: Path, *, partial: bool)
     if len(absent):
         if not partial:
             raise _images_missing(absent, found, root)
-        counts.append(count_of("in the table, but no such image found", absent))
+        counts.append(count_of("in the table, but not found", absent))
     if found.extra:
         reason = "image that the table does not name, ignored"
         counts.append(Count(reason, found.extra, found.extra_examples))
     if found.shadowed:
-        counts.append(Count("image found more than once, the first one taken", found.shadowed))
+        counts.append(Count("image found more than once, the first one used", found.shadowed))
     whole = dataclasses.replace(
         index,
         files=found.files,
@@ -309,6 +375,6 @@ def _images_missing(absent: npt.NDArray[np.object_], found: FoundImages, root: P
         f"{len(absent):,} of the table's {total:,} images are missing, such as "
         f"{', '.join(absent[:3])}. Found {len(found.files):,}: {shown}{more}",
         where=root,
-        why="A result on part of the images is not a result on NIH, so it has to be asked for",
-        remedy="Fetch the rest, or train on what is there with --set dataset.partial=true.",
+        why="A result on some of the images is not one on all of them, so it must be requested",
+        remedy="Fetch the rest, or train on those found with --set dataset.partial=true.",
     )

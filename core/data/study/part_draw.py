@@ -1,7 +1,7 @@
-"""What the recipe's subset did to a part: at what prevalence it was drawn, and out of what.
+"""How the recipe's subset drew a part: its prevalence, and that of the whole part.
 
-Figures that depend on prevalence (val loss, AUPRC, PPV, NPV) need it, long after the whole split
-is gone: dataset.json keeps it.
+Figures that depend on prevalence (val loss, AUPRC, PPV, NPV) need it, long after the whole split is
+gone: dataset.json records it.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class PartDraw(BaseModel):
     Attributes:
         finding: whose prevalence was set.
         is_drawn: whether negatives of this part were drawn; False: it has its own prevalence.
-        prevalence: of the finding in the images that are left; None where none is known.
-        natural_prevalence: finding -> prevalence in the whole part, for each that has one; None
-            where it was not recorded.
-        positive_share, negative_share: of the whole part's images with and without the finding,
-            the share that is left; None where that was not recorded, or there were none.
+        prevalence: of the finding in the remaining images; None if no label is known.
+        natural_prevalence: finding -> prevalence in the whole part, if it has one; None if it was
+            not recorded.
+        positive_share, negative_share: remaining share of the whole part's images with and without
+            the finding; None if not recorded, or if there were none.
     """
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
@@ -49,14 +49,15 @@ class PartDraw(BaseModel):
 
     @property
     def own_prevalence(self) -> float | None:
-        """Of the subset's finding in the whole part; None where it was not recorded."""
+        """Prevalence of the subset's finding in the whole part; None if it was not recorded."""
         return (self.natural_prevalence or {}).get(self.finding)
 
     def weights(self, labels_N: npt.NDArray[np.float32]) -> npt.NDArray[np.float64] | None:
-        """How many images of the whole part each of N stands for, by its label of the finding.
+        """Number of images of the whole part that each of N represents, by its label of the
+        finding.
 
-        1 / sampling share, the weight of Horvitz and Thompson (1952). None where each stands for
-        as many as any other: the part was not drawn, or nobody knows from what.
+        The weight is 1 / sampling share (Horvitz and Thompson 1952). None if all weigh the same:
+        the part was not drawn, or the whole was not recorded.
         """
         if not self.is_drawn or self.positive_share is None or self.negative_share is None:
             return None
@@ -70,10 +71,10 @@ _DRAWS = TypeAdapter(dict[str, PartDraw])
 
 
 def read_draws(path: Path) -> dict[str, PartDraw] | None:
-    """What a session's dataset.json recorded of its parts; None where it recorded nothing.
+    """The draws of a session's parts in its dataset.json; None if none are recorded.
 
     Raises:
-        DataError: what stands there can't have been written so.
+        DataError: the entry is invalid.
     """
     try:
         described = json.loads(read_regular(path, MOST_JSON_BYTES))
@@ -96,18 +97,18 @@ def _damaged(path: Path, what: str) -> DataError:
     return DataError(
         f"can't be read ({what[:300]})",
         where=path,
-        why="It says at what prevalence the parts were drawn, and val loss is weighted by that.",
-        remedy="Bring the old file back, or start a new session.",
+        why="It holds the prevalence of the parts, and val loss is weighted by it.",
+        remedy="Restore the old file, or start a new session.",
     )
 
 
 def as_json(draws: Mapping[str, PartDraw]) -> dict[str, Any] | None:
-    """Part -> its draw, as JSON takes it; None where no prevalence was set."""
+    """Part -> its draw, as JSON values; None if no prevalence was set."""
     return {part: draw.model_dump(mode="json") for part, draw in draws.items()} or None
 
 
 def draws_in_words(draws: Mapping[str, PartDraw]) -> str:
-    """``Mass: train 29.0 % (drawn from 5.1 %), test 5.4 % (whole)``; '' where none was set."""
+    """``Mass: train 29.0 % (drawn from 5.1 %), test 5.4 % (whole)``; '' if none was set."""
     if not draws:
         return ""
     finding = next(iter(draws.values())).finding
@@ -118,14 +119,14 @@ def draws_in_words(draws: Mapping[str, PartDraw]) -> str:
 def _how(draw: PartDraw) -> str:
     if draw.is_drawn:
         own = draw.own_prevalence
-        return "drawn, from what is not recorded" if own is None else f"drawn from {_percent(own)}"
+        return "drawn; the whole is not recorded" if own is None else f"drawn from {_percent(own)}"
     shares = (draw.positive_share, draw.negative_share)
     is_whole = all(share is None or share == 1 for share in shares)
-    return "whole" if is_whole else f"capped alike, from {_percent(draw.own_prevalence)}"
+    return "whole" if is_whole else f"capped evenly, from {_percent(draw.own_prevalence)}"
 
 
 def warning_of_figures(part: str, draw: PartDraw) -> str | None:
-    """What every figure of a part that was drawn must say; None where it was not."""
+    """The warning with every figure of a drawn part; None if it was not drawn."""
     if not draw.is_drawn:
         return None
     begin = f"{part} was drawn at a prevalence of {_percent(draw.prevalence)} of {draw.finding}"
@@ -136,7 +137,7 @@ def warning_of_figures(part: str, draw: PartDraw) -> str | None:
         )
     return (
         f"{begin} ({_percent(own)} in the whole part): AUPRC, PPV and NPV are of that draw; their "
-        "values at the natural prevalence stand beside them"
+        "values at the natural prevalence are shown next to them"
     )
 
 

@@ -1,4 +1,4 @@
-"""Dealing patients to parts so that each finding, rare ones above all, reaches each part."""
+"""Distribute patients so that each finding, especially rare ones, reaches each part."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ Ints = npt.NDArray[np.int64]
 
 
 def largest_remainder(total: int, weights: npt.ArrayLike, *, at_least: npt.ArrayLike = 0) -> Ints:
-    """Whole numbers that add up to ``total``, in proportion to ``weights``.
+    """Integers that add up to ``total``, in proportion to ``weights``.
 
     Args:
-        total: what to deal out.
+        total: what to distribute.
         weights: one for each part, none negative, not all zero.
-        at_least: what each part gets first; scaled down to nothing where ``total`` is less.
+        at_least: what each part gets first; scaled down to nothing if ``total`` is less.
 
-    Hamilton's method: each part gets the whole part of its quota, and the largest remainders
-    get one more. Equal remainders go to the part that comes first.
+    Hamilton's method: each part gets the integer part of its quota, and the largest remainders get
+    one more. Of equal remainders the first part's comes first.
     """
     weights = np.asarray(weights, dtype=np.float64)
     least = np.broadcast_to(np.asarray(at_least, dtype=np.int64), weights.shape)
@@ -26,7 +26,7 @@ def largest_remainder(total: int, weights: npt.ArrayLike, *, at_least: npt.Array
     counts = np.zeros(len(weights), dtype=np.int64)
     open_parts = np.ones(len(weights), dtype=bool)
     while True:
-        # Parts whose quota is below their least get just that; the others share what is left.
+        # Parts whose quota is below their minimum get just that; the others share the rest.
         rest = total - int(least[~open_parts].sum())
         open_weights = np.where(open_parts, weights, 0.0)
         if open_weights.sum() == 0:
@@ -48,16 +48,15 @@ def deal_patients(
     shares: npt.ArrayLike,
     rng: np.random.Generator,
 ) -> Ints:
-    """Deals P patients to parts: the part of each, as a position in ``shares``.
+    """Distribute P patients; returns the part of each, as a position in ``shares``.
 
-    Iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011) by patient: findings take
-    their turn from the rarest to the commonest, and each turn deals that finding's patients who
-    have no part yet to the parts that lack them most; then come patients without a finding.
-    Within a turn patients are sorted by their number of images and dealt evenly, so that the
-    shares hold for images too. A whole turn is dealt at once, where the paper goes patient by
-    patient: 30,805 patients take some 30 ms. A finding with at least as many patients as there
-    are parts reaches every part, as long as rarer ones have not used its patients up; no part
-    stays empty.
+    Iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011) by patient: findings take turns
+    from the rarest to the commonest, and each turn assigns that finding's unassigned patients to
+    the parts that lack them most; patients without a finding come last. Within a turn patients are
+    sorted by their number of images and distributed evenly, so that the shares hold for images too.
+    A whole turn is assigned together, while the paper goes patient by patient: 30,805 patients take
+    some 30 ms. A finding with at least as many patients as there are parts reaches every part,
+    unless rarer ones have used up its patients; no part stays empty.
 
     Args:
         positive_images_PA: each patient's images with each of A findings.
@@ -91,9 +90,9 @@ def deal_patients(
 
 
 def _without_empty_parts(part_P: Ints, positive_PA: npt.NDArray[np.bool_], num_parts: int) -> Ints:
-    """Gives an empty part the patient with the fewest findings of the largest part.
+    """Give an empty part the patient with the fewest findings of the largest part.
 
-    With a handful of patients the findings' turns can use up everybody before a small part's.
+    With very few patients the findings' turns can use up everybody before a small part's turn.
     """
     part_P = part_P.copy()
     for part in range(num_parts):
@@ -105,12 +104,12 @@ def _without_empty_parts(part_P: Ints, positive_PA: npt.NDArray[np.bool_], num_p
 
 
 def _quotas(num_open: int, wanted: Ints, have: Ints, shares: npt.NDArray[np.float64]) -> Ints:
-    """How many of the open patients each part gets, given how many it wants and has."""
+    """Number of the open patients for each part, given how many it wants and has."""
     lacking = (wanted - have).clip(0)
     if lacking.sum() == num_open:
         return lacking
-    # Parts that got too many with a rarer finding leave less than the others lack; parts that
-    # have none yet come first.
+    # Parts that got too many with a rarer finding leave less than the others lack; parts that have
+    # none yet come first.
     weights = lacking if lacking.any() else shares
     return largest_remainder(num_open, weights, at_least=(lacking > 0) & (have == 0))
 
@@ -119,7 +118,7 @@ def _dealt(sizes: Ints, quotas: Ints, rng: np.random.Generator) -> Ints:
     """Parts for patients of these sizes: each part gets its quota, spread evenly over the sizes."""
     shuffled = rng.permutation(len(sizes))
     by_size = shuffled[np.argsort(-sizes[shuffled], kind="stable")]
-    # Part p takes its k-th patient at the place (k + a random start) / quota of the way.
+    # Part p takes its k-th patient at the position (k + a random start) / quota.
     places = np.concatenate([(np.arange(quota) + rng.random()) / max(quota, 1) for quota in quotas])
     parts = np.repeat(np.arange(len(quotas)), quotas)
     dealt = np.empty(len(sizes), dtype=np.int64)

@@ -13,33 +13,38 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.study.audit import audit
-from core.data.study.index import StudyIndex, build_index, with_images
+from core.data.study.audit import audit, policy_of
+from core.data.study.audit_report import AuditReport
+from core.data.study.index import (
+    StudyIndex,
+    build_index,
+    with_images,
+    with_known_headers,
+)
 from core.data.study.part_draw import RECORDED_AS, PartDraw, as_json, read_draws
 from core.data.study.sources import DataSources, locate_sources
-from core.data.study.split import Split, make_split, refuse_shared_patients
+from core.data.study.split import Split, make_split, refuse_shared_patients, undrawn
 from core.data.study.subset import draw_subset, prevalence_of
 from core.data.tables.boxes import read_boxes
-from core.data.tables.label_table import is_of_phantom
+from core.data.tables.label_table import is_of_phantom, refuse_unknown_patients
 from core.data.tables.label_version import label_table_name
 from core.data.tables.text_file import count_of, table_bytes
 from core.errors import DataError
 from core.in_slices import in_slices
-from core.recipe import PhantomSettings, Recipe
+from core.recipe import PARTS, PhantomSettings, Recipe
 from core.store.files import write_whole
 from core.store.formula_cells import escape_formula, original
 
-PARTS = ("train", "val", "test")
 StageProgress = Callable[[str, int, int | None], None]
 _PROGRESS_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class Study:
-    """What a run is about: the images that were found, and which part each is in.
+    """The data of a run: the images that were found, and which part each is in.
 
-    ``split`` is the whole split; ``drawn`` is what the recipe's subset left of it. Of a session
-    that goes on only the latter is known, with what was recorded of its draw.
+    ``split`` is the whole split; ``drawn`` is what the recipe's subset left of it. For a resumed
+    session only the latter is known, with the record of its draw.
     """
 
     recipe: Recipe
@@ -48,48 +53,54 @@ class Study:
     split: Split
     drawn: Split
     miniature_of: int | None = None
-    """How many images the whole has in its parts, where these are but a few of them."""
+    """Number of images in the parts of the whole study, if this is a miniature."""
 
     def rows(self, part: str) -> NDArray[np.int64]:
         """The part's rows in the index."""
         return self.drawn.rows[part]
 
     def patients(self, part: str) -> NDArray[np.int64]:
-        """The part's patients, each once."""
+        """The part's patients, without duplicates."""
         return np.unique(self.index.patients[self.rows(part)])
 
     def sampling_weights(
         self, part: str, rows_N: NDArray[np.int64] | None = None
     ) -> NDArray[np.float64] | None:
-        """How many images of the whole part each of the part's images stands for.
+        """Number of images of the whole part that each of the part's images represents.
 
-        Of these N rows of the index, or of all of the part's. None where each stands for as many
-        as any other: the part was not drawn at a prevalence, or from what was not recorded.
+        For these N rows of the index, or for all of the part's. None if all weigh the same: the
+        part was not drawn at a prevalence, or the whole was not recorded.
         """
         draw = self.drawn.draws.get(part)
         if draw is None:
             return None
         rows_N = self.rows(part) if rows_N is None else rows_N
-        return draw.weights(self.index.labels_of(draw.finding)[rows_N])
+        return draw.weights(self.index.table.labels_of(draw.finding)[rows_N])
 
     @property
     def label_table(self) -> str:
         """The label table's version and file, such as ``NIH v2020 (labels.csv)``."""
-        return label_table_name(self.index.label_version, self.sources.labels)
+        if self.sources.each:
+            return self.index.table.label_version
+        return label_table_name(self.index.table.label_version, self.sources.labels)
 
     @property
     def share_of_table(self) -> float | None:
-        """Share of the label table's images that were there; None where nobody looked."""
+        """Share of the label table's images that were found; None if they were not looked for."""
         if self.index.missing_images is None:
             return None
         return len(self.index.images) / max(1, self.index.num_table_images)
 
     @property
     def patients_known_as(self) -> str:
-        """Whose patient numbers these are: ``nih``, ``phantom``, or this data set's fingerprint."""
+        """What these patient numbers belong to: ``nih``, ``phantom``, or this data set's
+        fingerprint."""
         if self.recipe.dataset.phantom or is_of_phantom(self.sources.labels):
             return "phantom"
-        return "nih" if self.index.table_version.startswith("NIH") else self.index.fingerprint()
+        table = self.index.table
+        if table.version.startswith("NIH") and table.kind == "nih":
+            return "nih"
+        return table.patients_of or self.index.fingerprint()
 
     def rows_used(self) -> NDArray[np.int64]:
         """Rows in the index of every part's images."""
@@ -103,29 +114,30 @@ class Study:
         """Part -> finding -> positive images."""
         return {
             part: {
-                finding: int((self.index.labels_NF[self.rows(part), column] == 1).sum())
+                finding: int((self.index.labels_of_part(part)[self.rows(part), column] > 0.5).sum())
                 for column, finding in enumerate(self.index.findings)
             }
             for part in PARTS
         }
 
-    def audited(self) -> dict[str, Any]:
-        """The audit of what is trained on, without lesions; its warnings are a run's too."""
+    def audited(self) -> AuditReport:
+        """The audit of the training data, without lesions; its warnings are also a run's."""
         return audit(self.recipe, self.sources, self.index, self.drawn, None, fingerprint=False)
 
     def description(self) -> dict[str, Any]:
-        """What dataset.json keeps."""
-        labels_NF = self.index.labels_NF
+        """The content of dataset.json."""
         return {
             "fingerprint": self.index.fingerprint(),
             "digests": self.index.digests(),
-            "table_version": self.index.table_version,
+            "table_version": self.index.table.version,
+            "kind": self.index.table.kind,
+            "label_policy": policy_of(self.index),
             "label_table": self.label_table,
             "labels": str(self.sources.labels),
             "images_folder": None if self.sources.images is None else str(self.sources.images),
             "images": len(self.index.images),
             "patients": len(np.unique(self.index.patients)),
-            "label_table_sha256": self.index.table_digest,
+            "label_table_sha256": self.index.table.digest,
             "share_of_table": self.share_of_table,
             "missing_images": self.index.missing_images,
             "extra_images": self.index.extra_images,
@@ -135,7 +147,9 @@ class Study:
                     "images": len(self.rows(part)),
                     "patients": len(self.patients(part)),
                     "findings": {
-                        finding: _prevalence(labels_NF[self.rows(part), column])
+                        finding: _prevalence(
+                            self.index.labels_of_part(part)[self.rows(part), column]
+                        )
                         for column, finding in enumerate(self.index.findings)
                     },
                 }
@@ -154,21 +168,20 @@ def prepare_study(
     without_gone: bool = False,
     progress: StageProgress | None = None,
 ) -> Study:
-    """Tables and images -> index -> split -> subset.
+    """From tables and images to index, split and subset.
 
-    ``recorded_split`` is the split.csv of a session that goes on; nothing is drawn anew then, and
-    what was drawn stands in dataset.json beside it.
-    With ``without_gone`` its images that aren't there any more are left out: who only looks back
-    can do without them, who trains can't.
-    ``progress`` is told (stage, done, total or None) a few times a second.
+    ``recorded_split`` is the split.csv of a resumed session; then nothing is drawn again, and
+    dataset.json next to it describes the draw. With ``without_gone``, images that no longer exist
+    are left out: looking back at a run can do without them, training can't. ``progress`` is called
+    with (stage, done, total or None) a few times a second.
 
     Raises:
-        RecipeError, DataError: see the stages; a patient in two parts among them.
+        RecipeError, DataError: see the stages; also a patient in two parts.
     """
     told = _sparingly(progress)
 
     def make_phantom(settings: PhantomSettings, folder: Path) -> Path:
-        # Drawing pulls in the image library; runs on real images never need it here.
+        # Drawing imports the image library, which runs on real images never need here.
         from core.data.phantom import write_phantom
 
         write_phantom(
@@ -187,6 +200,8 @@ def prepare_study(
         lambda: build_index(recipe, sources, labels_only=True),
         lambda: told("reading the tables", 0, None),
     )
+    if labels_only and recorded_split is not None:
+        index = with_known_headers(index, cache / "listings")
     if not labels_only:
         index = with_images(
             index,
@@ -202,6 +217,7 @@ def prepare_study(
             described = recorded_split.with_name("dataset.json")
             kept = _with_recorded_draws(kept, described, index, recipe)
             return Study(recipe, sources, index, kept, kept)
+        refuse_unknown_patients(index.table, recipe.dataset.patient_from)
         split = make_split(index, recipe.split, sources)
         refuse_shared_patients(index, split)
         return Study(recipe, sources, index, split, draw_subset(index, split, recipe.subset))
@@ -209,15 +225,20 @@ def prepare_study(
     return in_slices(drawn, lambda: told("drawing the parts", 0, None))
 
 
-def audit_study(recipe: Recipe, cache: Path, *, labels_only: bool = False) -> dict[str, Any]:
-    """What to know before training, as JSON; patients in two parts are counted, not refused.
+def audit_study(recipe: Recipe, cache: Path, *, labels_only: bool = False) -> AuditReport:
+    """What to know before training, as JSON; patients in two parts are counted rather than refused.
 
     Raises:
         RecipeError, DataError: see the stages.
     """
     sources = locate_sources(recipe, cache=cache, labels_only=labels_only)
     index = build_index(recipe, sources, listings=cache / "listings", labels_only=labels_only)
-    split = make_split(index, recipe.split, sources)
+    try:
+        split = make_split(index, recipe.split, sources, for_audit=True)
+    except DataError as error:
+        if index.table.kind in ("nih", "table"):
+            raise
+        split = undrawn(index, recipe.split, error)
     drawn = draw_subset(index, split, recipe.subset)
     known = {*index.images, *index.absent}
     boxes = None if sources.boxes is None else read_boxes(sources.boxes, known)
@@ -225,26 +246,29 @@ def audit_study(recipe: Recipe, cache: Path, *, labels_only: bool = False) -> di
 
 
 def write_split(path: Path, study: Study) -> None:
-    """split.csv: Image Index, Patient ID, split; written whole or not at all."""
+    """split.csv: Image Index, Patient ID, split, and of several data sets source; written
+    completely or not at all."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["Image Index", "Patient ID", "split"])
+    has_sources = bool(study.recipe.datasets)
+    writer.writerow(["Image Index", "Patient ID", "split", *["source"] * has_sources])
     for part in PARTS:
         for row in study.rows(part):
-            name, patient = escape_formula(study.index.images[row]), int(study.index.patients[row])
-            writer.writerow([name, patient, part])
+            image, patient = str(study.index.images[row]), int(study.index.patients[row])
+            source, _, key = image.partition("/") if has_sources else ("", "", image)
+            writer.writerow([escape_formula(key), patient, part, *[source] * has_sources])
     write_whole(path, text.getvalue().encode())
 
 
 def read_split(
     path: Path, index: StudyIndex, recipe: Recipe, *, without_gone: bool = False
 ) -> Split:
-    """The split that a session recorded, on the same images.
+    """The split that a session recorded, for the same images.
 
-    With ``without_gone``, images that are not there any more are left out and counted.
+    With ``without_gone``, images that no longer exist are left out and counted.
 
     Raises:
-        DataError: the file is damaged, or names an image that is not there any more.
+        DataError: the file is damaged, or names an image that no longer exists.
     """
     gone: list[str] = []
     row_of = {name: row for row, name in enumerate(index.images)}
@@ -257,8 +281,8 @@ def read_split(
             raise DataError(
                 f"image {name[:200]!r} in part {part[:40]!r} is not in the data set",
                 where=f"{path} line {number}",
-                why="A session goes on with the images that it began with.",
-                remedy="Bring the image back, or start a new session.",
+                why="A session must continue with the images it started with.",
+                remedy="Restore the image, or start a new session.",
             )
         rows[part].append(row_of[name])
     empty = [part for part, numbers in rows.items() if not numbers]
@@ -266,11 +290,11 @@ def read_split(
         raise DataError(
             f"names no image of {', '.join(empty)}",
             where=path,
-            why="A session goes on with the parts that it began with.",
-            remedy="Bring the old file back, or start a new session.",
+            why="A session must continue with the parts it started with.",
+            remedy="Restore the old file, or start a new session.",
         )
     arrays = {part: np.asarray(sorted(numbers), dtype=np.int64) for part, numbers in rows.items()}
-    counts = (count_of("image of the split that is gone", gone),) if gone else ()
+    counts = (count_of("image of the split that no longer exists", gone),) if gone else ()
     split = Split(rows=arrays, by=recipe.split.by, seed=recipe.split.seed, counts=counts)
     refuse_shared_patients(index, split)
     return split
@@ -279,11 +303,11 @@ def read_split(
 def _with_recorded_draws(
     split: Split, description: Path, index: StudyIndex, recipe: Recipe
 ) -> Split:
-    """The split with what its session recorded of the draw; of an older one only that it was."""
+    """The split with the record of its draw; an older session only recorded that it was drawn."""
     finding, wanted = recipe.subset.finding, recipe.subset.prevalence
     draws = read_draws(description)
     if draws is None and finding is not None and wanted is not None:
-        labels_N = index.labels_of(finding)
+        labels_N = index.table.labels_of(finding)
         draws = {
             part: PartDraw(
                 finding=finding,
@@ -296,7 +320,7 @@ def _with_recorded_draws(
 
 
 def _split_rows(path: Path) -> list[tuple[str, str]]:
-    """Image and part of each row; '' where the row has none."""
+    """Image and part of each row; '' if the row has none."""
     text = table_bytes(path).decode("utf-8", "replace")
     try:
         entries = list(csv.DictReader(io.StringIO(text, newline="")))
@@ -304,22 +328,25 @@ def _split_rows(path: Path) -> list[tuple[str, str]]:
         raise DataError(
             f"can't be read as CSV ({error})",
             where=path,
-            remedy="Bring the old file back, or start a new session.",
+            remedy="Restore the old file, or start a new session.",
         ) from error
-    return [
-        (original(entry.get("Image Index") or ""), entry.get("split") or "") for entry in entries
-    ]
+
+    def name_of(entry: Mapping[str, Any]) -> str:
+        key = original(entry.get("Image Index") or "")
+        return f"{entry['source']}/{key}" if entry.get("source") else key
+
+    return [(name_of(entry), entry.get("split") or "") for entry in entries]
 
 
 def miniature(study: Study, images_per_part: int) -> Study:
-    """The same study with a few images of each part, positives of many findings among them."""
+    """The same study with a few images of each part, including positives of many findings."""
     rows = {part: _varied(study, part, images_per_part) for part in PARTS}
     whole = len(study.rows_used())
     return replace(study, drawn=replace(study.drawn, rows=rows), miniature_of=whole)
 
 
 def _sparingly(progress: StageProgress | None) -> StageProgress:
-    """The listener, called at most twice a second; one that does nothing where there is none."""
+    """The callback, called at most twice a second; a no-op if it is None."""
     last = time.monotonic()
 
     def tell(stage: str, done: int, total: int | None) -> None:
@@ -342,6 +369,6 @@ def _varied(study: Study, part: str, num_images: int) -> NDArray[np.int64]:
 
 def _prevalence(labels_N: NDArray[np.float32]) -> Mapping[str, Any]:
     known = int((~np.isnan(labels_N)).sum())
-    positives = int((labels_N == 1).sum())
+    positives = int((labels_N > 0.5).sum())  # smooth labels lie between 0 and 1
     share = positives / known if known else None
     return {"positives": positives, "known": known, "prevalence": share}

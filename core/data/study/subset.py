@@ -1,4 +1,4 @@
-"""A smaller draw from a split: a target prevalence for one finding, a cap on the images."""
+"""A smaller draw from a split: a target prevalence for one finding, a limit on the images."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import numpy.typing as npt
 
 from core.data.study.index import StudyIndex
 from core.data.study.part_draw import PartDraw
-from core.data.study.split import PARTS, Rows, Split
+from core.data.study.split import Rows, Split
 from core.data.study.stratify import largest_remainder
 from core.data.tables.text_file import count_of
 from core.errors import DataError
 from core.findings import ABSENT, PRESENT
-from core.recipe import SubsetSettings
+from core.recipe import PARTS, SubsetSettings
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Pool:
-    """One part's rows in the order in which they would be drawn: the first k are a draw of k.
+    """One part's rows in drawing order: the first k are a draw of k.
 
-    ``others`` are the negatives, and in a part that is not drawn the unknown ones too.
+    ``others`` are the negatives, and in a part that is not drawn also those with unknown labels.
     """
 
     positives: Rows
@@ -32,25 +32,26 @@ class _Pool:
 
 
 def draw_subset(index: StudyIndex, split: Split, settings: SubsetSettings) -> Split:
-    """The split with fewer images.
+    """Reduce the split to fewer images.
 
-    ``finding`` and ``prevalence`` are about ``settings.parts`` alone. In these, images whose
-    label of the finding is unknown are dropped and counted; it may be any finding of the table.
-    With ``prevalence`` besides, each of them keeps every positive, and negatives are drawn until
-    the prevalence holds, to the nearest image. Where a part has too few negatives (or no
-    positive) for that, it keeps all of them and a warning says so. The other parts keep all
-    their images, unknown labels too, which loss and figures mask.
+    ``finding`` and ``prevalence`` apply only to ``settings.parts``. In these, images whose label of
+    the finding is unknown are dropped and counted; it may be any finding of the table. If
+    ``prevalence`` is set, each of them keeps every positive, and negatives are drawn until the
+    prevalence holds, to the nearest image. If a part has too few negatives (or no positive) for
+    that, it keeps all of them and a warning says so. The other parts keep all their images,
+    including unknown labels, which loss and figures mask.
 
-    ``max_images`` then caps all parts together, drawn or not: parts shrink alike, and in each of
-    them positives and negatives do, so that a part that is not drawn keeps its own prevalence.
+    ``max_images`` then limits all parts together, drawn or not: parts shrink in proportion, and so
+    do positives and negatives within each, so that a part that is not drawn keeps its own
+    prevalence.
 
-    Where a prevalence is set, ``draws`` of the result says what became of each part.
+    If a prevalence is set, ``draws`` of the result describes each part.
 
-    Nothing set returns the split as it is. Rows stay in ascending order. The draw depends on
-    the images, their names and the seed, not on the order of the table's rows.
+    With nothing set the split is returned unchanged. Rows stay in ascending order. The draw depends
+    on the images, their names and the seed, not on the order of the table's rows.
 
     Raises:
-        DataError: the table knows nothing of the finding, or a part has no image left.
+        DataError: the table lacks the finding, or a part has no image left.
     """
     if settings.finding is None and settings.max_images is None:
         return split
@@ -89,7 +90,7 @@ def draw_subset(index: StudyIndex, split: Split, settings: SubsetSettings) -> Sp
 def _described(
     index: StudyIndex, whole: Rows, left: Rows, finding: str, *, is_drawn: bool
 ) -> PartDraw:
-    labels_N = index.labels_of(finding)
+    labels_N = index.table.labels_of(finding)
     counts_of = {
         label: (int((labels_N[whole] == label).sum()), int((labels_N[left] == label).sum()))
         for label in (PRESENT, ABSENT)
@@ -108,16 +109,17 @@ def _described(
 
 
 def _natural_prevalence(index: StudyIndex, whole: Rows, finding: str) -> dict[str, float]:
-    """Each finding of the recipe, and the subset's, that is known of an image of the part."""
+    """Prevalence of each finding of the recipe, and the subset's, with a known label in the
+    part."""
     shares = {
         name: prevalence_of(index.labels_NF[whole, column])
         for column, name in enumerate(index.findings)
-    } | {finding: prevalence_of(index.labels_of(finding)[whole])}
+    } | {finding: prevalence_of(index.table.labels_of(finding)[whole])}
     return {name: share for name, share in shares.items() if share is not None}
 
 
 def prevalence_of(labels_N: npt.NDArray[np.float32]) -> float | None:
-    """Present / known; None where none is known."""
+    """Positives / known; None if none is known."""
     known = int((~np.isnan(labels_N)).sum())
     return int((labels_N == PRESENT).sum()) / known if known else None
 
@@ -125,12 +127,12 @@ def prevalence_of(labels_N: npt.NDArray[np.float32]) -> float | None:
 def _pools(
     index: StudyIndex, split: Split, settings: SubsetSettings
 ) -> tuple[dict[str, _Pool], Rows]:
-    """Each part's rows, shuffled; and the rows left out since their label is unknown."""
-    labels_N = None if settings.finding is None else index.labels_of(settings.finding)
+    """Each part's rows, shuffled; and the rows left out because their label is unknown."""
+    labels_N = None if settings.finding is None else index.table.labels_of(settings.finding)
     pools: dict[str, _Pool] = {}
     unknown: list[Rows] = []
     for part, rows in split.rows.items():
-        # Each part has its own stream, so that one part's size does not redraw another's.
+        # Each part has its own random stream, so one part's size doesn't change another's draw.
         rng = np.random.default_rng([settings.seed, PARTS.index(part)])
         shuffled = rng.permutation(index.rows_by_name(rows))
         if labels_N is None:
@@ -147,7 +149,7 @@ def _pools(
 def _with_prevalence(
     pools: dict[str, _Pool], settings: SubsetSettings
 ) -> tuple[dict[str, _Pool], list[str]]:
-    """Negatives drawn in the parts that are to be; and where the prevalence is missed."""
+    """Draw negatives in the requested parts; also says where the prevalence is missed."""
     finding, prevalence = settings.finding, settings.prevalence
     if finding is None or prevalence is None:
         return pools, []
@@ -176,7 +178,7 @@ def _prevalence_missed(part: str, pool: _Pool, finding: str, prevalence: float) 
     if len(pool.others) >= wanted:
         return None
     return (
-        f"{part} has {len(pool.others):,} images without {finding} where {wanted:,} are needed: "
+        f"{part} has {len(pool.others):,} images without {finding}, but {wanted:,} are needed: "
         f"its prevalence is {num_positive / len(pool):.1%} instead of {prevalence:.1%}."
     )
 

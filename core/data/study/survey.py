@@ -1,7 +1,7 @@
-"""A data set read once, so that what is chosen in it can be changed and looked at at once.
+"""A data set read once, so that choices in it can be changed and viewed immediately.
 
-Reading NIH's label table takes most of a second, its lists a quarter; drawing parts anew and
-counting them takes a tenth. A Survey keeps what was read, and ``picture_of`` does the rest.
+Reading NIH's label table takes most of a second, its lists a quarter; drawing parts again and
+counting them takes a tenth. A Survey holds what was read, and ``picture_of`` does the rest.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from core.data.cache.quarantine import read_quarantine
 from core.data.images.image_files import images_fingerprint
 from core.data.study.audit import audit
+from core.data.study.audit_report import AuditReport
 from core.data.study.index import StudyIndex, build_index, with_findings, with_images
 from core.data.study.sources import DataSources, MakePhantom, locate_sources
-from core.data.study.split import PARTS, ListedRows, make_split, read_lists
+from core.data.study.split import ListedRows, make_split, read_lists
 from core.data.study.subset import draw_subset
 from core.data.tables.boxes import Boxes, read_boxes
 from core.errors import CxrError
-from core.recipe import Recipe
+from core.recipe import PARTS, Recipe
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,30 +39,30 @@ class Survey:
 
     @cached_property
     def listed(self) -> ListedRows:
-        """The rows that the lists name, read when they are first asked for."""
+        """The rows in the lists, read on first use."""
         return read_lists(self.index, self.sources)
 
     def read_ahead(self) -> None:
-        """Reads the lists, where there are any, so that choosing them later costs no wait."""
-        with contextlib.suppress(CxrError):  # told when they are chosen
+        """Read the lists, if there are any, so that choosing them later takes no time."""
+        with contextlib.suppress(CxrError):  # reported when they are chosen
             _ = self.listed
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """What a recipe makes of a data set.
+    """A data set under a recipe.
 
     ``report`` is an audit's (without a fingerprint); ``images_before_subset`` counts each
     part's images before the subset's draw.
     """
 
     recipe: Recipe
-    report: Mapping[str, Any]
+    report: AuditReport
     images_before_subset: Mapping[str, int]
 
 
 def read_survey(recipe: Recipe, cache: Path, *, make_phantom: MakePhantom | None = None) -> Survey:
-    """Reads the tables of a recipe's data set; looks for no image.
+    """Read the tables of a recipe's data set, without looking for images.
 
     Raises:
         RecipeError, DataError: see ``locate_sources``, ``build_index`` and ``read_boxes``.
@@ -76,12 +76,12 @@ def read_survey(recipe: Recipe, cache: Path, *, make_phantom: MakePhantom | None
 def with_found_images(
     survey: Survey, cache: Path, *, progress: Callable[[int], None] | None = None
 ) -> Survey:
-    """The survey of the images that are there, however few.
+    """The survey of the images that are found, however few.
 
     Args:
         survey: of the whole table.
-        cache: the folder of caches, for what they hold of this data set.
-        progress: told how many images were found so far.
+        cache: the folder of caches, to see what they hold of this data set.
+        progress: called with the number of images found so far.
 
     Raises:
         RecipeError, DataError: see ``with_images``.
@@ -93,8 +93,8 @@ def with_found_images(
         listings=cache / "listings",
         progress=progress,
     )
-    # A data set has a cache for each size and way of resizing; any of them may have met a
-    # file that can't be decoded.
+    # A data set has a cache for each size and way of resizing; any of them may have quarantined a
+    # file.
     quarantined: dict[str, str] = {}
     for folder in sorted(cache.glob(f"*-{images_fingerprint(index.files)}")):
         quarantined |= read_quarantine(folder / "quarantine.csv")
@@ -102,14 +102,16 @@ def with_found_images(
 
 
 def picture_of(survey: Survey, recipe: Recipe) -> Picture:
-    """Draws the recipe's parts and subset, and counts what is in them.
+    """Draw the recipe's parts and subset, and count what is in them.
 
     Raises:
         RecipeError, DataError: see ``with_findings``, ``make_split`` and ``draw_subset``.
     """
     index = with_findings(survey.index, recipe.dataset.findings)
-    listed = None if recipe.split.by == "patient" else survey.listed
-    split = make_split(index, recipe.split, survey.sources, listed=listed)
+    is_own = bool(index.each) or index.table.kind not in ("nih", "table")
+    own_parts = is_own and recipe.split.by == "official"
+    listed = None if recipe.split.by == "patient" or own_parts else survey.listed
+    split = make_split(index, recipe.split, survey.sources, listed=listed, for_audit=True)
     drawn = draw_subset(index, split, recipe.subset)
     report = audit(recipe, survey.sources, index, drawn, survey.boxes, fingerprint=False)
     return Picture(recipe, report, {part: len(split.rows[part]) for part in PARTS})

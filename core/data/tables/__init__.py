@@ -1,1 +1,1 @@
-"""Label tables, boxes and lists as the collections publish them."""
+"""Label tables, boxes and lists, in the formats that data sets are published in."""

@@ -1,4 +1,4 @@
-"""Boxes around lesions: the box table, boxes at another image size, and how large lesions are."""
+"""Boxes around lesions: the box table, boxes at another image size, and lesion sizes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from core.findings import FINDINGS, canonical_finding, did_you_mean
 from core.recipe import NETWORK_STRIDE_PX
 
 BOX_TABLE_SIZE_PX = 1024
-"""Box tables, NIH's and the phantom's, are in the pixels of an image this wide and high."""
+"""Box tables, NIH's and the phantom's, are in pixels of an image this wide and high."""
 
 SMALLEST_SEEN_PX = 8
-"""A lesion under this many pixels is a smudge: after two poolings it is two cells wide."""
+"""A lesion below this many pixels is a smudge: after two poolings it is two cells wide."""
 
 # NIH's header reads `Image Index,Finding Label,Bbox [x,y,w,h],,,`, which makes these six columns.
 _IMAGE = ("imageindex", "image", "filename", "file")
@@ -40,7 +40,7 @@ _ROUNDING_PX = 0.01
 class Boxes:
     """B boxes: image name, finding, left, top, width and height, in pixels of ``size_px``.
 
-    ``warnings`` says in sentences where their table seems to be in other units.
+    ``warnings`` says in sentences if their table seems to be in other units.
     """
 
     image: npt.NDArray[np.object_]
@@ -72,10 +72,10 @@ class Boxes:
 
 @dataclass(frozen=True)
 class LesionSizes:
-    """How large one finding's boxes are at an input size, in pixels of that input.
+    """Sizes of one finding's boxes at an input size, in pixels of that input.
 
-    ``share_smaller_than_cell`` is the share of boxes whose width and height are both below one
-    cell of the network's last map (NETWORK_STRIDE_PX pixels of the input); the same holds for
+    ``share_smaller_than_cell`` is the share of boxes whose width and height are both below one cell
+    of the network's last map (NETWORK_STRIDE_PX pixels of the input); likewise
     ``share_under_8_px``. ``tenth_longer_px`` and ``median_longer_px`` are quantiles of the longer
     side: a tenth, or half, of the boxes are smaller.
     """
@@ -90,17 +90,17 @@ class LesionSizes:
 
 
 def read_boxes(path: Path, known_images: Collection[str] | None = None) -> Boxes:
-    """Reads NIH's box table, or one like it.
+    """Read NIH's box table, or one like it.
 
     Repaired and counted: the ragged header, ``Infiltrate``, boxes that reach past the image
-    (cut off at its edge), boxes on images that the label table doesn't name (dropped).
+    (clipped to its edge), boxes on images that the label table doesn't name (dropped).
 
     Args:
         path: the table.
         known_images: names in the label table; None: all are known.
 
     Raises:
-        DataError: see ``read_table``; besides, a missing column, an unknown finding, an unsafe
+        DataError: see ``read_table``; also a missing column, an unknown finding, an unsafe
             file name, a coordinate that is not a number, a box that is empty or outside the image,
             coordinates that are shares of the image.
     """
@@ -109,7 +109,7 @@ def read_boxes(path: Path, known_images: Collection[str] | None = None) -> Boxes
     unsafe = unsafe_name(images)
     if unsafe:
         raise DataError(
-            f"the file name {unsafe.name!r} holds {unsafe.holds}",
+            f"the file name {unsafe.name!r} contains {unsafe.holds}",
             where=table.where(unsafe.row),
             remedy="Write the bare file name.",
         )
@@ -165,7 +165,7 @@ def boxes_at(boxes: Boxes, size_px: int) -> Boxes:
 
 
 def lesion_sizes(boxes: Boxes, size_px: int) -> dict[str, LesionSizes]:
-    """Finding -> sizes of its boxes at an input of ``size_px``, where it has any."""
+    """Finding -> sizes of its boxes at an input of ``size_px``, if it has any."""
     at_input = boxes_at(boxes, size_px)
     sizes = {}
     for finding in FINDINGS:
@@ -232,10 +232,10 @@ def _is_finite(cell: str) -> bool:
 
 
 def _within_image(boxes: Boxes, table: TextTable) -> tuple[Boxes, list[str]]:
-    """The boxes cut off at the image's edges, and the images of those that reached past them."""
+    """The boxes clipped to the image's edges, and the images of those that reached past them."""
     edge = float(boxes.size_px)
     left, top = boxes.x.clip(0, edge), boxes.y.clip(0, edge)
-    with np.errstate(over="ignore"):  # past the edge is past the edge
+    with np.errstate(over="ignore"):  # an overflow is past the edge too
         right, bottom = (boxes.x + boxes.w).clip(0, edge), (boxes.y + boxes.h).clip(0, edge)
     is_empty_B = (right <= left) | (bottom <= top)
     if is_empty_B.any():
@@ -244,7 +244,7 @@ def _within_image(boxes: Boxes, table: TextTable) -> tuple[Boxes, list[str]]:
         raise DataError(
             f"the box (x, y, w, h = {box}) is empty or outside an image of {boxes.size_px} pixels",
             where=table.where(row),
-            remedy="Boxes are in the pixels of the 1024-pixel image: multiply those of an original "
+            remedy="Boxes are in pixels of the 1024-pixel image: multiply those of an original "
             "by 1024 and divide by its width, or correct the row.",
         )
     w, h = right - left, bottom - top

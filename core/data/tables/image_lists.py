@@ -1,4 +1,4 @@
-"""Lists of images, one file name a line, such as NIH's ``train_val_list.txt``."""
+"""Lists of images, one file name per line, such as NIH's ``train_val_list.txt``."""
 
 from __future__ import annotations
 
@@ -14,38 +14,37 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class ImageList:
-    """The names of a list, each once, with the line each stands on."""
+    """The names of a list without duplicates, each with its line."""
 
     path: Path
     line_of: Mapping[str, int]
     counts: tuple[Count, ...]
 
     def refuse_unknown(self, known: Collection[str]) -> None:
-        """Raises DataError where the list names images that ``known`` does not hold."""
+        """Raises DataError if the list names images that are not in ``known``."""
         unknown = [name for name in self.line_of if name not in known]
         if unknown:
             more = f" (and {len(unknown) - 1:,} more entries)" if len(unknown) > 1 else ""
             raise DataError(
                 f"{unknown[0]!r} is not in the label table{more}",
                 where=f"{self.path} line {self.line_of[unknown[0]]}",
-                why="A list for another table would leave images out of every part unnoticed",
-                remedy="Use the list that belongs to the table, one file name a line.",
+                why="A list for another table would silently leave images out of every part",
+                remedy="Use the list that belongs to the table, one file name per line.",
             )
 
 
 def read_image_list(path: Path, known: Collection[str] = ()) -> ImageList:
-    """Reads a list.
+    """Read a list.
 
-    Repaired and counted: a byte order mark, names that stand twice, folders before the name
-    (``images_001/images/00000001_000.png``). Blank lines, CRLF and a last line without an
-    end are nothing to mention.
-
+    Repaired and counted: a byte order mark, duplicate names, folders before the name
+    (``images_001/images/00000001_000.png``). Blank lines, CRLF and a last line without a newline
+    are accepted silently.
     Args:
         path: the list.
-        known: names in the label table; those that have folders keep them here too.
+        known: names in the label table; names with folders keep them here too.
 
     Raises:
-        DataError: see ``read_text``; besides, a name with ``..``, a backslash or a control
+        DataError: see ``read_text``; also a name with ``..``, a backslash or a control
             character.
     """
     file = read_text(path)
@@ -63,15 +62,15 @@ def read_image_list(path: Path, known: Collection[str] = ()) -> ImageList:
     if unsafe:
         row = names.index(unsafe.name)
         raise DataError(
-            f"{lines[row]!r} is not a file name: it holds {unsafe.holds}",
+            f"{lines[row]!r} is not a file name: it contains {unsafe.holds}",
             where=f"{path} line {row + 1}",
-            remedy="Write one bare file name a line, such as 00000001_000.png.",
+            remedy="Write one bare file name per line, such as 00000001_000.png.",
         )
-    # Backwards, so that of a name that stands twice the first line is kept.
+    # Backwards, so that the first line of a duplicate name is kept.
     line_of = dict(zip(reversed(names), range(len(names), 0, -1), strict=True))
     line_of.pop("", None)
     line_of = dict(reversed(line_of.items()))
     if len(line_of) < sum(map(bool, names)):
         twice = [name for row, name in enumerate(names) if name and line_of[name] != row + 1]
-        counts.append(count_of(f"name that stands twice in {path.name}", twice))
+        counts.append(count_of(f"name listed twice in {path.name}", twice))
     return ImageList(path, line_of, tuple(counts))

@@ -1,8 +1,8 @@
 """Whose labels a table holds: NIH's first ones of 2017, those of 2020, or others.
 
 NIH changed the labels of 181 images in 2020, all of them in the official test part: 78 became
-positive for Pneumonia, 36 for Mass. A table saved anew looks like either version; so its rows of
-those images are asked.
+positive for Pneumonia, 36 for Mass. A re-saved table may look like either version, so its labels of
+those images decide.
 """
 
 from __future__ import annotations
@@ -43,19 +43,18 @@ def label_version_of(
     *,
     written_as: str,
 ) -> str:
-    """Whose labels these are, by the images that NIH labelled anew.
+    """Whose labels these are, from the images that NIH relabelled.
 
     Args:
         images: N file names.
         findings: A findings of the table.
         labels_NA: 1 present, 0 absent, NaN unknown.
-        written_as: the version that the table is written as, for one that holds none of the
-            images that differ, as the official train_val part.
+        written_as: the version of the table's format, used for a table without any of the
+            relabelled images, such as the official train_val part.
 
     Returns:
-        NIH's version where every row of those images agrees with it in each known label;
-        ``NIH, either version`` where both do, and the table is written as neither; ``other``
-        where none does.
+        NIH's version if every row of those images agrees with it in each known label; ``NIH, either
+        version`` if both do, and the table is in neither's format; ``other`` if none does.
     """
     relabelled = relabelled_images()
     rows = [row for row, name in enumerate(images) if name in relabelled]
@@ -77,12 +76,12 @@ def _agrees(
 
 
 def label_table_name(version: str, path: Path) -> str:
-    """The version and the file, as reports name them; a phantom's truth lies beside its table."""
+    """The version and the file, as in reports; a phantom's ground truth is next to its table."""
     version = SYNTHETIC if (path.parent / "truth.csv").is_file() else version
     return f"{version} ({path.name})"
 
 
 def version_named(label_table: str | None) -> str | None:
-    """The version out of such a name; None where it is no version of NIH's."""
+    """The version in such a name; None if it is not one of NIH's."""
     version = (label_table or "").partition(" (")[0]
     return version if version in (NIH_V2020, NIH_2017) else None

@@ -1,13 +1,16 @@
-"""What a label table says of each finding, whether in one column of words or in one a finding."""
+"""Labels in a label table, in one column of words or in one column per finding."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from core.data.tables import states
+from core.data.tables.cell_columns import distinct_cells
+from core.data.tables.states import BLANK, UNCERTAIN, States
 from core.data.tables.text_file import Count, count_of
 from core.data.tables.text_table import TextTable, says_nothing
 from core.errors import DataError
@@ -16,18 +19,29 @@ from core.findings import (
     FINDINGS,
     NO_FINDING,
     PRESENT,
+    VOCABULARY,
     canonical_finding,
     did_you_mean,
     finding_columns,
+    may_be_finding,
 )
+from core.recipe import ColumnSettings
 
 _WORDS = {"true": 1, "yes": 1, "y": 1, "t": 1, "false": 0, "no": 0, "n": 0, "f": 0}
 _PLAIN_NUMBER = re.compile(r"\+?[0-9]{1,9}(\.[0-9]{0,30})?", re.ASCII)
+_NO_FINDINGS = frozenset(
+    ("nofinding", "normal", "abnormal", "male", "female", "ismale", "isfemale", "istrain")
+) | frozenset(("istest", "test", "train", "val", "valid", "fold", "split", "portable", "pediatric"))
+"""Names of columns of 1 and 0 that are no finding, folded."""
+_CLASS_NUMBERS = re.compile(r"[\[(]?\s*\d{1,2}(\.0)?(\s*[\s,;|]\s*\d{1,2})*\s*[\])]?", re.ASCII)
+"""``3``, ``[0, 4]``, ``5|7``."""
+_LABEL_COLUMNS = ("label", "labels", "class", "classes", "target", "targets", "finding", "findings")
+_LOOKED_AT = 1000
 _SEPARATORS = re.compile(r"\s*[,;/&+]\s*|\s+and\s+")
 
 
 def folded(name: str) -> str:
-    """A column's or label's name without case, blanks and punctuation, to compare it by."""
+    """A column's or label's name without case, blanks and punctuation, for comparison."""
     return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
@@ -36,7 +50,7 @@ def missing_column(table: TextTable, what: str, remedy: str = "") -> DataError:
     found = ", ".join(repr(name) for name in table.header[:30])
     mark = next((mark for mark in (";", "\t") if mark in table.header[0]), None)
     if mark:
-        remedy = f"The columns seem to be parted by {mark!r}: save the table with commas."
+        remedy = f"The columns seem to be separated by {mark!r}: save the table with commas."
     return DataError(
         f"no column {what}; found {found}",
         where=table.path,
@@ -46,20 +60,21 @@ def missing_column(table: TextTable, what: str, remedy: str = "") -> DataError:
 
 def labels_of_words(
     table: TextTable, position: int, images: Sequence[str]
-) -> tuple[npt.NDArray[np.float32], tuple[Count, ...]]:
-    """Labels over all 14 findings from cells such as ``Mass|Nodule`` or ``No Finding``.
+) -> tuple[tuple[str, ...], npt.NDArray[np.float32], tuple[Count, ...]]:
+    """Labels from cells such as ``Mass|Nodule`` or ``No Finding``.
 
     Returns:
-        N images × 14 findings, 1 present, 0 absent; and what was repaired.
+        A findings: NIH's 14, and others of the vocabulary that occur; N images × A findings, 1
+        present, 0 absent; and what was repaired.
 
     Raises:
-        DataError: an unknown finding, ``No Finding`` beside a finding, an empty cell.
+        DataError: an unknown finding, ``No Finding`` together with a finding, an empty cell.
     """
     cells = table.columns[position]
-    column_of = finding_columns(FINDINGS)
-    # The full NIH table has 836 distinct cells: each is taken apart once.
-    code_of = {cell: code for code, cell in enumerate(dict.fromkeys(cells))}
-    labels_CA = np.full((len(code_of), len(FINDINGS)), ABSENT, dtype=np.float32)
+    # The full NIH table has 836 distinct cells: each is parsed once.
+    code_of = {cell: code for code, cell in enumerate(distinct_cells(cells))}
+    column_of = finding_columns(VOCABULARY)
+    labels_CA = np.full((len(code_of), len(VOCABULARY)), ABSENT, dtype=np.float32)
     respelled: set[str] = set()
     for cell, code in code_of.items():
         words = [word.strip() for word in cell.split("|")]
@@ -73,10 +88,14 @@ def labels_of_words(
             if finding != word:
                 respelled.add(cell)
     codes_N = np.fromiter(map(code_of.__getitem__, cells), np.intp, len(cells))
+    occurs_A = (labels_CA == PRESENT).any(axis=0)
+    occurs_A[: len(FINDINGS)] = True
+    known = tuple(finding for finding in VOCABULARY if occurs_A[column_of[finding]])
+    labels_NA = labels_CA[:, occurs_A][codes_N]
     if not respelled:
-        return labels_CA[codes_N], ()
+        return known, labels_NA, ()
     names = [image for image, cell in zip(images, cells, strict=True) if cell in respelled]
-    return labels_CA[codes_N], (count_of("finding spelled otherwise than by NIH", names),)
+    return known, labels_NA, (count_of("finding spelled otherwise than by NIH", names),)
 
 
 def _bad_word(cell: str, word: str, where: str) -> DataError:
@@ -84,20 +103,22 @@ def _bad_word(cell: str, word: str, where: str) -> DataError:
         return DataError(
             "the row has no finding label",
             where=where,
-            why="Empty could mean unknown or nothing seen",
-            remedy=f"Write {NO_FINDING!r} where nothing is seen.",
+            why="Empty could mean unknown or no finding",
+            remedy=f"Write {NO_FINDING!r} if there is none.",
         )
     if folded(word) == folded(NO_FINDING):
         return DataError(
-            f"{cell!r} says {NO_FINDING!r} and a finding at once",
+            f"{cell!r} contains both {NO_FINDING!r} and a finding",
             where=where,
-            why="Whichever is wrong would train the network on a false label",
+            why="One of them is wrong and would train the network on a false label",
             remedy="Correct the row.",
         )
+    if _CLASS_NUMBERS.fullmatch(cell.strip()):
+        return _class_numbers(repr(cell), where)
     parts = [canonical_finding(part) for part in _SEPARATORS.split(word)]
     if len(parts) > 1 and all(parts):
         return DataError(
-            f"the findings in {word!r} are not parted by '|'",
+            f"the findings in {word!r} are not separated by '|'",
             where=where,
             remedy=f"Write {'|'.join(filter(None, parts))}, in this row and in the others.",
         )
@@ -108,59 +129,108 @@ def _bad_word(cell: str, word: str, where: str) -> DataError:
     )
 
 
-def labels_of_columns(
-    table: TextTable, wanted: Sequence[str]
-) -> tuple[tuple[str, ...], npt.NDArray[np.float32]]:
-    """Labels from one column of 1, 0 or nothing a finding.
+def cells_of(columns: ColumnSettings) -> Mapping[str, int]:
+    """The cells besides 1, 0 and nothing that a recipe gives a meaning."""
+    told = {UNCERTAIN: columns.uncertain, states.ABSENT: columns.absent}
+    return {cell.strip(): state for state, cell in told.items() if cell is not None}
+
+
+def _class_numbers(what: str, where: object) -> DataError:
+    return DataError(
+        f"{what} counts findings by number",
+        where=where,
+        why="Copies of NIH's labels count from 0 = No Finding or from 0 = Atelectasis: the wrong "
+        "one would move every label to another finding",
+        remedy="Write the findings' names, or fetch NIH's own table.",
+    )
+
+
+def _refuse_class_numbers(table: TextTable) -> None:
+    """Raises DataError for a table whose labels are numbers of classes, in cells or as columns."""
+    numbers = [name for name in table.header if name.isdecimal()]
+    if len(numbers) >= len(FINDINGS):
+        raise _class_numbers(f"the header {', '.join(numbers[:4])}, …", table.path)
+    for name, cells in zip(table.header, table.columns, strict=True):
+        if folded(name) in _LABEL_COLUMNS and all(
+            _CLASS_NUMBERS.fullmatch(cell.strip()) for cell in cells[:_LOOKED_AT]
+        ):
+            raise _class_numbers(f"the column {name!r} (such as {cells[0][:40]!r})", table.where(0))
+
+
+def states_of_columns(
+    table: TextTable, wanted: Sequence[str], cells: Mapping[str, int], roles: Collection[int] = ()
+) -> tuple[tuple[str, ...], States]:
+    """States from one column per finding, of 1, 0 or nothing.
+
+    Args:
+        table: the table.
+        wanted: findings that it must have, which may be its own.
+        cells: other cells that have a meaning.
+        roles: positions of columns that are something else, such as the patient.
 
     Returns:
-        The A findings that the table has, in NIH's order; and N images × A findings, 1 present,
-        0 absent, NaN unknown.
+        The A findings that the table has, in the vocabulary's order, then its own; and N images ×
+        A states.
 
     Raises:
-        DataError: a wanted finding without a column, two columns for one, another value, a 1
-            under ``No Finding`` beside a finding.
+        DataError: a wanted finding without a column, two columns for one, another value, a 1 under
+            ``No Finding`` together with a finding.
     """
-    position_of, no_finding = _finding_positions(table)
+    position_of, no_finding = _finding_positions(
+        table, (*wanted, *_own_findings(table, roles, cells))
+    )
     for finding in wanted:
         if finding not in position_of:
+            if not position_of:
+                _refuse_class_numbers(table)
             nearest = did_you_mean(finding, table.header)
-            what = repr(finding) if position_of else "'Finding Labels', nor one a finding"
+            what = repr(finding) if position_of else "'Finding Labels', nor one per finding"
             raise missing_column(table, what, nearest)
     if not position_of:
-        raise missing_column(table, "'Finding Labels', nor one a finding")
-    findings = tuple(finding for finding in FINDINGS if finding in position_of)
-    labels_NA = np.column_stack([_states(table, position_of[name]) for name in findings])
-    if no_finding is not None:
-        nothing_N = _states(table, no_finding) == PRESENT
-        contradicted = np.flatnonzero(nothing_N & (labels_NA == PRESENT).any(axis=1))
+        _refuse_class_numbers(table)
+        raise missing_column(table, "'Finding Labels', nor one per finding")
+    order = (*VOCABULARY, *(name for name in position_of if name not in VOCABULARY))
+    findings = tuple(finding for finding in order if finding in position_of)
+    states_NA = np.column_stack([_states(table, position_of[name], cells) for name in findings])
+    if no_finding is not None and NO_FINDING not in findings:
+        nothing_N = _states(table, no_finding, cells) == PRESENT
+        spared = [column for column, name in enumerate(findings) if name == "Support Devices"]
+        present_NA = np.delete(states_NA, spared, axis=1) == PRESENT
+        contradicted = np.flatnonzero(nothing_N & present_NA.any(axis=1))
         if contradicted.size:
             row = int(contradicted[0])
-            found = findings[int(np.argmax(labels_NA[row] == PRESENT))]
+            others = [name for name in findings if name != "Support Devices"]
+            found = others[int(np.argmax(present_NA[row]))]
             raise _bad_word(f"{NO_FINDING}|{found}", NO_FINDING, table.where(row))
-    return findings, labels_NA
+    return findings, states_NA
 
 
-def refuse_two_sources(table: TextTable, words: int, labels_NA: npt.NDArray[np.float32]) -> None:
-    """A table may say the same in words and in one column a finding, but not two things.
+def refuse_two_sources(
+    table: TextTable, words: int, findings: Sequence[str], labels_NA: npt.NDArray[np.float32]
+) -> None:
+    """Check that columns of findings agree with the column of words, if a table has both.
 
     Args:
         table: the table.
         words: the position of its column of words.
-        labels_NA: what that says of all findings.
+        findings: those of the labels.
+        labels_NA: the labels from that column.
 
     Raises:
-        DataError: they differ, with how many rows do.
+        DataError: they differ, with the number of rows that do.
     """
     position_of, _ = _finding_positions(table)
     differs_N = np.zeros(len(labels_NA), dtype=bool)
     first: tuple[int, int] | None = None
     for finding, position in position_of.items():
         cells = table.columns[position]
-        state_of = {cell: _state(cell) for cell in dict.fromkeys(cells)}
-        # What is neither 1 nor 0 says nothing here: a column may only bear a finding's name.
-        states_N = np.array([state_of[cell] for cell in cells], dtype=np.float32)
-        differing_N = ~np.isnan(states_N) & (states_N != labels_NA[:, FINDINGS.index(finding)])
+        if finding not in findings:
+            continue
+        state_of = {cell: _state(cell) for cell in distinct_cells(cells)}
+        # Values other than 1 and 0 are ignored: a column may merely have a finding's name.
+        known_of = {cell: BLANK if state is None else state for cell, state in state_of.items()}
+        states_N = np.array([known_of[cell] for cell in cells])
+        differing_N = (states_N >= 0) & (states_N != labels_NA[:, findings.index(finding)])
         if differing_N.any() and first is None:
             first = int(np.argmax(differing_N)), position
         differs_N |= differing_N
@@ -168,39 +238,58 @@ def refuse_two_sources(table: TextTable, words: int, labels_NA: npt.NDArray[np.f
         return
     row, position = first
     raise DataError(
-        f"{table.header[words]!r} says {table.columns[words][row]!r}, and the column "
-        f"{table.header[position]!r} beside it {table.columns[position][row].strip()!r}; "
-        f"so it is in {differs_N.sum():,} of {len(labels_NA):,} rows",
+        f"{table.header[words]!r} says {table.columns[words][row]!r}, but the column "
+        f"{table.header[position]!r} says {table.columns[position][row].strip()!r}; "
+        f"they differ in {differs_N.sum():,} of {len(labels_NA):,} rows",
         where=table.where(row),
-        why="It can't be told which of the two is meant",
-        remedy="Remove the column that is out of date, or give it another name.",
+        why="There is no way to tell which of the two is meant",
+        remedy="Remove the column that is out of date, or rename it.",
     )
 
 
-def _finding_positions(table: TextTable) -> tuple[Mapping[str, int], int | None]:
+def _own_findings(
+    table: TextTable, roles: Collection[int], known: Mapping[str, int]
+) -> Iterator[str]:
+    """Names of columns of nothing but 1, 0 and blank, with both 1 and 0, that may be findings."""
+    for position, name in enumerate(table.header):
+        if position in roles or not may_be_finding(name) or folded(name) in _NO_FINDINGS:
+            continue
+        states = set()
+        for cell in set(table.columns[position]):
+            states.add(known.get(cell.strip(), _state(cell)))
+            if None in states:
+                break
+        if None not in states and {PRESENT, ABSENT} <= states:
+            yield name
+
+
+def _finding_positions(
+    table: TextTable, wanted: Sequence[str] = ()
+) -> tuple[Mapping[str, int], int | None]:
     """The column of each finding, and that of ``No Finding``."""
+    own_of = {folded(name): name for name in wanted}
     position_of: dict[str, int] = {}
     no_finding = None
     for position, name in enumerate(table.header):
-        finding = canonical_finding(name)
+        finding = canonical_finding(name) or own_of.get(folded(name))
         if folded(name) == folded(NO_FINDING):
             no_finding = position
-        elif finding in position_of:
+        if finding in position_of:
             raise DataError(
                 f"two columns for {finding}: {table.header[position_of[finding]]!r} and {name!r}",
                 where=table.path,
                 remedy="Remove one of them.",
             )
-        elif finding:
+        if finding:
             position_of[finding] = position
     return position_of, no_finding
 
 
-def _states(table: TextTable, position: int) -> npt.NDArray[np.float32]:
+def _states(table: TextTable, position: int, known: Mapping[str, int]) -> States:
     cells = table.columns[position]
-    state_of: dict[str, float] = {}
-    for cell in dict.fromkeys(cells):
-        state = _state(cell)
+    state_of: dict[str, int] = {}
+    for cell in distinct_cells(cells):
+        state = known.get(cell.strip(), _state(cell))
         if state is None:
             raise DataError(
                 f"{table.header[position]} is {cell!r}, neither 1, 0 nor empty",
@@ -208,16 +297,16 @@ def _states(table: TextTable, position: int) -> npt.NDArray[np.float32]:
                 remedy=_remedy_for_label(cell),
             )
         state_of[cell] = state
-    return np.fromiter(map(state_of.__getitem__, cells), np.float32, len(cells))
+    return np.fromiter(map(state_of.__getitem__, cells), np.int8, len(cells))
 
 
-def _state(cell: str) -> float | None:
-    """What a cell says, however the number is written (``0.0000``); None: it is not a label."""
+def _state(cell: str) -> int | None:
+    """The state in a cell, however the number is written (``0.0000``); None: not a label."""
     text = cell.strip()
     if not text:
-        return np.nan
+        return BLANK
     number = float(text) if _PLAIN_NUMBER.fullmatch(text) else np.nan
-    return number if number in (PRESENT, ABSENT) else None
+    return int(number) if number in (PRESENT, ABSENT) else None
 
 
 def _remedy_for_label(cell: str) -> str:
@@ -226,8 +315,8 @@ def _remedy_for_label(cell: str) -> str:
         return "Leave the cell empty for unknown: it is masked in the loss."
     if text in ("-1", "-1.0"):
         return (
-            "Where -1 is uncertain, as in CheXpert, leave the cell empty, which is masked in the "
-            "loss, or decide for 1 or 0; where it is absent, write 0."
+            "If -1 is uncertain, as in CheXpert, set dataset.columns.uncertain='-1'; if it is "
+            "absent, set dataset.columns.absent='-1'."
         )
     if text in _WORDS:
         return f"Write {_WORDS[text]}, and so on in the other rows."

@@ -1,1 +1,1 @@
-"""Where the network looks: maps, overlays, and how well they meet boxes."""
+"""Where the network looks: maps, overlays, and their agreement with boxes."""

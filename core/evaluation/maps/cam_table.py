@@ -1,4 +1,4 @@
-"""cams.csv: our row a map, beside whatever somebody has noted there."""
+"""cams.csv: one row per map, and whatever users have added there."""
 
 from __future__ import annotations
 
@@ -7,33 +7,34 @@ import io
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.errors import DataError
 from core.regular_file import open_regular
 from core.store.files import alone_with, is_file, write_whole
 from core.store.formula_cells import escape_formula, original
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
 COLUMNS = (
     *("Image Index", "Patient ID", "finding", "label", "probability", "method", "kind"),
     *("peak_x", "peak_y", "boxes", "hit", "hit_within_half_a_cell", "best_iou", "best_iobb"),
     *("energy_inside", "seen_in_training", "file"),
 )
-
-
-def write_table(path: Path, rows: Iterable[dict[str, object]]) -> None:
-    """cams.csv of these rows, whole or not at all."""
-    _write_cells(path, COLUMNS, [_cells(row, COLUMNS) for row in rows])
+_TRUTHS = ("label", "hit", "hit_within_half_a_cell", "seen_in_training")
+_NUMBERS = ("probability", "peak_x", "peak_y", "best_iou", "best_iobb", "energy_inside")
 
 
 def add_to_table(path: Path, rows: Iterable[dict[str, object]]) -> None:
-    """Rows into cams.csv: in each that names the same file our columns are replaced.
+    """Add rows to cams.csv; a row with the same file gets our columns replaced.
 
-    What somebody has added stays: columns, rows without a file, a second row of one. A row goes
-    only where its file is gone and nothing of somebody's stands in it. Other processes that add
-    to the same table wait meanwhile.
+    What users have added stays: columns, rows without a file, a second row of one. A row is dropped
+    only if its file is gone and it holds no user's entry. Other processes that add to the same
+    table wait meanwhile.
 
     Raises:
-        DataError: there is a file of that name that is no such table.
+        DataError: a file of that name is not such a table.
         OSError: the folder can't be written to, or the table stays locked.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,19 +65,19 @@ def add_to_table(path: Path, rows: Iterable[dict[str, object]]) -> None:
 
 
 def _file_of(cells: Sequence[str], head: Sequence[str]) -> str:
-    """The map that a row is of; nothing where it is somebody's own row."""
+    """The map that a row belongs to; empty for a user's own row."""
     place = head.index("file")
     return original(cells[place]) if len(cells) > place else ""
 
 
 def _has_more(cells: Sequence[str], head: Sequence[str]) -> bool:
-    """Whether anything stands in columns that aren't ours, or past the last of them."""
+    """Whether columns that aren't ours, or cells past the last one, hold anything."""
     theirs = [cell for cell, name in zip_longest(cells, head, fillvalue="") if name not in COLUMNS]
     return any(cell.strip() for cell in theirs)
 
 
 def _cells(row: dict[str, object], head: Sequence[str], before: Sequence[str] = ()) -> list[str]:
-    """The row under such a head; what is not ours is taken from the row that was there before."""
+    """The row under this header; cells that are not ours come from the existing row."""
     after = [*before, *[""] * (len(head) - len(before))]
     for place, name in enumerate(head):
         if name in row:
@@ -92,21 +93,28 @@ def _write_cells(path: Path, head: Sequence[str], rows: Iterable[Sequence[str]])
     write_whole(path, text.getvalue().encode())
 
 
-def read_table(path: Path) -> list[dict[str, object]]:
-    """The rows that are there; none where there is no such file or it is another one."""
+def read_maps(path: Path) -> DataFrame:
+    """cams.csv as a data frame, one row per map; empty if there is no such table.
+
+    Coordinates and sizes are in pixels of the image file. 0 and 1 become False and True, or
+    missing; names stay text. What users have added is left out.
+    """
+    import pandas as pd
+
     try:
         head, rows = _read_cells(path)
     except (OSError, UnicodeDecodeError, csv.Error):
-        return []
-    if not set(COLUMNS) <= set(head):
-        return []
-    places = {name: head.index(name) for name in COLUMNS}
-    whole = (cells for cells in rows if len(cells) >= len(head))
-    return [{name: original(cells[at]) for name, at in places.items()} for cells in whole]
+        head, rows = [], []
+    places = [head.index(name) for name in COLUMNS] if {*COLUMNS} <= {*head} else []
+    whole = [cells for cells in rows if places and len(cells) >= len(head)]
+    frame = pd.DataFrame([[original(row[at]) for at in places] for row in whole], columns=COLUMNS)
+    numbers = {name: pd.to_numeric(frame[name], errors="coerce") for name in _NUMBERS}
+    truths = {name: frame[name].map({"0": False, "1": True}).astype("boolean") for name in _TRUTHS}
+    return frame.assign(**numbers, **truths)
 
 
 def _read_cells(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Head and rows as they stand there; a spreadsheet may have put a mark before all."""
+    """Header and rows as in the file; a spreadsheet may have written a byte order mark first."""
     with io.TextIOWrapper(open_regular(path), encoding="utf-8-sig", newline="") as stream:
         head, *rows = [*csv.reader(stream)] or [[]]
     return head, [cells for cells in rows if cells]

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.errors import DataError, SessionError, UsageError
+from core.data.images.full_image import read_image
+from core.data.images.grey_rule import GreyRule
+from core.errors import DataError, SessionError
 from core.evaluation.maps.cam_files import (
-    SHEET_MOST,
-    read_image,
     save_contact_sheet,
     save_overlay,
     table_row,
-    tile_of,
 )
+from core.evaluation.maps.cam_pictures import tile_of
 from core.evaluation.maps.cam_table import add_to_table
 from core.evaluation.maps.candidates import Candidate, boxed, draw, known_finding
 from core.evaluation.maps.cover_drops import CoverDrop, cover_drops
@@ -28,10 +28,11 @@ from core.evaluation.maps.found_maps import (
     maps_of,
     readable,
 )
-from core.evaluation.maps.gradcam import METHODS, Method
 from core.evaluation.maps.localization_report import localization_report
 from core.evaluation.maps.map_source import MapSource
+from core.evaluation.maps.methods import Method
 from core.evaluation.maps.overlay import Colours
+from core.evaluation.maps.picture_layout import SHEET_MOST
 from core.store.disk import passing_trouble, trouble_in_words
 from core.store.plain_files import refuse_links
 
@@ -41,14 +42,14 @@ SHEET_NAME, TABLE_NAME = "contact-sheet.png", "cams.csv"
 
 @dataclass(frozen=True, eq=False)
 class DrawnCams:
-    """What was drawn and saved.
+    """Maps that were drawn and saved.
 
     Attributes:
         shown: the maps, in the order of their files.
-        files: a PNG each.
-        sheet: all of them on one picture.
+        files: one PNG per map.
+        sheet: all of them in one picture.
         table: cams.csv.
-        warnings: images that could not be read, and the like.
+        warnings: images that could not be read, and similar.
     """
 
     shown: tuple[FoundMap, ...]
@@ -59,28 +60,14 @@ class DrawnCams:
 
     @property
     def num_boxed(self) -> int:
-        """How many of them have a box to compare with."""
+        """Number of maps with a box to compare with."""
         return sum(len(found.boxes_K4) > 0 for found in self.shown)
-
-
-def method_named(name: str) -> Method:
-    """A method by its name.
-
-    Raises:
-        UsageError: there is none of that name.
-    """
-    for method in METHODS:
-        if method == name:
-            return method
-    raise UsageError(
-        f"unknown method {name!r}", where="--method", remedy=f"There are: {', '.join(METHODS)}."
-    )
 
 
 def chosen_candidates(
     source: MapSource, finding: str | None, count: int, seed: int
 ) -> list[Candidate]:
-    """So many images of one finding, or, without one, of each finding in turn that has boxes.
+    """``count`` images of one finding, or, without one, of each finding in turn that has boxes.
 
     Raises:
         UsageError: an unknown finding.
@@ -99,7 +86,7 @@ def chosen_candidates(
         raise DataError(
             f"the test part has no image of {what} to draw: none with a box, none positive",
             where=source.session.path / "predictions" / "test.csv",
-            remedy="Let the run score its test part, or name another finding.",
+            remedy="Let the run finish and score its test part, or name another finding.",
         )
     return drawn
 
@@ -114,7 +101,7 @@ def draw_cams(
     """Maps of the candidates, saved under the session's ``cams/``.
 
     Raises:
-        DataError: none of the images can be read any more.
+        DataError: no image can be read any longer.
         SessionError: the folder can't be written to, or the disk is full.
     """
     with _written(source.session.path / "cams"):
@@ -132,8 +119,8 @@ def _written(where: Path) -> Iterator[None]:
         raise SessionError(
             what,
             where=error.filename or where,
-            why="What was saved before is still there.",
-            remedy="Make room or ask its owner, or work on a copy of the session.",
+            why="Files saved earlier are still there.",
+            remedy="Free disk space or ask its owner, or use a copy of the session.",
         ) from error
 
 
@@ -154,9 +141,12 @@ def _draw(
     tiles: list[Colours] = []
     for rank, found in enumerate(shown, start=1):
         try:
-            grey_HW = read_image(source, found.candidate.image)
+            grey_HW = read_image(
+                source.study.index.files[found.candidate.image],
+                GreyRule.of(source.study.recipe.image),
+            )
             files.append(save_overlay(source, found, grey_HW, folder, rank=rank))
-        except DataError as error:  # in the cache, but gone from the disk since
+        except DataError as error:  # in the cache, but no longer on the disk
             warnings.append(str(error))
         else:
             saved.append(found)
@@ -164,14 +154,14 @@ def _draw(
         progress("overlays", rank, len(shown))
     if not saved:
         raise DataError(
-            f"none of the {len(candidates)} images drawn can be read any more",
+            f"none of the {len(candidates)} images drawn can still be read",
             where=source.study.sources.images,
             why="; ".join(warnings[:3]),
-            remedy="Bring the images back.",
+            remedy="Restore the images.",
         )
     sheet = save_contact_sheet(source, tiles, folder / SHEET_NAME)
     if len(tiles) > SHEET_MOST:
-        warnings.append(f"the contact sheet holds the first {SHEET_MOST} of {len(tiles)}")
+        warnings.append(f"the contact sheet shows only the first {SHEET_MOST} of {len(tiles)}")
     rows = [table_row(source, found, file.name) for found, file in zip(saved, files, strict=True)]
     add_to_table(folder / TABLE_NAME, rows)
     return DrawnCams(tuple(saved), tuple(files), sheet, folder / TABLE_NAME, tuple(warnings))
@@ -182,11 +172,12 @@ def localize(
     method: Method,
     *,
     progress: Progress = lambda *_: None,
-    on_device: OnDevice[Any] = at_once,
+    on_device: OnDevice = at_once,
     batch_images: int = BATCH_IMAGES,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
-    """All boxed images of the test part; kept as ``evaluation/localization.json`` and returned.
+    """Measure all boxed images of the test part; writes and returns
+    ``evaluation/localization.json``.
 
     Raises:
         SessionError: it can't be written.
@@ -216,5 +207,4 @@ __all__ = [
     "chosen_candidates",
     "draw_cams",
     "localize",
-    "method_named",
 ]

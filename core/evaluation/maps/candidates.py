@@ -1,4 +1,4 @@
-"""Which images are worth a map: those with a box to compare with first, then by their outcome."""
+"""Which images are worth a map: first those with a box to compare with, then by outcome."""
 
 from __future__ import annotations
 
@@ -20,22 +20,23 @@ Kind = Literal[
     "false positive",
     "true negative",
     "seen in training",
+    "unlabelled",
 ]
 
 _CALLED_FROM = 0.5
-"""The threshold where no operating point was chosen on val."""
+"""Threshold used if no operating point was chosen on val."""
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """One finding on one image.
+    """One finding in one image.
 
     Attributes:
         label: 1, 0 or NaN.
-        probability: of test.csv; None where the image was not scored.
-        boxes_K4: x, y, w, h in the box table's pixels; K is 0 where there are none.
-        outcome: what the network makes of it; None where it has no prediction or label.
-        seen: whether the image was in the train or val part: its map shows nothing.
+        probability: from test.csv; None if the image was not scored.
+        boxes_K4: x, y, w, h in the box table's pixels; K is 0 if there are none.
+        outcome: the network's outcome; None without a prediction or label.
+        seen: whether the image was in the train or val part, so that its map proves nothing.
     """
 
     image: str
@@ -50,15 +51,15 @@ class Candidate:
 
     @property
     def has_boxes(self) -> bool:
-        """Whether there is something to compare the map with."""
+        """Whether there is a box to compare the map with."""
         return len(self.boxes_K4) > 0
 
 
 def known_finding(source: MapSource, name: str) -> str:
-    """The finding as the network knows it.
+    """The finding as the network names it.
 
     Raises:
-        UsageError: it is none, or the network was not trained on it.
+        UsageError: there is no such finding, or the network was not trained on it.
     """
     finding = canonical_finding(name)
     if finding in source.model.findings:
@@ -78,15 +79,15 @@ def boxed(source: MapSource, finding: str) -> list[Candidate]:
 
 
 def boxed_in_training(source: MapSource, finding: str) -> list[Candidate]:
-    """Those of the train and val parts: marked, and left out of every figure."""
+    """Those of the train and val parts: marked, and excluded from all figures."""
     return _with_boxes(source, finding, ("train", "val"))
 
 
 def draw(source: MapSource, finding: str, count: int, seed: int) -> list[Candidate]:
-    """So many images of the finding, the same for the same seed.
+    """``count`` images of the finding, the same for the same seed.
 
-    Boxed ones first; then true positives of the test part, then positives that were missed; where
-    that is not enough, boxed images that the network has seen in training.
+    Boxed ones first; then true positives of the test part, then missed positives; if that is not
+    enough, boxed images that the network has seen in training.
     """
     rng = np.random.default_rng([seed, source.model.findings.index(finding)])
     first = boxed(source, finding)
@@ -110,7 +111,7 @@ def draw(source: MapSource, finding: str, count: int, seed: int) -> list[Candida
 
 
 def candidate_of(source: MapSource, image: str, finding: str) -> Candidate | None:
-    """That image, whatever the network makes of it; None where it is gone or was not scored."""
+    """That image, whatever its outcome; None if it is gone or was not scored."""
     if image not in source.part_of:
         return None
     score = _scores(source, finding).get(image)
@@ -124,10 +125,10 @@ def candidate_of(source: MapSource, image: str, finding: str) -> Candidate | Non
 
 
 def outcomes(source: MapSource, finding: str) -> list[Candidate]:
-    """Images of the test part by what the network makes of them, true negatives left out.
+    """Images of the test part by outcome, true negatives left out.
 
-    The surest first of each kind: of false positives the highest probability, of false negatives
-    the lowest.
+    The most certain first within each kind: of false positives the highest probability, of false
+    negatives the lowest.
     """
     predictions = source.predictions
     if predictions is None:
@@ -221,7 +222,7 @@ def _scores(source: MapSource, finding: str) -> dict[str, float]:
 
 
 def boxes_outside(source: MapSource) -> int:
-    """Boxes of the network's findings on images that are in no part."""
+    """Number of boxes of the network's findings on images that are in no part."""
     if source.boxes is None:
         return 0
     return sum(str(image) not in source.part_of for image in source.boxes.image)

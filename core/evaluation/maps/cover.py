@@ -1,8 +1,8 @@
-"""Cover the lesion: does the logit fall when the box is painted over, more than when an equal box
-elsewhere in the lungs is?
+"""Cover the lesion: does the logit fall if the box is painted over, and more than for an equal box
+elsewhere in the lungs?
 
-It tests what the network relies on without its coarse map, at the price of two more passes an
-image. Fong and Vedaldi 2017 (arXiv 1704.03296) is the idea: explain by deletion.
+This tests what the network relies on without its coarse map, at the cost of two more passes per
+image. The idea, explanation by deletion, is from Fong and Vedaldi 2017 (arXiv 1704.03296).
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from core.evaluation.maps.map_geometry import Floats
 
 Grey = NDArray[np.uint8]
 
-# Where lungs lie on a frontal image, as shares of its sides: left, top, right, bottom of each.
-# Rough on purpose: a box elsewhere has its centre there, and no lesion's box under it.
+# The lungs on a frontal image, as shares of its sides: left, top, right, bottom of each.
+# Deliberately rough: a box elsewhere only needs its centre there, clear of lesions.
 _LUNGS = np.array([[0.10, 0.14, 0.46, 0.84], [0.54, 0.14, 0.90, 0.84]])
 _TRIES = 256
 _BORDER_SHARE = 0.15
-"""How deep a border is averaged for the fill, as a share of the box's shorter side."""
+"""Depth of the border averaged for the fill, as a share of the box's shorter side."""
 
 
 def covered(pixels_SS: Grey, boxes_K4: Floats) -> Grey:
     """The image with each box filled by a smooth surface between its surroundings.
 
-    The four borders, averaged over a few pixels' depth, are blended across the box (a Coons
-    patch), so that no new edge appears at the box's own; what was inside is gone.
+    The four borders, averaged over a few pixels' depth, are blended across the box (a Coons patch),
+    so that no new edge appears; the content of the box is gone.
     """
     filled_SS = pixels_SS.astype(np.float64)
     for x, y, w, h in boxes_K4:
@@ -68,14 +68,14 @@ def _fill(image_SS: Floats, left: int, top: int, right: int, bottom: int) -> Non
 
 
 def _either(one: Floats, other: Floats) -> tuple[Floats | None, Floats | None]:
-    """Means along the borders; at the image's edge the opposite border stands for both."""
+    """Means along the borders; at the image's edge the opposite border is used for both."""
     means = [border.mean(axis=1) if border.size else None for border in (one, other)]
     first, second = means
     return (second if first is None else first), (first if second is None else second)
 
 
 def _joined(start: Floats | None, end: Floats | None, length: int) -> Floats | None:
-    """A line between two borders' means, where the box spans the image across them."""
+    """A line between two borders' means, if the box spans the image across them."""
     if start is None or end is None:
         return None
     return np.linspace(float(start.mean()), float(end.mean()), length)
@@ -84,8 +84,8 @@ def _joined(start: Floats | None, end: Floats | None, length: int) -> Floats | N
 def elsewhere(boxes_K4: Floats, lesions_L4: Floats, size_px: int, *, seed: int) -> Floats | None:
     """As many boxes of the same sizes, centred in the lungs and clear of every lesion.
 
-    The mirror image in the other lung is taken where it is clear, else a place drawn at random.
-    None where there is no such place, as beside a heart that fills the chest.
+    The mirror image in the other lung if it is clear, otherwise a random place. None if there is no
+    such place, as next to a heart that fills the chest.
     """
     rng = np.random.default_rng(seed)
     placed: list[Floats] = []
@@ -102,7 +102,7 @@ def elsewhere(boxes_K4: Floats, lesions_L4: Floats, size_px: int, *, seed: int) 
 
 
 def _corners(sides: Floats, size_px: int, rng: np.random.Generator) -> Floats:
-    """Corners of boxes whose centres are drawn evenly from the lungs, moved into the image."""
+    """Corners of boxes whose centres are drawn uniformly from the lungs, moved into the image."""
     lungs_T4 = _LUNGS[rng.integers(len(_LUNGS), size=_TRIES)]
     spread_T2 = rng.random((_TRIES, 2)) * (lungs_T4[:, 2:] - lungs_T4[:, :2])
     centres_T2 = (lungs_T4[:, :2] + spread_T2) * size_px

@@ -1,4 +1,4 @@
-"""How far the logit falls where the lesion is covered, and where an equal box elsewhere is."""
+"""The drop of the logit if the lesion is covered, and if an equal box elsewhere is."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class CoverDrop:
     """One image with its lesion covered.
 
     Attributes:
-        box: by how much the logit fell with the lesion's boxes covered.
-        elsewhere: with equal boxes elsewhere in the lungs; None where there was no room.
+        box: drop of the logit with the lesion's boxes covered.
+        elsewhere: with equal boxes elsewhere in the lungs; None if there was no space.
         elsewhere_K4: where these were, on the network's input.
     """
 
@@ -38,11 +38,12 @@ def cover_drops(
     source: MapSource,
     cache: ImageCache,
     found: Sequence[FoundMap],
-    on_device: OnDevice[NDArray[np.float32]] = at_once,
+    on_device: OnDevice = at_once,
     *,
     batch_images: int = BATCH_IMAGES,
 ) -> Iterator[list[CoverDrop]]:
-    """The drops of maps that have boxes, in their order, a batch at a time: two passes an image."""
+    """The drops of maps that have boxes, in their order, a batch at a time: two passes per
+    image."""
     boxed = [one for one in found if len(one.boxes_K4)]
     for start in range(0, len(boxed), batch_images):
         batch = boxed[start : start + batch_images]
@@ -80,9 +81,9 @@ def _logits(
 
 
 def _elsewhere(source: MapSource, one: FoundMap) -> Floats | None:
-    """Clear of every box that the image has, of whatever finding; the same in every run."""
+    """Clear of every box of the image, whatever its finding; the same in every run."""
     image = one.candidate.image
-    assert source.boxes is not None  # who has boxes has a table of them
+    assert source.boxes is not None  # boxes come from this table
     on_it = source.boxes.take(source.boxes.image == image)
     table_K4 = np.column_stack([on_it.x, on_it.y, on_it.w, on_it.h])
     lesions_K4 = boxes_on_input(

@@ -1,19 +1,20 @@
-"""Candidates -> their maps, a batch at a time, and what each says of its boxes."""
+"""From candidates to their maps, a batch at a time, and the comparison with their boxes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.data.cache.cache import ImageCache
-from core.data.images.decode import square_region
+from core.data.images.square import square_region
+from core.evaluation.calibrating.recalibration import LogitMap
 from core.evaluation.maps.candidates import Candidate
-from core.evaluation.maps.gradcam import FindingMaps, Method, finding_maps
+from core.evaluation.maps.gradcam import FindingMaps, finding_maps
 from core.evaluation.maps.localization import BoxedMap
 from core.evaluation.maps.map_geometry import (
     Floats,
@@ -25,10 +26,18 @@ from core.evaluation.maps.map_geometry import (
     regions_of,
 )
 from core.evaluation.maps.map_source import MapSource
+from core.evaluation.maps.methods import Method
 
 _Made = TypeVar("_Made")
-OnDevice = Callable[[Callable[[], _Made]], _Made]
-"""Runs a short piece of work where the network computes: at once, or between two steps of a run."""
+
+
+class OnDevice(Protocol):
+    """Runs a short piece of work on the network's device: immediately, or between steps of a
+    run."""
+
+    def __call__(self, work: Callable[[], _Made], /) -> _Made:
+        """Return the result of the work."""
+
 
 BATCH_IMAGES = 16
 
@@ -38,10 +47,10 @@ class FoundMap:
     """A candidate with its map.
 
     Attributes:
-        map_MM: evidence by cell of the network's last map; all zero where there is none.
+        map_MM: evidence per cell of the network's last map; all zero if there is none.
         logit: from the same pass, in fp32.
         boxes_K4: x, y, w, h on the network's input.
-        width_px, height_px: of the image file.
+        width_px, height_px: size of the image file.
     """
 
     candidate: Candidate
@@ -53,11 +62,16 @@ class FoundMap:
     height_px: int
     size_px: int
     resize: str
+    recalibrated: LogitMap | None = None
 
     @property
     def probability(self) -> float:
-        """Of the finding, by the pass that made the map."""
-        return float(1 / (1 + np.exp(-np.float64(self.logit))))
+        """Probability of the finding, from the pass that made the map; recalibrated if the session
+        is."""
+        logit = np.array([self.logit], dtype=np.float64)
+        if self.recalibrated is not None:
+            logit = self.recalibrated(logit)
+        return float(1 / (1 + np.exp(-logit[0])))
 
     @property
     def cell_px(self) -> float:
@@ -66,7 +80,7 @@ class FoundMap:
 
     @property
     def has_evidence(self) -> bool:
-        """Whether anything in the image speaks for the finding."""
+        """Whether anything in the image supports the finding."""
         return bool(self.map_MM.max() > 0)
 
     @cached_property
@@ -76,7 +90,7 @@ class FoundMap:
 
     @property
     def hit(self) -> bool | None:
-        """Whether the peak is in a box; None where there is no box."""
+        """Whether the peak is in a box; None without a box."""
         return self._points_into(0.0)
 
     @property
@@ -100,7 +114,7 @@ class FoundMap:
         return float(energy_inside(self.map_MM[None], self.boxes_K4, self.size_px)[0])
 
     def on_image(self, x: float, y: float) -> tuple[float, float]:
-        """A place on the input -> in pixels of the image file."""
+        """A point on the input, in pixels of the image file."""
         left, top, right, bottom = square_region(self.width_px, self.height_px, self.resize)
         return (
             left + x * (right - left) / self.size_px,
@@ -115,7 +129,7 @@ class FoundMap:
         return np.concatenate([both[0], both[1] - both[0]], axis=1)
 
     def boxed(self) -> BoxedMap:
-        """As the localisation takes it."""
+        """As input of the localisation."""
         return BoxedMap(
             image=self.candidate.image,
             patient=self.candidate.patient,
@@ -133,7 +147,7 @@ class FoundMap:
 
 
 def at_once(work: Callable[[], _Made]) -> _Made:
-    """Nothing else uses the device."""
+    """Run the work directly: nothing else uses the device."""
     return work()
 
 
@@ -154,11 +168,11 @@ def maps_of(
     cache: ImageCache,
     candidates: Sequence[Candidate],
     method: Method = "grad-cam",
-    on_device: OnDevice[FindingMaps] = at_once,
+    on_device: OnDevice = at_once,
     *,
     batch_images: int = BATCH_IMAGES,
 ) -> Iterator[list[FoundMap]]:
-    """The candidates' maps in their order, a batch at a time; none of them may be quarantined."""
+    """The candidates' maps in their order, a batch at a time; none may be quarantined."""
     for start in range(0, len(candidates), batch_images):
         batch = candidates[start : start + batch_images]
         rows = cache.rows_of([candidate.image for candidate in batch])
@@ -205,4 +219,5 @@ def _found(
         height_px=height_px,
         size_px=source.size_px,
         resize=resize,
+        recalibrated=source.recalibrated(candidate.finding),
     )

@@ -1,10 +1,10 @@
-"""The map of one finding on one image: where the network's evidence lies.
+"""The map of one finding in one image: where the network's evidence is.
 
-All methods look at ``ChestDenseNet.cam_layer``, the very tensor that is pooled into the logit.
-There Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391) is CAM (Zhou et al. 2016, arXiv
-1512.04150) up to a positive factor, rectified: the gradient of a finding's logit with respect to
-each value of channel k is w_k / (cells), the same everywhere. For the same reason Grad-CAM++
-(Chattopadhyay et al. 2018, arXiv 1710.11063) has a closed form there: see ``_multipliers``.
+All methods use ``ChestDenseNet.cam_layer``, the very tensor that is pooled into the logit. There
+Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391) equals CAM (Zhou et al. 2016, arXiv 1512.04150)
+up to a positive factor, rectified: the gradient of a finding's logit with respect to each value of
+channel k is w_k / (cells), the same everywhere. For the same reason Grad-CAM++ (Chattopadhyay et
+al. 2018, arXiv 1710.11063) has a closed form there: see ``_multipliers``.
 """
 
 from __future__ import annotations
@@ -12,29 +12,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from core.evaluation.maps.methods import Method
 from core.model.densenet import ChestDenseNet
 
-Method = Literal["grad-cam", "grad-cam++", "layer-cam", "cam"]
-METHODS: tuple[Method, ...] = ("grad-cam", "grad-cam++", "layer-cam", "cam")
-
 _NO_EVIDENCE = 1e-6
-"""A map's peak below this share of what its channels add up to is rounding, not evidence."""
+"""A map's peak below this share of the sum of its channels is rounding, not evidence."""
 
 
 @dataclass(frozen=True)
 class FindingMaps:
-    """B maps, each of one finding on one image.
+    """B maps, each of one finding in one image.
 
     Attributes:
-        maps_BMM: evidence for the finding in each cell of the last map, float32, 0 and above; all
-            zero where nothing speaks for it. Not normalised: each map has a scale of its own.
+        maps_BMM: evidence for the finding in each cell of the last map, float32, at least 0; all
+            zero if nothing supports it. Not normalised: each map has its own scale.
         logits_B: the finding's logit, float32, in full precision.
     """
 
@@ -48,7 +46,7 @@ def finding_maps(
     findings: Sequence[str],
     method: Method = "grad-cam",
 ) -> FindingMaps:
-    """The maps of a batch, one finding an image; the network is left as it was.
+    """The maps of a batch, one finding per image; the network is left unchanged.
 
     Args:
         model: in any mode; its running statistics are used and not changed.
@@ -57,8 +55,8 @@ def finding_maps(
         method: see ``METHODS``; ``cam`` is the weighted sum itself, rectified.
 
     Raises:
-        ValueError: a finding that the network was not trained on, or another number of findings
-            than of images.
+        ValueError: a finding that the network was not trained on, or the number of findings differs
+            from that of images.
     """
     if len(findings) != len(pixels_B1SS):
         raise ValueError(f"{len(pixels_B1SS)} images, but {len(findings)} findings")
@@ -105,16 +103,16 @@ def _in_closed_form(
 def _by_torchcam(
     model: ChestDenseNet, pixels_B1SS: Tensor, columns: list[int], method: Method
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The same by gradients; torchcam's hooks are gone afterwards.
+    """The same by gradients; torchcam's hooks are removed afterwards.
 
     Not its Grad-CAM++: ``GradCAMpp`` of torchcam 0.5.0 divides ``alpha[mask]``, which is a copy, so
-    that its alphas stay squared gradients and what it draws is the sum of relu(g)³·A.
+    its alphas stay squared gradients and it draws the sum of relu(g)³·A.
     """
     from torchcam.methods import GradCAM, LayerCAM  # brings matplotlib: when wanted
 
     extractors: dict[str, Any] = {"grad-cam": GradCAM, "layer-cam": LayerCAM}
     with extractors[method](model, target_layer=model.cam_layer) as extractor:
-        # No gradient is needed below the layer: without its graph a batch takes a forward pass.
+        # No gradient is needed below the layer: without that graph a batch costs one forward pass.
         with torch.no_grad():
             before_BCMM = model.before_cam_layer(pixels_B1SS)
         with torch.enable_grad():
@@ -125,7 +123,7 @@ def _by_torchcam(
 
 
 def _multipliers(weights_BC: Tensor, maps_BCMM: Tensor, method: Method) -> Tensor:
-    """What each channel's map is multiplied by, before cells are rectified; B × C.
+    """The factor on each channel's map, before cells are rectified; B × C.
 
     Grad-CAM++ weights channel k by the sum over cells of alpha·relu(g), with (its equation 19, for
     the exponential of the logit) alpha = g² / (2g² + g³·ΣA). Here g = w_k / (cells) in each cell,
@@ -134,7 +132,7 @@ def _multipliers(weights_BC: Tensor, maps_BCMM: Tensor, method: Method) -> Tenso
 
     Args:
         weights_BC: the head's weights w of each image's finding.
-        maps_BCMM: the layer's maps A, 0 and above.
+        maps_BCMM: the layer's maps A, at least 0.
     """
     if method == "cam":
         return weights_BC
@@ -157,7 +155,7 @@ def _has_evidence(
 ) -> Tensor:
     """1 or 0 for each image [B, 1, 1]: whether the peak is more than rounding."""
     with torch.no_grad():
-        # What the channels would add up to if all of them spoke for the finding.
+        # The sum of the channels if all of them supported the finding.
         weights_BC = model.classifier.weight[columns].abs()
         whole_BMM = _added_up(_multipliers(weights_BC, maps_BCMM, method), maps_BCMM)
         whole_B = whole_BMM.amax(dim=(1, 2))
@@ -167,7 +165,7 @@ def _has_evidence(
 
 @contextmanager
 def _scoring(model: ChestDenseNet) -> Iterator[None]:
-    """The network in evaluation mode and fp32, as it was afterwards."""
+    """The network in evaluation mode and fp32; restored afterwards."""
     was_training = model.training
     model.eval()
     try:

@@ -1,6 +1,6 @@
 """Maps against boxes: does the network look where the lesion is, and more than by chance?
 
-Each measure stands beside three controls: a uniformly random point (for regions, maps of random
+Each measure is compared with three controls: a uniformly random point (for regions, maps of random
 cells), the place that most boxes of other patients cover, and other images' maps of the same
 finding. A map that does not beat that place has shown nothing: it may only know where the finding
 usually is.
@@ -42,12 +42,12 @@ MEASURES = (
     *(f"{kind}_{t}" for kind in ("iou", "iobb") for t in SUCCESS_THRESHOLDS),
     *(f"false_{kind}_{t}" for kind in ("iou", "iobb") for t in SUCCESS_THRESHOLDS),
 )
-"""What is measured of a map against the boxes of an image.
+"""Measures of a map against the boxes of an image.
 
 ``pointing``: whether the peak is in a box (Zhang et al. 2018, IJCV 126:1084); ``pointing_near``:
-within half a map cell of one, since no peak can be placed more finely; ``energy``: share of the
+within half a map cell of one, since a peak can't be placed more precisely; ``energy``: share of the
 map's sum in the boxes; ``iou_T``, ``iobb_T``: whether a region's box overlaps a given one by more
-than T; ``false_…``: how many regions' boxes overlap none by more than T.
+than T; ``false_…``: number of regions whose boxes overlap none by more than T.
 """
 
 _RANDOM_MAPS = 64
@@ -55,10 +55,10 @@ _RANDOM_MAPS = 64
 
 @dataclass(frozen=True, eq=False)
 class BoxedMap:
-    """One finding on one image that has boxes of it, with the network's map.
+    """One finding in one image with boxes of it, and the network's map.
 
     Attributes:
-        map_MM: evidence by cell, zero where there is none.
+        map_MM: evidence per cell, zero if there is none.
         boxes_K4: x, y, w, h on the network's input.
         probability, logit: of the finding, from the same pass.
     """
@@ -74,7 +74,7 @@ class BoxedMap:
 
 @dataclass(frozen=True, eq=False)
 class _Shown:
-    """N maps as what can be compared with boxes: peaks, regions, and the maps themselves."""
+    """N maps in a form to compare with boxes: peaks, regions, and the maps themselves."""
 
     maps_NMM: NDArray[np.float32]
     peaks_N2: Floats
@@ -95,7 +95,7 @@ def measured(boxed: Sequence[BoxedMap], size_px: int, *, seed: int = 0) -> dict[
 
     Returns:
         ``map``, each of ``CONTROLS`` and ``BEST_PLACE`` -> P × ``MEASURES``; NaN where a control
-        can't be had (no other patient has a box of the finding).
+        can't be computed (no other patient has a box of the finding).
     """
     patients_P = np.array([one.patient for one in boxed])
     boxes = [one.boxes_K4 for one in boxed]
@@ -157,7 +157,7 @@ def _values(
 
 
 def _points(peaks_N2: Floats, boxes_K4: Floats, margin_px: float) -> Floats:
-    """1 where the peak is in a box widened by the margin; a map without a peak points nowhere."""
+    """1 if the peak is in a box widened by the margin; a map without a peak points nowhere."""
     low_K2 = boxes_K4[:, :2] - margin_px
     high_K2 = boxes_K4[:, :2] + boxes_K4[:, 2:] + margin_px
     inside_NK2 = (low_K2 <= peaks_N2[:, None]) & (peaks_N2[:, None] <= high_K2)
@@ -172,7 +172,7 @@ def _random_maps(num_cells: int, seed: int) -> NDArray[np.float32]:
 
 
 def _at_random(chance: _Shown, boxes_K4: Floats, size_px: int, margin_px: float) -> Floats:
-    """A random point and an even map, exactly; regions as the mean of random maps."""
+    """A random point and a uniform map, exactly; regions as the mean of random maps."""
     mean_V = _mean(_against(chance, boxes_K4, size_px, margin_px))
     mean_V[MEASURES.index(POINTING)] = share_of_area(boxes_K4, size_px)
     mean_V[MEASURES.index(NEAR)] = share_of_area(boxes_K4, size_px, margin_px)
@@ -181,7 +181,7 @@ def _at_random(chance: _Shown, boxes_K4: Floats, size_px: int, margin_px: float)
 
 
 def _at_usual_place(usual: UsualPlace | None, boxes_K4: Floats, margin_px: float) -> Floats:
-    """Its point, its map's share in the boxes, and its map's regions, as of any other map."""
+    """Its point, its map's share in the boxes, and its map's regions, as for any other map."""
     if usual is None:
         return np.full(len(MEASURES), np.nan)
     energy_1 = np.array([usual.energy_inside(boxes_K4)])

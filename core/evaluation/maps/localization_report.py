@@ -1,4 +1,4 @@
-"""evaluation/localization.json: maps against boxes by finding, with intervals and in words."""
+"""evaluation/localization.json: maps against boxes by finding, with intervals."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from core.evaluation.maps.localization_words import BEST_PLACE, CONTROLS
 from core.evaluation.maps.map_geometry import Floats
 from core.evaluation.maps.map_source import MapSource
 from core.evaluation.references import is_official_test
+from core.store.sealed import refuse_sealed
 
 _DIGITS = 4
 _SOURCE = (
@@ -35,7 +36,7 @@ _SOURCE = (
     "(table 7); class activation maps of a ResNet-50"
 )
 _NEARLY_ALL = 0.95
-"""Share of NIH's boxes from which on a published row stands beside: they are its boxes then."""
+"""Share of NIH's boxes above which a published row is shown: the boxes are NIH's then."""
 
 _NIH_BOXES = {
     "Atelectasis": 180,
@@ -55,10 +56,14 @@ def localization_report(
     drops: Sequence[CoverDrop],
     unreadable: dict[str, str],
 ) -> dict[str, Any]:
-    """Every figure, as JSON takes it; ``found`` are maps of boxed images of the test part.
+    """Every figure as JSON values; ``found`` are maps of boxed images of the test part.
 
     Maps of images that the network has seen in training are left out and counted.
+
+    Raises:
+        DataError: the test part is sealed.
     """
+    refuse_sealed(source.session)
     shown = [one for one in found if len(one.boxes_K4) and not one.candidate.seen]
     seen = sum(len(boxed_in_training(source, finding)) for finding in source.model.findings)
     findings = {}
@@ -177,7 +182,7 @@ def _cover(drops: Sequence[CoverDrop]) -> dict[str, Any] | None:
 
 @cache
 def published_localization() -> dict[str, dict[str, float]]:
-    """Finding -> ``iou_0.1`` and so on -> the share that Wang et al. 2017 report."""
+    """Finding -> ``iou_0.1`` and so on -> the share reported by Wang et al. 2017."""
     text = (files(__package__) / "published_localization.csv").read_text(encoding="utf-8")
     return {
         row.pop("finding"): {name: float(cell) for name, cell in row.items()}
@@ -186,7 +191,7 @@ def published_localization() -> dict[str, dict[str, float]]:
 
 
 def published_beside(source: MapSource, finding: str, num_boxes: int) -> dict[str, Any]:
-    """The published row, only where these are (nearly) NIH's own boxes; else blank, with why."""
+    """The published row, only if these are (nearly) NIH's own boxes; otherwise blank, with why."""
     row = published_localization().get(finding)
     if row is None:
         return {"figures": None, "note": "none is published for this finding"}
@@ -197,7 +202,7 @@ def published_beside(source: MapSource, finding: str, num_boxes: int) -> dict[st
         and num_boxes >= _NEARLY_ALL * _NIH_BOXES[finding]
     )
     if not is_theirs:
-        note = "measured on NIH's own boxes of the official test part; these are others"
+        note = "measured on NIH's own boxes of the official test part; these boxes differ"
         return {"figures": None, "note": note}
     return {"figures": row, "note": None}
 
@@ -208,13 +213,13 @@ def _warnings(source: MapSource, shown: Sequence[FoundMap], report: dict[str, An
     if source.boxes is not None and any(size != (source.boxes.size_px,) * 2 for size in sizes):
         example = min(size for size in sizes if size != (source.boxes.size_px,) * 2)
         warnings.append(
-            f"boxes are in pixels of a {source.boxes.size_px}-pixel image and the images are of "
+            f"boxes are in pixels of a {source.boxes.size_px}-pixel image and the images have "
             f"another size, such as {example[0]}×{example[1]}: boxes were scaled"
         )
     if report["seen_in_training"]:
         warnings.append(
             f"{report['seen_in_training']:,} boxed maps are of images that the network has seen in "
-            "training: they are left out"
+            "training and are left out"
         )
     if report["boxes_in_no_part"]:
         warnings.append(

@@ -1,4 +1,4 @@
-"""Maps against boxes in sentences: what a finding's maps show, and what they do not."""
+"""Maps against boxes in sentences: what a finding's maps show, and what they don't."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from core.evaluation.maps.localization_words import BEST_PLACE, CONTROL_WORDS, C
 
 
 def summary_of(report: Mapping[str, Any]) -> list[str]:
-    """A few sentences a finding of localization.json, each with the finding's name in front."""
+    """A few sentences per finding of localization.json, each starting with the finding's name."""
     sentences = []
     for finding, figures in report["findings"].items():
         sentences.append(_peak_sentence(finding, figures))
@@ -25,7 +25,7 @@ def summary_of(report: Mapping[str, Any]) -> list[str]:
             sentences.append(
                 f"{finding}: one cell of the map covers {cell_px:.0f} px and its"
                 f" median box {width:.0f}×{height:.0f} px, so the map can't point into "
-                "most boxes but by luck: it is compared within half a cell."
+                "most boxes except by luck: it is compared within half a cell."
             )
     return sentences
 
@@ -48,10 +48,10 @@ def _peak_sentence(finding: str, figures: dict[str, Any]) -> str:
 
 
 def _compared_by(figures: dict[str, Any]) -> str:
-    """In the box, or near it where most boxes are smaller than a cell.
+    """In the box, or near it if most boxes are smaller than a cell.
 
-    The map's peak is a cell's centre and the usual place any point: into small boxes the one can't
-    point, whatever it knows.
+    The map's peak is a cell's centre, while the usual place may be any point: a peak can't point
+    into small boxes, whatever the network knows.
     """
     return NEAR if figures["smaller_than_a_cell"] > 0.5 else POINTING
 
@@ -59,9 +59,9 @@ def _compared_by(figures: dict[str, Any]) -> str:
 def _region_sentence(finding: str, at: dict[str, Any]) -> str:
     false = at["false_boxes_per_image"]["iobb"]["0.25"]
     return (
-        f"{finding}: {_percent(at[ENERGY])} of the map lies in the box; its regions reach IoU 0.1 "
+        f"{finding}: {_percent(at[ENERGY])} of the map is in the box; its regions reach IoU 0.1 "
         f"in {_percent(at['iou']['0.1'])} and 0.5 in {_percent(at['iou']['0.5'])}, IoBB 0.25 in "
-        f"{_percent(at['iobb']['0.25'])} with {false:.1f} false boxes an image."
+        f"{_percent(at['iobb']['0.25'])} with {false:.1f} false boxes per image."
     )
 
 
@@ -91,7 +91,7 @@ def _verdict(figures: dict[str, Any]) -> str:
     if not _is_above(above[BEST_PLACE]):
         return (
             "It beats all three, but not the one place that most of these very boxes cover "
-            f"({_percent(figures[BEST_PLACE][measure])}): it may know no more than where the "
+            f"({_percent(figures[BEST_PLACE][measure])}): it may know only where the "
             "finding usually is."
         )
     return "It beats all three."
@@ -104,7 +104,7 @@ def _is_above(above: dict[str, Any]) -> bool:
 def _cover_sentence(finding: str, cover: dict[str, Any]) -> str:
     drop, other = cover["logit_drop"], cover["logit_drop_elsewhere"]
     if other is None:
-        return f"{finding}: covering the box costs {drop:.2f} of logit; nowhere else was room."
+        return f"{finding}: covering the box costs {drop:.2f} of logit; no space for one elsewhere."
     if cover["difference_ci"] is None:
         return (
             f"{finding}: covering the box costs {drop:.2f} of logit, an equal box elsewhere "

@@ -1,11 +1,9 @@
 """Maps, points and boxes on the network's square input.
 
-A map of M × M cells lies over an input of S × S pixels; between the cells' centres it is
-interpolated bilinearly, and beyond the outermost centres it stays as it is there. So its peak
-is at a cell's centre, and what it sums to inside of a box is a bilinear form of its cells:
-nothing has to be drawn at full size but the outlines of its regions.
-
-Boxes are K × (x, y, w, h), x and y their left upper corner, in pixels of the input.
+A map of M × M cells covers an input of S × S pixels; between the cells' centres it is interpolated
+bilinearly, and beyond the outermost centres it is constant. So its peak is at a cell's centre, and
+its sum inside a box is a bilinear form of its cells: only the outlines of its regions need drawing
+at full size. Boxes are K × (x, y, w, h), x and y their upper left corner, in pixels of the input.
 """
 
 from __future__ import annotations
@@ -15,31 +13,31 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.images.decode import square_region
+from core.data.images.square import square_region
 
 Floats = NDArray[np.float64]
 
 WANG_THRESHOLDS = (60 / 255, 180 / 255)
-"""Wang et al. 2017 scale a map to 0 … 255 and cut it at 60 and at 180, each on its own."""
+"""Wang et al. 2017 scale a map to 0 … 255 and cut it at 60 and at 180, separately."""
 
 RASTER_PX = 256
-"""Regions are outlined on a raster this fine at most: finer ones cost more and move no box by
+"""Regions are outlined on a raster at most this fine: finer ones cost more and move a box by no
 more than half a raster pixel."""
 
 
 def boxes_on_input(
     boxes_K4: Floats, table_size_px: int, width_px: int, height_px: int, resize: str, size_px: int
 ) -> Floats:
-    """Boxes of a table -> boxes on the network's input, cut off at its edges.
+    """Boxes of a table, on the network's input and clipped to it.
 
     Args:
         boxes_K4: in pixels of an image of ``table_size_px``, whatever its real size.
         width_px, height_px: of the image file.
-        resize: ``squash``, ``crop`` or ``crop-skimage``, as the image was made square.
+        resize: ``squash``, ``crop`` or ``crop-skimage``, how the image was made square.
         size_px: side of the input.
 
     Returns:
-        As many boxes or fewer: those outside of a cropped square are left out.
+        The boxes, without those outside a cropped square.
     """
     left, top, right, bottom = square_region(width_px, height_px, resize)
     to_image = np.array([width_px, height_px]) / table_size_px
@@ -52,7 +50,7 @@ def boxes_on_input(
 
 
 def peak_of(map_MM: NDArray[np.float32], size_px: int) -> tuple[float, float] | None:
-    """x and y of the highest point on the input; None where the map has no evidence."""
+    """x and y of the highest point on the input; None if the map has no evidence."""
     if not map_MM.max() > 0:
         return None
     row, column = np.unravel_index(int(map_MM.argmax()), map_MM.shape)
@@ -61,7 +59,7 @@ def peak_of(map_MM: NDArray[np.float32], size_px: int) -> tuple[float, float] | 
 
 
 def is_inside(x: float, y: float, boxes_K4: Floats, margin_px: float = 0.0) -> bool:
-    """Whether the point is in one of the boxes, or so near to one."""
+    """Whether the point is in one of the boxes, or within the margin of one."""
     low_K2 = boxes_K4[:, :2] - margin_px
     high_K2 = boxes_K4[:, :2] + boxes_K4[:, 2:] + margin_px
     point = np.array([x, y])
@@ -77,11 +75,11 @@ def share_of_area(boxes_K4: Floats, size_px: int, margin_px: float = 0.0) -> flo
 
 
 def apart(boxes_K4: Floats) -> Floats:
-    """Boxes that cover the same without overlapping."""
+    """Boxes that cover the same area without overlapping."""
     if len(boxes_K4) <= 1:
         return boxes_K4
     low_K2, high_K2 = boxes_K4[:, :2], boxes_K4[:, :2] + boxes_K4[:, 2:]
-    # The grid that all edges make: each of its fields is wholly in a box or wholly out.
+    # The grid of all edges: each of its fields is either inside a box or outside.
     x, y = (np.unique(np.concatenate([low_K2[:, axis], high_K2[:, axis]])) for axis in (0, 1))
     middle_x, middle_y = (x[1:] + x[:-1]) / 2, (y[1:] + y[:-1]) / 2
     in_x_KX = (low_K2[:, :1] < middle_x) & (middle_x < high_K2[:, :1])
@@ -92,7 +90,7 @@ def apart(boxes_K4: Floats) -> Floats:
 
 
 def energy_inside(maps_NMM: NDArray[np.float32], boxes_K4: Floats, size_px: int) -> Floats:
-    """Share of each map's sum that lies in the boxes, NaN where the map is zero; N values."""
+    """Share of each map's sum that lies in the boxes, NaN if the map is zero; N values."""
     num_cells = maps_NMM.shape[1]
     maps = maps_NMM.astype(np.float64)
     whole = _cell_weights(num_cells, size_px, 0.0, float(size_px))
@@ -107,7 +105,7 @@ def energy_inside(maps_NMM: NDArray[np.float32], boxes_K4: Floats, size_px: int)
 
 
 def _cell_weights(num_cells: int, size_px: int, low: float, high: float) -> Floats:
-    """How much of each cell's value lies between two places of the interpolated axis."""
+    """Share of each cell's value between two positions on the interpolated axis."""
     edges = np.arange(size_px + 1, dtype=np.float64)
     covered_S = np.clip(np.minimum(edges[1:], high) - np.maximum(edges[:-1], low), 0, 1)
     weights: Floats = covered_S @ interpolation(num_cells, size_px)
@@ -116,7 +114,7 @@ def _cell_weights(num_cells: int, size_px: int, low: float, high: float) -> Floa
 
 @cache
 def interpolation(num_cells: int, size_px: int) -> Floats:
-    """Cells -> pixels along one axis, size_px × num_cells; rows sum to 1.
+    """From cells to pixels along one axis, size_px × num_cells; rows sum to 1.
 
     The same as ``torch.nn.functional.interpolate(mode="bilinear", align_corners=False)``.
     """
@@ -145,9 +143,8 @@ def regions_of(
 ) -> Floats:
     """Boxes around the map's isolated regions above each threshold (shares of its peak).
 
-    The way of Wang et al. 2017 (CVPR, arXiv 1705.02315, section 4.3): the map is scaled to its
-    own peak, cut at each threshold, and each connected region gets a box. A map without
-    evidence has none.
+    As in Wang et al. 2017 (CVPR, arXiv 1705.02315, section 4.3): the map is scaled to its own peak,
+    cut at each threshold, and each connected region gets a box. A map without evidence has none.
     """
     peak = float(map_MM.max())
     if not peak > 0:
@@ -158,7 +155,7 @@ def regions_of(
 def outlined(
     drawn_RR: Floats, size_px: int, thresholds: tuple[float, ...] = WANG_THRESHOLDS
 ) -> Floats:
-    """The same of a map that is drawn on a raster over the input, its peak 1."""
+    """The same for a map drawn on a raster over the input, with peak 1."""
     from scipy import ndimage  # comes with scikit-learn; slow at the door
 
     found = []
@@ -174,8 +171,8 @@ def outlined(
 def overlaps(found_D4: Floats, boxes_K4: Floats) -> tuple[Floats, Floats]:
     """IoU and IoBB of each found box with each given one, both D × K.
 
-    IoBB is the intersection over the *found* box's area, as Wang et al. 2017 define it: a tiny
-    box inside of a large lesion has an IoBB of 1.
+    IoBB is the intersection over the *found* box's area, as in Wang et al. 2017: a tiny box inside
+    a large lesion has an IoBB of 1.
     """
     low = np.maximum(found_D4[:, None, :2], boxes_K4[None, :, :2])
     high = np.minimum(

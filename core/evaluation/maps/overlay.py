@@ -1,4 +1,4 @@
-"""An image with a map over it, as pixels: for PNG files and for terminals alike; needs no torch."""
+"""An image with a map over it, as pixels for PNG files and terminals; imports no torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PEAK_COLOUR = (255, 255, 255)
 _EDGE_COLOUR = (0, 0, 0)
 
 _COLOUR_MAP = "plasma"
-"""Perceptually uniform (van der Walt and Smith 2015), and unlike any grey throughout."""
+"""Perceptually uniform (van der Walt and Smith 2015), and distinct from every grey."""
 
 
 @cache
@@ -34,13 +34,13 @@ def blended(
     opacity: float = 0.6,
     threshold: float = 0.0,
 ) -> Colours:
-    """RGB [H, W, 3]: the map's colour over the image, the more opaque the stronger.
+    """RGB [H, W, 3]: the map's colour over the image, more opaque where stronger.
 
     Args:
         grey_HW: the image.
-        strength_HW: 0 … 1 of the map's own peak; all zero where it has no evidence.
+        strength_HW: 0 … 1 of the map's own peak; all zero without evidence.
         opacity: of the peak, 0 … 1.
-        threshold: cells below this strength leave the image as it is.
+        threshold: weaker cells leave the image unchanged.
     """
     strength = np.clip(strength_HW, 0.0, 1.0)
     levels_HW = (strength * 255).round().astype(np.uint8)
@@ -67,7 +67,7 @@ def draw_box(
 ) -> None:
     """Outline x, y, w, h in a colour that no map has.
 
-    The dark rim makes it show on white; a picture of a few dozen pixels has no room for one.
+    The dark rim makes it visible on white; a picture of a few dozen pixels has no space for one.
     """
     x, y, w, h = box
     corners = (round(x), round(y), round(x + w) - 1, round(y + h) - 1)
@@ -83,7 +83,7 @@ def _outline(
     inset: int,
     colour: tuple[int, int, int],
 ) -> None:
-    """Four edges, each where it is in sight; a box of less than a pixel is one pixel wide."""
+    """Four edges, each if visible; a box of less than a pixel is one pixel wide."""
     height, width = picture_HW3.shape[:2]
     left, top = corners[0] + inset, corners[1] + inset
     right, bottom = max(left, corners[2] - inset), max(top, corners[3] - inset)
@@ -98,11 +98,19 @@ def _outline(
                 picture_HW3[down, column] = colour
 
 
-def draw_peak(picture_HW3: Colours, x: float, y: float, *, arm: int = 8, rim: bool = True) -> None:
-    """A cross at the map's highest point."""
+def draw_peak(
+    picture_HW3: Colours,
+    x: float,
+    y: float,
+    *,
+    arm: int = 8,
+    half_width: int = 0,
+    rim: bool = True,
+) -> None:
+    """A cross at the map's highest point, its strokes ``2 * half_width + 1`` pixels wide."""
     height, width = picture_HW3.shape[:2]
     column, row = min(round(x), width - 1), min(round(y), height - 1)
-    strokes = ((arm + 1, 1, _EDGE_COLOUR), (arm, 0, PEAK_COLOUR))
+    strokes = ((arm + 1, half_width + 1, _EDGE_COLOUR), (arm, half_width, PEAK_COLOUR))
     for reach, thick, colour in strokes if rim else strokes[1:]:
         rows = slice(max(0, row - thick), row + thick + 1)
         columns = slice(max(0, column - thick), column + thick + 1)

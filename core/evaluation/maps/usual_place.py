@@ -1,10 +1,10 @@
 """Where a finding usually is: how many boxes of other patients cover each place of the input.
 
 The control that needs no image. Its point is the one that most of those boxes cover, and its map is
-their number at each place. The mean of the boxes will not do: that of left and right ones is the
+their number at each place. The mean of the boxes would not work: that of left and right ones is the
 mediastinum, where no lesion is.
 
-The map is not coarsened to the cells of a network's map. What can be had without the image is not
+The map is not coarsened to the cells of a network's map. A prediction made without the image is not
 bound to them, and a network must not win because its rival was blurred.
 """
 
@@ -29,7 +29,7 @@ class UsualPlace:
     Attributes:
         peak: x and y of the place that most of them cover.
         regions_D4: boxes around the regions of their frequency map, as around a network's map.
-        boxes_K4: they themselves; the map is their sum.
+        boxes_K4: the boxes themselves; the map is their sum.
     """
 
     peak: tuple[float, float]
@@ -46,10 +46,10 @@ class UsualPlace:
 def usual_places(
     patients_P: NDArray[np.int64], boxes: Sequence[Floats], size_px: int
 ) -> dict[int, UsualPlace]:
-    """Patient -> where the finding is in all others; none where no other patient has it.
+    """Patient -> where the finding is in all others; missing if no other patient has it.
 
     Args:
-        patients_P: whose image it is.
+        patients_P: the patient of each image.
         boxes: P times K × (x, y, w, h), K at least 1, on the input.
         size_px: side of the input.
     """
@@ -72,11 +72,11 @@ def usual_places(
 
 
 def best_place(boxes: Sequence[Floats], size_px: int) -> UsualPlace:
-    """The place that most of the boxes cover, the image's own among them.
+    """The place that most of the boxes cover, including the image's own.
 
-    No control, as it has seen what it is asked for, but a bound: no single point hits more. Where
-    a finding is as often left as right, the usual place of *other* patients is always on the other
-    side, and hits less than chance.
+    Not a control, as it uses the answer, but a bound: no single point hits more. If a finding is as
+    often left as right, the usual place of *other* patients is always on the other side, and hits
+    less than chance.
     """
     counts_RR = _counts([_spans(boxes_K4, size_px) for boxes_K4 in boxes])
     return _place(counts_RR, np.concatenate(boxes), size_px)
@@ -99,8 +99,8 @@ def _counts(spans: Sequence[_Spans]) -> _Counts:
 def _spans(boxes_K4: Floats, size_px: int) -> _Spans:
     """First and last column and row (exclusive) of the raster whose centres a box covers.
 
-    The raster is as fine on a small input as on a large one. A box between centres gets the pixel
-    that its own centre is in.
+    The raster is as fine on a small input as on a large one. A box between centres covers the pixel
+    that contains its own centre.
     """
     low_K2 = boxes_K4[:, :2] * RASTER_PX / size_px
     high_K2 = low_K2 + boxes_K4[:, 2:] * RASTER_PX / size_px
@@ -120,8 +120,8 @@ def _add(counts_RR: _Counts, spans_K4: _Spans, by: int) -> None:
 def _middle_of_the_top(counts_RR: _Counts) -> tuple[int, int]:
     """Row and column of the highest pixel.
 
-    Of several the largest connected group counts (the first in reading order where two are equally
-    large), and of it the pixel nearest to its centroid.
+    If there are several, the largest connected group counts (the first in reading order of equally
+    large ones), and of it the pixel nearest to its centroid.
     """
     from scipy import ndimage  # comes with scikit-learn; slow at the door
 

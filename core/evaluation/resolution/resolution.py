@@ -1,8 +1,8 @@
-"""What pixels are worth: the same images scored at several input sizes, beside their lesions.
+"""What pixels are worth: the same images scored at several input sizes, with their lesions.
 
-All sizes are scored on the same test images, so that a gain has an interval of its own, in
-which easy and hard patients cancel out. Of a finding with boxes the positives are split into
-those with the smaller and those with the larger lesions, each against all negatives.
+All sizes are scored on the same test images, so a gain has its own interval, in which easy and hard
+patients cancel out. For a finding with boxes the positives are split into those with smaller and
+those with larger lesions, each against all negatives.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _DIGITS = 6
 
 @dataclass(frozen=True)
 class ScoredSize:
-    """One input size and what its run says of the test part."""
+    """One input size and its run's scores of the test part."""
 
     size_px: int
     test: Predictions
@@ -38,17 +38,17 @@ class ScoredSize:
 def compare_sizes(
     scored: Sequence[ScoredSize], boxes: Boxes | None, *, draws: int = 5000, seed: int = 0
 ) -> dict[str, Any]:
-    """AUROC by finding and input size beside the lesions' size, as JSON takes it.
+    """AUROC by finding and input size with the lesions' size, as JSON values.
 
-    Findings stand in the order of their median boxes, the smallest first; those without boxes
-    come last. Under ``at`` each size has ``auroc``, ``auroc_ci``, ``median_box_px`` (width and
-    height over all boxes, null without) and, where each half has enough patients, the same
-    figures of the two halves. ``gain`` is from the smallest size to the largest.
+    Findings are ordered by their median boxes, the smallest first; those without boxes come last.
+    Under ``at`` each size has ``auroc``, ``auroc_ci``, ``median_box_px`` (width and height over all
+    boxes, null without) and, if each half has enough patients, the same figures of the two halves.
+    ``gain`` is from the smallest size to the largest.
 
     Args:
         scored: two or more sizes in ascending order, of the same images in the same order.
         boxes: in pixels of any size; None: there is no box table.
-        draws: draws of patients behind each interval; 0: none.
+        draws: draws of patients for each interval; 0: none.
         seed: of those draws.
     """
     test = scored[0].test
@@ -88,7 +88,7 @@ class _FiguresAt:
 
 @dataclass(frozen=True)
 class _Halves:
-    """Labels of the test part with the positives of one half alone; the others are unknown."""
+    """Labels of the test part with only one half's positives; the other positives are unknown."""
 
     labels_N: tuple[NDArray[np.float32], NDArray[np.float32]]
     cut_share: float
@@ -176,7 +176,7 @@ def _half_counts(halves: _Halves, patients_N: NDArray[np.int64]) -> dict[str, di
 
 
 def _halves_by_finding(test: Predictions, boxes: Boxes) -> dict[str, _Halves]:
-    """The findings whose boxed positives can be told apart by size, enough patients in each."""
+    """The findings whose boxed positives can be split by size with enough patients in each half."""
     found = {finding: _halves(test, finding, boxes) for finding in test.findings}
     return {finding: halves for finding, halves in found.items() if halves is not None}
 

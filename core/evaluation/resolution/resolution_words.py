@@ -1,4 +1,4 @@
-"""What a comparison of input sizes comes to, in sentences that its figures decide."""
+"""The result of a comparison of input sizes in sentences."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from core.evaluation.metrics import TOO_FEW_PATIENTS
 
 CAVEAT = (
     "In brackets the 95 % interval of the difference over the same test patients; one in twenty "
-    "misses by chance. Each size was trained once, and another seed moves a figure too."
+    "misses by chance. Each size was trained once, and another seed changes results too."
 )
-"""What the intervals hold, and what they don't."""
+"""What the intervals cover, and what they don't."""
 
 _SHOWN = 0.005
 """A smaller difference reads 0.00."""
@@ -45,7 +45,7 @@ def _verdict(figures: Figures) -> str:
         return _UNDEFINED
     if figures["positive_patients"] < TOO_FEW_PATIENTS:
         return _FEW
-    if gain["auroc_ci"] is None:  # where both rank alike there is nothing to measure
+    if gain["auroc_ci"] is None:  # equal rankings leave nothing to measure
         return _SAME if gain["auroc"] == 0 else _NO_INTERVAL
     low, high = gain["auroc_ci"]
     if low > 0 and gain["auroc"] >= _SHOWN:

@@ -26,8 +26,8 @@ def compare_sessions(
 
     Args:
         sessions: input size -> its finished session, in ascending order.
-        recipe: of any of the sizes; says where the tables are and how intervals are drawn.
-        cache: where phantoms are.
+        recipe: of any of the sizes; for its tables and interval settings.
+        cache: cache folder, where phantoms are.
 
     Raises:
         DataError: predictions are missing, or the sessions are of different data.

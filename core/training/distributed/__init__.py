@@ -1,1 +1,1 @@
-"""One run as several processes: how they meet, what they say, who is lost."""
+"""One run as several processes: how they meet, communicate and notice a lost one."""

@@ -1,7 +1,7 @@
-"""How a command goes from rank 0 to all others: a short message, and longer ones if it says so.
+"""How a command gets from rank 0 to the others: a short message, and longer ones if announced.
 
-The short one is sealed with the run's key and counted, and holds the digests of what follows: so
-nothing is parsed, and no memory is taken for it, that did not come from rank 0, in its turn.
+The short one is sealed with the run's key, counted, and holds the digests of what follows: nothing
+is parsed, and no memory allocated, unless it came from rank 0 and in sequence.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from core.training.distributed.seals import SEAL_BYTES, is_sealed, seal
 
 _MESSAGE_BYTES, _LENGTH_BYTES = 2048, 8
 _DIGEST_BYTES = 32
-_OTHER_BYTES = "its bytes are not those that process 0 sealed"
+_OTHER_BYTES = "its bytes differ from those that process 0 sealed"
 _TEXT_STARTS = SEAL_BYTES + _LENGTH_BYTES + 2 * _DIGEST_BYTES
 _SHORT_TEXT_BYTES = _MESSAGE_BYTES - _TEXT_STARTS
 
@@ -36,12 +36,12 @@ Between = Callable[[], None]
 
 
 class Channel:
-    """Words of one run, in their order.
+    """Sends and receives the commands of one run, in order.
 
     Args:
         key: the run's, see ``core.training.distributed.introductions``.
         broadcast: brings rank 0's bytes to all, in place; the second argument is called each second
-            while they are waited for, or None where they come at once.
+            while waiting, or None if they arrive immediately.
     """
 
     def __init__(self, key: bytes, broadcast: Callable[[Tensor, Between | None], None]) -> None:
@@ -50,7 +50,7 @@ class Channel:
         self._count = 0
 
     def say(self, command: Command) -> None:
-        """On rank 0."""
+        """Send a command; on rank 0."""
         text, tensors = text_of(command)
         flat = packed(tensors)
         is_short = len(text) <= _SHORT_TEXT_BYTES
@@ -67,7 +67,8 @@ class Channel:
             self._broadcast(flat, None)
 
     def receive(self, between: Between, expect: Callable[[Heading], None]) -> Command:
-        """On the others; ``expect`` refuses tensors that aren't due before there is room for them.
+        """Receive a command; on the others. ``expect`` refuses wrong tensors before memory is
+        allocated.
 
         Raises:
             CommandError: this run's rank 0 did not send it.
@@ -80,7 +81,7 @@ class Channel:
             raise refused("it does not bear this run's seal")
         length = int.from_bytes(sealed[:_LENGTH_BYTES], "little")
         if length > MOST_TEXT_BYTES:
-            raise refused(f"{length:,} bytes are announced, where at most {MOST_TEXT_BYTES:,} are")
+            raise refused(f"it announces {length:,} bytes; at most {MOST_TEXT_BYTES:,} are allowed")
         text = content[_TEXT_STARTS : _TEXT_STARTS + length]
         if length > _SHORT_TEXT_BYTES:
             room = torch.zeros(length, dtype=torch.uint8)
@@ -99,7 +100,7 @@ class Channel:
         return command_of(heading, unpacked(flat, heading.specs))
 
     def _turn(self) -> str:
-        """Each command has a seal of its own: none can be sent twice."""
+        """Each command has its own seal, so none can be replayed."""
         self._count += 1
         return f"command {self._count}"
 

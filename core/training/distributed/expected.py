@@ -1,4 +1,4 @@
-"""Which tensors a command of rank 0 may announce, known before any of them is there."""
+"""Which tensors a command of rank 0 may announce, known before any of them arrives."""
 
 from __future__ import annotations
 
@@ -8,26 +8,27 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from core.data.study.study import PARTS
+from core.recipe import PARTS
 from core.training.distributed.messages import Heading, Spec, refused, spec_of
 from core.training.trainer import Trainer
 
 
 def expect_nothing(heading: Heading) -> None:
-    """No tensors at all.
+    """Accept no tensors.
 
     Raises:
-        CommandError: there are some.
+        CommandError: the command announces some.
     """
     if heading.specs:
-        raise refused(f"{heading.kind} comes with {len(heading.specs)} tensors, and takes none")
+        raise refused(f"{heading.kind} comes with {len(heading.specs)} tensors; it takes none")
 
 
 def expect_parts(heading: Heading, num_images: int) -> None:
-    """Each part's rows, patients and labels, and perhaps weights, of no more images than there are.
+    """Accept each part's rows, patients and labels, and perhaps weights, for at most ``num_images``
+    images.
 
     Raises:
-        CommandError: they are others.
+        CommandError: the command announces others.
     """
     findings = heading.fields.get("findings")
     count = len(findings) if isinstance(findings, list) else 0
@@ -49,10 +50,10 @@ def expect_parts(heading: Heading, num_images: int) -> None:
 
 
 def expect_weights(heading: Heading, trainer: Trainer) -> None:
-    """This network's tensors, all of them, and the optimiser's of its parameters.
+    """Accept all of this network's tensors, and its parameters' optimiser state.
 
     Raises:
-        CommandError: they are others.
+        CommandError: the command announces others.
     """
     wanted = {f"model/{name}": spec_of(item) for name, item in trainer.model.state_dict().items()}
     parameters = dict(trainer.model.named_parameters())
@@ -61,19 +62,19 @@ def expect_weights(heading: Heading, trainer: Trainer) -> None:
             continue
         parameter = parameters.get(key.removeprefix("optimizer/").rpartition("|")[0])
         if parameter is not None and spec.dtype == torch.float32:
-            # A moment has its parameter's shape; a count of steps has none.
+            # A moment has its parameter's shape; a step count is a scalar.
             wanted[key] = spec if spec.shape == () else spec_of(parameter)
     _refuse_others(heading, wanted)
 
 
 def refuse_other_rows(rows_N: NDArray[np.int64], num_images: int) -> None:
-    """The rows of a part are those of images that there are.
+    """Refuse rows outside the index.
 
     Raises:
-        CommandError: one isn't.
+        CommandError: a row is out of range.
     """
     if rows_N.min() < 0 or rows_N.max() >= num_images:
-        raise refused(f"a part has rows that none of {num_images:,} images has")
+        raise refused(f"a part has rows outside the {num_images:,} images")
 
 
 def _refuse_others(heading: Heading, wanted: Mapping[str, Spec]) -> None:
@@ -81,7 +82,7 @@ def _refuse_others(heading: Heading, wanted: Mapping[str, Spec]) -> None:
         found, due = heading.specs.get(name), wanted.get(name)
         if found != due:
             what = f"{heading.kind} comes with {name[:100]} {_commands(found)}"
-            raise refused(f"{what}, where {_commands(due)} is due")
+            raise refused(f"{what}; expected {_commands(due)}")
 
 
 def _commands(spec: Spec | None) -> str:

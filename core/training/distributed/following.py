@@ -1,7 +1,7 @@
 """What every rank but the first does: wait for rank 0's next command, and do its share.
 
-It has no session, writes nothing, and decides nothing. What goes wrong here is told to rank 0,
-which says it to everybody.
+It has no session, writes nothing, and decides nothing. It reports failures to rank 0, which passes
+them on to everybody.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import torch
 from core.data.batches import Part
 from core.data.cache.cache import ImageCache
 from core.data.study.sources import locate_sources
+from core.data.study.together import sources_of
 from core.errors import DataError
 from core.evaluation.predict import Placement
 from core.model.densenet import build_model
@@ -54,7 +55,7 @@ from core.training.trainer import NotFiniteError, Trainer
 
 
 def follow(team: Team, device: str, cache: Path, stop_requested: Callable[[], bool]) -> int:
-    """Follow rank 0 to the end; the exit code that it said.
+    """Follow rank 0 to the end; returns the exit code that it sent.
 
     Raises:
         CxrError: this rank failed, or another was lost.
@@ -85,21 +86,21 @@ class _Follower:
 
     @property
     def trainer(self) -> Trainer:
-        """The network, once rank 0 has said what it is."""
+        """The network, once rank 0 has described it."""
         assert self._trainer is not None
         return self._trainer
 
     def let_know(self) -> None:
-        """A stop asked of this rank is rank 0's to answer."""
+        """Report a stop requested of this rank; rank 0 answers it."""
         if self.stop_requested() and not self._told:
             self._told = True
             self.team.heartbeat.show(asked_to_stop=True)
 
     def expect(self, heading: Heading) -> None:
-        """Refuse a command whose tensors can't be those of this run; none of them is there yet.
+        """Refuse a command whose tensors can't belong to this run, before any of them is received.
 
         Raises:
-            CommandError: they are others.
+            CommandError: they don't.
         """
         match heading.kind:
             case "Restore" if self._trainer is not None:
@@ -112,7 +113,7 @@ class _Follower:
     def obey(
         self, command: Prepare | Build | Restore | TakeStep | BeginEpoch | Step | Score
     ) -> None:
-        """Do what the command says."""
+        """Execute the command."""
         match command:
             case Prepare():
                 self._prepare(command)
@@ -130,7 +131,7 @@ class _Follower:
                 self.trainer.restore_state(command.state)
                 self._steps = self.trainer.epoch_steps()
             case Step():
-                with contextlib.suppress(NotFiniteError):  # as on rank 0, which says what now
+                with contextlib.suppress(NotFiniteError):  # as on rank 0, which reacts
                     next(self._steps)
             case Score():
                 part, progress = self._parts[command.part], self._scoring_goes_on
@@ -143,7 +144,7 @@ class _Follower:
         if not self.team.launch.leads_its_host or own_host == leader_host:
             return
         if command.recipe.dataset.phantom is not None:
-            locate_sources(command.recipe, cache=self.cache)  # draws it where it isn't there yet
+            locate_sources(command.recipe, cache=self.cache)  # creates a missing synthetic set
         self._open_cache(command)
         self.team.heartbeat.show(stage=CACHED)
 
@@ -156,8 +157,8 @@ class _Follower:
             self._parts[name] = _part(self._prepared, cache, name, rows)
         if content_of(self._parts) != command.content:
             raise DataError(
-                f"the image files of host {socket.gethostname()} are others than those of process "
-                "0, though of the same names",
+                f"the image files of host {socket.gethostname()} differ from those of process "
+                "0, though their names are the same",
                 where=recipe.dataset.images,
                 why="One run would train on two data sets.",
                 remedy="Copy the same files to each host.",
@@ -202,7 +203,7 @@ class _Follower:
 
 
 def _part(prepared: Prepare, cache: ImageCache, name: str, rows: PartRows) -> Part:
-    """A part of these rows, whose images are in the cache; see ``preparation.part_of``."""
+    """The part with these rows, whose images are in the cache; see ``preparation.part_of``."""
     images_N = np.array(list(prepared.files), dtype=np.object_)[rows.index_rows_N]
     return Part(
         name=name,
@@ -213,4 +214,6 @@ def _part(prepared: Prepare, cache: ImageCache, name: str, rows: PartRows) -> Pa
         patients_N=rows.patients_N,
         labels_NF=rows.labels_NF,
         weights_N=rows.weights_N,
+        sources_N=sources_of(images_N, prepared.recipe),
+        is_even=name == "train" and prepared.recipe.train.sources == "even",
     )

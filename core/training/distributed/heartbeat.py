@@ -1,12 +1,12 @@
-"""A sign of life of every rank, where all can see it: who is gone, who was asked to stop.
+"""A heartbeat of every rank, visible to all: which one is gone, which was asked to stop.
 
-A thread writes ours into the store that the ranks found each other by, twice a second, and reads
-those of all. So a rank is missed also where its host vanished and no connection was closed, and a
-signal that came to one rank is known to rank 0 while both compute.
+A thread writes ours into the store through which the ranks found each other, twice a second, and
+reads the others'. So a rank is also missed if its host vanished without closing a connection, and
+rank 0 learns of a signal to another rank while both compute.
 
-Others may write into that store as well, and it may cease to answer. Only that thread waits for it;
-a status counts where it bears the run's seal and goes on from the one before; what else stands
-there is passed over, and after a while the rank whose place it takes is missed, by name.
+Others may write into that store too, and it may stop answering. Only that thread waits for it; a
+status counts if it has the run's seal and follows the previous one; anything else is ignored, and
+after a while the rank whose place it takes is reported as missing.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ if TYPE_CHECKING:
 
 BEAT_SECONDS = 0.5
 SILENT_SECONDS = 25.0
-"""A rank without a beat for so long is gone."""
+"""A rank without a heartbeat for this long is gone."""
 
 _LONGEST_LOOK_AWAY_SECONDS = 5.0
-"""A longer gap between two looks of our own is a suspension, and counts as so much."""
+"""A longer gap between two of our own checks is a suspension, and counts as this much."""
 
 _ANSWER_SECONDS = 2.0
-"""For so long the caller waits until the thread has written and read; it goes on anyway."""
+"""How long the caller waits for the thread to write and read; then it continues anyway."""
 
 _MOST_BYTES, _MOST_LETTERS = 16384, 2000
 _ODD = (RuntimeError, MemoryError, ValueError)
-"""What a store raises for a value that vanished, or is more than can be taken."""
+"""What a store raises for a value that vanished, or is too large."""
 
 
 @dataclass(frozen=True)
 class RankStatus:
-    """What a rank lets the others know."""
+    """What a rank tells the others."""
 
     host: str
     pid: int
@@ -54,13 +54,13 @@ class RankStatus:
     asked_to_stop: bool = False
     leaves_early: bool = False
     trouble: str = ""
-    """Why it failed, once it has."""
+    """Why it failed, if it did."""
     code: int | None = None
     """The exit code that it leaves with, once it does."""
 
     @property
     def is_a_process_here_that_is_gone(self) -> bool:
-        """Seen at once where it ran on this host; a zombie has gone too."""
+        """Known at once for a process on this host; a zombie is gone too."""
         if self.host != socket.gethostname() or not Path("/proc/self").exists():
             return False
         try:
@@ -70,13 +70,13 @@ class RankStatus:
         return stat.rpartition(")")[2].split()[0] in "ZX"
 
     def sealed(self, key: bytes, rank: int) -> str:
-        """As it stands in the store."""
+        """As written into the store."""
         text = json.dumps(asdict(self))
         return seal(key, f"status {rank}", text.encode("ascii")).hex() + text
 
 
 def status_of(value: bytes, key: bytes, rank: int) -> RankStatus | None:
-    """The sign that a rank put into the store; None where somebody else did."""
+    """The status that a rank wrote into the store; None if somebody else did."""
     if len(value) > _MOST_BYTES:
         return None
     found, text = value[: 2 * SEAL_BYTES], value[2 * SEAL_BYTES :]
@@ -88,9 +88,9 @@ def status_of(value: bytes, key: bytes, rank: int) -> RankStatus | None:
 
 
 class AwakeClock:
-    """Seconds that this process saw pass; not those for which it, or the whole job, was suspended.
+    """Seconds that passed while this process was running, without suspensions of it or the job.
 
-    After a long suspension everybody's last beat is long ago, and nobody is gone.
+    After a long suspension everybody's last heartbeat is long ago, though nobody is gone.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -99,7 +99,7 @@ class AwakeClock:
         self._last, self._seen = monotonic(), 0.0
 
     def __call__(self) -> float:
-        """Seconds since its making."""
+        """Seconds since it was created."""
         with self._lock:
             now = self._monotonic()
             self._seen += min(now - self._last, _LONGEST_LOOK_AWAY_SECONDS)
@@ -108,7 +108,7 @@ class AwakeClock:
 
 
 class RankHeartbeat:
-    """Ours beats until ``stop()``; ``statuses`` are those of all ranks, as last seen."""
+    """Ours beats until ``stop()``; ``statuses`` are the latest of all ranks."""
 
     def __init__(self, store: Store, rank: int, size: int, key: bytes = b"") -> None:
         self._store = store
@@ -124,14 +124,14 @@ class RankHeartbeat:
         self._changed = dict.fromkeys(range(size), (-1, self._answered))
         self.statuses: dict[int, RankStatus] = {}
         self.usurped: set[int] = set()
-        """Ranks in whose place something stands that they did not write."""
+        """Ranks whose place in the store was written by somebody else."""
         self.store_is_gone = False
         self._thread = threading.Thread(target=self._go_on, name="heartbeat", daemon=True)
         self._thread.start()
         self.look()
 
     def show(self, **changes: str | bool | int) -> None:
-        """Let the others know, at once."""
+        """Tell the others immediately."""
         changes = {
             name: value[:_MOST_LETTERS] if isinstance(value, str) else value
             for name, value in changes.items()
@@ -141,7 +141,7 @@ class RankHeartbeat:
         self.look()
 
     def look(self) -> None:
-        """See the signs of all ranks as they are now, unless the store is slow to answer."""
+        """Read the statuses of all ranks now, unless the store is slow to answer."""
         with self._rounds:
             self._asked += 1
             wanted = self._asked
@@ -152,17 +152,17 @@ class RankHeartbeat:
 
     @property
     def failing(self) -> str:
-        """Why the statuses that we have are not those of now; '' where they are."""
+        """Why the statuses are out of date; '' if they are not."""
         if self.store_is_gone:
             return "the place where the processes of this run meet is gone (torchrun)"
         if not self._thread.is_alive() and not self._has_ended:
             return "what watches the other processes of this run has failed"
         if self._clock() - self._answered > SILENT_SECONDS:
-            return "the place where the processes of this run meet does not answer any more"
+            return "the place where the processes of this run meet no longer answers"
         return ""
 
     def silent_ranks(self, seconds: float = SILENT_SECONDS) -> list[int]:
-        """Other ranks without a beat for so long that have not said that they leave."""
+        """Other ranks without a heartbeat for this long that have not said that they leave."""
         now = self._clock()
         changed = dict(self._changed)
         return [
@@ -175,14 +175,14 @@ class RankHeartbeat:
         return rank in self.statuses and self.statuses[rank].code is not None
 
     def stop(self) -> None:
-        """Beat no more."""
+        """Stop beating."""
         with self._rounds:
             self._has_ended = True
             self._rounds.notify_all()
         self._thread.join(2 * BEAT_SECONDS)
 
     def _go_on(self) -> None:
-        """The thread's: the only one that waits for the store."""
+        """The loop of the thread, which alone waits for the store."""
         while True:
             with self._rounds:
                 self._rounds.wait_for(
@@ -210,14 +210,14 @@ class RankHeartbeat:
             self.store_is_gone = True
             return
         except _ODD:
-            return  # the clock tells where it stays so
+            return  # the clock shows if this lasts
         now = self._clock()
         self._answered = now
         for rank, value in found.items():
             self._take(rank, status_of(value, self._key, rank), now)
 
     def _values(self, ranks: list[int]) -> dict[int, bytes]:
-        """What stands in the places of these; without those that can't be read."""
+        """The stored values of these ranks, without those that can't be read."""
         try:
             values = self._store.multi_get([self._places[rank] for rank in ranks])
         except DistNetworkError:
@@ -239,7 +239,7 @@ class RankHeartbeat:
     def _take(self, rank: int, status: RankStatus | None, now: float) -> None:
         beat, _ = self._changed[rank]
         if status is None or status.beat < beat:
-            self.usurped.add(rank)  # somebody else's, or an old one again
+            self.usurped.add(rank)  # somebody else's, or an old one replayed
             return
         self.usurped.discard(rank)
         if status.beat != beat:

@@ -1,11 +1,11 @@
-"""Before anything else the processes of a run say who they are, and prove it.
+"""Before anything else the processes of a run introduce themselves, and prove who they are.
 
-They meet in a store that anybody who reaches its port may read and write, and whoever took the port
-first may be somebody else altogether. So each puts its name there, with a number that was never
-used before; and once it has those of all, a seal over all of them that only who knows the run's
-secret can make. What is refused is refused by name, before a command or a tensor was exchanged. The
-key that comes of it seals every command (``core.training.distributed.channel``) and sign of life
-(``core.training.distributed.heartbeat``) from there on.
+They meet in a store that anybody who reaches its port may read and write, and somebody else may
+even have taken the port first. So each writes its name there, with a number never used before; once
+it has all names, it adds a seal over all of them that requires the run's secret. Strangers are
+refused by name before any command or tensor is exchanged. The resulting key seals every command
+(``core.training.distributed.channel``) and heartbeat (``core.training.distributed.heartbeat``) from
+then on.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ _MOST_BYTES = 4096
 _LONGEST_NAME = 80
 _POLL_SECONDS = 0.1
 _LAST_LOOK_SECONDS = 0.3
-"""Whoever refuses stays so long: with it the store may go in which others read why."""
+"""How long a process that refuses stays: the store in which the others read why may end with it."""
 
 _PORT_REMEDY = "or another job or person has taken its port: choose another MASTER_PORT."
 
 
 @dataclass(frozen=True)
 class Introduction:
-    """What a process says of itself.
+    """What a process says about itself.
 
     Attributes:
-        rank: which one it is.
-        size: of how many.
-        host: where it runs.
-        pid: its number there.
-        version: of the program.
-        recipe: digest of what it was asked to run; None where it can't tell (a session that only
+        rank: its rank.
+        size: the number of processes.
+        host: its host.
+        pid: its process number there.
+        version: of cxr-tui.
+        recipe: digest of the recipe it was asked to run; None if it can't tell (a session that only
             rank 0 can read).
-        once: a number that was never used before, so that no old proof is one again.
+        once: a number never used before, so that an old proof can't be replayed.
     """
 
     rank: int
@@ -69,7 +69,7 @@ class Introduction:
 
 
 def digest_of_shared(recipe: Recipe, *, is_check: bool) -> str:
-    """Of what every process is asked alike; weights and tables are rank 0's alone to read."""
+    """Of what all processes are given alike; only rank 0 reads weights and tables."""
     shared = recipe.model_dump(mode="json", exclude={"name", "note"})
     for key in (*PATH_KEYS, "model.weights"):
         section, _, name = key.partition(".")
@@ -88,10 +88,11 @@ def introduce(
 ) -> bytes:
     """The run's key, once all have introduced themselves to each other.
 
-    ``waits`` is called several times a second, with whom it is for, and ends it by an exception.
+    ``waits`` is called several times a second with a description of the awaited process, and may
+    end the wait by an exception.
 
     Raises:
-        UsageError: one is not of this run: of another secret, version, size or recipe.
+        UsageError: one has another secret, version, size or recipe.
         RuntimeError: the store is gone.
     """
     own = Introduction(
@@ -104,12 +105,12 @@ def introduce(
         once=secrets.token_hex(16),
     )
     text = json.dumps(asdict(own)).encode()
-    # Sets it only where there is nothing yet.
+    # Written only if there is nothing yet.
     there = store.compare_set(f"first/{own.rank}", "", text.decode())
     if there != text:
         raise _refused(
             f"another process has introduced itself as process {own.rank} of {own.size}",
-            "Start each with a RANK of its own; if they have, " + _PORT_REMEDY.removeprefix("or "),
+            "Start each with its own RANK; if they have one, " + _PORT_REMEDY.removeprefix("or "),
         )
     texts = [_waited_for(store, "first", rank, launch, waits) for rank in range(launch.size)]
     others = [_read(text, rank, launch) for rank, text in enumerate(texts)]
@@ -121,7 +122,7 @@ def introduce(
         if not is_sealed(_unhexed(found), secret, f"process {other.rank}", *texts):
             raise _refused(
                 f"{other.name} does not know this run's secret",
-                f"Give all of them the same {VARIABLE}, or the same --cache where they share its "
+                f"Give all of them the same {VARIABLE}, or the same --cache if they share its "
                 f"disk; {_PORT_REMEDY}",
             )
     _refuse_another_recipe(own, others)
@@ -129,11 +130,11 @@ def introduce(
 
 
 def _refuse_strangers(own: Introduction, others: list[Introduction]) -> None:
-    """Said before any proof, as another version may prove itself in another way."""
+    """Before any proof, since another version may prove itself differently."""
     for other in others:
         if other.version != own.version:
             raise _refused(
-                f"{other.name} runs cxr-tui {other.version}, and this one {own.version}",
+                f"{other.name} runs cxr-tui {other.version}, this one runs {own.version}",
                 "Install the same version for all of them.",
             )
         if other.size != own.size:
@@ -147,9 +148,9 @@ def _refuse_another_recipe(own: Introduction, others: list[Introduction]) -> Non
     for other in others:
         if None not in (own.recipe, other.recipe) and own.recipe != other.recipe:
             raise _refused(
-                f"{other.name} was asked to run another recipe than this one",
+                f"{other.name} was asked to run a different recipe",
                 "Start all processes with the same arguments and the same dataset.images; if they "
-                "were, another job of yours has taken its port: choose another MASTER_PORT.",
+                "were, another of your jobs has taken its port: choose another MASTER_PORT.",
             )
 
 
@@ -172,14 +173,14 @@ def _read(text: bytes, rank: int, launch: Launch) -> Introduction:
         numbers = (found.rank, found.size, found.pid)
         texts = (found.host, found.version, found.once, found.recipe or "")
         if not all(type(number) is int for number in numbers) or found.rank != rank:
-            raise ValueError("its numbers are none")
+            raise ValueError("its numbers are invalid")
         if not all(isinstance(name, str) and len(name) <= _LONGEST_NAME for name in texts):
-            raise ValueError("its names are none")
+            raise ValueError("its names are invalid")
     except (ValueError, TypeError, RecursionError) as error:
         raise _refused(
-            f"what introduces itself as process {rank} of {launch.size} does not belong to "
+            f"what introduced itself as process {rank} of {launch.size} does not belong to "
             f"this run ({str(error)[:_LONGEST_NAME]})",
-            f"Another version of cxr-tui may be there, {_PORT_REMEDY}",
+            f"Another version of cxr-tui may run there, {_PORT_REMEDY}",
         ) from None
     return found
 

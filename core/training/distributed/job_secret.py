@@ -1,9 +1,9 @@
-"""What the processes of a run know and nobody else does.
+"""The secret that the processes of a run share and nobody else knows.
 
-By it they recognise each other (``core.training.distributed.introductions``). It is a file of the
-cache folder that only its owner can read, made by whichever process comes first: on one host, and
-wherever hosts share that folder, there is nothing to do. Elsewhere a variable gives all of them the
-same.
+By it they recognise each other (``core.training.distributed.introductions``). It is a file in the
+cache folder that only its owner can read, created by the first process that needs it: on one host,
+and wherever hosts share that folder, there is nothing to do. Elsewhere an environment variable
+gives all of them the same.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ _HOW = f"or give all processes the same {VARIABLE}, such as $(openssl rand -hex 
 
 
 def ranks_secret(environment: Mapping[str, str], cache: Path) -> bytes:
-    """The variable's, else that of the cache folder; it is made there where there is none.
+    """The variable's secret, or that of the cache folder, which is created if missing.
 
     Raises:
-        UsageError: the variable is too short, or the file can't be read, made or trusted.
+        UsageError: the variable is too short, or the file can't be read, created or trusted.
     """
     given = environment.get(VARIABLE)
     if given is None:
         return _kept(cache / f"ranks-secret-{os.geteuid()}")
     if len(given) < _FEWEST_LETTERS:
         raise UsageError(
-            f"has {len(given)} letters, where {_FEWEST_LETTERS} are the fewest",
+            f"has {len(given)} characters; at least {_FEWEST_LETTERS} are needed",
             where=VARIABLE,
-            why="Whoever guesses it can give this run its weights.",
+            why="Anyone who guesses it can send this run weights.",
             remedy=f"export {VARIABLE}=$(openssl rand -hex 32), the same for all processes.",
         )
     return hashlib.sha256(given.encode("utf-8", "surrogateescape")).digest()
@@ -47,7 +47,7 @@ def ranks_secret(environment: Mapping[str, str], cache: Path) -> bytes:
 def _kept(path: Path) -> bytes:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path = path.parent.resolve() / path.name  # the user's folder may be a link; the file not
+        path = path.parent.resolve() / path.name  # the folder may be a link, the file may not
         with alone_with(path):
             content = _content(path)
             if not content:
@@ -55,18 +55,18 @@ def _kept(path: Path) -> bytes:
                 write_whole(path, content, mode=0o600)
     except OSError as error:
         raise UsageError(
-            f"can't be read or made ({error.strerror or error})",
+            f"can't be read or created ({error.strerror or error})",
             where=path,
-            why="By it the processes of a run recognise each other.",
+            why="The processes of a run recognise each other by it.",
             remedy=f"Allow access to it, {_HOW}.",
         ) from None
     if not _MADE.fullmatch(content):
-        raise _untrusted(path, "it is not what stands in such a file")
+        raise _untrusted(path, "its content is not a secret")
     return hashlib.sha256(content).digest()
 
 
 def _content(path: Path) -> bytes:
-    """Of our own file that nobody else may read; nothing where it was made just now."""
+    """Of our own file that nobody else may read; empty if it was just created."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
@@ -82,6 +82,6 @@ def _untrusted(path: Path, why: str) -> UsageError:
     return UsageError(
         f"can't be the secret of a run's processes: {why}",
         where=path,
-        why="Whoever knows it can give this run its weights.",
-        remedy=f"Delete it, then all processes take a new one; {_HOW}.",
+        why="Anyone who knows it can send this run weights.",
+        remedy=f"Delete it, and all processes use a new one; {_HOW}.",
     )

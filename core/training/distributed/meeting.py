@@ -1,8 +1,8 @@
-"""How the processes of a run meet: a place, introductions, signs of life, connections.
+"""How the processes of a run meet: a place, introductions, heartbeats, connections.
 
 All of it waits for others, and for a network, in calls that no signal interrupts. So a thread does
-it, and who waits for that thread looks for a stop several times a second, says now and then whom it
-is for, and walks away where nobody comes.
+it, while the main thread checks for a stop several times a second, says now and then what it is
+waiting for, and gives up if nobody comes.
 """
 
 from __future__ import annotations
@@ -29,20 +29,21 @@ _SAID_EVERY_SECONDS = 5.0
 _POLL_SECONDS = 0.1
 _CONNECTING = timedelta(minutes=10)
 _FOR_EVER = timedelta(days=365)
-"""Torch's own limit, which counts on while a job is suspended; a run may be paused for as long."""
+"""Torch's own limit, which also counts while a job is suspended; a run may be paused for this
+long."""
 
 
 @dataclass
 class Meeting:
-    """One process's part in it.
+    """One process's part in the meeting.
 
     Attributes:
-        launch: which of how many this is.
+        launch: which process this is, of how many.
         secret: see ``core.training.distributed.job_secret``.
-        recipe: digest of what it was asked to run; None where it can't tell.
+        recipe: digest of the recipe; None if it can't tell.
         stop_requested: whether a signal asked for a stop.
-        say: takes a line for whoever waits for the run.
-        patience_seconds: for how long others may fail to come.
+        say: receives lines for the person waiting for the run.
+        patience_seconds: how long to wait for the others.
     """
 
     launch: Launch
@@ -59,11 +60,11 @@ class Meeting:
     _is_left: bool = False
 
     def held(self) -> Team:
-        """This rank and the others, once all are there and have proved who they are.
+        """This rank and the others, once all have come and proved who they are.
 
         Raises:
             UsageError: the port is taken, nobody came, or somebody else did.
-            StoppedError: a stop was asked for meanwhile.
+            StoppedError: a stop was requested meanwhile.
         """
         try:
             return in_slices(self._meet, self._ask)
@@ -74,13 +75,13 @@ class Meeting:
         try:
             return self._joined()
         except dist.DistError as error:
-            if self.stop_requested():  # it was asked of all of them
+            if self.stop_requested():  # all of them were asked to stop
                 raise self._stopped() from None
             raise UsageError(
                 f"the place where the processes of this run meet is gone ({str(error)[:200]})",
                 where=str(self._place),
-                why=f"It went while {self._whom} was waited for.",
-                remedy="See what ended the process with RANK=0, then start all of them again.",
+                why=f"It went while this process waited for {self._whom}.",
+                remedy="Find out what ended the process with RANK=0, then start all of them again.",
             ) from None
 
     def _joined(self) -> Team:
@@ -89,12 +90,12 @@ class Meeting:
         attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
         first = PrefixStore(f"introductions/{attempt}", store)
         key = introduce(first, launch, self.secret, self.recipe, self._wait)
-        # Of its own, as one waits for the other's answer.
+        # A separate connection, since a connection blocks while it waits for an answer.
         watched = PrefixStore(f"heartbeat/{attempt}", self._place.connected())
         heartbeat = self._heartbeat = RankHeartbeat(watched, launch.rank, launch.size, key)
         try:
             while missing := set(range(launch.size)).difference(heartbeat.statuses):
-                self._wait(f"a sign of life of process {min(missing)} of {launch.size}")
+                self._wait(f"a heartbeat of process {min(missing)} of {launch.size}")
                 time.sleep(_POLL_SECONDS)
                 heartbeat.look()
             self._whom = "connections to the others"
@@ -112,23 +113,23 @@ class Meeting:
         return Team(launch, heartbeat, key)
 
     def _wait(self, whom: str) -> None:
-        """In the thread: whom it waits for; it ends once nobody waits for it any more."""
+        """In the thread: set what it waits for; ends it once nobody waits any more."""
         self._whom = whom
         if self._is_left:
-            raise StoppedError("nobody waits for this any more")
+            raise StoppedError("nobody is waiting for this any more")
 
     def _ask(self) -> None:
-        """Meanwhile in the main thread.
+        """In the main thread, meanwhile.
 
         Raises:
-            StoppedError: a stop was asked for.
-            UsageError: patience has ended.
+            StoppedError: a stop was requested.
+            UsageError: nobody came in time.
         """
         waited = self._clock()
         if self.stop_requested():
             raise self._stopped()
         if self._heartbeat is not None and (silent := self._heartbeat.silent_ranks()):
-            raise self._gave_up(f"process {silent[0]} of {self.launch.size} has come and is gone")
+            raise self._gave_up(f"process {silent[0]} of {self.launch.size} came and is gone")
         if waited > self.patience_seconds:
             rank = f"process {self.launch.rank} of {self.launch.size}"
             raise self._gave_up(f"{rank} has waited {waited:.0f} s for {self._whom}")
@@ -138,9 +139,9 @@ class Meeting:
 
     def _stopped(self) -> StoppedError:
         return StoppedError(
-            f"asked to stop while {self._whom} was waited for",
-            why="Nothing was begun.",
-            remedy="Start it again to go on.",
+            f"asked to stop while waiting for {self._whom}",
+            why="Nothing was started.",
+            remedy="Start it again to continue.",
         )
 
     def _gave_up(self, what: str) -> UsageError:
@@ -148,7 +149,7 @@ class Meeting:
             what,
             where=str(self._place),
             why="A run needs all its processes.",
-            remedy="See that all were started, that both variables are the same for all and "
-            "name the host of RANK=0 and a port that nobody else has, and that no firewall "
-            "stands between them.",
+            remedy="Check that all were started, that both variables are the same for all and "
+            "name the host of RANK=0 and a port that nobody else uses, and that no firewall "
+            "is between them.",
         )

@@ -1,6 +1,6 @@
-"""Where the processes of a run find each other: a store of torch's behind MASTER_ADDR:MASTER_PORT.
+"""Where the processes of a run find each other: a torch store at MASTER_ADDR:MASTER_PORT.
 
-torchrun keeps it for its workers; elsewhere rank 0 does, and the others look for it there.
+torchrun hosts it for its workers; otherwise rank 0 does, and the others connect to it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _DRAWN = "MASTER_PORT=$((20000 + SLURM_JOB_ID % 10000))"
 
 @dataclass(frozen=True)
 class MeetingPlace:
-    """A host and a port of it."""
+    """A host and port."""
 
     address: str
     port: int
@@ -37,7 +37,7 @@ class MeetingPlace:
         return f"MASTER_ADDR={self.address} MASTER_PORT={self.port}"
 
     def opened(self) -> TCPStore:
-        """Kept by this process; at its end it is closed.
+        """The store hosted by this process; closed when it ends.
 
         Raises:
             UsageError: the port is taken, or may not be opened.
@@ -60,7 +60,7 @@ class MeetingPlace:
             raise self._refused(error) from None
 
     def found(self, waits: Callable[[str], None]) -> TCPStore:
-        """Kept by another; ``waits`` ends the looking for it by an exception.
+        """The store hosted by another process; ``waits`` may end the search by an exception.
 
         Raises:
             UsageError: there is no such host.
@@ -81,9 +81,9 @@ class MeetingPlace:
             time.sleep(_PAUSE_SECONDS)
 
     def connected(self) -> TCPStore:
-        """One more connection to what was opened or found.
+        """One more connection to the store.
 
-        Whoever takes a connection and says nothing is waited for without end: by a thread.
+        A server that accepts a connection and says nothing blocks forever: call this in a thread.
 
         Raises:
             DistNetworkError: there is no store.
@@ -101,7 +101,7 @@ class MeetingPlace:
             found = socket.getaddrinfo(self.address, self.port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             raise UsageError(
-                f"there is no host of that name ({getattr(error, 'strerror', None) or error})",
+                f"there is no host with that name ({getattr(error, 'strerror', None) or error})",
                 where=f"MASTER_ADDR={self.address}",
                 why="The processes of a run find each other there.",
                 remedy="Set MASTER_ADDR to the host of the process with RANK=0, as the others "
@@ -110,7 +110,7 @@ class MeetingPlace:
         return [str(where[0]) for *_, where in found]
 
     def _listening(self) -> socket.socket:
-        """Where the address is the loopback, bound to that alone: no other host can reach it."""
+        """A loopback address is bound alone: no other host can reach it."""
         kind = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
         where = "::" if kind == socket.AF_INET6 else ""
         if self.address in ("localhost", "127.0.0.1"):
@@ -133,7 +133,7 @@ class MeetingPlace:
             return UsageError(
                 f"port {self.port} is taken on this host ({socket.gethostname()})",
                 where="MASTER_PORT",
-                why="Rank 0 meets the others there; another job, or another person, was first.",
+                why="Rank 0 meets the others there; another job or person has the port.",
                 remedy=f"Choose another one for all processes, such as {_DRAWN} under SLURM.",
             )
         return UsageError(
@@ -145,10 +145,10 @@ class MeetingPlace:
 
 
 def meeting_place() -> MeetingPlace:
-    """As the variables say; ``core.training.distributed.ranks.launch_of`` has looked at them."""
+    """As in the variables, which ``core.training.distributed.ranks.launch_of`` has checked."""
     return MeetingPlace(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
 
 
 def is_kept_here(launch: Launch) -> bool:
-    """Whether the store is this process's: torchrun's own process keeps that of its workers."""
+    """Whether this process hosts the store: torchrun's own process does for its workers."""
     return launch.leads and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != str(True)

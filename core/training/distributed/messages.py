@@ -1,9 +1,9 @@
-"""What rank 0 says, as it goes over a wire: JSON of announced length, and raw tensors beside it.
+"""How rank 0's commands are serialised: JSON of announced length, and raw tensors after it.
 
-No pickle: that is a program, and whoever answers in rank 0's place would run one here. What comes
-is read as numbers and texts of a known kind, or refused by name. The length of the JSON is bounded
-before it is taken, and what tensors it announces is known before memory is: ``core.training.
-following`` holds them against what it expects.
+No pickle: that is a program, and an impostor of rank 0 could run one here. What arrives is read as
+numbers and strings of known types, or refused. The length of the JSON is bounded before it is read,
+and the announced tensors are known before memory is allocated:
+``core.training.distributed.following`` compares them with what it expects.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from core.data.images.image_files import ImageFile
+from core.data.images.image_file import ImageFile
 from core.errors import RecipeError
 from core.model.input_spec import InputSpec
 from core.recipe_toml import checked_recipe
@@ -38,7 +37,7 @@ from core.training.distributed.ranks import (
 )
 
 MOST_TEXT_BYTES = 512 * 2**20
-"""Of a command's JSON. NIH's 112,120 files, the longest command, take 12 MB."""
+"""Limit of a command's JSON. NIH's 112,120 files, the longest command, take 12 MB."""
 
 _DTYPES = {
     str(dtype).removeprefix("torch."): dtype
@@ -54,20 +53,20 @@ _ODD = (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionEr
 
 @dataclass(frozen=True)
 class Spec:
-    """A tensor that comes: how large it is, and of what."""
+    """Shape and type of an announced tensor."""
 
     dtype: torch.dtype
     shape: tuple[int, ...]
 
     @property
     def num_bytes(self) -> int:
-        """How many bytes it takes."""
+        """Its size in bytes."""
         return math.prod(self.shape) * self.dtype.itemsize
 
 
 @dataclass(frozen=True)
 class Heading:
-    """A command without its tensors, and which ones it announces."""
+    """A command without its tensors, and the tensors it announces."""
 
     kind: str
     fields: Mapping[str, Any]
@@ -75,36 +74,36 @@ class Heading:
 
 
 def spec_of(tensor: Tensor) -> Spec:
-    """As it would be announced."""
+    """The announcement of this tensor."""
     return Spec(tensor.dtype, tuple(tensor.shape))
 
 
 def refused(what: str) -> CommandError:
-    """The error that says so."""
+    """An error for something that is not a command."""
     return CommandError(
-        f"what came as a command of process 0 is not one: {what}",
-        why="Nothing of it was taken.",
-        remedy="Another version of cxr-tui there, or somebody else, answers in its place.",
+        f"what arrived as a command of process 0 is not one: {what}",
+        why="Nothing of it was used.",
+        remedy="Another version of cxr-tui, or somebody else, answers in its place.",
     )
 
 
 def text_of(command: Command) -> tuple[bytes, Sequence[Tensor]]:
-    """The command as JSON, and its tensors in the order in which they are announced there."""
+    """The command as JSON, and its tensors in the order announced there."""
     fields, tensors = _taken_apart(command)
     announced = [
         [name, str(tensor.dtype).removeprefix("torch."), list(tensor.shape)]
         for name, tensor in tensors.items()
     ]
     whole = {"command": type(command).__name__, "fields": fields, "tensors": announced}
-    # ASCII: a file name that is not UTF-8 comes through by its escapes.
+    # ASCII: a file name that is not UTF-8 survives as escapes.
     return json.dumps(whole, separators=(",", ":")).encode("ascii"), list(tensors.values())
 
 
 def heading_of(text: bytes) -> Heading:
-    """What a text says and announces.
+    """Parse the JSON of a command.
 
     Raises:
-        CommandError: it is not one of ``text_of``.
+        CommandError: ``text_of`` did not write it.
     """
     try:
         whole = json.loads(text)
@@ -118,7 +117,7 @@ def heading_of(text: bytes) -> Heading:
 
 
 def command_of(heading: Heading, tensors: Mapping[str, Tensor]) -> Command:
-    """The command, once its tensors are there.
+    """The command with its tensors.
 
     Raises:
         CommandError: a field is missing, unknown or of another type.
@@ -130,7 +129,7 @@ def command_of(heading: Heading, tensors: Mapping[str, Tensor]) -> Command:
 
 
 def packed(tensors: Sequence[Tensor]) -> Tensor:
-    """All of their bytes, uint8, each beginning where its numbers can be read in place."""
+    """All of their bytes as uint8, each tensor aligned so that it can be read in place."""
     flat = torch.zeros(_packed_bytes(map(spec_of, tensors)), dtype=torch.uint8)
     start = 0
     for tensor in tensors:
@@ -141,12 +140,12 @@ def packed(tensors: Sequence[Tensor]) -> Tensor:
 
 
 def room_for(specs: Mapping[str, Spec]) -> Tensor:
-    """Where the bytes of such tensors go."""
+    """A buffer for the bytes of these tensors."""
     return torch.zeros(_packed_bytes(specs.values()), dtype=torch.uint8)
 
 
 def unpacked(flat: Tensor, specs: Mapping[str, Spec]) -> dict[str, Tensor]:
-    """The tensors, in the memory that they came in."""
+    """The tensors, as views of the buffer."""
     tensors, start = {}, 0
     for name, spec in specs.items():
         plain = flat[start : start + spec.num_bytes]
@@ -200,7 +199,7 @@ def _prepare(fields: Mapping[str, Any], _tensors: Mapping[str, Tensor]) -> Comma
     files = _files_of_json(fields["files"])
     wanted = tuple(fields["wanted"])
     if not all(type(row) is int and 0 <= row < len(files) for row in wanted):
-        raise ValueError("an image is wanted that there is not")
+        raise ValueError("an image is used that does not exist")
     return Prepare(
         checked_recipe(fields["recipe"], "process 0"),
         files,
@@ -237,9 +236,9 @@ def _restore(fields: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Comman
 
 
 def _files_as_json(files: Mapping[str, ImageFile]) -> dict[str, Any]:
-    """Columns; a path of many images, an archive's, stands there once."""
+    """As columns; an archive's path is written once for all its images."""
     numbers: dict[str, int] = {}
-    path_N = [numbers.setdefault(str(file.path), len(numbers)) for file in files.values()]
+    path_N = [numbers.setdefault(file.place, len(numbers)) for file in files.values()]
     return {
         "names": list(files),
         "paths": list(numbers),
@@ -251,7 +250,7 @@ def _files_as_json(files: Mapping[str, ImageFile]) -> dict[str, Any]:
 
 
 def _files_of_json(columns: Mapping[str, Any]) -> dict[str, ImageFile]:
-    paths = [Path(_text(path)) for path in columns["paths"]]
+    paths = [_text(path) for path in columns["paths"]]
     names = ("names", "path", "member", "num_bytes", "signature")
     rows = zip(*(columns[name] for name in names), strict=True)
     return {

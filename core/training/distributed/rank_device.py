@@ -1,4 +1,4 @@
-"""Which device a rank computes on."""
+"""The device of a rank."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def device_for(launch: Launch, asked: str) -> str:
     gpus = torch.cuda.device_count()
     if launch.local_rank >= gpus:
         raise UsageError(
-            f"process {launch.local_rank} of this host has no GPU of its own: {gpus} can be seen",
+            f"process {launch.local_rank} of this host has no GPU of its own: {gpus} are visible",
             where="--device",
             remedy=f"Use --nproc-per-node={gpus}, or --device cpu.",
         )

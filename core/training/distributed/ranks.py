@@ -1,8 +1,8 @@
-"""The ranks of one run: the processes that torchrun starts, and what they say to each other.
+"""The ranks of one run: the processes that torchrun starts, and the commands between them.
 
 Rank 0 leads: it has the session, the lock, the requests and the events, and it alone decides.
-Before each thing that all ranks do together it broadcasts a command; the others wait for the next
-one and do their share (``core.training.distributed.following``). A run that is alone has the same
+Before each operation that all ranks do together it broadcasts a command; the others wait for the
+next one and do their share (``core.training.distributed.following``). A single process has the same
 interface with one rank, and loads nothing of torch.distributed.
 """
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from core.data.images.image_files import ImageFile
+    from core.data.images.image_file import ImageFile
     from core.model.input_spec import InputSpec
     from core.recipe import Recipe
 
@@ -28,15 +28,15 @@ _NEEDED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
 class RankLostError(RunFailedError):
-    """Another process of this run is gone; this one's weights are as of its last step."""
+    """Another process of this run is gone; this one's weights are those of its last step."""
 
 
 class RankFailedError(RunFailedError):
-    """Another process of this run could not go on, and said why."""
+    """Another process of this run failed, and said why."""
 
 
 class CommandError(RunFailedError):
-    """What came in rank 0's name is no command of this run."""
+    """What arrived in rank 0's name is not a command of this run."""
 
 
 @dataclass(frozen=True)
@@ -49,17 +49,17 @@ class Launch:
 
     @property
     def leads(self) -> bool:
-        """Whether this is the one that writes."""
+        """Whether this is the process that writes the session."""
         return self.rank == 0
 
     @property
     def leads_its_host(self) -> bool:
-        """Whether this is the one of its host that makes the cache."""
+        """Whether this is the process of its host that writes the cache."""
         return self.local_rank == 0
 
 
 def launch_of(environment: Mapping[str, str]) -> Launch | None:
-    """How torchrun, or a scheduler that sets its variables, started us; None: alone.
+    """How torchrun, or a scheduler that sets its variables, started this process; None if alone.
 
     Raises:
         UsageError: some of the variables are missing, or are not numbers.
@@ -69,9 +69,9 @@ def launch_of(environment: Mapping[str, str]) -> Launch | None:
     missing = [name for name in _NEEDED if name not in environment]
     if missing:
         raise UsageError(
-            f"RANK and WORLD_SIZE are set, but {', '.join(missing)} not",
-            why="The processes of a run find each other by these",
-            remedy="Start by torchrun, or set all five; for one process unset WORLD_SIZE.",
+            f"RANK and WORLD_SIZE are set, but not {', '.join(missing)}",
+            why="The processes of a run find each other by them",
+            remedy="Start with torchrun, or set all five; for one process unset WORLD_SIZE.",
         )
     try:
         rank, size, local_rank, port = (
@@ -88,7 +88,7 @@ def launch_of(environment: Mapping[str, str]) -> Launch | None:
 
 @dataclass(frozen=True)
 class Prepare:
-    """The data set: the first process of every other host makes its cache.
+    """The data set: the first process of every other host fills its cache.
 
     ``files`` holds every image that was found, in the order of the index; ``wanted`` are the rows
     of those that are used.
@@ -103,7 +103,7 @@ class Prepare:
 
 @dataclass(frozen=True)
 class PartRows:
-    """A part: rows of the index, and what the label table says of each."""
+    """A part: rows of the index, and their patients and labels."""
 
     index_rows_N: NDArray[np.int64]
     patients_N: NDArray[np.int64]
@@ -113,9 +113,9 @@ class PartRows:
 
 @dataclass(frozen=True)
 class Build:
-    """Each part, and the network; its weights come by ``Restore``.
+    """Each part, and the network; its weights follow by ``Restore``.
 
-    ``content`` is the digest of the image files' bytes, which are another host's own copies there.
+    ``content`` is the digest of the image files' bytes; another host has its own copies of them.
     """
 
     parts: Mapping[str, PartRows]
@@ -127,7 +127,7 @@ class Build:
 
 @dataclass(frozen=True)
 class Restore:
-    """Rank 0's weights, optimiser and progress in place of yours."""
+    """Load rank 0's weights, optimiser and progress."""
 
     model: dict[str, Tensor]
     optimizer: dict[str, Tensor]
@@ -136,26 +136,26 @@ class Restore:
 
 @dataclass(frozen=True)
 class TakeStep:
-    """Make a step of this kind for your pieces, and say whether it can be used."""
+    """Make a step of this kind for your pieces, and say whether it works."""
 
     kind: str
 
 
 @dataclass(frozen=True)
 class BeginEpoch:
-    """Read the batches of the epoch that this state stands in."""
+    """Start reading the batches of the epoch in this state."""
 
     state: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Step:
-    """Your piece of the next batch."""
+    """Process your piece of the next batch."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """Your share of this part, in the run's precision or in fp32 without shortcuts."""
+    """Score your share of this part, in the run's precision or in fp32 without shortcuts."""
 
     part: str
     exactly: bool
@@ -163,7 +163,7 @@ class Score:
 
 @dataclass(frozen=True)
 class End:
-    """Leave, with this exit code."""
+    """Exit with this code."""
 
     code: int
 
@@ -171,7 +171,7 @@ class End:
 Command = Prepare | Build | Restore | TakeStep | BeginEpoch | Step | Score | End
 
 CACHED, BUILT, STEP_MADE = "cached", "built", "step made"
-"""How far a follower is, for rank 0 to wait for."""
+"""A follower's progress, which rank 0 waits for."""
 
 
 class Ranks(Protocol):
@@ -181,51 +181,51 @@ class Ranks(Protocol):
     size: int
 
     def broadcast(self, command: Command) -> None:
-        """Rank 0 says it to all others; nothing elsewhere."""
+        """Send a command to all others, if this is rank 0."""
 
     def wait_for(self, stage: str, may_go_on: Callable[[], bool]) -> None:
-        """Until every rank that is to come so far has; a stop ends the waiting."""
+        """Wait until every rank that takes part has reached the stage; a stop ends the wait."""
 
     def any(self, flag: bool) -> bool:
-        """Whether it is so on any rank; every rank has to ask."""
+        """Whether the flag is set on any rank; every rank has to call."""
 
     def add_up(self, tensor: Tensor) -> None:
-        """In its place the sum over all ranks, the same bits on each; every rank has to call."""
+        """Replace it by the sum over all ranks, the same bits on each; every rank has to call."""
 
     def leave_early(self, leaves: bool) -> None:
-        """Rank 0 leaves a part before its end, or no longer does."""
+        """Rank 0 says that it leaves a part before its end, or no longer does."""
 
     def watched(self, next_request: NextRequest) -> NextRequest:
-        """The same requests, with a stop where another rank was asked to stop.
+        """The same requests, with a stop if another rank was asked to stop.
 
-        Asking raises RankLostError where one is gone.
+        Asking raises RankLostError if a rank is gone.
         """
 
 
 class Alone:
-    """One process, which has nobody to talk to."""
+    """A single process."""
 
     rank = 0
     size = 1
 
     def broadcast(self, command: Command) -> None:
-        """To nobody."""
+        """Nobody to send to."""
 
     def wait_for(self, stage: str, may_go_on: Callable[[], bool]) -> None:
-        """For nobody."""
+        """Nobody to wait for."""
 
     def any(self, flag: bool) -> bool:
-        """As it is here."""
+        """The flag itself."""
         return flag
 
     def add_up(self, tensor: Tensor) -> None:
-        """It is the sum."""
+        """It is the sum already."""
 
     def leave_early(self, leaves: bool) -> None:
         """Nobody waits."""
 
     def watched(self, next_request: NextRequest) -> NextRequest:
-        """As they are."""
+        """The requests themselves."""
         return next_request
 
 

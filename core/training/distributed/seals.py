@@ -1,4 +1,4 @@
-"""Proof that something was said by one of this run's processes: an HMAC under the run's own key."""
+"""Proof that something comes from one of this run's processes: an HMAC under the run's key."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ SEAL_BYTES = 32
 
 
 def seal(key: bytes, what: str, *parts: bytes) -> bytes:
-    """Of these parts, each with its length, so that none can pass for a piece of another."""
+    """Seal these parts, each with its length, so that none can pass for a piece of another."""
     text = hmac.new(key, what.encode() + b"\0", sha256)
     for part in parts:
         text.update(len(part).to_bytes(8, "little") + part)
@@ -17,5 +17,5 @@ def seal(key: bytes, what: str, *parts: bytes) -> bytes:
 
 
 def is_sealed(found: bytes, key: bytes, what: str, *parts: bytes) -> bool:
-    """Whether this is their seal; how long it takes tells nothing."""
+    """Whether this is their seal, compared in constant time."""
     return hmac.compare_digest(found, seal(key, what, *parts))

@@ -1,7 +1,7 @@
 """Several ranks joined by torch.distributed: gloo for commands and the CPU, nccl for CUDA tensors.
 
-No wait here is without end: each is in slices of a second, between which lost ranks are looked for
-and Python's signal handlers run.
+No wait here is unbounded: each is in slices of a second, between which lost ranks are detected and
+Python's signal handlers run.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from core.training.distributed.ranks import (
 from core.training.distributed.waits import SLICE, polled, waited
 
 _AN_EXCHANGE = timedelta(minutes=10)
-"""Ranks that live come to the same exchange within this time.
+"""Live ranks reach the same exchange within this time.
 
-It is counted in slices that we waited: time that the whole job was suspended for is none.
+It is counted in slices waited: time during which the whole job was suspended doesn't count.
 """
 
 _POLL_SECONDS = 0.1
@@ -42,7 +42,7 @@ _FAREWELL_SECONDS = 5.0
 
 
 class LeaderEndedError(Exception):
-    """Rank 0 has left and said with which exit code; nothing is left to do here."""
+    """Rank 0 has left and sent its exit code; nothing is left to do here."""
 
     def __init__(self, code: int) -> None:
         super().__init__(f"rank 0 left with exit code {code}")
@@ -50,14 +50,14 @@ class LeaderEndedError(Exception):
 
 
 class Team:
-    """This rank among its like; made by ``core.training.distributed.meeting``."""
+    """This rank and the others; made by ``core.training.distributed.meeting``."""
 
     def __init__(self, launch: Launch, heartbeat: RankHeartbeat, key: bytes = b"") -> None:
         self.launch = launch
         self.rank, self.size = launch.rank, launch.size
         self.heartbeat = heartbeat
         self.is_broken = False
-        """Whether a rank was lost: connections can't be closed in order then."""
+        """Whether a rank was lost: then connections can't be closed in order."""
         self._commands = Channel(key, self._broadcast)
         self._on_devices: dist.ProcessGroup | None = None
         self._has_ended = False
@@ -76,12 +76,12 @@ class Team:
     def receive(self, between: Callable[[], None], expect: Callable[[Heading], None]) -> Command:
         """Rank 0's next command, whenever it comes.
 
-        ``between`` is called each second until then; ``expect`` refuses a command whose tensors
-        can't be those that are due, before any memory is taken for them.
+        ``between`` is called each second until then; ``expect`` refuses a command with the wrong
+        tensors before memory is allocated for them.
 
         Raises:
-            RankLostError, LeaderEndedError: it won't come.
-            CommandError: what came is not a command of this run.
+            RankLostError, LeaderEndedError: no command will come.
+            CommandError: what arrived is not a command of this run.
         """
         return self._commands.receive(between, expect)
 
@@ -93,7 +93,7 @@ class Team:
 
     def add_up(self, tensor: Tensor) -> None:
         """See ``Ranks``."""
-        if tensor.is_cuda and self._on_devices is None:  # every rank comes here at the same time
+        if tensor.is_cuda and self._on_devices is None:  # every rank gets here at the same time
             torch.cuda.set_device(tensor.device)
             group = dist.new_group(backend="nccl", timeout=_AN_EXCHANGE)
             self._on_devices = cast("dist.ProcessGroup", group)
@@ -107,7 +107,7 @@ class Team:
         """See ``Ranks``: for the caches of other hosts, or for every rank's network or step.
 
         Raises:
-            StoppedError: a stop was asked for meanwhile.
+            StoppedError: a stop was requested meanwhile.
         """
         while True:
             self.heartbeat.look()
@@ -116,7 +116,7 @@ class Team:
                 status for rank, status in self.heartbeat.statuses.items() if rank != self.rank
             ]
             own_host = self.heartbeat.statuses[self.rank].host
-            if stage == CACHED:  # one process a host; on ours it was us
+            if stage == CACHED:  # one process per host; on ours it was this one
                 hosts = {status.host for status in statuses} - {own_host}
                 if hosts <= {status.host for status in statuses if status.stage == CACHED}:
                     return
@@ -134,7 +134,7 @@ class Team:
 
     @property
     def leader_leaves_early(self) -> bool:
-        """Whether rank 0 has left what we are at."""
+        """Whether rank 0 has left the current part."""
         return 0 in self.heartbeat.statuses and self.heartbeat.statuses[0].leaves_early
 
     def watched(self, next_request: NextRequest) -> NextRequest:
@@ -148,14 +148,14 @@ class Team:
                 if rank != self.rank
             )
             request = Request.STOP if any(s.asked_to_stop for s in others) else next_request()
-            if request is Request.STOP:  # torchrun sends a signal to those that outlive another
+            if request is Request.STOP:  # torchrun signals the survivors of a lost process
                 self._look_for_the_gone()
             return request
 
         return ask
 
     def check(self) -> None:
-        """Look whether all are there.
+        """Check that all ranks are alive.
 
         Raises:
             RankLostError: one is gone or has failed.
@@ -174,7 +174,7 @@ class Team:
             raise self._lost(self.heartbeat.failing)
 
     def leave(self, code: int) -> None:
-        """Let go of the others; rank 0 gives them a moment to leave first."""
+        """Leave the team; rank 0 gives the others a moment to leave first."""
         self.heartbeat.show(code=code)
         until = time.monotonic() + _FAREWELL_SECONDS
         while self.launch.leads and not self.is_broken and time.monotonic() < until:
@@ -195,9 +195,9 @@ class Team:
         is_on_device: bool = False,
         between: Callable[[], None] | None = None,
     ) -> None:
-        """Begin an exchange and wait for its end, a slice at a time.
+        """Start an exchange and wait for its end, a slice at a time.
 
-        With ``between`` without end: the others may have nothing to say for as long.
+        With ``between``, without limit: the others may have nothing to send for a long time.
         """
         slices = 0
         try:
@@ -208,12 +208,12 @@ class Team:
                 if between is not None:
                     between()
                 elif slices * SLICE > _AN_EXCHANGE:
-                    raise self._lost(f"not all of {self.size} processes came to an exchange")
+                    raise self._lost(f"not all {self.size} processes reached an exchange")
         except RuntimeError as error:
             raise self._named(error) from error
 
     def _named(self, error: RuntimeError) -> Exception:
-        """Who is to blame for a connection that broke."""
+        """The process to blame for a broken connection."""
         until = time.monotonic() + _FIND_CULPRIT_SECONDS
         while time.monotonic() < until:
             self.heartbeat.look()
@@ -232,19 +232,19 @@ class Team:
         return self._lost(f"the connection between the {self.size} processes broke ({error})")
 
     def _look_for_the_gone(self) -> None:
-        """Raises RankLostError: a process of this host is gone, and did not say that it leaves."""
+        """Raises RankLostError: a process of this host is gone without saying that it leaves."""
         for rank, status in sorted(self.heartbeat.statuses.items()):
             if rank != self.rank and status.code is None and status.is_a_process_here_that_is_gone:
                 raise self._lost(f"{self._name(rank)} is gone")
 
     def _silent(self, rank: int) -> RankLostError:
         usurped = (
-            "; what stands in its place, where the processes meet, was not written by it: somebody "
+            "; its place in the store where the processes meet was overwritten: somebody "
             "else writes there"
             if rank in self.heartbeat.usurped
             else ""
         )
-        return self._lost(f"{self._name(rank)} gives no sign of life any more{usurped}")
+        return self._lost(f"{self._name(rank)} no longer responds{usurped}")
 
     def _name(self, rank: int) -> str:
         status = self.heartbeat.statuses.get(rank)
@@ -256,6 +256,6 @@ class Team:
         return RankLostError(
             what,
             why="A run needs all its processes.",
-            remedy="See what ended it (memory, its host), then go on with --resume; another "
+            remedy="Find out what ended it (memory, its host), then continue with --resume; any "
             "number of processes will do.",
         )

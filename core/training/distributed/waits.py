@@ -1,4 +1,4 @@
-"""Waiting for an exchange a slice at a time, so that signals are heard and lost ranks are seen."""
+"""Wait for an exchange a slice at a time, so that signals are handled and lost ranks detected."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _DEVICE_POLL_SECONDS = 0.0002
 
 
 def waited(work: dist.Work) -> bool:
-    """Wait for at most a slice; whether it is done."""
+    """Wait for at most a slice; returns whether it is done."""
     try:
         work.wait(SLICE)
     except RuntimeError as error:
@@ -20,15 +20,15 @@ def waited(work: dist.Work) -> bool:
             raise
         if not work.is_completed():
             return False
-        # Its end came between the slice's and our look; this tells whether it was a good one.
+        # It ended between the slice and this check; waiting again raises if it failed.
         work.wait(SLICE)
     return True
 
 
 def polled(work: dist.Work) -> bool:
-    """The same on a device: its stream must not wait before it is sure that the end will come.
+    """The same on a device: its stream must not wait before the end is certain.
 
-    A kernel that waits for a lost rank would never let the weights be read for a checkpoint.
+    A kernel that waits for a lost rank would block reading the weights for a checkpoint forever.
     """
     until = time.monotonic() + SLICE.total_seconds()
     while not work.is_completed():

@@ -1,1 +1,1 @@
-"""Whether a run may go on with what it finds, and where from."""
+"""Whether a run may be resumed, and from where."""

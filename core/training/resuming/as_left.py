@@ -1,4 +1,4 @@
-"""Whether a session stands as its last run left it: looked at before anything of it is believed."""
+"""Whether a session is as its last run left it; checked before anything in it is trusted."""
 
 from __future__ import annotations
 
@@ -20,25 +20,26 @@ from core.training.keeping import has_checkpoint
 _NAMED = 5
 _MOST_DIGITS = 19  # of a patient's number, an int64
 _FROM_BEFORE = (
-    "this session was begun before recipe.toml, split.csv and events.jsonl were sealed: that they "
-    "are what its run left can't be told. From now on their seals are kept."
+    "this session was started before recipe.toml, split.csv and events.jsonl were sealed, so "
+    "changes to them can't be detected. They are sealed from now on."
 )
 
 
 def require_as_left(
     session: Session, recipe: Recipe, writer: SessionWriter, past: Past
 ) -> str | None:
-    """Refuse what was edited or removed since the last run, by its name; a notice, or None.
+    """Refuse a session that was edited or has lost files since the last run; returns a notice, or
+    None.
 
     Args:
         session: its own files.
-        recipe: under which it is to go on.
+        recipe: the recipe to continue with.
         writer: holds the events.
-        past: what they tell.
+        past: the state from the events.
 
     Raises:
-        RecipeError: a key differs that makes another run.
-        DataError: split.csv or events.jsonl is not what the run left.
+        RecipeError: a key differs that makes it another run.
+        DataError: split.csv or events.jsonl differs from what the run left.
         RunFailedError: its checkpoints are gone, though they acknowledged steps.
     """
     split_file = session.path / "split.csv"
@@ -46,8 +47,8 @@ def require_as_left(
         raise RunFailedError(
             f"its checkpoints are gone, though {past.acknowledged_step:,} steps were acknowledged",
             where=session.checkpoints,
-            why="From step 0 it would be another run under the same name.",
-            remedy="Bring the files last-… back, or start a new session.",
+            why="Starting again from step 0 would be another run under the same name.",
+            remedy="Restore the files last-…, or start a new session.",
         )
     seals = kept_seals(session)
     if seals is None:
@@ -58,17 +59,17 @@ def require_as_left(
     seals.refuse_another_recipe(recipe, session.path / "recipe.toml")
     if split_file.exists() and not seals.is_of_split(table_bytes(split_file)):
         _refuse_moved(session, split_file)
-        raise _edited(split_file, "its rows are others")
+        raise _edited(split_file, "its rows differ")
     if seals.events is not None and not writer.events_begin_with(seals.events):
         raise _edited(
             session.events_path,
-            f"it is shorter than {seals.events.size_bytes:,} bytes, or some of these are others",
+            f"it is shorter than {seals.events.size_bytes:,} bytes, or some of these differ",
         )
     return None
 
 
 def _refuse_moved(session: Session, split_file: Path) -> None:
-    """Raises DataError: patients stand in test that the last checkpoint has seen."""
+    """Raises DataError: test contains patients that the last checkpoint has seen."""
     moved = sorted(_seen_among(_patients_of_test(split_file), session))
     if not moved:
         return
@@ -83,21 +84,21 @@ def _refuse_moved(session: Session, split_file: Path) -> None:
 
 def _edited(path: Path, how: str) -> DataError:
     return DataError(
-        f"is not what this run left: {how}",
+        f"differs from what this run left: {how}",
         where=path,
-        why="Figures of a run whose files were changed in the middle mean nothing.",
-        remedy="Bring the old file back, or start a new session.",
+        why="Results of a run whose files were changed midway are meaningless.",
+        remedy="Restore the old file, or start a new session.",
     )
 
 
 def _seen_among(patients: frozenset[int], session: Session) -> frozenset[int]:
-    """Those that the last checkpoint's weights have seen, as far as it can be told."""
+    """Those that the last checkpoint's weights have seen, as far as is known."""
     try:
         checkpoint = read_checkpoint(session.checkpoints, LAST)
         path = checkpoint.file.model_path
         own = read_metadata(checkpoint.metadata, where=path)
     except CxrError:
-        return frozenset()  # that it can't be read is said where the run goes on from it
+        return frozenset()  # resuming from it reports that it can't be read
     if own is None:
         return frozenset()
     trained = own.provenance.with_keys(keys_beside(path)).trained_patients
@@ -107,7 +108,7 @@ def _seen_among(patients: frozenset[int], session: Session) -> frozenset[int]:
 
 
 def _patients_of_test(split_file: Path) -> frozenset[int]:
-    """By the file's own column; what is not a number there is passed over.
+    """From the file's own column; values that are not numbers are skipped.
 
     Raises:
         DataError: a number is longer than any that a run writes.
@@ -116,9 +117,9 @@ def _patients_of_test(split_file: Path) -> frozenset[int]:
         text = table_bytes(split_file).decode("utf-8", "replace")
         rows = list(csv.DictReader(io.StringIO(text, newline="")))
     except (csv.Error, DataError):
-        return frozenset()  # that it can't be read is said where the parts are read
+        return frozenset()  # reading the parts reports that it can't be read
     patients = (str(row.get("Patient ID")) for row in rows if row.get("split") == "test")
     numbers = [text for text in patients if text.isascii() and text.isdigit()]
     if longer := [text for text in numbers if len(text) > _MOST_DIGITS]:
-        raise _edited(split_file, f"it names a patient by {len(longer[0]):,} digits")
+        raise _edited(split_file, f"it has a patient number of {len(longer[0]):,} digits")
     return frozenset(map(int, numbers))

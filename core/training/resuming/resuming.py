@@ -1,4 +1,4 @@
-"""Where a run goes on from, and what it says of it."""
+"""Where a run resumes from, and what it reports about it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def go_on(
     past: Past,
     before: TrainSettings,
 ) -> None:
-    """From the last checkpoint, where there is one; from step 0 otherwise."""
+    """Resume from the last checkpoint, if there is one; otherwise from step 0."""
     restored = restore_last(session, trainer)
     past.answers.drop_after(trainer.progress.step)
     if restored is None:
-        if past.starts > 1:  # what an earlier start recorded after its beginning never was
+        if past.starts > 1:  # discards what an earlier start recorded
             record(Resumed(step=0, epoch=1, position=0, checkpoint="none"))
         return
     for warning in restored.warnings:
@@ -47,5 +47,5 @@ def go_on(
 def _went_missing(acknowledged_step: int, step: int) -> str:
     return (
         f"the checkpoint of step {acknowledged_step:,} is gone from the session, though that step "
-        f"was acknowledged: going on from the one of step {step:,}"
+        f"was acknowledged: continuing from the one of step {step:,}"
     )

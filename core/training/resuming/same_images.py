@@ -1,4 +1,4 @@
-"""Whether a run goes on with the images that it began with, and the cache kept them whole."""
+"""Whether a run resumes with the images it started with, and the cache kept them intact."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from core.training.keeping import has_checkpoint
 Record = Callable[[Event], None]
 
 CONTENT = "content"
-"""In dataset.json: one digest of all images' bytes, and of how many."""
+"""In dataset.json: one digest of all images' bytes, and their number."""
 
 _UNKNOWN = (
-    "this session was begun before image files were known by their bytes: that they are those of "
-    "then is taken from their names and sizes. From now on their digest is kept."
+    "this session was started before the digest of image files was recorded, so only their names "
+    "and sizes could be compared. Their digest is recorded from now on."
 )
 
 
 def require_same_content(context: RunContext, parts: Mapping[str, Part]) -> dict[str, object]:
-    """Hold the images' bytes against those that the session began with, or keep their digest.
+    """Compare the images' bytes with those the session started with, or record their digest.
 
     Returns:
         The digest, to be sealed.
 
     Raises:
-        DataError: they are others, though of the same names and sizes; or dataset.json doesn't
-            hold the digest that the last checkpoint has.
+        DataError: they differ, though names and sizes are the same; or dataset.json doesn't hold
+            the digest that the last checkpoint has.
     """
     session, cache, names = context.session, parts["train"].cache, _names(parts)
     now: dict[str, object] = {"digest": content_of(parts), "images": len(names)}
@@ -40,10 +40,10 @@ def require_same_content(context: RunContext, parts: Mapping[str, Part]) -> dict
     sealed = kept_seals(session)
     if sealed is not None and sealed.content is not None and sealed.content != known:
         raise DataError(
-            "is not what this run left: the images' digest is gone, or another",
+            "differs from what this run left: the images' digest is missing or changed",
             where=session.path / "dataset.json",
-            why="Whether the images are still those of then could not be told.",
-            remedy="Bring the old file back, or start a new session.",
+            why="Whether the images are still the same could not be checked.",
+            remedy="Restore the old file, or start a new session.",
         )
     if known is None:
         if has_checkpoint(session):
@@ -51,11 +51,11 @@ def require_same_content(context: RunContext, parts: Mapping[str, Part]) -> dict
         context.keep(lambda: session.write_json("dataset.json", described | {CONTENT: now}))
     elif known != now:
         raise DataError(
-            "the image files are not those that this session began with: "
+            "the image files differ from those this session started with: "
             + _which_content(cache, names, known),
             where=session.path / "dataset.json",
-            why="Figures of a run that changed its data in the middle mean nothing.",
-            remedy="Bring the old images back, or start a new session.",
+            why="Results of a run whose data changed midway are meaningless.",
+            remedy="Restore the old images, or start a new session.",
         )
     return now
 
@@ -70,7 +70,7 @@ def _names(parts: Mapping[str, Part]) -> list[str]:
 
 
 def _which_content(cache: ImageCache, names: Sequence[str], known: object) -> str:
-    """Which images differ from then, as far as the cache remembers."""
+    """Which images differ, as far as the cache knows."""
     then = known.get("images") if isinstance(known, dict) else None
     if isinstance(then, int) and then != len(names):
         refused = next(iter(sorted(cache.quarantined.items())), None)
@@ -78,20 +78,20 @@ def _which_content(cache: ImageCache, names: Sequence[str], known: object) -> st
         return f"{len(names):,} can be decoded now, and {then:,} could then{example}"
     met = cache.met_with_other_bytes(names)
     if not met:
-        return "their bytes differ; which ones can't be told, since this cache has not met the old"
+        return "their bytes differ; this cache never held the old ones, so it can't tell which"
     more = f" and {len(met) - 1:,} more" if len(met) > 1 else ""
     return f"{met[0]}{more} had other bytes"
 
 
 def tell_mended(cache: ImageCache, record: Record) -> None:
-    """Say which images were damaged in the cache since this was called last."""
+    """Report images found damaged in the cache since the last call."""
     mended = cache.take_mended()
     if mended:
         more = f" and {len(mended) - 1:,} more" if len(mended) > 1 else ""
         record(
             Warned(
                 message=f"{mended[0]}{more} didn't match their checksum in the cache and were "
-                "decoded anew: its disk may be failing, or something else writes there",
+                "decoded again: its disk may be failing, or something else writes there",
                 where=str(cache.folder),
             )
         )

@@ -1,4 +1,5 @@
-"""Whether a run goes on where it began: elsewhere it computes the same, but not to the last bit."""
+"""Whether a run resumes where it started: elsewhere it computes the same, but not to the last
+bit."""
 
 from __future__ import annotations
 
@@ -19,10 +20,10 @@ Environment = Mapping[str, Any]
 FILE = "environment.json"
 
 BEFORE = "before"
-"""In environment.json: those in which the run was before, the oldest first."""
+"""In environment.json: the earlier environments of the run, the oldest first."""
 
 _SINCE = "since_step"
-_DEVICE = re.compile(r" \((cpu|mps|cuda)(:\d+)?\)$")  # which one of several alike is no matter
+_DEVICE = re.compile(r" \((cpu|mps|cuda)(:\d+)?\)$")  # which of several equal ones is irrelevant
 _MATTERS: Mapping[str, Callable[[Environment], Any]] = {
     "the device": lambda found: _DEVICE.sub(r" (\1)", str(found["device_name"])),
     "the processor's instructions": lambda found: found["instructions"],
@@ -36,7 +37,7 @@ _MATTERS: Mapping[str, Callable[[Environment], Any]] = {
 
 
 def environment_here(device_name: str, placement: Placement) -> Environment:
-    """What this process runs on."""
+    """The environment of this process."""
     return {
         **describe_environment(),
         "device": str(placement.device),
@@ -48,18 +49,19 @@ def environment_here(device_name: str, placement: Placement) -> Environment:
 
 
 def keep_environment(context: RunContext, now: Environment, step: int) -> None:
-    """Keep what the run runs on from this step on; what changes its bits is said, and the old kept.
+    """Record the environment from this step on; report differences that change the run's bits, and
+    keep the old one.
 
     Args:
-        context: its session holds environment.json; it is told each difference.
-        now: what this process runs on.
-        step: at which it begins or goes on.
+        context: its session holds environment.json; each difference is recorded as an event.
+        now: the environment of this process.
+        step: at which the run starts or resumes.
     """
     session = context.session
     try:
         then = session.read_json(FILE) or {}
     except SessionError:
-        then = {}  # damaged: it tells nothing, and nobody computes by it
+        then = {}  # damaged; it is for information only
     before = then.get(BEFORE)
     before = before if isinstance(before, list) else []
     changed = list(_differences(then, now)) if step else []
@@ -70,14 +72,14 @@ def keep_environment(context: RunContext, now: Environment, step: int) -> None:
     context.keep(lambda: session.write_json(FILE, {**now, _SINCE: since} | earlier))
     for what, old, new in changed:
         message = (
-            f"{what} was {old} until step {step:,} and is {new} now: the run goes on, but not to "
-            "the same bits as if it had been left alone"
+            f"{what} was {old} until step {step:,} and is {new} now: the run continues, but its "
+            "results are not bit-identical to those of an uninterrupted run"
         )
         context.record(Warned(message=message, where=str(session.path / FILE)))
 
 
 def _differences(then: Environment, now: Environment) -> Iterator[tuple[str, Any, Any]]:
-    """What matters for a sum's last bits, then and now; what isn't known of both is left out."""
+    """What matters for a sum's last bits, then and now; values missing in either are left out."""
     for what, of in _MATTERS.items():
         try:
             old, new = of(then), of(now)

@@ -1,4 +1,4 @@
-"""Whether a checkpoint is one of this run: looked at before any of it is put into the network."""
+"""Whether a checkpoint belongs to this run; checked before it is loaded into the network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _COUNTS = ("epoch", "step_in_epoch", "step", "loss_steps", "epochs_without_bette
 
 
 def refuse_another_run(checkpoint: Checkpoint, trainer: Trainer) -> None:
-    """A checkpoint with other findings, shapes, names or state than this run writes.
+    """Refuse a checkpoint with other findings, shapes, names or state than this run writes.
 
     Raises:
         DataError: it is not this run's, or holds values that are not numbers.
@@ -30,7 +30,7 @@ def refuse_another_run(checkpoint: Checkpoint, trainer: Trainer) -> None:
     if own is not None and own.findings != findings:
         raise _another(
             checkpoint,
-            f"its outputs are {', '.join(own.findings)[:500]}, where the recipe has "
+            f"its outputs are {', '.join(own.findings)[:500]}, but the recipe has "
             f"{', '.join(findings)}",
         )
     wanted = trainer.model.state_dict()
@@ -43,13 +43,13 @@ def refuse_another_run(checkpoint: Checkpoint, trainer: Trainer) -> None:
     for key, tensor in checkpoint.training_tensors.items():
         parameter = parameters.get(key.rpartition("|")[0])
         if parameter is None or (tensor.ndim and tensor.shape != parameter.shape):
-            raise _another(checkpoint, f"its optimiser has {key[:200]}, which belongs to nothing")
+            raise _another(checkpoint, f"its optimiser has {key[:200]}, of no parameter")
     if progress_of(checkpoint.state) is None:
-        raise _another(checkpoint, "it doesn't tell how far the run was")
+        raise _another(checkpoint, "it doesn't say how far the run was")
 
 
 def progress_of(state: Mapping[str, Any]) -> dict[str, Any] | None:
-    """How far a run was, by its checkpoint's state; None where that can't be read."""
+    """A run's progress in its checkpoint's state; None if it can't be read."""
     progress = state.get("progress")
     names = {item.name for item in dataclasses.fields(Progress)}
     if not isinstance(progress, dict) or not names.issuperset(progress):
@@ -64,15 +64,15 @@ def _refuse_other_values(checkpoint: Checkpoint, name: str, found: Tensor, wante
     if found.shape != wanted.shape or found.dtype != wanted.dtype:
         raise _another(
             checkpoint,
-            f"{name} is {tuple(found.shape)[:8]} of {found.dtype}, where the network has "
+            f"{name} is {tuple(found.shape)[:8]} of {found.dtype}, but the network has "
             f"{tuple(wanted.shape)} of {wanted.dtype}",
         )
     if not torch.isfinite(found).all():
         raise DataError(
             f"{name} holds values that are not numbers",
             where=checkpoint.file.model_path,
-            why="Every prediction from there on would be none either",
-            remedy="Start a new session, or delete this checkpoint where one before it is whole",
+            why="All later predictions would be NaN too",
+            remedy="Start a new session, or delete this checkpoint if the one before it is intact",
         )
 
 
@@ -80,6 +80,6 @@ def _another(checkpoint: Checkpoint, how: str) -> DataError:
     return DataError(
         f"this checkpoint is not one of this run: {how}",
         where=checkpoint.file.model_path,
-        why="A run can't go on from the weights of another",
-        remedy="Bring the session's own files back, or start a new session",
+        why="A run can't continue from the weights of another",
+        remedy="Restore the session's own files, or start a new session",
     )

@@ -1,1 +1,1 @@
-"""One training step: backward, its engines, and giving way to less memory."""
+"""One training step: backward, its engines, and falling back when memory runs out."""

@@ -1,7 +1,7 @@
 """All of a step but the update: loss, gradients and their norm, without waiting for the device.
 
-Nothing here asks the device for a number, so that it can be captured into a graph, and so that
-the host runs ahead. What a step must not do where something is not finite is decided there too.
+Nothing here reads a number from the device, so it can be captured into a graph, and the host runs
+ahead. Whether to skip the update of a non-finite step is also decided on the device.
 """
 
 from __future__ import annotations
@@ -31,48 +31,48 @@ class Outcome:
 
 
 class RunningStatistics:
-    """Batch norm's statistics of a network, as one tensor."""
+    """Batch norm statistics of a network, as one tensor."""
 
     def __init__(self, model: nn.Module) -> None:
         self._buffers = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
 
     def copy(self) -> Tensor:
-        """All of them, one after the other."""
+        """All of them, concatenated."""
         if not self._buffers:
             return torch.empty(0)
         return torch.cat([buffer.flatten() for buffer in self._buffers])
 
     def put_back(self, flat: Tensor) -> None:
-        """What :meth:`copy` gave."""
+        """Restore what :meth:`copy` returned."""
         if self._buffers:
             pieces = torch.split(flat, [buffer.numel() for buffer in self._buffers])
             shaped = [
                 piece.view_as(buffer) for piece, buffer in zip(pieces, self._buffers, strict=True)
             ]
-            torch._foreach_copy_(self._buffers, shaped)  # a few kernels in place of hundreds
+            torch._foreach_copy_(self._buffers, shaped)  # a few kernels instead of hundreds
 
     def put_back_where(self, condition: Tensor, before: Tensor) -> None:
-        """As they were before, where the condition holds on the device."""
+        """Restore those of before, if the condition holds on the device."""
         if self._buffers:
             self.put_back(torch.where(condition, before, self.copy()))
 
 
 class Backward:
-    """Loss and gradients of a batch, in pieces where it has to be; gradients are in ``.grad``."""
+    """Loss and gradients of a batch, in pieces if necessary; gradients are in ``.grad``."""
 
     def __init__(
         self, model: nn.Module, objective: Objective, placement: Placement, recipe: Recipe
     ) -> None:
         self.model = model
         self.placement = placement
-        self._objective, self._recipe = objective, recipe
+        self.objective, self._recipe = objective, recipe
         self.parameters = [item for item in model.parameters() if item.requires_grad]
         self.statistics = RunningStatistics(model)
         self._clip_norm = recipe.train.clip_norm
         self._loss_of: LossOf = _loss_of(model, objective, placement, recipe)
 
     def compiled(self, backend: str) -> Backward:
-        """The same by a compiled network; for batches of one size, or it compiles again."""
+        """The same with a compiled network; another batch size compiles again."""
         other = self.on_copy(self.model)
         own_compiler_cache()
         other._loss_of = torch.compile(other._loss_of, dynamic=False, backend=backend)
@@ -80,14 +80,14 @@ class Backward:
 
     def on_copy(self, model: nn.Module) -> Backward:
         """The same for a copy of the network."""
-        return Backward(model, self._objective, self.placement, self._recipe)
+        return Backward(model, self.objective, self.placement, self._recipe)
 
     def one_precision_up(self, model: nn.Module) -> Backward:
-        """The same for a copy of the network, in fp32 where this is in bf16, else in float64."""
+        """The same for a copy of the network, in fp32 if this is in bf16, else in float64."""
         if not self.placement.precision.is_bf16:
             model = model.double()
         exact = Placement(self.placement.device, Precision("fp32", "to compare with"))
-        return Backward(model, self._objective, exact, self._recipe)
+        return Backward(model, self.objective, exact, self._recipe)
 
     def __call__(self, batch: Batch, size: int) -> Outcome:
         """A batch in micro-batches of at most ``size``; after an error nothing has changed."""
@@ -95,7 +95,8 @@ class Backward:
         return self.outcome(self.accumulate(batch, size, before), before)
 
     def work(self, batch: Batch) -> Outcome | Tensor:
-        """All at once: the outcome; the loss of one rank's piece, whose gradients are to be summed.
+        """All in one pass: the outcome, or the loss of one rank's piece, whose gradients are yet to
+        be summed.
 
         Gradients are in ``.grad`` afterwards.
         """
@@ -104,9 +105,9 @@ class Backward:
         return self.accumulate(batch, len(batch), self.statistics.copy())
 
     def accumulate(self, batch: Batch, size: int, before: Tensor) -> Tensor:
-        """Gradients of the batch, and its mean loss over known labels.
+        """Compute gradients of the batch; returns its mean loss over known labels.
 
-        After an error batch norm's statistics are what they were ``before``.
+        After an error the batch norm statistics are restored to ``before``.
         """
         for parameter in self.parameters:
             parameter.grad = None
@@ -119,21 +120,23 @@ class Backward:
             raise
 
     def outcome(self, loss: Tensor, before: Tensor) -> Outcome:
-        """What the update needs to know; statistics are as before where something isn't finite."""
+        """What the update needs; statistics are restored to ``before`` if something isn't
+        finite."""
         norm = nn.utils.get_total_norm(self.gradients())
         if self._clip_norm is not None:
             nn.utils.clip_grads_with_norm_(self.parameters, self._clip_norm, norm)
         is_finite = loss.isfinite() & norm.isfinite()
-        # The forward pass has put NaN into batch norm's statistics by now.
+        # The forward pass has already put NaN into the batch norm statistics.
         self.statistics.put_back_where(~is_finite, before)
         return Outcome(torch.stack([loss, norm]), (~is_finite).float())
 
     def gradients(self) -> list[Tensor]:
-        """Of each parameter that has one."""
+        """One for each parameter that has one."""
         return [item.grad for item in self.parameters if item.grad is not None]
 
     def _accumulate(self, batch: Batch, size: int) -> Tensor:
-        """Backward over the batch; its share of the mean loss over the step's known labels."""
+        """Backward over the batch; returns its share of the mean loss over the step's known
+        labels."""
         device = self.placement.device
         labels_BF = batch.labels_BF.to(device, non_blocking=True)
         of_step_SF = labels_BF
@@ -157,7 +160,7 @@ def _loss_of(
 ) -> LossOf:
     """Bytes, labels, draws and the batch's known labels -> this piece's share of the mean loss."""
     augment = recipe.augment
-    dtype = next(model.parameters()).dtype  # float32, but for a network to compare with
+    dtype = next(model.parameters()).dtype  # float32, except in a reference network
 
     def loss_of(
         pixels_BHW: Tensor, labels_BF: Tensor, draws_B5: Tensor | None, known: Tensor

@@ -1,4 +1,4 @@
-"""What a device offers beside computing: room for the images, and steps of other kinds."""
+"""What a device offers besides computing: memory for the images, and faster kinds of steps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from core.training.trainer import Trainer
 Record = Callable[[Event], None]
 
 HELD_PARTS = ("train", "val")
-"""What each epoch reads; the test part is read once."""
+"""The parts that each epoch reads; the test part is read once."""
 
 
 def hold_parts(
@@ -31,15 +31,15 @@ def hold_parts(
     *,
     images: Mapping[str, int] | None = None,
 ) -> dict[str, Part]:
-    """The parts, with images of train and val on the device where they fit; train alone, or none.
+    """The parts, with images of train and val on the device if they fit; train alone, or none.
 
     Args:
-        trainer: whose train part changes with them.
+        trainer: its train part is replaced too.
         parts: by name.
-        free_bytes: memory that the device has left; None where the host's cache is as good.
-        may_go_on: False where the run was asked to stop: then nothing is held.
-        record: takes what came of it.
-        images: of each part, where these are samples of larger ones that have to fit.
+        free_bytes: free memory of the device; None if the host's cache is as good.
+        may_go_on: False if the run was asked to stop: then nothing is held.
+        record: receives the result.
+        images: number in each part, if these parts are samples of larger ones that have to fit.
     """
     share = trainer.settings.resident_share
     if free_bytes is None or not share:
@@ -49,8 +49,8 @@ def hold_parts(
     fit = HELD_PARTS[: parts_that_fit(counts, size_px, int(share * free_bytes))]
     if not fit:
         why = (
-            f"those of train take {counts[0] * size_px**2 / 2**30:.1f} GiB, which is more than "
-            f"{share:g} of the {free_bytes / 2**30:.1f} GiB that the device has left"
+            f"those of train take {counts[0] * size_px**2 / 2**30:.1f} GiB, more than "
+            f"{share:g} of the {free_bytes / 2**30:.1f} GiB that is free on the device"
         )
         record(_none_held(f"{why} (train.resident_share)"))
         return parts
@@ -58,7 +58,7 @@ def hold_parts(
         resident = _held(trainer, [parts[name] for name in fit], may_go_on, record)
     except torch.OutOfMemoryError:
         give_back_memory(trainer.placement.device)
-        record(_none_held("the device has less memory than it said"))
+        record(_none_held("the device has less free memory than it reported"))
         return parts
     if resident is None:
         return parts
@@ -94,32 +94,32 @@ def take_best_step(
     steps: int | None = None,
     may_go_on: Callable[[], bool] = lambda: True,
 ) -> StepChoice:
-    """Choose how the run's steps reach the device, and tell it where there was a choice.
+    """Choose how the run's steps are executed, and report it if there was a choice.
 
-    Rank 0 chooses for all; where one of the others can't do it, all take eager steps.
+    Rank 0 chooses for all; if another rank can't do it, all take eager steps.
 
     Args:
-        trainer: takes the engine.
-        record: takes what came of it.
+        trainer: gets the engine.
+        record: receives the result.
         make: makes an engine of a kind.
-        steps: of the whole run, where the trainer's part is a sample of it.
-        may_go_on: False where the run was asked to stop while other ranks get ready.
+        steps: of the whole run, if the trainer's part is a sample of it.
+        may_go_on: False if the run was asked to stop while other ranks get ready.
 
     Raises:
         StoppedError: it was asked to stop then.
     """
     choice = _choice(trainer, record, make, steps)
-    trainer.engine = choice.engine
+    trainer.train_step.engine = choice.engine
     if choice.engine is not None and trainer.ranks.size > 1:
         trainer.ranks.broadcast(TakeStep(choice.kind))
         trainer.ranks.wait_for(STEP_MADE, may_go_on)
         if not agree_on_step(trainer):
-            why = f"the {choice.kind} step can't be used on another process"
+            why = f"the {choice.kind} step doesn't work in another process"
             failed = "; ".join(filter(None, (choice.failed, why)))
             choice = replace(
                 choice, kind="eager", reason=why, engine=None, gain=None, failed=failed
             )
-    give_back_memory(trainer.placement.device)  # of the copies that it was compared with
+    give_back_memory(trainer.placement.device)  # of the networks it was compared with
     asked = trainer.settings.step
     if choice.failed:
         record(Warned(message=f"{choice.failed}; steps are {choice.kind}"))
@@ -137,32 +137,33 @@ def take_best_step(
 
 
 def make_told_step(trainer: Trainer, kind: str, make: Make = made_engine) -> None:
-    """On every rank but the first: a step of this kind, where it is right here too."""
+    """On every rank but the first: make a step of this kind, if it is correct here too."""
     trainer.model.train()
-    choice = choose_step(trainer.backward, _first_piece(trainer), asked=kind, steps=0, make=make)
-    trainer.engine = choice.engine
+    choice = choose_step(
+        trainer.train_step.backward, _first_piece(trainer), asked=kind, steps=0, make=make
+    )
+    trainer.train_step.engine = choice.engine
     give_back_memory(trainer.placement.device)
 
 
 def agree_on_step(trainer: Trainer) -> bool:
-    """Whether every rank can take its step, which has to call this; else none of them does."""
-    if trainer.ranks.any(trainer.engine is None):
-        trainer.engine = None
-    return trainer.engine is not None
+    """Whether every rank can take its step; every rank has to call this. If not, none does."""
+    if trainer.ranks.any(trainer.train_step.engine is None):
+        trainer.train_step.engine = None
+    return trainer.train_step.engine is not None
 
 
 def _choice(trainer: Trainer, record: Record, make: Make, steps: int | None) -> StepChoice:
     settings, progress = trainer.settings, trainer.progress
     if settings.step == "eager":
-        return StepChoice("eager", "it was asked for")
-    size = settings.batch_size // trainer.ranks.size
-    at_once = min(settings.micro_batch_size or size, progress.micro_batch_size or size)
-    if at_once < size:
-        return StepChoice("eager", f"batches are taken {at_once} images at a time")
+        return StepChoice("eager", "the recipe asks for it")
+    at_once = trainer.images_at_once
+    if at_once < settings.batch_size // trainer.ranks.size:
+        return StepChoice("eager", f"batches are split into micro-batches of {at_once} images")
     if len(trainer.part) < settings.batch_size:
-        return StepChoice("eager", "there is no whole batch")
+        return StepChoice("eager", "there is no full batch")
     if settings.step == "auto" and trainer.placement.device.type != "cuda":
-        return StepChoice("eager", "compiling pays on CUDA alone")
+        return StepChoice("eager", "compiling pays off only on CUDA")
     stage = "comparing steps: a compiler may take minutes"
     record(DatasetProgress(stage=stage, done=0, total=None))
     if steps is None:
@@ -170,7 +171,11 @@ def _choice(trainer: Trainer, record: Record, make: Make, steps: int | None) -> 
         steps = max(0, left - progress.step_in_epoch)
     trainer.model.train()
     return choose_step(
-        trainer.backward, _first_piece(trainer), asked=settings.step, steps=steps, make=make
+        trainer.train_step.backward,
+        _first_piece(trainer),
+        asked=settings.step,
+        steps=steps,
+        make=make,
     )
 
 

@@ -1,8 +1,8 @@
 """A step before its update, compiled or captured into a graph, for batches of one size.
 
-A GPU does the network's thousands of small operations faster than the host can order them. A graph
-is one order for all of them; a compiler makes fewer and larger ones. Both want the same shapes each
-time, so the last batch of an epoch and batches in pieces take the eager step.
+A GPU executes the network's thousands of small operations faster than the host can launch them. A
+graph launches all of them at once; a compiler makes fewer and larger ones. Both need the same
+shapes each time, so the last batch of an epoch and batches in pieces take the eager step.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ from core.training.step.backward import Backward, Outcome
 BACKEND = "inductor"
 
 ENGINE_ERRORS = (RuntimeError, MemoryError, OSError)
-"""What compilers and captures raise where they can't.
+"""What compilers and captures raise when they fail.
 
-torch hands on whatever its compiler meets (a missing C compiler, its own bugs) as a RuntimeError:
+torch passes on whatever its compiler meets (a missing C compiler, its own bugs) as a RuntimeError:
 ``InductorError``, ``BackendCompilerFailed``; CUDA's errors are RuntimeErrors too. A full disk under
-the compiler's cache is an OSError. Anything else is a bug of ours and ends the run with its name.
+the compiler's cache is an OSError. Anything else is our own bug and ends the run.
 """
 
 _WARM_UPS = 3
-"""Runs before a capture: kernels are chosen and memory is taken in them (torch's own advice)."""
+"""Runs before a capture, in which kernels are chosen and memory is allocated (torch's own
+advice)."""
 
 Returned = TypeVar("Returned")
 
@@ -37,7 +38,7 @@ Work = Outcome | Tensor
 """See ``Backward.work``."""
 
 Capture = Callable[[Callable[[], Work]], tuple[Work, Callable[[], None]]]
-"""Runs a function into a graph; gives what it returned, and what computes it anew in place."""
+"""Captures a function into a graph; returns its result, and a call that recomputes it in place."""
 
 
 class Engine(Protocol):
@@ -46,14 +47,14 @@ class Engine(Protocol):
     kind: str
 
     def takes(self, batch: Batch, size: int) -> bool:
-        """Whether the batch, in micro-batches of ``size``, is one that it was made for."""
+        """Whether the engine was made for this batch in micro-batches of ``size``."""
 
     def __call__(self, batch: Batch) -> Work:
-        """Gradients are in ``.grad`` afterwards; nothing is waited for."""
+        """Gradients are in ``.grad`` afterwards; doesn't wait for the device."""
 
 
 class Compiled:
-    """The network and its loss by torch's compiler."""
+    """The network and its loss, compiled by torch."""
 
     def __init__(self, backward: Backward, batch: Batch, backend: str = BACKEND) -> None:
         self.kind = "compiled"
@@ -61,7 +62,7 @@ class Compiled:
         self._shapes = _shapes(batch)
 
     def takes(self, batch: Batch, size: int) -> bool:
-        """One of the same shapes, at once."""
+        """Batches of the same shapes, in one piece."""
         return _shapes(batch) == self._shapes and size >= len(batch)
 
     def __call__(self, batch: Batch) -> Work:
@@ -70,7 +71,7 @@ class Compiled:
 
 
 class Graphed:
-    """A step that was recorded once: a batch is copied into its place, then it is replayed."""
+    """A step that was recorded once: a batch is copied into its input, then it is replayed."""
 
     def __init__(self, backward: Backward, batch: Batch, capture: Capture, kind: str) -> None:
         self.kind = kind
@@ -78,15 +79,15 @@ class Graphed:
         self._place = _copy_on(device, batch)
         self._parameters = backward.parameters
         self._outcome, self._replay = capture(lambda: backward.work(self._place))
-        # The graph writes into these; an eager step in between has put others in their place.
+        # The graph writes into these; an eager step in between has replaced them.
         self._gradients = [parameter.grad for parameter in self._parameters]
 
     def takes(self, batch: Batch, size: int) -> bool:
-        """One of the same shapes, at once."""
+        """Batches of the same shapes, in one piece."""
         return _shapes(batch) == _shapes(self._place) and size >= len(batch)
 
     def __call__(self, batch: Batch) -> Work:
-        """What it gives is overwritten by the next call."""
+        """The result is overwritten by the next call."""
         place = self._place
         for kept, new in zip(_tensors(place), _tensors(batch), strict=True):
             kept.copy_(new, non_blocking=True)
@@ -97,14 +98,14 @@ class Graphed:
 
 
 def capture_on_cuda(device: torch.device) -> Capture:
-    """Into a CUDA graph."""
+    """Capture into a CUDA graph."""
     return partial(captured, device)
 
 
 def captured(
     device: torch.device, function: Callable[[], Returned]
 ) -> tuple[Returned, Callable[[], None]]:
-    """A function in a CUDA graph: what it returned, and what computes it anew in place."""
+    """A function in a CUDA graph: its result, and a call that recomputes it in place."""
     with torch.cuda.device(device):
         aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         aside.wait_stream(torch.cuda.current_stream())
@@ -113,15 +114,15 @@ def captured(
                 function()
         torch.cuda.current_stream().wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
-        # Other threads (the viewer, the reader of batches) may use the device meanwhile.
+        # Other threads (the viewer, the batch reader) may use the device meanwhile.
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             returned = function()
     return returned, graph.replay
 
 
 def in_a_line(error: BaseException) -> str:
-    """What an error says, short; its kind where it says nothing."""
-    # The compiler's first line may say no more than that something was raised.
+    """An error's message, shortened; its type if it has none."""
+    # The compiler's first line may say only that something was raised.
     lines = [line.strip() for line in str(error).splitlines() if line.strip()][:2]
     return " ".join(lines)[:300] or type(error).__name__
 
@@ -151,15 +152,15 @@ def _copy_on(device: torch.device, batch: Batch) -> Batch:
 def made_engine(kind: str, backward: Backward, batch: Batch, backend: str = BACKEND) -> Engine:
     """An engine of this kind, ``compiled`` or ``graph``, for batches like this one.
 
-    On a GPU the compiled step is captured too, where that works.
+    On a GPU the compiled step is captured too, if that works.
 
     Raises:
-        RuntimeError: there is no such thing on this device; or any of ENGINE_ERRORS.
+        RuntimeError: this device doesn't support it; or any of ENGINE_ERRORS.
     """
     device = backward.placement.device
     if kind == "graph":
         if device.type != "cuda":
-            raise RuntimeError(f"a {device.type} device captures no graphs")
+            raise RuntimeError(f"a {device.type} device can't capture graphs")
         return Graphed(backward, batch, capture_on_cuda(device), kind)
     compiled = Compiled(backward, batch, backend)
     if device.type != "cuda":

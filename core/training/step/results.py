@@ -1,4 +1,4 @@
-"""What steps came to: kept on the device, and read all at once when somebody asks.
+"""Results of steps: kept on the device, and read together when needed.
 
 A loop that reads each loss waits for the device at each step, and the device then waits for the
 loop. Here a step leaves two numbers on the device; reading them is the loop's only wait.
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 MOST_UNREAD = 256
-"""So many steps at most are not read yet; recording reads far sooner."""
+"""At most this many steps are unread; recording usually reads far sooner."""
 
 RECORD_SECONDS = 0.25
 """Steps are recorded at most this often, with the mean since the last record."""
@@ -24,13 +24,13 @@ RECORD_SECONDS = 0.25
 class StepResult:
     """One optimiser step: its mean loss, gradient norm, and whether weights were updated.
 
-    The first question about any of these reads them from the device, for all steps so far.
+    Accessing any of these reads them from the device, for all steps so far.
 
     Attributes:
         step: counted over the whole run, from 1.
         epoch: counted from 1.
-        num_images: of its batch.
-        micro_batch_size: what memory allowed from this step on, where it was less than before.
+        num_images: size of its batch.
+        micro_batch_size: the new limit from this step on, if memory ran out.
         notices: what was given up at this step, such as a compiled step, one sentence each.
     """
 
@@ -50,7 +50,7 @@ class StepResult:
         self._loss_and_norm: tuple[float, float] | None = None
 
     def settle(self, loss: float, gradient_norm: float) -> None:
-        """The numbers have come from the device."""
+        """Set the numbers read from the device."""
         self._loss_and_norm = loss, gradient_norm
 
     @property
@@ -60,12 +60,12 @@ class StepResult:
 
     @property
     def gradient_norm(self) -> float:
-        """Of all gradients together, before it was clipped."""
+        """Norm of all gradients together, before clipping."""
         return self._settled()[1]
 
     @property
     def updated(self) -> bool:
-        """False where loss or gradient norm is not finite: then the weights are as before."""
+        """False if loss or gradient norm is not finite: then the weights are unchanged."""
         return all(map(math.isfinite, self._settled()))
 
     def _settled(self) -> tuple[float, float]:
@@ -76,24 +76,24 @@ class StepResult:
 
 
 class Outcomes:
-    """Loss and gradient norm of the steps since the last reading, on the device."""
+    """Loss and gradient norm of the unread steps, on the device."""
 
     def __init__(self, device: torch.device, take: Callable[[StepResult], None]) -> None:
         self._rows_K2 = torch.zeros((MOST_UNREAD, 2), device=device)
         self._unread: list[StepResult] = []
         self._take = take
         self.readings = 0
-        """How often the device was waited for."""
+        """Number of waits for the device."""
 
     def add(self, result: StepResult, loss_and_norm_2: Tensor) -> None:
-        """Another step; nothing is waited for, unless very many were not read."""
+        """Add a step; doesn't wait, unless too many are unread."""
         if len(self._unread) == MOST_UNREAD:
             self.read()
         self._rows_K2[len(self._unread)].copy_(loss_and_norm_2)
         self._unread.append(result)
 
     def read(self) -> None:
-        """Wait for the device, and take note of each step in turn."""
+        """Wait for the device, and take each step's numbers in turn."""
         if not self._unread:
             return
         unread, self._unread = self._unread, []
@@ -107,7 +107,7 @@ class Outcomes:
 
 @dataclass
 class Recorded:
-    """Sums since the last record of steps; ``waiting`` are steps that were not looked at yet."""
+    """Sums since the last record of steps; ``waiting`` are steps not yet added."""
 
     loss: float = 0.0
     steps: int = 0
@@ -117,7 +117,7 @@ class Recorded:
     waiting: list[StepResult] = field(default_factory=list)
 
     def add(self, result: StepResult) -> None:
-        """Take note of a step that updated the weights."""
+        """Add a step that updated the weights."""
         self.loss += result.loss
         self.steps += 1
         self.images += result.num_images
@@ -128,10 +128,10 @@ class Recorded:
         return bool(self.waiting) and time.monotonic() - self.since >= RECORD_SECONDS
 
     def images_per_second(self) -> float:
-        """Rate since the last record."""
+        """Images per second since the last record."""
         return self.images / max(1e-9, time.monotonic() - self.since)
 
     def clear(self) -> None:
-        """Begin anew, after a record."""
+        """Start again, after a record."""
         self.loss, self.steps, self.images = 0.0, 0, 0
         self.since = time.monotonic()

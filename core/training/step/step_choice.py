@@ -1,9 +1,9 @@
 """Which step a run takes: eager, compiled, or replayed from a graph.
 
-An engine is taken where what it saves pays for its warm-up, and only where it is as right as the
+An engine is used if the time it saves pays for its warm-up, and only if it is as accurate as the
 eager step: on the run's own batch and weights both are compared, tensor by tensor, with a step one
-precision up. A fixed tolerance would not do: bf16 alone moves the gradients of DenseNet121's first
-layers by half of their norm.
+precision up. A fixed tolerance would not work: bf16 alone moves the gradients of DenseNet121's
+first layers by half of their norm.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from core.training.step.engines import ENGINE_ERRORS, Engine, Work, in_a_line, m
 Make = Callable[[str, Backward, Batch], Engine]
 
 MARGIN = 2.0
-"""What an engine saves must be so many times its warm-up: the estimates are rough."""
+"""An engine must save this many times its warm-up: the estimates are rough."""
 
 LEAST_GAIN = 1.03
-"""An engine that was measured to gain less is not worth a step of another kind."""
+"""An engine that was measured to gain less is not worth using."""
 
 _TIMED_STEPS, _TIMED_SECONDS = 5, 2.0
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What an engine is thought to take and give, before it was tried.
+    """Expected cost and gain of an engine, before it is tried.
 
     Attributes:
         warmup_seconds: to compile or capture it, and to check it.
-        gain: its rate over that of the best step so far.
+        gain: its rate relative to the best step so far.
     """
 
     warmup_seconds: float
@@ -47,32 +47,32 @@ class Expected:
 
 
 EXPECTED_ON_CUDA = {"graph": Expected(4.0, 1.5), "compiled": Expected(150.0, 1.4)}
-"""In the order they are tried, the gain of each over the best before it; what is measured at the
-start decides. docs/performance.md has what was measured."""
+"""In the order they are tried, the gain of each over the best before it; measurements at the start
+decide. docs/performance.md has measured values."""
 
 
 SLACK = 1.5
-"""Each tensor may be so many times as far from the exact one as the eager step's is, and"""
+"""Each tensor's error may be this many times the eager step's, plus"""
 
 FLOORS = {
     "fp32": {"loss": 1e-5, "gradients": 1e-2, "statistics": 1e-5},
     "bf16": {"loss": 1e-2, "gradients": 2e-2, "statistics": 5e-3},
 }
-"""so much besides: norm of the difference over the norm of the exact one. The eager step may be
-right by luck. The same network in another memory layout stays within 1.2 times; a gradient that is
-missing or has the wrong sign is at 1 and 2, where about 0.9 is allowed at most layers in bf16."""
+"""this much: norm of the difference over the norm of the exact one. The eager step may be right by
+luck. The same network in another memory layout stays within 1.2 times; a missing gradient or one of
+the wrong sign is at 1 and 2, where about 0.9 is allowed at most layers in bf16."""
 
 
 @dataclass(frozen=True)
 class StepChoice:
-    """What was chosen, and why, in a sentence.
+    """What was chosen, and why.
 
     Attributes:
         kind: eager, compiled or graph.
         reason: a sentence without its full stop.
         engine: None for eager.
-        gain: its measured rate over the eager step's.
-        seconds: what choosing took.
+        gain: its measured rate relative to the eager step's.
+        seconds: time spent choosing.
         failed: why an engine that was tried is not used.
     """
 
@@ -85,12 +85,12 @@ class StepChoice:
 
 
 def seconds_saved(steps: int, seconds_per_step: float, expected: Expected) -> float:
-    """What an engine saves in so many steps, its warm-up taken off; may be negative."""
+    """Seconds that an engine saves in this many steps, minus its warm-up; may be negative."""
     return steps * seconds_per_step * (1 - 1 / expected.gain) - expected.warmup_seconds
 
 
 def pays(steps: int, seconds_per_step: float, expected: Expected) -> bool:
-    """Whether an engine is worth trying in a run that has so many steps to go."""
+    """Whether an engine is worth trying with this many steps left."""
     saved = seconds_saved(steps, seconds_per_step, expected)
     return saved >= (MARGIN - 1) * expected.warmup_seconds
 
@@ -104,15 +104,15 @@ def choose_step(
     make: Make = made_engine,
     expected: Mapping[str, Expected] = EXPECTED_ON_CUDA,
 ) -> StepChoice:
-    """The step for a run of so many steps to go.
+    """Choose the step for a run with this many steps left.
 
-    Weights, batch statistics and random numbers are as they were afterwards, gradients are none.
+    Weights, batch statistics and random state are unchanged afterwards, gradients are None.
 
     Args:
         backward: the run's own.
-        batch: one of the run's, whole, or this rank's piece of one.
-        asked: compiled, graph, or auto: what pays on CUDA.
-        steps: to go.
+        batch: a full batch of the run, or this rank's piece of one.
+        asked: compiled, graph, or auto: what pays off on CUDA.
+        steps: steps left.
         make: makes an engine of a kind.
         expected: of the kinds that auto tries, in that order.
     """
@@ -125,7 +125,7 @@ def choose_step(
         return StepChoice(
             "eager", "the first batch's loss is not finite, so nothing can be checked"
         )
-    best = StepChoice("eager", f"nothing else pays in {steps:,} steps")
+    best = StepChoice("eager", f"nothing else pays off in {steps:,} steps")
     fastest = eager.seconds_per_step
     failed: list[str] = []
     reference: _Reference | None = None
@@ -142,11 +142,11 @@ def choose_step(
             failed.append(f"the {kind} step can't be used: {in_a_line(error)}")
             continue
         if asked == "auto" and fastest / seconds < LEAST_GAIN:
-            gained = f"{fastest / seconds:.2f} × the {best.kind} step's rate"
+            gained = f"{fastest / seconds:.2f} × the rate of the {best.kind} step"
             failed.append(f"the {kind} step gains nothing ({gained})")
             continue
         gain, fastest = eager.seconds_per_step / seconds, seconds
-        reason = f"{gain:.2f} × the eager step's rate, with the same loss and gradients"
+        reason = f"{gain:.2f} × the rate of the eager step, with the same loss and gradients"
         best = StepChoice(kind, reason, engine, gain)
     if failed and best.engine is None:
         best = replace(best, reason=failed[0])
@@ -158,11 +158,11 @@ def _uncheckable(error: BaseException) -> StepChoice:
 
 
 class DifferentStepError(RuntimeError):
-    """An engine that does not compute what the eager step does."""
+    """An engine that doesn't compute the same as the eager step."""
 
 
 def difference(found: Tensor, exact: Tensor) -> float:
-    """Norm of the difference over the norm of what is exact."""
+    """Norm of the difference over the norm of the exact tensor."""
     apart = float((found.double() - exact.double()).norm())
     return apart / max(float(exact.double().norm()), 1e-30)
 
@@ -171,7 +171,7 @@ Values = dict[str, list[Tensor]]
 
 
 def _values(work: Work, backward: Backward) -> Values:
-    """What a step came to, as copies."""
+    """Results of a step, as copies."""
     loss = work.loss_and_norm_2[0] if isinstance(work, Outcome) else work
     return {
         "loss": [loss.reshape(1).clone()],
@@ -194,7 +194,7 @@ class _Eager:
 
 
 class _Reference:
-    """An exact step on a copy of the network, and how far off it others may be."""
+    """An exact step on a copy of the network, and the allowed errors."""
 
     def __init__(self, backward: Backward, batch: Batch, eager: _Eager) -> None:
         exact = backward.one_precision_up(copy.deepcopy(backward.model))
@@ -213,10 +213,10 @@ class _Reference:
 def _checked_engine(
     kind: str, backward: Backward, batch: Batch, reference: _Reference, make: Make
 ) -> tuple[Engine, float]:
-    """An engine that computes what the eager step does, and the seconds of its step.
+    """A checked engine, and the seconds of its step.
 
     Raises:
-        DifferentStepError: it does not; or any of ENGINE_ERRORS.
+        DifferentStepError: it doesn't match the eager step; or any of ENGINE_ERRORS.
     """
     before = [(buffer, buffer.clone()) for buffer in backward.model.buffers()]
     statistics = backward.statistics.copy()
@@ -241,13 +241,13 @@ def _refuse_other_values(found: Values, reference: _Reference) -> None:
             off = difference(value, exact)
             if not off <= allowed:  # NaN too
                 raise DifferentStepError(
-                    f"its {what} are {off:.2g} of their norm off the exact ones, where "
-                    f"{allowed:.2g} is allowed by what the eager step is off"
+                    f"its {what} differ from the exact ones by {off:.2g} of their norm; the eager "
+                    f"step's own error allows {allowed:.2g}"
                 )
 
 
 def _seconds_per_step(step: Callable[[], object], device: torch.device) -> float:
-    """Mean of a few, the device waited for at both ends; it has run once before."""
+    """Mean of a few steps, synchronised at both ends; the step has run once before."""
     synchronize(device)
     began, done = time.perf_counter(), 0
     while done < _TIMED_STEPS:

@@ -164,7 +164,7 @@ def test_shared_patients_are_counted_and_come_first(tmp_path):
 
     assert report["shared_patients"] == 1
     assert report["health"][0]["severity"] == "stop"
-    assert "1 patient stands in more than one part" in report["health"][0]["text"]
+    assert "1 patient is in more than one part" in report["health"][0]["text"]
 
 
 def test_a_table_without_ages_and_views_says_null(tmp_path):

@@ -63,7 +63,7 @@ def test_corners_in_place_of_width_and_height_are_told(tmp_path):
     rows = [box_row(n, box=f"{90 * n},400,{90 * n + 80},500") for n in range(9)]
     (told,) = read_boxes(write_boxes(tmp_path / "b.csv", rows)).warnings
     assert "3 of 9 boxes reach past the image's edge" in told
-    assert "lower right corner and not width and height" in told
+    assert "lower right corner, not width and height" in told
 
 
 def test_boxes_past_the_edge_are_cut_off_and_counted(tmp_path):

@@ -65,7 +65,7 @@ def test_only_wanted_rows_are_filled_and_the_rest_later(tmp_path: Path) -> None:
     some = opened(tmp_path / "cache", tmp_path / "nih", wanted=names[3:6])
     assert ready(tmp_path / "cache", tmp_path / "nih") == 3
     assert some.rows_of(names[3:6]).tolist() == [3, 4, 5]
-    with pytest.raises(DataError, match="has no pixels here: it was not asked for"):
+    with pytest.raises(DataError, match="has no pixels here: it was not requested"):
         some.rows_of(names[:1])
     with pytest.raises(DataError, match="has no pixels here"):
         some.rows_of(["another.png"])
@@ -154,7 +154,7 @@ def test_an_archive_that_lost_an_image_since_it_was_listed_costs_that_image(tmp_
     cache = open_cache(
         tmp_path / "cache", files, names, size_px=8, resize="crop", max_quarantined_share=1
     )
-    assert cache.quarantined == {names[2]: "not in its archive any more"}
+    assert cache.quarantined == {names[2]: "no longer in its archive"}
 
 
 def broken_images(folder: Path) -> dict[str, bytes]:
@@ -418,7 +418,7 @@ def test_wanting_images_that_were_not_found_is_refused(tmp_path: Path) -> None:
     write_images(tmp_path / "nih", 2)
     with pytest.raises(DataError, match=r"1 of the wanted images were not found, such as x\.png"):
         opened(tmp_path / "cache", tmp_path / "nih", wanted=["x.png", "00000001_000.png"])
-    with pytest.raises(DataError, match="no image is wanted"):
+    with pytest.raises(DataError, match="no images are wanted"):
         opened(tmp_path / "cache", tmp_path / "nih", wanted=[])
 
 

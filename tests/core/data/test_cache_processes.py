@@ -203,7 +203,7 @@ def test_a_limit_on_file_sizes_is_told_as_a_full_disk(tmp_path: Path) -> None:
     write_images(tmp_path / "nih", 50)
     run = command(REFUSED, tmp_path / "cache", tmp_path / "nih", 50 * SIZE_PX**2 - 1)
     done = subprocess.run(run, capture_output=True, text=True, check=True)
-    assert "the disk of the cache is full, or its quota is used up" in done.stdout
+    assert "the disk of the cache is full, or the quota is exhausted" in done.stdout
     assert "--cache DIR" in done.stdout
     cache = opened(tmp_path / "cache", tmp_path / "nih")
     assert holds_what_the_files_hold(cache, tmp_path / "nih")

@@ -21,11 +21,10 @@ from core.data.images.decode import (
     UndecodableImage,
     decode_grey,
     decode_square,
-    square_region,
-    to_square,
 )
 from core.data.images.deep_pixels import MARKER_SHARE
 from core.data.images.repair import AS_STORED, Repair
+from core.data.images.square import square_region, to_square
 
 RAMP_HW = np.tile(np.arange(0, 256, 4, dtype=np.uint8), (48, 1))  # 48 high, 64 wide
 
@@ -196,7 +195,7 @@ def test_a_file_that_ends_early_is_truncated(file_format: str, kept: float) -> N
         (b"<HTML><body>404", "an HTML page, not an image"),
         (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer, not the image"),
         (b"\0" * 900, "every byte is zero"),
-        (b"\0" * 128 + b"DICM" + b"\1" * 50, "a DICOM file: convert it to PNG"),
+        (b"\0" * 128 + b"DICM" + b"\1" * 50, "a DICOM file without pixel data"),
         (b"Image Index,Finding Labels\n", "not an image"),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 from core.data.cache.cache_rows import ROW, place_for
 from core.data.images import decode_jobs
 from core.data.images.decode_jobs import Job, KnownBytes, decoded
-from core.data.images.image_files import ImageFile
+from core.data.images.image_file import ImageFile
 
 
 @pytest.mark.parametrize(("num_bytes", "most"), [(10, 8), (400, 3), (600, 2), (5_000, 1)])
@@ -20,9 +20,7 @@ def test_images_in_flight_are_bounded_by_number_and_bytes(
 ) -> None:
     """An archive's members come with their bytes; a hostile one's have 256 MiB each."""
     monkeypatch.setattr(decode_jobs, "_BYTES_IN_FLIGHT", 1_300)
-    files = {
-        f"{row}.png": ImageFile(f"{row}.png", Path("x.tar"), "m", num_bytes, 1) for row in range(30)
-    }
+    files = {f"{row}.png": ImageFile(f"{row}.png", "x.tar", "m", num_bytes, 1) for row in range(30)}
     place = place_for(Path("cache"), files, 16, "squash")
     asked, done, waiting = 0, 0, []
 

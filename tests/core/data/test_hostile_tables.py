@@ -27,20 +27,20 @@ def refused(path, findings=()) -> str:
     ("bad_row", "says"),
     [
         (row_v2020(3, 0, "Infiltraton"), "unknown finding 'Infiltraton'. Did you mean"),
-        (row_v2020(3, 0, "No Finding|Mass"), "'No Finding' and a finding at once"),
-        (row_v2020(3, 0, "Mass|No Finding"), "'No Finding' and a finding at once"),
+        (row_v2020(3, 0, "No Finding|Mass"), "contains both 'No Finding' and a finding"),
+        (row_v2020(3, 0, "Mass|No Finding"), "contains both 'No Finding' and a finding"),
         (row_v2020(3, 0, "Mass||Nodule"), "unknown finding ''"),
         (row_v2020(3, 0, ""), "no finding label"),
         (row_v2020(3, name="../../etc/passwd.png"), "'..'"),
-        (row_v2020(3, name="/etc/shadow"), "a slash"),
+        (row_v2020(3, name="/etc/shadow"), "a leading slash"),
         (row_v2020(3, name="C:\\x.png"), "a backslash"),
         (row_v2020(3, name="\x1b[2Jx.png"), "a control character"),
-        (row_v2020(3, name=""), "holds nothing"),
+        (row_v2020(3, name=""), "contains nothing"),
         (row_v2020(3).replace(",3,57", ",three,57"), "patient 'three' is not a number"),
         (row_v2020(3).replace(",3,57", ",,57"), "names no patient"),
         (row_v2020(3).replace(",3,57", ",-3,57"), "patient '-3' is not a number"),
         (row_v2020(3).replace(",3,57", ",²,57"), "patient '²' is not a number"),
-        ("00000003_000.png,No Fi", "the row has 2 fields where the header names 11"),
+        ("00000003_000.png,No Fi", "the row has 2 fields but the header names 11"),
         (row_v2020(3) + ",surplus", "the row has 12 fields"),
     ],
 )
@@ -82,15 +82,25 @@ def test_the_same_image_of_two_patients_is_a_conflict(tmp_path):
     assert "lines 2 and 3" in refused(path)
 
 
-@pytest.mark.parametrize("column", ["Image Index", "Finding Labels", "Patient ID"])
-def test_a_missing_column_is_named_beside_those_found(tmp_path, column):
-    header = HEADER_V2020.replace(column, "Something")
-    path = write_lines(tmp_path / "t.csv", [header, *GOOD])
+def test_a_missing_column_is_named_beside_those_found(tmp_path):
+    header = HEADER_V2020.replace("Finding Labels", "Something")
+    message = refused(write_lines(tmp_path / "t.csv", [header, *GOOD]))
+    assert "'Finding Labels'" in message
+    assert "found 'Image Index'" in message
 
-    message = refused(path)
+    message = refused(write_lines(tmp_path / "u.csv", ["note,Mass", "same text,1", "same text,0"]))
+    assert "'Image Index'" in message
+    assert "found 'note', 'Mass'" in message
+    assert "dataset.columns.image" in message
 
-    assert f"'{column}'" in message
-    assert "found 'Image Index'" in message or "found 'Something'" in message
+
+def test_a_column_that_must_be_the_images_is_guessed_and_told(tmp_path):
+    rows = ["exam no,scan,Mass", "17,IM01,1", "18,IM02,0"]
+    table = read_label_table(write_lines(tmp_path / "t.csv", rows))
+    assert table.images_N.tolist() == ["IM01", "IM02"]
+    assert table.notes == (
+        "The images' column is guessed: --set dataset.columns.image='scan' settles it.",
+    )
 
 
 def test_a_finding_without_a_column_is_named_beside_the_nearest(tmp_path):
@@ -139,12 +149,12 @@ TABLE = "\n".join([HEADER_V2020, *GOOD]).encode()
         (b"<HTML>", "HTML page"),
         (b"\x1f\x8b\x08\x00", "gzip"),
         (b"PK\x03\x04rest", "spreadsheet"),
-        (TABLE + b"\n00000003_000\0.png,Mass,0,3,57,M,PA,1,1,1,1", "line 4: a NUL byte"),
+        (TABLE + b"\n00000003_000\0.png,Mass,0,3,57,M,PA,1,1,1,1", "line 4: contains a NUL byte"),
         (TABLE + b"\n\xff\xfe\xfa", "line 4: not UTF-8 text (byte 0xff)"),
-        (HEADER_V2020.encode(), "a header and no rows"),
-        (HEADER_V2020.encode() + b"\n\n,,\n", "a header and no rows"),
+        (HEADER_V2020.encode(), "a header but no rows"),
+        (HEADER_V2020.encode() + b"\n\n,,\n", "a header but no rows"),
         (b",,,\n,,\n", "names no column"),
-        (TABLE.replace(b",", b";"), "parted by ';'"),
+        (TABLE.replace(b",", b";"), "separated by ';'"),
         (TABLE + b'\n"00000003_000.png,Mass,0,3\n', "quote"),
     ],
 )
@@ -224,5 +234,5 @@ def test_line_ends_doubles_and_folders_in_lists_are_repaired(tmp_path):
     assert {count.reason: count.images for count in names.counts} == {
         "byte order mark ignored": 0,
         "folder before a name in list.txt ignored": 1,
-        "name that stands twice in list.txt": 1,
+        "name listed twice in list.txt": 1,
     }

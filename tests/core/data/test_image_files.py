@@ -68,6 +68,18 @@ def test_what_the_table_does_not_name_is_extra_unless_it_is_no_image(tmp_path: P
     assert found.extra_examples == ("extra.png", "x/scan.JPG")
 
 
+@pytest.mark.parametrize("ending", [".dcm", ".DCM", ".dicom", ".png", ""])
+def test_a_name_without_an_ending_stands_for_an_image_with_any(tmp_path: Path, ending: str) -> None:
+    names = ["1.2.276.0.7230010.3.1.4", "50a418190bc3fb1ef1633bf9678929b3"]
+    for name in names:
+        (tmp_path / f"{name}{ending}").write_bytes(b"x")
+    (tmp_path / "50a418190bc3fb1ef1633bf9678929b3.txt").write_bytes(b"x")
+    found = find_images(tmp_path, names)
+    assert {name: file.path.name for name, file in found.files.items()} == {
+        name: f"{name}{ending}" for name in names
+    }
+
+
 def test_links_to_folders_and_files_are_followed(tmp_path: Path) -> None:
     store, root = tmp_path / "store", tmp_path / "nih"
     put(store / "images" / NAMES[0])
@@ -186,7 +198,7 @@ def test_an_archive_that_ends_early_is_refused_by_name(
     archive = tmp_path / "images_01.tar.gz"
     put_archive(archive, {name: os.urandom(5_000) for name in NAMES}, mode)
     archive.write_bytes(archive.read_bytes()[: int(archive.stat().st_size * kept)])
-    with pytest.raises(DataError, match=r"images_01\.tar\.gz: .*ends in the middle"):
+    with pytest.raises(DataError, match=r"images_01\.tar\.gz: .*is truncated"):
         find_images(tmp_path, NAMES, listings=tmp_path / "listings")
     assert not (tmp_path / "listings").exists()
 
@@ -194,7 +206,7 @@ def test_an_archive_that_ends_early_is_refused_by_name(
 def test_an_archive_cut_off_between_two_files_is_refused_too(tmp_path: Path) -> None:
     archive = put_archive(tmp_path / "images_01.tar", dict.fromkeys(NAMES, b"x" * 512), "w")
     archive.write_bytes(archive.read_bytes()[: 1024 * 3])
-    with pytest.raises(DataError, match="ends in the middle"):
+    with pytest.raises(DataError, match="is truncated"):
         find_images(tmp_path, NAMES)
 
 
@@ -220,7 +232,7 @@ def test_a_folder_without_an_image_of_the_table_says_what_is_in_it(tmp_path: Pat
     put(tmp_path / "a" / "readme.txt")
     put(tmp_path / "a" / "labels.csv")
     with pytest.raises(
-        DataError, match=r"no image file, only others: 1 \.txt, 1 \.csv|1 \.csv, 1 "
+        DataError, match=r"no image files, only others: 1 \.txt, 1 \.csv|1 \.csv, 1 "
     ):
         find_images(tmp_path, NAMES)
     put(tmp_path / "a" / "IM-0001.jpg")

@@ -65,7 +65,7 @@ def test_ages_of_2017_are_years_months_days_or_missing(tmp_path):
     assert table.age_years_N[[0, 1, 4]] == pytest.approx([58, 11 / 12, 57])
     assert table.age_years_N[2] == pytest.approx(1 / 365.25)
     assert np.isnan(table.age_years_N[3])
-    assert reasons(table)["age above 120 years taken as missing"] == 1
+    assert reasons(table)["age above 120 years treated as missing"] == 1
 
 
 def test_a_plain_csv_has_a_column_a_finding_and_unknown_labels(tmp_path):
@@ -107,7 +107,7 @@ def test_what_was_repaired_in_a_table_is_counted(tmp_path):
         ",,,,,,,,,,",
         row_v2020(3),
         row_v2020(3),
-        row_v2020(4, view="LL"),
+        row_v2020(4, view="XX"),
     ]
     path = tmp_path / "t.csv"
     path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join([HEADER_V2020, *rows]).encode())
@@ -121,8 +121,8 @@ def test_what_was_repaired_in_a_table_is_counted(tmp_path):
     assert counted["finding spelled otherwise than by NIH"] == 1
     assert counted["blank rows ignored"] == 2
     assert counted["empty fields after the last column ignored"] == 1
-    assert counted["row that stands twice, with equal values"] == 1
-    assert counted["view position other than PA or AP taken as unknown"] == 1
+    assert counted["duplicate row with equal values"] == 1
+    assert counted["view position other than PA or AP treated as unknown"] == 1
 
 
 def test_tables_and_lists_are_found_under_nih_names_and_v2020_comes_first(tmp_path):
@@ -218,7 +218,7 @@ def test_missing_images_stop_unless_a_part_is_asked_for(tmp_path):
     assert list(index.images) == [names[0], names[2]]
     assert index.absent == {names[1], names[3]}
     assert (index.missing_images, index.extra_images) == (2, 1)
-    assert reasons(index)["in the table, but no such image found"] == 2
+    assert reasons(index)["in the table, but not found"] == 2
     assert set(index.files) == {names[0], names[2]}
 
 
@@ -247,19 +247,19 @@ def test_labels_of_a_finding_outside_the_recipe_are_kept(tmp_path):
 
     assert index.findings == ("Nodule",)
     assert index.labels_NF.tolist() == [[0], [1]]
-    assert index.labels_of("Hernia").tolist() == [1, 0]
+    assert index.table.labels_of("Hernia").tolist() == [1, 0]
 
 
 @needs_nih
 def test_nih_v2020_has_its_published_numbers():
     index = nih_index()
 
-    assert index.table_version == "NIH v2020"
+    assert index.table.version == "NIH v2020"
     assert (len(index.images), index.num_patients) == (112_120, 30_805)
     assert index.missing_images is None
     assert index.extra_images is None
     assert len(set(index.images)) == 112_120
-    assert (np.nanmin(index.age_years), np.nanmax(index.age_years)) == (0, 95)
+    assert (np.nanmin(index.table.age_years_N), np.nanmax(index.table.age_years_N)) == (0, 95)
     assert not np.isnan(index.labels_NF).any()
 
 
@@ -268,13 +268,13 @@ def test_nih_2017_has_the_same_patients_and_fewer_labels_on_181_images():
     new = nih_index()
     old = nih_index(labels=f"{NIH}/Data_Entry_2017.csv")
 
-    assert old.table_version == "NIH 2017"
+    assert old.table.version == "NIH 2017"
     row_of = {name: row for row, name in enumerate(old.images)}
     old_rows = np.array([row_of[name] for name in new.images])
     assert np.array_equal(old.patients[old_rows], new.patients)
     fewer_N = old.labels_NF[old_rows].sum(axis=1) < new.labels_NF.sum(axis=1)
     assert fewer_N.sum() == 181
-    assert reasons(old)["age above 120 years taken as missing"] == 16
+    assert reasons(old)["age above 120 years treated as missing"] == 16
 
 
 @needs_nih

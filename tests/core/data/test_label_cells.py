@@ -10,11 +10,13 @@ from tables import image_name, row_v2020, write_lines, write_v2020
 from core.data.cache.cache import open_cache
 from core.data.study.index import build_index
 from core.data.study.sources import locate_sources
+from core.data.study.study import prepare_study
 from core.data.tables.image_lists import read_image_list
 from core.data.tables.label_table import read_label_table
 from core.data.tables.text_file import unsafe_name
 from core.errors import DataError
 from core.recipe import Recipe
+from core.recipe_toml import load_recipe
 
 
 def plain(tmp_path, *rows, header="image,patient,Cardiomegaly,Effusion"):
@@ -57,7 +59,7 @@ def test_labels_are_read_however_the_number_is_written(tmp_path):
 @pytest.mark.parametrize(
     ("cell", "remedy"),
     [
-        ("-1.0", "Where -1 is uncertain, as in CheXpert, leave the cell empty"),
+        ("-1.0", "If -1 is uncertain, as in CheXpert, set dataset.columns.uncertain"),
         ("nan", "Leave the cell empty for unknown"),
         ("True", "Write 1, and so on"),
         ("0.7", "Write 1 for present, 0 for absent"),
@@ -75,7 +77,7 @@ def test_labels_in_words_and_in_columns_must_say_the_same(tmp_path):
     assert table.labels_NA[:, 1].tolist() == [1, 0]
     others = ["c.png,No Finding,3,-1,1"]
     says = refusal_of(plain(tmp_path, *agreeing, *others, header=header))
-    assert "line 4: 'Finding Labels' says 'No Finding', and the column 'Effusion'" in says
+    assert "line 4: 'Finding Labels' says 'No Finding', but the column 'Effusion'" in says
     assert "in 1 of 3 rows" in says
 
 
@@ -88,14 +90,25 @@ def test_a_column_that_only_bears_a_findings_name_is_no_second_source(tmp_path):
 @pytest.mark.parametrize("cell", ["Edema, Effusion", "Edema;Effusion", "Edema and Effusion"])
 def test_findings_that_are_parted_otherwise_are_told_how(tmp_path, cell):
     says = refusal_of(write_v2020(tmp_path / "t.csv", [row_v2020(1, labels=f'"{cell}"')]))
-    assert "not parted by '|'. Write Edema|Effusion" in says
+    assert "not separated by '|'. Write Edema|Effusion" in says
 
 
-def test_a_table_without_patients_is_told_to_add_them(tmp_path):
-    says = refusal_of(plain(tmp_path, "a.png,1", header="image,Effusion"))
-    assert "Add a column 'Patient ID'; where no patient has two images" in says
-    says = refusal_of(plain(tmp_path, "train/patient7/study1/a.png,1", header="Path,Effusion"))
+def test_a_table_without_patients_is_read_but_no_run_starts_before_they_are_named(tmp_path):
+    def refused(row, header):
+        table = plain(tmp_path, row, header=header)
+        assert not read_label_table(table).patients_are_known
+        settings = [f"dataset.labels={table}", "dataset.findings=Effusion"]
+        with pytest.raises(DataError) as caught:
+            prepare_study(load_recipe("nih-14", settings), tmp_path, labels_only=True)
+        return str(caught.value)
+
+    says = refused("a.png,1", "image,Effusion")
+    assert "image, if no patient has two images" in says
+    assert "dataset.columns.patient" in says
+    says = refused("train/patient7/study1/a_1.png,1", "Path,Effusion")
     assert "seems to name the patient in its path" in says
+    assert "folder, which is 'train/patient7/study1'" in says
+    assert "prefix, which is 'a'" in says
 
 
 def test_one_name_for_images_of_many_patients_is_told_to_be_written_with_its_folder(tmp_path):

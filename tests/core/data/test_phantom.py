@@ -308,7 +308,7 @@ def test_a_process_that_is_killed_while_it_draws_is_told_and_nothing_is_left(
             killed.append(min(set(children_of(os.getpid())) - before))
             os.kill(killed[0], signal.SIGKILL)
 
-    with pytest.raises(DataError, match="a process that drew the phantom ended with signal 9"):
+    with pytest.raises(DataError, match="a process that drew the phantom failed with signal 9"):
         write_phantom(tmp_path / "nih", patients=300, size_px=32, seed=0, progress=kill_one)
     assert list(tmp_path.iterdir()) == []
     assert set(children_of(os.getpid())) <= before

@@ -13,11 +13,12 @@ from tables import image_name, index_of, names_in, random_rows, row_v2020, write
 
 from core.data.study.index import StudyIndex, build_index
 from core.data.study.sources import DataSources, locate_sources
-from core.data.study.split import PARTS, Split, make_split, refuse_shared_patients, shared_patients
+from core.data.study.split import Split, make_split, refuse_shared_patients, shared_patients
 from core.data.study.stratify import deal_patients, largest_remainder
+from core.data.tables.label_columns import LabelTable
 from core.errors import DataError, RecipeError
 from core.findings import FINDINGS
-from core.recipe import Recipe, SplitSettings
+from core.recipe import PARTS, Recipe, SplitSettings
 
 NIH = os.environ.get("CXR_NIH_DIR")
 NO_LISTS = DataSources(Path("unused"), None, None, None, None, None)
@@ -26,27 +27,9 @@ NO_LISTS = DataSources(Path("unused"), None, None, None, None, None)
 def index_with(patients: np.ndarray, labels_NA: np.ndarray) -> StudyIndex:
     """An index without files, for draws; findings are the first A of the 14."""
     findings = FINDINGS[: labels_NA.shape[1]]
-    return StudyIndex(
-        images=np.array([f"{row}.png" for row in range(len(patients))], dtype=object),
-        patients=patients.astype(np.int64),
-        findings=findings,
-        labels_NF=labels_NA.astype(np.float32),
-        table_findings=findings,
-        table_labels_NA=labels_NA.astype(np.float32),
-        follow_up=None,
-        age_years=None,
-        view=None,
-        sex=None,
-        patient_names={},
-        table_version="plain CSV",
-        files={},
-        counts=(),
-        num_table_images=len(patients),
-        absent=frozenset(),
-        missing_images=None,
-        extra_images=None,
-        table_digests={"labels": ""},
-    )
+    images = np.array([f"{row}.png" for row in range(len(patients))], dtype=object)
+    labels_NA = labels_NA.astype(np.float32)
+    return StudyIndex(LabelTable(images, patients.astype(np.int64), findings, labels_NA), findings)
 
 
 @st.composite
@@ -101,10 +84,9 @@ def test_the_draw_depends_on_the_seed_and_not_on_the_order_of_rows(index, chosen
 
 @given(indexes(), patient_settings())
 def test_a_finding_of_three_patients_or_more_reaches_every_part_when_alone(index, chosen):
-    alone = dataclasses.replace(
-        index, table_labels_NA=index.table_labels_NA[:, :1], table_findings=FINDINGS[:1]
-    )
-    positive_N = alone.table_labels_NA[:, 0] == 1
+    first = {"labels_NA": index.table.labels_NA[:, :1], "findings": FINDINGS[:1]}
+    alone = dataclasses.replace(index, table=dataclasses.replace(index.table, **first))
+    positive_N = alone.table.labels_NA[:, 0] == 1
     positive_patients = set(alone.patients[positive_N])
 
     split = make_split(alone, chosen, NO_LISTS)
@@ -148,7 +130,7 @@ def test_shares_hold_for_patients_images_and_each_finding(tmp_path):
         assert len(set(index.patients[rows])) / 600 == pytest.approx(share, abs=0.005)
         assert len(rows) / len(index.images) == pytest.approx(share, abs=0.01)
         for finding in ("Mass", "Nodule", "Hernia"):
-            positive_N = index.labels_of(finding) == 1
+            positive_N = index.table.labels_of(finding) == 1
             everyone = len(set(index.patients[positive_N]))
             here = len(set(index.patients[rows][positive_N[rows]]))
             assert abs(here - share * everyone) <= 1.5
@@ -192,7 +174,7 @@ def test_a_val_list_is_taken_out_of_train_val(tmp_path):
         "test": {9, 10},
     }
     count = split.counts[-1]
-    assert (count.reason, count.images) == ("image that no list names, in no part", 3)
+    assert (count.reason, count.images) == ("image in no list, and so in no part", 3)
 
 
 def test_listed_images_that_are_not_there_are_passed_over_where_a_part_is_asked_for(tmp_path):
@@ -221,18 +203,18 @@ def test_a_patient_in_two_parts_is_counted_and_stops_a_run_by_name(tmp_path):
     shared = shared_patients(index, split)
     assert set(shared) == {1, 2}
     assert all("test" in parts and len(parts) == 2 for parts in shared.values())
-    with pytest.raises(DataError, match=r"2 patients stand .*: 1 \(.*\), 2 \(") as error:
+    with pytest.raises(DataError, match=r"2 patients are .*: 1 \(.*\), 2 \(") as error:
         refuse_shared_patients(index, split)
     assert error.value.exit_code == 3
 
 
 def test_shared_patients_are_named_as_the_table_names_them():
-    index = dataclasses.replace(
-        index_with(np.array([5, 5, 6]), np.zeros((3, 1))), patient_names={5: "P-five"}
-    )
+    index = index_with(np.array([5, 5, 6]), np.zeros((3, 1)))
+    named = dataclasses.replace(index.table, patient_names={5: "P-five"})
+    index = dataclasses.replace(index, table=named)
     rows = {part: np.array([row]) for row, part in enumerate(PARTS)}
 
-    with pytest.raises(DataError, match=r"1 patient stands .*: P-five \(train and val\)"):
+    with pytest.raises(DataError, match=r"1 patient is .*: P-five \(train and val\)"):
         refuse_shared_patients(index, Split(rows, "lists", 0))
 
 
@@ -328,7 +310,7 @@ def test_hernia_reaches_each_part_and_shares_hold(official, seed):
 
     split = make_split(index, chosen, NO_LISTS)
 
-    hernia_N = index.labels_of("Hernia") == 1
+    hernia_N = index.table.labels_of("Hernia") == 1
     everyone = len(set(index.patients[hernia_N]))
     for part in PARTS:
         rows, share = split.rows[part], getattr(chosen, part)

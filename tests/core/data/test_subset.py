@@ -13,10 +13,10 @@ from tables import index_of, row_v2020, write_lines
 from core.data.study.index import StudyIndex, build_index
 from core.data.study.part_draw import draws_in_words, warning_of_figures
 from core.data.study.sources import locate_sources
-from core.data.study.split import PARTS, Split, make_split, shared_patients
+from core.data.study.split import Split, make_split, shared_patients
 from core.data.study.subset import draw_subset
 from core.errors import DataError
-from core.recipe import Recipe, SubsetSettings
+from core.recipe import PARTS, Recipe, SubsetSettings
 
 NIH = os.environ.get("CXR_NIH_DIR")
 
@@ -36,7 +36,7 @@ def split_of(sizes: dict[str, tuple[int, int]], folder: Path) -> tuple[StudyInde
 
 
 def mass_of(index: StudyIndex, split: Split, part: str) -> tuple[int, int]:
-    labels_R = index.labels_of("Mass")[split.rows[part]]
+    labels_R = index.table.labels_of("Mass")[split.rows[part]]
     return int((labels_R == 1).sum()), int((labels_R == 0).sum())
 
 
@@ -102,8 +102,8 @@ def test_a_cap_leaves_a_part_that_is_not_drawn_its_own_prevalence(tmp_path):
     assert [mass_of(index, subset, part) for part in PARTS] == [(20, 20), (5, 5), (25, 475)]
     words = draws_in_words(subset.draws)
     assert words.startswith("Mass: train 50.0 % (drawn from 5.0 %), val 50.0 % (drawn from 5.0 %)")
-    assert words.endswith("test 5.0 % (capped alike, from 5.0 %)")
-    assert subset.draws["test"].weights(index.labels_of("Mass")) is None
+    assert words.endswith("test 5.0 % (capped evenly, from 5.0 %)")
+    assert subset.draws["test"].weights(index.table.labels_of("Mass")) is None
 
 
 def test_by_default_test_is_whole_and_what_was_drawn_is_said(tmp_path):
@@ -136,7 +136,7 @@ def test_weights_bring_a_drawn_part_back_to_the_whole(tmp_path_factory, sizes, s
 
     for part, whole in sizes.items():
         draw = subset.draws[part]
-        labels_R = index.labels_of("Mass")[subset.rows[part]]
+        labels_R = index.table.labels_of("Mass")[subset.rows[part]]
         weights_R = draw.weights(labels_R)
         assert draw.natural_prevalence["Mass"] == pytest.approx(whole[0] / sum(whole))
         assert (weights_R is None) == (not draw.is_drawn)
@@ -207,7 +207,7 @@ def test_a_finding_the_table_lacks_is_refused(tmp_path):
     index = build_index(recipe, sources, labels_only=True)
     split = Split(dict.fromkeys(PARTS, np.array([0])), "lists", 0)
 
-    with pytest.raises(DataError, match="nothing of Mass"):
+    with pytest.raises(DataError, match="no labels of Mass"):
         draw_subset(index, split, MASS_29)
 
 

@@ -77,7 +77,7 @@ def test_a_finding_that_the_table_does_not_know_is_refused_with_those_it_knows(t
     write_lines(tmp_path / "Data_Entry_2017.csv", lines)
     survey = read_survey(recipe_of(tmp_path), tmp_path)  # all 14 asked for: read all the same
     assert set(survey.index.findings) == {"Mass", "Edema"}
-    with pytest.raises(DataError, match=r"Atelectasis.*It knows Mass, Edema"):
+    with pytest.raises(DataError, match=r"Atelectasis.*It has Mass, Edema"):
         picture_of(survey, recipe_of(tmp_path, split={"by": "patient"}))
     mass = recipe_of(tmp_path, dataset={"findings": ["Mass"]}, split={"by": "patient"})
     assert picture_of(survey, mass).report["findings"] == ["Mass"]

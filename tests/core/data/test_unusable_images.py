@@ -57,8 +57,8 @@ def test_a_miniature_goes_on_where_the_whole_would_and_names_the_whole_copies(
     events = events_of(damaged, tmp_path, cache_dir, share=0.7)
     (ingest,) = [event for event in events if isinstance(event, IngestDone)]
     said = [event.message for event in events if isinstance(event, Warned)]
-    (copies,) = [text for text in said if "whole cop" in text]
-    assert f"whole copies of {len(ingest.quarantined)} are there too" in copies
+    (copies,) = [text for text in said if "intact cop" in text]
+    assert f"intact copies of {len(ingest.quarantined)} of them also exist" in copies
     assert f"{damaged}/later/" in copies
 
 
@@ -67,5 +67,5 @@ def test_without_a_whole_copy_none_is_spoken_of(damaged, tmp_path, cache_dir):
         path.write_bytes(b"no image either")
     with pytest.raises(DataError) as refused:
         events_of(damaged, tmp_path, cache_dir, share=0.001)
-    assert "Fetch these files again" in str(refused.value)
-    assert "passed over" not in str(refused.value)
+    assert "Download these files again" in str(refused.value)
+    assert "not used because" not in str(refused.value)

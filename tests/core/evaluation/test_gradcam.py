@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from core.evaluation.maps.gradcam import METHODS, finding_logits, finding_maps
+from core.evaluation.maps.gradcam import finding_logits, finding_maps
 from core.evaluation.maps.map_geometry import peak_of
+from core.evaluation.maps.methods import METHODS
 from core.model.densenet import NUM_FEATURES, build_model
 
 FINDINGS = ("Mass", "Nodule", "Effusion")

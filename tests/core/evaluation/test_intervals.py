@@ -259,7 +259,7 @@ def test_a_mean_with_a_member_that_has_no_interval_has_none_and_the_others_mean_
     ("positive", "reason"),
     [
         ([7], "all positive images are of one patient"),
-        ([7, 8], "positive images of 2 patients alone"),
+        ([7, 8], "positive images of only 2 patients"),
         ([0, 1, 2], "are worth 1.2 patients"),  # of 71, 3 and 3 images
     ],
 )

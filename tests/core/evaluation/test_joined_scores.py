@@ -87,7 +87,7 @@ def test_labels_beside_the_scores_of_half_the_findings_are_not_scored(small, tmp
     columns = labels_by_name(small) | scores_by_name(small, FINDINGS[:7])
     both, table = joined(tmp_path, small, columns, table_of(tmp_path / "t.csv", small))
     assert both.predictions.findings == FINDINGS[:7]
-    assert any("taken for labels, not scored" in warning for warning in both.warnings)
+    assert any("read as labels, not scored" in warning for warning in both.warnings)
     assert of_labels((both, table)) == []
 
 
@@ -160,7 +160,9 @@ def test_nihs_other_table_is_compared_where_it_lies_beside(small, tmp_path, ours
     found = joined(tmp_path, small, scores_by_name(small), tmp_path / names[ours])
     (answer,) = check_scored_labels(*found)
     assert (answer.check, answer.severity) == ("labels-version", Severity.NOTE)
-    assert f"The labels are NIH {ours}'s. NIH {theirs}, beside it, has others" in answer.text
+    assert (
+        f"The labels are NIH {ours}'s. NIH {theirs}, in the same folder, has other" in answer.text
+    )
     assert (answer.evidence["images"], answer.evidence["finding"]) == (5, "Pneumonia")
 
 
@@ -170,7 +172,7 @@ def test_labels_of_the_other_version_in_the_file_are_known_as_such(small, tmp_pa
     columns = labels_by_name(earlier) | scores_by_name(small)
     (answer,) = check_scored_labels(*joined(tmp_path, small, columns, table))
     assert (answer.check, answer.severity) == ("labels-disagree", Severity.WARNING)
-    assert "those of NIH 2017, the label table is NIH v2020: 5 images differ" in answer.text
+    assert "those of NIH 2017, but the label table is NIH v2020: 5 images differ" in answer.text
     same = labels_by_name(small) | scores_by_name(small)
     assert of_labels(joined(tmp_path, small, same, table)) == []
 
@@ -184,7 +186,7 @@ def test_labels_in_the_file_that_moved_with_their_scores_are_told(small, tmp_pat
     columns = labels_by_name(moved) | scores_by_name(moved)
     found = joined(tmp_path, small, columns, table_of(tmp_path / "t.csv", small))
     (answer,) = check_scored_labels(*found)
-    assert "as if its rows had lost their images" in answer.text
+    assert "as if its rows were misaligned" in answer.text
 
 
 def test_a_synthetic_sets_labels_are_the_truth(small, tmp_path):

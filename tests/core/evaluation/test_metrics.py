@@ -1,6 +1,6 @@
 """AUROC, AUPRC, operating points, and what the table alone reaches."""
 
-import csv
+import dataclasses
 import math
 import os
 from pathlib import Path
@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from core.data.tables.label_columns import LabelTable
+from core.data.tables.label_table import read_label_table
 from core.errors import RecipeError
 from core.evaluation.confidence import patient_codes
 from core.evaluation.metrics import auprc, auroc, auroc_by_group, finding_figures
@@ -22,7 +24,7 @@ from core.evaluation.operating_points import (
     parse_rule,
 )
 from core.evaluation.patient_draws import areas_under_weights, rank_finding
-from core.evaluation.table_baseline import TableColumns, table_alone
+from core.evaluation.table_baseline import table_alone
 from core.findings import FINDINGS
 
 # Few distinct scores, so that ties of every kind occur; unknown labels are common.
@@ -263,39 +265,52 @@ def test_a_wrong_rule_is_refused_with_its_key(text):
 
 def drawn_table(seed, images=2000):
     rng = np.random.default_rng(seed)
-    columns = TableColumns(
-        age_years=np.where(rng.random(images) < 0.05, np.nan, rng.integers(1, 95, images)),
-        sex=rng.choice(np.array(["M", "F", ""], dtype=object), images),
-        view=rng.choice(np.array(["PA", "AP"], dtype=object), images),
-        follow_up=rng.integers(0, 30, images),
-    )
-    by_view = rng.random(images) < np.where(columns.view == "AP", 0.5, 0.1)
+    age = np.where(rng.random(images) < 0.05, np.nan, rng.integers(1, 95, images))
+    sex = rng.choice(np.array(["M", "F", ""], dtype=object), images)
+    view = rng.choice(np.array(["PA", "AP"], dtype=object), images)
+    follow_up = rng.integers(0, 30, images)
+    by_view = rng.random(images) < np.where(view == "AP", 0.5, 0.1)
     by_chance = rng.random(images) < 0.3
-    return columns, np.stack([by_view, by_chance, np.zeros(images)], axis=1).astype(np.float32)
+    labels = np.stack([by_view, by_chance, np.zeros(images)], axis=1).astype(np.float32)
+    rows = np.arange(images)
+    return LabelTable(rows.astype(object), rows, DRAWN, labels, age, sex, view, follow_up)
+
+
+DRAWN = ("Edema", "Mass", "Hernia")
 
 
 def test_the_table_alone_finds_what_follows_from_the_view_and_nothing_where_nothing_is():
-    (train, train_labels), (test, test_labels) = drawn_table(0), drawn_table(1)
-    alone = table_alone(train, test, train_labels, test_labels, ("Edema", "Mass", "Hernia"))
+    train, test = drawn_table(0), drawn_table(1)
+    alone = table_alone(train, test, DRAWN)
     assert alone.auroc_by_finding["Edema"] > 0.68
     assert abs(alone.auroc_by_finding["Mass"] - 0.5) < 0.06
     assert alone.auroc_by_finding["Hernia"] is None
     assert alone.mean == pytest.approx(
         (alone.auroc_by_finding["Edema"] + alone.auroc_by_finding["Mass"]) / 2
     )
-    assert alone == table_alone(train, test, train_labels, test_labels, ("Edema", "Mass", "Hernia"))
+    assert alone == table_alone(train, test, DRAWN)
+
+
+COLUMNS = ("age_years_N", "sex_N", "view_N", "follow_up_N")
 
 
 def test_the_table_alone_is_left_out_with_the_reason_where_it_lacks_something():
-    columns, labels = drawn_table(0, images=20)
-    without_view = TableColumns(columns.age_years, columns.sex, None, columns.follow_up)
-    findings = ("Edema", "Mass", "Hernia")
-    missing = table_alone(columns, without_view, labels, labels, findings)
+    table = drawn_table(0, images=20)
+    bare = dataclasses.replace(table, **dict.fromkeys(COLUMNS))
+    missing = table_alone(table, bare, DRAWN)
     assert missing.mean is None
-    assert missing.reason == "the label table has no view position column"
-    no_train = table_alone(None, columns, None, labels, findings)
-    assert no_train.reason == "there is no train part to fit on"
-    assert no_train.auroc_by_finding == dict.fromkeys(findings)
+    assert missing.reason == "the label table has no column of age, sex, view, follow-up number"
+    less = table_alone(table, dataclasses.replace(table, view_N=None, sex_N=None), DRAWN)
+    assert less.mean is not None
+    assert less.columns == ("age", "follow-up number")
+    unknown = np.full(len(table.images_N), "", dtype=object)
+    no_age = np.full(len(table.images_N), np.nan)
+    blank = dataclasses.replace(table, view_N=unknown, age_years_N=no_age)
+    assert table_alone(blank, table, DRAWN).columns == ("sex", "follow-up number")
+    for no_table in (None, table.take([])):
+        no_train = table_alone(no_table, table, DRAWN)
+        assert no_train.reason == "there is no train part to fit on"
+        assert no_train.auroc_by_finding == dict.fromkeys(DRAWN)
 
 
 def test_on_nihs_official_split_the_table_alone_reaches_what_was_measured():
@@ -303,26 +318,10 @@ def test_on_nihs_official_split_the_table_alone_reaches_what_was_measured():
     if not folder:
         pytest.skip("CXR_NIH_DIR is unset: the NIH tables are not here")
     nih = Path(folder)
-    with (nih / "Data_Entry_2017_v2020.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    table = read_label_table(nih / "Data_Entry_2017_v2020.csv")
     in_test_names = set((nih / "test_list.txt").read_text().split())
-    in_test = np.array([row["Image Index"] in in_test_names for row in rows])
-    labels = np.array(
-        [[f in row["Finding Labels"].split("|") for f in FINDINGS] for row in rows],
-        dtype=np.float32,
-    )
-
-    def columns(mask):
-        chosen = [row for row, keep in zip(rows, mask, strict=True) if keep]
-        return TableColumns(
-            age_years=np.array([float(row["Patient Age"]) for row in chosen]),
-            sex=np.array([row["Patient Gender"] for row in chosen], dtype=object),
-            view=np.array([row["View Position"] for row in chosen], dtype=object),
-            follow_up=np.array([int(row["Follow-up #"]) for row in chosen]),
-        )
-
-    alone = table_alone(
-        columns(~in_test), columns(in_test), labels[~in_test], labels[in_test], FINDINGS
-    )
+    in_test = np.array([name in in_test_names for name in table.images_N])
+    train, test = (table.take(np.flatnonzero(rows)) for rows in (~in_test, in_test))
+    alone = table_alone(train, test, FINDINGS)
     assert 0.61 < alone.mean < 0.65
     assert 0.75 < alone.auroc_by_finding["Hernia"] < 0.92

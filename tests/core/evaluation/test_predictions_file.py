@@ -1,8 +1,10 @@
 """Predictions on disk: our own files come back exactly; anybody's CSV is judged or refused."""
 
+import re
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -23,6 +25,7 @@ def predictions_of(labels, scores, patients, findings=("Mass", "Hernia")):
     return Predictions(images, np.array(patients, dtype=np.int64), findings, labels, scores)
 
 
+@settings(deadline=None)  # the first call imports pandas
 @given(st.data(), st.integers(0, 12))
 def test_what_is_written_comes_back_bit_for_bit(tmp_path_factory, data, images):
     shape = (images, 2)
@@ -64,6 +67,36 @@ def test_a_file_that_is_no_sessions_is_refused(tmp_path):
     (tmp_path / "other.csv").write_text("Image Index,Mass\na.png,0.5\n")
     with pytest.raises(DataError, match="not a predictions file of a session"):
         read_predictions(tmp_path / "other.csv")
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("b.png,1,1,0.5,0", "line 3: 5 fields where the header has 6"),
+        ("b.png,1,1,0.5,0,0.5,0", "line 3: 7 fields where the header has 6"),
+        ("b.png,1,1.0,0.5,0,0.5", "line 3: a label is '1.0'"),
+        ("b.png,1,1,0.5,0,1e999", "line 3: 'prob_Hernia' is '1e999'"),
+        ("b.png,1,1,0.5,0,", "line 3: 'prob_Hernia' is empty"),
+        ("b.png,1.0,1,0.5,0,0.5", "line 3: Patient ID is '1.0'"),
+    ],
+)
+def test_a_damaged_file_of_a_session_is_refused_by_its_line(tmp_path, row, message):
+    path = tmp_path / "test.csv"
+    header = "Image Index,Patient ID,Mass,prob_Mass,Hernia,prob_Hernia"
+    path.write_text(f"{header}\na.png,1,1,0.5,0,0.5\n{row}\n")
+    with pytest.raises(DataError, match=re.escape(message)):
+        read_predictions(path)
+    path.write_text(f"{header}\n{row}\na.png,1,1,0.5,0,0.5\n")
+    with pytest.raises(DataError, match=re.escape(message.replace("line 3", "line 2"))):
+        read_predictions(path)
+
+
+@pytest.mark.parametrize("row", ["a.png,1,1,0.9\0", "a.png,1,1,0.9\x007", "a\0.png,1,1,0.9"])
+def test_predictions_with_a_nul_byte_is_refused(tmp_path, row):
+    path = tmp_path / "test.csv"
+    path.write_text(f"Image Index,Patient ID,Mass,prob_Mass\n{row}\n")
+    with pytest.raises(DataError, match=r"test\.csv"):
+        read_predictions(path)
 
 
 # Anybody's CSV
@@ -151,7 +184,7 @@ def test_logits_are_taken_with_a_warning(tmp_path):
         ("Image Index,prob_Mass\n,0.5\n", "line 2: Image Index is empty"),
         (
             "Image Index,prob_Mass\na.png,0.5\nb.png,0.1\na.png,0.6\n",
-            "line 4: image 'a.png' has other",
+            "line 4: image 'a.png' has different scores",
         ),
         ("Image Index,prob_Mass\nx/a.png,0.5\n", "none of its 1 images is in the label table"),
     ],
@@ -182,7 +215,7 @@ def test_a_file_in_utf_16_or_none_at_all_is_refused(tmp_path):
         ("np.float32(0.91)", "Write the number alone, 0.91"),
         ("tensor([0.91], device='cuda:0')", "Write the number alone, 0.91"),
         ("[0.91]", "Write the number alone, 0.91"),
-        ('"0,91"', "Decimals take a point: 0.91"),
+        ('"0,91"', "Use a decimal point: 0.91"),
         ("91 %", "without its percent sign"),
         ("inf", "a logit that overflowed"),
         ("nan", "Leave the row out"),
@@ -197,4 +230,4 @@ def test_the_remedy_for_a_score_fits_what_stands_there(tmp_path, cell, remedy):
     with pytest.raises(DataError, match="line 3: 'prob_Mass'") as refused:
         read_scores(path, file_columns(path, ["Mass"]))
     assert remedy in str(refused.value)
-    assert sum(word in str(refused.value) for word in ("Write", "Leave", "Decimals")) == 1
+    assert sum(word in str(refused.value) for word in ("Write", "Leave", "decimal point")) == 1

@@ -8,7 +8,12 @@ import pytest
 from core.errors import RecipeError
 from core.evaluation.metrics import auroc
 from core.evaluation.predictions import Predictions
-from core.evaluation.references import is_official_test, load_references, reference_for
+from core.evaluation.references import (
+    is_official_test,
+    load_references,
+    reference_for,
+    references_of,
+)
 from core.evaluation.report import EvaluationContext, evaluate
 from core.evaluation.table_baseline import TableAlone
 from core.findings import FINDINGS
@@ -333,7 +338,7 @@ def test_a_fraction_of_the_official_test_part_is_another_test_set():
 
 def test_every_published_column_is_whole_and_says_where_it_comes_from():
     references = load_references()
-    assert list(references) == [
+    assert list(references_of("nih"))[:6] == [
         "wang2017_official",
         "chexnet2017",
         "reproduce_chexnet2022",
@@ -341,13 +346,14 @@ def test_every_published_column_is_whole_and_says_where_it_comes_from():
         "zoogzog_tencrop",
         "swinchex2022_official",
     ]
+    for column in references_of("nih")[:7]:
+        assert set(references[column].auroc_by_finding) == set(FINDINGS)
     for reference in references.values():
-        assert set(reference.auroc_by_finding) == set(FINDINGS)
         assert all(0.6 < figure < 1 for figure in reference.auroc_by_finding.values())
         assert reference.model
         assert reference.source
         assert reference.measured_on
-        assert reference.split_kind in ("official", "random-by-patient")
+        assert reference.split_kind in ("official", "random-by-patient", "random", "other set")
     assert np.mean(list(references["chexnet2017"].auroc_by_finding.values())) == pytest.approx(
         0.8414, abs=1e-4
     )
@@ -373,3 +379,35 @@ def test_what_was_not_read_in_the_publication_itself_is_marked_and_splits_have_t
     assert "its own random split" in references["arnoweng"].measured_on
     assert "of arnoweng/CheXNet" in references["zoogzog_tencrop"].measured_on
     assert not any("table 17" in reference.source for reference in references.values())
+
+
+def test_a_column_of_chexpert_is_shown_only_with_its_own_official_validation_part():
+    column = "chexpert_kamenbliznashki_imagenet"
+
+    def shown(*, split_kind="official", part="chexpert valid", images=202):
+        return reference_for(column, split_kind, num_images=images, official_part=part)
+
+    assert shown().auroc_by_finding["Edema"] == 0.936
+    assert set(shown().auroc_by_finding) == {
+        *("Atelectasis", "Cardiomegaly", "Effusion", "Consolidation", "Edema")
+    }
+    assert "200 studies, and these are 202 images" in shown().no_difference
+    assert shown(images=200).no_difference is None
+    for other in (
+        shown(split_kind="patient"),
+        shown(part="chexpert test", images=668),
+        shown(part="chexpert train"),
+        shown(part=None),
+        shown(part="mimic-cxr test"),
+        shown(images=40),
+    ):
+        assert other.auroc_by_finding is None
+        assert "CheXpert's official validation part" in other.warning
+    nihs = reference_for("wang2017_official", "official", official_part="chexpert valid")
+    assert nihs.auroc_by_finding is None
+    for random in ("mimic_chexclusion2020", "vindr_xrv_all", "nih_jfhealthcare"):
+        assert reference_for(random, "official", official_part=part_of(random)).warning
+
+
+def part_of(column):
+    return f"{load_references()[column].kind} test"

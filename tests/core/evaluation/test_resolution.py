@@ -57,8 +57,8 @@ def studied(tmp_path_factory, phantom_dir, cache_dir):
     stopped.send_signal(signal.SIGTERM)
     out, told = stopped.communicate(timeout=120)
     assert (stopped.returncode, out) == (75, ""), told
-    (command,) = [line for line in told.splitlines() if line.startswith("go on with: ")]
-    _, *arguments = shlex.split(command.removeprefix("go on with: "))
+    (command,) = [line for line in told.splitlines() if line.startswith("continue with: ")]
+    _, *arguments = shlex.split(command.removeprefix("continue with: "))
     finished = program(folder, [*arguments, "--json"])
     out, told = finished.communicate(timeout=120)
     assert finished.returncode == 0, told
@@ -71,7 +71,7 @@ def test_a_stopped_study_goes_on_and_trains_no_finished_size_again(studied):
     assert (first.count("RunStarted"), second.count("RunStarted")) == (1, 2)
     assert (first.count("EpochDone"), second.count("EpochDone")) == (2, 2)
     assert second.count("Resumed") == 1
-    assert "px-32px is finished already" in told
+    assert "px-32px is already finished" in told
 
 
 def test_its_figures_are_those_of_each_session(studied):
@@ -143,7 +143,7 @@ def test_sizes_scored_on_other_images_are_not_compared(studied, phantom_dir, cac
         (["--sizes", "64,9x"], "'9x' is not a number of pixels"),
         (["--sizes", "64,128,64"], "names 64 more than once"),
         (["--sizes", "16,64"], "image.size_px must be at least 32, got 16"),
-        (["--sizes", "64,512"], "images of 256 px hold no more than that at an input of 512 px"),
+        (["--sizes", "64,512"], "images of 256 px gain nothing from an input size of 512 px"),
         (["--set", "image.size_px=96"], "--sizes"),
     ],
 )

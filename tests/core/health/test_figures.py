@@ -39,7 +39,7 @@ def test_a_network_that_gains_nothing_over_the_table_is_told(above):
     assert found.check == "reads-the-table"
     assert found.evidence["table_alone"] == 0.62
     assert found.evidence["interval_low"] == above[0]
-    assert found.text.startswith("The network does no better than age")
+    assert found.text.startswith("The network does no better than the label table's age")
 
 
 def test_too_wide_an_interval_says_nothing_of_the_table():

@@ -6,21 +6,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dicoms import chest, write_dicom
 from PIL import Image
 
 from core.data.cache.cache import open_cache
 from core.data.images.decode import decode_square
+from core.data.images.grey_rule import GreyRule
 from core.data.study.study import prepare_study
-from core.events import Diagnosed, IngestDone, ModelReady, Warned
+from core.events import Diagnosed, IngestDone, ModelReady, StepRecorded, Warned
 from core.health.diagnosis import Severity
 from core.health.inputs import check_inputs
 from core.health.leakage import check_seen
 from core.model.input_spec import GREY, IMAGENET
 from core.model.provenance import FRESH, Provenance, own_provenance, seen_in_test
+from core.model.weights import load_weights
 from core.recipe_toml import load_recipe
 from core.requests import Request
 from core.run import Machine, run
 from core.store.sessions import create_session
+from cxr_tui.runs.event_words import in_words
 
 
 @pytest.fixture(scope="module")
@@ -143,12 +147,12 @@ def test_real_images_are_not_complained_of_and_each_inverted_one_is_found():
     assert found.evidence["inverted"] == len(real[::3])
 
 
-def diagnosed(folder, tmp_path, cache_dir, *changes, miniature=None):
+def diagnosed(folder, tmp_path, cache_dir, *changes, miniature=None, until=ModelReady):
     """Events of a run that is stopped at its first step."""
     events = []
 
     def next_request():
-        return Request.STOP if any(isinstance(e, ModelReady) for e in events) else Request.CONTINUE
+        return Request.STOP if any(isinstance(e, until) for e in events) else Request.CONTINUE
 
     session = create_session(tmp_path / "sessions", small_recipe(folder, *changes), "one")
     run(session, events.append, next_request, Machine("cpu", cache_dir, miniature))
@@ -250,6 +254,50 @@ def test_a_run_tells_of_16_bit_files_whose_range_was_cut(
     assert ("range-cut" in answers(events)) == is_told
     (ingest,) = [event for event in events if isinstance(event, IngestDone)]
     assert ingest.repaired == {"stored as I;16, made grey": ingest.images}
+
+
+def as_dicom(phantom_dir, folder):
+    """The set with each image as DICOM under its old name; returns the files by name."""
+    shutil.copytree(phantom_dir, folder)
+    files = {path.name: path for path in folder.rglob("*.png")}
+    for path in files.values():
+        with Image.open(path) as image:
+            write_dicom(path, np.asarray(image.convert("L")).astype(np.uint16) * 16)
+    return files
+
+
+def test_a_run_on_dicom_counts_names_in_pictures_and_passes_reports_by(
+    phantom_dir, tmp_path, cache_dir
+):
+    files = as_dicom(phantom_dir, tmp_path / "set")
+    study = prepare_study(small_recipe(phantom_dir), cache_dir)
+    burned, report = (str(name) for name in study.index.images[study.rows("train")[:2]])
+    write_dicom(files[burned], chest(), BurnedInAnnotation="YES")
+    write_dicom(files[report], chest(), Modality="SR")
+    events = diagnosed(tmp_path / "set", tmp_path, cache_dir, "dataset.max_quarantined_share=0")
+    (ingest,) = [event for event in events if isinstance(event, IngestDone)]
+    assert ingest.quarantined == {report: "no picture: a structured report"}
+    assert ingest.repaired["stored as DICOM, made grey"] == ingest.images
+    told = answers(events)["images-burned-in"]
+    assert (told.severity, told.evidence["burned_in"]) == ("warning", 1)
+    assert "1 image is marked BurnedInAnnotation YES" in told.text
+    words = in_words(ingest, 3).lines
+    at = words.index("1 file passed by, which hold no picture:")
+    assert words[at + 1] == f"{report}: no picture: a structured report"
+    assert "quarantined" not in words[0]
+
+
+def test_a_run_keeps_its_grey_rule_with_its_weights_and_tells_of_another(
+    phantom_dir, trained_dir, tmp_path, cache_dir
+):
+    flat = "image.equalize=true"
+    diagnosed(phantom_dir, tmp_path / "flat", cache_dir, flat, until=StepRecorded)
+    (session,) = (tmp_path / "flat" / "sessions").iterdir()
+    assert load_weights(str(session), ["Mass"], seed=0).grey == GreyRule(equalize=True)
+    weights = f"model.weights={trained_dir}"
+    events = diagnosed(phantom_dir, tmp_path / "other", cache_dir, weights, "image.grey=range")
+    warned = [event.message for event in events if isinstance(event, Warned)]
+    assert any("made grey by another rule (window)" in text for text in warned)
 
 
 def test_what_is_told_is_of_the_images_that_are_trained_on(phantom_dir, cache_dir):

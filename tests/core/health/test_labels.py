@@ -172,6 +172,20 @@ def test_patients_in_two_parts_stop(tmp_path):
     assert first.evidence["shared_patients"] == 1
 
 
+def test_masked_blanks_that_leave_hardly_a_negative_are_told_with_the_other_policy(tmp_path):
+    cells = ["1"] * 300 + ["0"] * 12 + [""] * 588
+    rows = [f"p{number}.png,{number},{cell}" for number, cell in enumerate(cells)]
+    table = write_lines(tmp_path / "own.csv", ["file,patient,Atelectasis", *rows])
+    report = audited_table(tmp_path, findings=["Atelectasis"], labels=table)
+    found = only(check_labels(report, batch_size=16), "negatives-few")
+    assert found.severity is Severity.WARNING
+    assert found.evidence["negatives"] < found.evidence["positives"] * 0.1
+    assert found.changes == ("labels.blank=absent",)
+    recipe = ["labels.blank=absent", f"dataset.labels={table}", "dataset.findings=Atelectasis"]
+    absent = audit_study(load_recipe("nih-14", recipe), tmp_path / "cache", labels_only=True)
+    assert "negatives-few" not in checks(absent)
+
+
 def test_the_real_table_gives_notes_alone(nih_dir: Path, tmp_path):
     for name in ("nih-14", "nih-mass", "chexnet", "strong"):
         recipe = load_recipe(name, [f"dataset.images={nih_dir}"])

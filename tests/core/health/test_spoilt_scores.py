@@ -201,7 +201,7 @@ def test_a_perfect_auroc_is_believed_where_labels_are_the_truth(small):
     [
         (lambda scores, _: np.roll(scores, 1, axis=0), "1 row too low in the file's order"),
         (lambda scores, _: np.roll(scores, -2, axis=0), "2 rows too high in the file's order"),
-        (lambda scores, _: scores[::-1], "last first in the file's order"),
+        (lambda scores, _: scores[::-1], "in reverse order in the file's order"),
     ],
 )
 def test_the_order_that_brings_the_rows_back_is_named(small, spoil, words):
@@ -215,7 +215,7 @@ def test_the_order_that_brings_the_rows_back_is_named(small, spoil, words):
 
 def test_the_row_is_named_from_which_scores_stand_beside_other_images(good):
     (found,) = check_scores(spoilt(good, lambda s, _: np.vstack([s[:9000], s[8999:-1]])))
-    told = re.search(r"from row ([\d,]+) on, the scores stand 1 row too low", found.text)
+    told = re.search(r"from row ([\d,]+) on, the scores are 1 row too low", found.text)
     assert abs(int(told[1].replace(",", "")) - 9001) < 100
 
 

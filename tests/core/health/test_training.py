@@ -113,7 +113,7 @@ def test_a_run_that_learns_is_not_complained_of_and_says_that_it_learns(tmp_path
     assert complaints(answers) == {}
     texts = " ".join(event.text for event in answers)
     assert "gradients reach the first layer" in texts
-    assert "under the base rate" in texts
+    assert "below the base rate" in texts
 
 
 def test_a_network_that_says_the_same_for_every_image_is_told_by_step_50(tmp_path):
@@ -248,7 +248,7 @@ def test_a_loss_whose_median_alone_is_under_the_base_rate_is_not_called_learning
     losses = [0.1, 0.1, 1.4] * 10  # as of one image at a time: mostly negative ones
     (found,) = check_rate(losses, 1e-3, 0.45, 0.001)
     assert found.severity is Severity.OK
-    assert "under the base rate" not in found.text
+    assert "below the base rate" not in found.text
 
 
 def test_too_few_losses_say_nothing_of_the_rate():
@@ -296,7 +296,7 @@ def test_overfitting_is_told_of_a_val_loss_that_jumps_and_stays_over_its_lowest(
     (found,) = check_overfitting(epochs(jumps, falls, 2))
     assert "since epoch 2" in found.text
     (better,) = check_overfitting(epochs(jumps, falls, 4))
-    assert "order of the images still gets better" in better.text
+    assert "ranking of the images still improves" in better.text
     assert not list(check_overfitting(epochs(jumps, [0.56, 0.55, 0.54, 0.53], 2)))
     assert not list(check_overfitting(epochs([0.56, 0.93, 0.57, 0.6], falls, 2)))
 

@@ -96,7 +96,7 @@ def test_a_folder_that_others_may_write_to_is_refused_by_name(
     monkeypatch.setenv(variable, str(folder))
     kind, (said,) = compiled()
     assert kind == "eager"
-    assert f"{variable} names {folder}, which others may write to (mode 775)" in said
+    assert f"{variable} names {folder}, which others can write to (mode 775)" in said
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give folders away")

@@ -169,7 +169,7 @@ def test_a_payload_as_the_whole_file_or_as_a_class_is_not_executed(
 ) -> None:
     proof = tmp_path / "executed"
     path = save(Payload(proof), tmp_path / "model.pt", is_zip=is_zip)
-    with pytest.raises(DataError, match="no tensors"):
+    with pytest.raises(DataError, match="no named tensors"):
         read_tensors(Path(path))
     assert not proof.exists()
 
@@ -349,13 +349,13 @@ def test_whatever_stands_before_the_networks_own_names_is_taken_off_and_said(
     path = save(dict(prefixed(prefix, rgb_state)) | others, tmp_path / "model.pth")
     report = load_weights(path, FINDINGS, seed=0).report
     assert report.matched == report.total
-    assert f"'{prefix}' taken off before names" in report.text
+    assert f"'{prefix}' removed from names" in report.text
     assert set(report.unexpected) == set(others)
 
 
 def test_two_networks_in_one_file_are_named_and_refused(tmp_path: Path, rgb_state: State) -> None:
     both = dict(prefixed("student.", rgb_state)) | dict(prefixed("teacher.", rgb_state))
-    with pytest.raises(DataError, match="2 networks, whose names begin with 'student"):
+    with pytest.raises(DataError, match="2 networks, with the prefixes 'student"):
         load_weights(save(both, tmp_path / "model.pth"), FINDINGS, seed=0)
 
 
@@ -400,7 +400,7 @@ def test_rows_that_torchxrayvision_never_trained_stay_fresh(
     fresh = build_model(("Mass", "Edema"), seed=0, input_spec=TORCHXRAYVISION).classifier.weight
     assert torch.equal(loaded.model.classifier.weight[0], fresh[0])
     assert loaded.provenance.kind == XRV_OTHER
-    assert "fresh: Mass" in loaded.report.text
+    assert "random: Mass" in loaded.report.text
 
 
 def test_one_channel_of_unknown_range_is_refused(tmp_path: Path, xrv_state: State) -> None:
@@ -482,7 +482,7 @@ def test_less_than_nine_tenths_of_the_backbone_is_refused_unless_asked_for(
     report = load_weights(path, FINDINGS, seed=0, allow_partial=True).report
     assert 0.4 < report.share_matched < 0.6
     assert len(report.missing) == 604 - report.matched
-    assert any("fresh" in warning for warning in report.warnings)
+    assert any("random" in warning for warning in report.warnings)
 
 
 def test_a_file_with_nothing_of_the_backbone_is_refused_even_when_asked_for(
@@ -529,7 +529,7 @@ def own_checkpoint(folder: Path, provenance: Provenance) -> tuple[Path, ChestDen
 
 
 def test_an_own_checkpoint_comes_back_whole(tmp_path: Path) -> None:
-    fresh = Provenance("none", "fresh weights")
+    fresh = Provenance("none", "random weights")
     provenance = own_provenance(
         [3, 1, 2], dataset="nih", session="first", started_from=fresh, key=KEY
     )
@@ -545,7 +545,7 @@ def test_an_own_checkpoint_comes_back_whole(tmp_path: Path) -> None:
 
 
 def test_a_damaged_own_checkpoint_is_refused_by_its_digest(tmp_path: Path) -> None:
-    path, _ = own_checkpoint(tmp_path, Provenance("none", "fresh weights"))
+    path, _ = own_checkpoint(tmp_path, Provenance("none", "random weights"))
     content = bytearray(path.read_bytes())
     content[-5] ^= 1  # the file is still readable: only the digest tells
     path.write_bytes(content)
@@ -564,7 +564,7 @@ def test_an_own_checkpoint_with_a_broken_description_is_refused(tmp_path: Path) 
 
 
 def test_test_patients_of_an_earlier_session_are_named() -> None:
-    fresh = Provenance("none", "fresh weights")
+    fresh = Provenance("none", "random weights")
     first = own_provenance(range(100), dataset="nih", session="first", started_from=fresh, key=KEY)
     seen = seen_in_test(first, [98, 99, 100, 101], dataset="nih")
     assert (seen.level, seen.patients) == ("named", (98, 99))
@@ -601,7 +601,7 @@ def test_weights_that_may_have_seen_nih_patients_say_so(kind: str) -> None:
 
 
 def test_the_same_numbers_in_another_data_set_are_not_taken_for_the_same_people() -> None:
-    fresh = Provenance("none", "fresh weights")
+    fresh = Provenance("none", "random weights")
     demo = own_provenance([1, 2], dataset="phantom", session="demo", started_from=fresh, key=KEY)
     assert seen_in_test(demo, [1, 2], dataset="nih").level == "none"
     clinic = own_provenance([1, 2], dataset="f00d", session="clinic", started_from=fresh, key=KEY)
@@ -614,7 +614,7 @@ def test_the_same_numbers_in_another_data_set_are_not_taken_for_the_same_people(
 
 def test_weights_name_no_patient_and_the_key_is_its_owners_alone(tmp_path: Path) -> None:
     key = own_key(tmp_path, {})
-    fresh = Provenance("none", "fresh weights")
+    fresh = Provenance("none", "random weights")
     numbers = [99887761, 99887762]
     provenance = own_provenance(numbers, dataset="nih", session="s", started_from=fresh, key=key)
     path, _ = own_checkpoint(tmp_path / "checkpoints", provenance)
@@ -631,7 +631,7 @@ def test_weights_name_no_patient_and_the_key_is_its_owners_alone(tmp_path: Path)
 
 def test_of_weights_without_their_key_nobody_can_tell(tmp_path: Path) -> None:
     key = own_key(tmp_path, {})
-    fresh = Provenance("none", "fresh weights")
+    fresh = Provenance("none", "random weights")
     provenance = own_provenance([1, 2], dataset="nih", session="s", started_from=fresh, key=key)
     path, _ = own_checkpoint(tmp_path / "checkpoints", provenance)
     alone = tmp_path / "elsewhere" / "handed on" / path.name

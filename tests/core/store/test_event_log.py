@@ -1,16 +1,23 @@
 """Reading events: thinned, followed, and from files that are being written or are damaged."""
 
+import math
+import shutil
+from dataclasses import replace
+
 import pytest
 
 from core.event_lines import event_line
 from core.events import (
     EpochDone,
+    EpochStarted,
     Finished,
+    ModelReady,
     Resumed,
     RunStarted,
     StepRecorded,
 )
 from core.recipe import Recipe
+from core.recipe_toml import load_recipe
 from core.store.event_log import EventReader
 from core.store.sessions import create_session
 from core.store.summary import SessionWatch
@@ -45,6 +52,19 @@ def epoch_done(number, at, **changes):
         "seconds": 1.0,
     } | changes
     return EpochDone(**fields)
+
+
+def on_device(name):
+    return ModelReady(
+        device="cpu",
+        device_name=name,
+        precision="fp32",
+        weights="none",
+        matched_tensors=0,
+        total_tensors=0,
+        steps_per_epoch=10,
+        base_rate_loss=0.5,
+    )
 
 
 def write(path, events):
@@ -124,23 +144,10 @@ def test_points_are_bounded_and_keep_their_order():
 
 
 def test_time_left_is_unknown_until_there_is_a_pace():
-    from core.events import EpochStarted, ModelReady
-
     view = RunView(epochs=2)
     view.apply(RunStarted(time=0.0, name="x", host="h", pid=1))
     assert view.seconds_left() is None
-    view.apply(
-        ModelReady(
-            device="cpu",
-            device_name="cpu",
-            precision="fp32",
-            weights="none",
-            matched_tensors=0,
-            total_tensors=0,
-            steps_per_epoch=10,
-            base_rate_loss=0.5,
-        )
-    )
+    view.apply(on_device("cpu"))
     view.apply(EpochStarted(time=100.0, epoch=1, steps=10))
     assert view.seconds_left() is None
     for number in range(1, 6):
@@ -172,3 +179,34 @@ def test_a_watch_reads_only_what_is_new(tmp_path):
         assert watch.summary().best_val_auroc == 0.7
         writer.append(Finished(epochs=2, best_epoch=1, seconds=1.0))
     assert watch.summary().state == "finished"
+
+
+def test_a_watch_knows_what_was_trained_and_how_fast_the_last_step_was(tmp_path):
+    session = create_session(tmp_path, load_recipe("nih-mass", ["image.size_px=320"]), "x")
+    watch = SessionWatch(session)
+    summary = watch.summary()
+    assert (summary.findings, summary.size_px) == (("Mass",), 320)
+    assert (summary.images_per_second, summary.device) == (None, "")
+    with session.writing() as writer:
+        writer.append(on_device("NVIDIA H200 (cuda:0)"))
+        for number, rate in ((1, 5.0), (2, 2913.0)):
+            writer.append(replace(step(number), images_per_second=rate))
+        assert watch.summary().images_per_second == 2913.0
+        assert watch.summary().device == "NVIDIA H200 (cuda:0)"
+        writer.append(replace(step(3), images_per_second=math.nan))
+        assert watch.summary().images_per_second is None
+        writer.append(epoch_done(1, 10))
+    assert watch.summary().epoch == 1
+    session.change_recipe(load_recipe("nih-mass", ["train.epochs=77"]))
+    assert watch.summary().epochs == 77
+    details = watch.details()
+    assert details.recipe.image.size_px == 224
+    assert [one.epoch for one in details.epochs] == [1]
+    assert details.base_rate_loss == 0.5
+
+
+def test_a_session_that_is_gone_since_it_was_listed_ends_no_look_at_it(tmp_path):
+    session = create_session(tmp_path, Recipe(), "x")
+    watch = SessionWatch(session)
+    shutil.rmtree(session.path)
+    assert watch.summary().epochs == 0

@@ -49,7 +49,7 @@ def test_another_host_that_beats_holds_the_lock_and_is_named(session):
         SessionError, match="host node-17, process 4242, since 2023-11-1"
     ) as refused:
         session.writing()
-    assert "sign of life" in str(refused.value)
+    assert "heartbeat" in str(refused.value)
     assert json.loads((session.path / "lock").read_text())["pid"] == 4242
 
 
@@ -179,7 +179,7 @@ def test_without_flock_a_number_counted_in_another_container_says_nothing(sessio
     ours = {"host": socket.gethostname(), "boot": lock._boot()}
     held_elsewhere(session, pid=2**22 + 1, processes="pid:[1]", **ours)
     assert session.is_being_written()
-    with pytest.raises(SessionError, match="sign of life"):
+    with pytest.raises(SessionError, match="heartbeat"):
         session.writing()
     held_elsewhere(session, pid=2**22 + 1, processes=lock._processes(), **ours)
     assert not session.is_being_written()
@@ -242,7 +242,7 @@ def test_without_flock_a_process_of_the_same_number_is_not_the_owner(
 def test_a_lock_that_may_not_be_opened_is_a_message(session):
     (session.path / "lock").unlink()
     (session.path / "lock").mkdir()
-    with pytest.raises(SessionError, match=r"lock: is something else, where a session has a file"):
+    with pytest.raises(SessionError, match=r"lock: is something else, but a session needs a file"):
         session.writing()
 
 

@@ -13,7 +13,7 @@ from core.recipe import Recipe
 from core.requests import Request
 from core.store.files import write_whole
 from core.store.recorder import Recorder
-from core.store.sessions import create_session, list_sessions, open_session
+from core.store.sessions import create_session, list_sessions, open_session, rename_session
 from core.store.summary import SessionSummary
 
 
@@ -34,7 +34,7 @@ def test_two_starts_in_one_second_get_two_directories(tmp_path):
 
 def test_a_name_that_is_taken_is_refused(tmp_path):
     create_session(tmp_path, Recipe(), "mine")
-    with pytest.raises(SessionError, match="there is such a session already"):
+    with pytest.raises(SessionError, match="a session of this name exists already"):
         create_session(tmp_path, Recipe(), "mine")
 
 
@@ -204,3 +204,15 @@ def test_the_umask_is_never_changed_not_even_for_a_moment():
     sources = [*root.glob("core/**/*.py"), *root.glob("cxr_tui/**/*.py")]
     assert len(sources) > 200
     assert [path.name for path in sources if "umask(" in path.read_text()] == []
+
+
+def test_a_session_is_renamed_unless_it_is_written_or_the_name_is_taken(tmp_path):
+    session = create_session(tmp_path, Recipe(), "old")
+    create_session(tmp_path, Recipe(), "taken")
+    for name, words in (("taken", "exists already"), ("a/b", "is not a valid session name")):
+        with pytest.raises(SessionError, match=words):
+            rename_session(session, name)
+    with session.writing(), pytest.raises(SessionError, match="while a process writes"):
+        rename_session(session, "new")
+    assert rename_session(session, "new").recipe == Recipe()
+    assert {found.name for found in list_sessions(tmp_path)} == {"new", "taken"}

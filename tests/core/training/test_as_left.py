@@ -119,9 +119,7 @@ def test_rows_that_changed_otherwise_are_refused_too(
     session: Session, go_on: Callable[..., object]
 ) -> None:
     with_part(session, "test", "train", 2)
-    with pytest.raises(
-        DataError, match=r"split\.csv: is not what this run left: its rows are othe"
-    ):
+    with pytest.raises(DataError, match=r"split\.csv: differs from what this run left: its rows"):
         go_on()
 
 
@@ -133,7 +131,7 @@ def test_a_patients_number_of_thousands_of_digits_is_refused_as_any_other_edit(
         without_seals(session)
     path = session.path / "split.csv"
     path.write_text(re.sub(r",\d+,test", f",{'9' * 5000},test", path.read_text(), count=1))
-    with pytest.raises(DataError, match=r"split\.csv: is not .* names a patient by 5,000 digits"):
+    with pytest.raises(DataError, match=r"split\.csv: differs .* a patient number of 5,000 digits"):
         go_on()
 
 
@@ -149,7 +147,7 @@ def test_events_that_are_not_those_that_were_told_are_refused(
         shorter = {"emptied": 0, "cut short": len(lines) // 2}.get(edit, len(lines))
         told = b"".join(lines[:shorter])
         path.write_bytes(told.replace(b'"epoch": 2', b'"epoch": 3', 1))
-    with pytest.raises(DataError, match=r"events\.jsonl: is not what this run left"):
+    with pytest.raises(DataError, match=r"events\.jsonl: differs from what this run left"):
         go_on()
 
 
@@ -159,7 +157,7 @@ def test_a_digest_of_the_images_that_is_gone_is_refused(
     described = session.read_json("dataset.json") or {}
     del described["content"]
     session.write_json("dataset.json", described)
-    with pytest.raises(DataError, match=r"dataset\.json: is not .* the images' digest is gone"):
+    with pytest.raises(DataError, match=r"dataset\.json: differs .* the images' digest is missing"):
         go_on()
 
 
@@ -168,7 +166,9 @@ def test_checkpoints_that_are_gone_though_steps_were_acknowledged_end_the_run_wi
 ) -> None:
     for file in session.checkpoints.iterdir():
         file.unlink()
-    with pytest.raises(RunFailedError, match=r"gone, though \d+ steps were ack.*Bring the") as gone:
+    with pytest.raises(
+        RunFailedError, match=r"gone, though \d+ steps were ack.*Restore the"
+    ) as gone:
         go_on()
     assert gone.value.exit_code == 4
 
@@ -201,7 +201,7 @@ def test_a_session_of_before_goes_on_and_that_is_said_once(
 ) -> None:
     without_seals(session)
     (told,) = warnings(go_on())
-    assert "begun before recipe.toml, split.csv and events.jsonl were sealed" in told
+    assert "started before recipe.toml, split.csv and events.jsonl were sealed" in told
     assert not warnings(go_on())
 
 

@@ -108,11 +108,18 @@ def test_micro_batches_cover_the_batch_in_pieces_as_equal_as_can_be(images, size
 def test_accumulating_gradients_equals_one_batch_but_for_batch_statistics(trainer):
     batch, _ = next(trainer.epoch_steps())
     trainer.model.eval()  # batch norm sees the micro-batch only; without it both are equal
-    whole, _ = trainer.backward(batch, len(batch)).loss_and_norm_2.tolist()
+    whole, _ = trainer.train_step.backward(batch, len(batch)).loss_and_norm_2.tolist()
     gradient = trainer.model.classifier.weight.grad.clone()
-    in_pieces, _ = trainer.backward(batch, 2).loss_and_norm_2.tolist()
+    in_pieces, _ = trainer.train_step.backward(batch, 2).loss_and_norm_2.tolist()
     assert in_pieces == pytest.approx(whole, rel=1e-5)
     assert torch.allclose(trainer.model.classifier.weight.grad, gradient, atol=1e-6)
+
+
+def with_batches_of(trainer, batch_size):
+    """Another trainer of the same images."""
+    train = trainer.settings.model_copy(update={"batch_size": batch_size})
+    recipe = trainer.recipe.model_copy(update={"train": train})
+    return Trainer(build_model(["Mass"], seed=0), trainer.part, recipe, trainer.placement)
 
 
 @pytest.fixture
@@ -123,7 +130,7 @@ def scarce(trainer):
         if len(arguments[0]) > 5:
             torch.empty(2**60, dtype=torch.uint8)  # the allocator's own refusal
 
-    trainer.settings = trainer.settings.model_copy(update={"batch_size": 12})
+    trainer = with_batches_of(trainer, 12)
     trainer.model.register_forward_pre_hook(more_than_there_is)
     return trainer
 
@@ -188,7 +195,7 @@ def without_a_primitive(trainer):
         if len(arguments[0]) > 5:
             raise RuntimeError("could not create a primitive")
 
-    trainer.settings = trainer.settings.model_copy(update={"batch_size": 12})
+    trainer = with_batches_of(trainer, 12)
     trainer.model.register_forward_pre_hook(refuse)
     return next(trainer.epoch_steps())[1]
 
@@ -277,7 +284,7 @@ def test_steps_that_are_not_finite_go_back_to_the_checkpoint_with_a_lower_rate(t
     events = fitted(trainer, tmp_path, spoil)
     (gone_back,) = [event for event in events if isinstance(event, Resumed)]
     assert (gone_back.step, gone_back.epoch) == (6, 2)
-    assert any("in place of" in e.message for e in events if isinstance(e, Warned))
+    assert any("instead of" in e.message for e in events if isinstance(e, Warned))
     assert trainer.schedule.rate(0) == pytest.approx(0.1 * rate)
     assert [e.epoch for e in events if isinstance(e, EpochDone)] == [1, 2, 3]
     assert torch.isfinite(trainer.model.classifier.weight).all()

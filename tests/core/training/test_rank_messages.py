@@ -2,7 +2,6 @@
 
 import pickle
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ import torch
 from places import REPOSITORY
 from rank_steps import trainer_of
 
-from core.data.images.image_files import ImageFile
+from core.data.images.image_file import ImageFile
 from core.model.input_spec import GREY
 from core.recipe_toml import checked_recipe
 from core.training.distributed.expected import expect_nothing, expect_parts, expect_weights
@@ -36,10 +35,10 @@ from core.training.distributed.ranks import (
     TakeStep,
 )
 
-ARCHIVE = Path("/data/images_001.tar.gz")
+ARCHIVE = "/data/images_001.tar.gz"
 FILES = {
     "b.png": ImageFile("b.png", ARCHIVE, "images/b.png", 7, 2**63 - 1),
-    "a\udcff.png": ImageFile("a\udcff.png", Path("/data/a\udcff.png"), None, 9, 5),
+    "a\udcff.png": ImageFile("a\udcff.png", "/data/a\udcff.png", None, 9, 5),
 }
 ROWS = PartRows(np.array([1, 0]), np.array([3, 4]), np.array([[1, np.nan], [0, 1]], np.float32))
 DRAWN = PartRows(ROWS.index_rows_N, ROWS.patients_N, ROWS.labels_NF, np.array([1.0, 2.5]))
@@ -100,7 +99,7 @@ def test_weights_come_through_bit_for_bit_and_only_those_of_this_network():
         Restore(command.model, command.optimizer | {"nothing|x": torch.zeros(3)}, command.state),
         Restore({}, command.optimizer, command.state),
     ):
-        with pytest.raises(CommandError, match=r"comes with .* where .* is due"):
+        with pytest.raises(CommandError, match=r"comes with .*; expected"):
             expect_weights(heading_of(text_of(wrong)[0]), trainer)
 
 
@@ -113,7 +112,7 @@ def test_tensors_that_are_announced_and_not_due_are_refused_before_there_is_room
     with pytest.raises(CommandError, match="its part train has 2 of 1 images"):
         expect_parts(heading_of(text), 1)
     huge = text.replace(b'"val/labels_NF","float32",[2,2]', b'"val/labels_NF","float32",[2,999999]')
-    with pytest.raises(CommandError, match=r"float32 \[2, 999999\], where float32 \[2, 2\] is due"):
+    with pytest.raises(CommandError, match=r"float32 \[2, 999999\]; expected float32 \[2, 2\]"):
         expect_parts(heading_of(huge), 2)
     step = text_of(Step())[0].replace(b"[]", b'[["x","float32",[1]]]')
     with pytest.raises(CommandError, match="Step comes with 1 tensors"):
@@ -136,7 +135,7 @@ def test_tensors_that_are_announced_and_not_due_are_refused_before_there_is_room
     ],
 )
 def test_what_is_not_a_command_is_refused_by_name(text):
-    with pytest.raises(CommandError, match="what came as a command of process 0 is not one"):
+    with pytest.raises(CommandError, match="what arrived as a command of process 0 is not one"):
         command_of(heading_of(text), {})
 
 

@@ -103,7 +103,7 @@ def test_the_time_is_up_though_events_are_recorded_between_the_attempts(tmp_path
 
 def test_a_stop_ends_the_waiting_after_a_last_moment(tmp_path):
     run = Run(tmp_path, request=Request.STOP)
-    with pytest.raises(StoppedError, match="asked to stop, with no room"), run.recorder:
+    with pytest.raises(StoppedError, match="asked to stop while waiting: no room"), run.recorder:
         run.room.keep(after(1000, full()))
     assert isinstance(run.told[-1], Stopped)
 

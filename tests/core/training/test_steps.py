@@ -151,7 +151,7 @@ def batches_of(trainer):
 def test_a_step_that_is_not_finite_is_as_if_it_never_was(optimizer, fused, where):
     disturbed, alone = (tiny_trainer(optimizer=optimizer) for _ in range(2))
     for trainer in (disturbed, alone):
-        trainer.optimizer = make_optimizer(trainer.model, trainer.settings, fused=fused)
+        trainer.train_step.optimizer = make_optimizer(trainer.model, trainer.settings, fused=fused)
     batches = batches_of(alone)
     for number, batch in enumerate(batches):
         if number == where:
@@ -180,7 +180,7 @@ def test_one_kernel_for_all_weights_gives_the_weights_of_many(optimizer):
     states = []
     for fused in (True, False):
         trainer = tiny_trainer(optimizer=optimizer, learning_rate=0.01)
-        trainer.optimizer = make_optimizer(trainer.model, trainer.settings, fused=fused)
+        trainer.train_step.optimizer = make_optimizer(trainer.model, trainer.settings, fused=fused)
         losses_of(trainer, epochs=4)
         states.append(state_of(trainer))
     for name, value in states[0].items():

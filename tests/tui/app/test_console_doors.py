@@ -114,7 +114,7 @@ def test_under_a_run_prints_go_to_its_log_and_abandoning_keeps_no_checkpoint(
         (tmp_path / "go").touch()
         terminal.until(lambda _: (tmp_path / "gone").exists(), 30, "the end of the prints")
         terminal.send("q")
-        terminal.shows("a     abandon it: quit at once")
+        terminal.shows("a     abandon it: quit immediately")
         assert "its last checkpoint is of step" in terminal.text
         terminal.send("a")
         assert terminal.exit_code() == 75
@@ -122,7 +122,7 @@ def test_under_a_run_prints_go_to_its_log_and_abandoning_keeps_no_checkpoint(
         ended = last_event(tmp_path)
         assert ended["event"] == "Stopped"
         assert ended["reason"].startswith("abandoned")
-        assert f"go on from step {ended['step']:,} with: cxr-tui --resume" in terminal.text
+        assert f"continue from step {ended['step']:,} with: cxr-tui --resume" in terminal.text
         assert "stray" not in terminal.text
     assert "  stray child\n" in (tmp_path / "sessions/mine/log.txt").read_text()
 
@@ -163,7 +163,7 @@ def test_keys_that_cannot_be_used_are_refused_before_the_console_starts(tmp_path
     (tmp_path / "config/cxr-tui/keys.toml").write_text('[keys]\n"quit" = ""\n')
     with console(tmp_path, cache_dir, columns=400) as terminal:  # paths are as long as they are
         assert terminal.exit_code() == 2
-        assert "No key can be taken away" in terminal.text
+        assert "can't be left without a key" in terminal.text
         assert "Sessions" not in terminal.text
 
 
@@ -204,9 +204,9 @@ async def test_leaving_while_a_few_images_are_learnt_takes_no_step_and_says_so(
     app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         app.start_run(long_recipe(phantom_dir))
-        await shows(pilot, "learning a few images by heart", 120)
+        await shows(pilot, "overfitting a few images", 120)
         await press(pilot, "q")
-        await shows(pilot, "its first step is still")
+        await shows(pilot, "its first step hasn't")
         assert "keeping every step" not in plain(app)
         assert "stop it, then quit" in plain(app)
         await press(pilot, key)
@@ -219,13 +219,13 @@ async def test_leaving_while_a_few_images_are_learnt_takes_no_step_and_says_so(
 async def test_two_consoles_show_one_session_and_the_second_can_stop_it(workspace, phantom_dir):
     session = create_session(workspace.sessions, long_recipe(phantom_dir), "mine")
     first = running(session, device="cpu", cache=workspace.cache)
-    first.begin()
+    first.source.start()
     app = ConsoleApp(workspace)
     try:
         async with app.run_test(size=(80, 24), notifications=True) as pilot:
             await until(pilot, session.is_being_written, "the first one's lock")
             app.resume_run("mine")
-            await shows(pilot, "mine is run by another")
+            await shows(pilot, "another process runs mine")
             await until(pilot, lambda: "of 300" in plain(app), "its epochs", 120)
             assert workspace.running is None
             await press(pilot, "X")
@@ -234,8 +234,33 @@ async def test_two_consoles_show_one_session_and_the_second_can_stop_it(workspac
             await until(pilot, lambda: not first.is_ours, "the first one's end")
             await shows(pilot, "■ stopped")
     finally:
-        first.ask(Request.ABANDON)
-        first.wait()
+        first.source.ask(Request.ABANDON)
+        first.source.join()
+
+
+async def test_a_second_run_on_the_device_is_not_started_unasked(workspace, phantom_dir):
+    session = create_session(workspace.sessions, long_recipe(phantom_dir), "theirs")
+    first = running(session, device="cpu", cache=workspace.cache)
+    first.source.start()
+    app = ConsoleApp(workspace)
+    try:
+        async with app.run_test(size=(80, 24)) as pilot:
+            written = session.path / "environment.json"
+            await until(pilot, written.is_file, "where it computes", 60)
+            app.start_run(long_recipe(phantom_dir))
+            await shows(pilot, "The device is taken")
+            await shows(pilot, "theirs on cpu")
+            await press(pilot, "escape")
+            assert workspace.running is None
+            app.start_run(long_recipe(phantom_dir))
+            await shows(pilot, "The device is taken")
+            await press(pilot, "y")
+            await until(pilot, lambda: workspace.running is not None, "the second run")
+            workspace.running.source.ask(Request.ABANDON)
+            await until(pilot, lambda: workspace.running is None, "its end", 120)
+    finally:
+        first.source.ask(Request.ABANDON)
+        first.source.join()
 
 
 @pytest.mark.parametrize("door", ["list", "palette", "path"])

@@ -18,7 +18,7 @@ from cxr_tui.training.health_dialog import HealthDialog
 
 DIALOGS = {
     "choices": lambda _: ChoiceList("which?", [("a", "a line"), ("b", "another")], "b"),
-    "keys": lambda _: KeysHelp("Keys", [("a", "does it")]),
+    "keys": lambda _: KeysHelp("Keys", {"this screen": [("a", "does it")]}),
     "notes": lambda _: Notes("Notes", ["a sentence"]),
     "question": lambda _: Question("Really?", "", [("y", "yes")]),
     "findings": lambda _: FindingsDialog({"Mass": 3}, ["Mass"]),

@@ -4,8 +4,10 @@ import re
 import sys
 
 import pytest
+import told_sessions
 from console import plain, press, shows, until
 from terminal import Terminal
+from told_sessions import opened, scored_session
 
 from core.events import RunStarted
 from core.recipe_toml import load_recipe
@@ -72,33 +74,45 @@ def test_an_encoding_without_blocks_gets_signs_that_it_has(tmp_path):
         assert terminal.exit_code() == 0
 
 
-BLOCKS = re.compile("[\u2580-\u259f\u2800-\u28ff]")
+def assert_is_ascii(app):
+    """No cell holds another sign, none lacks a likeness, and what has a mark is still marked."""
+    drawn = plain(app)
+    assert drawn.isascii(), sorted({sign for sign in drawn if not sign.isascii()})
+    unknown = [line for line in drawn.splitlines() if re.search(r"\?\?|\w\?\w", line)]
+    assert not unknown
 
 
-async def test_ascii_draws_no_block_and_no_braille_on_any_screen_or_dialog(workspace, phantom_dir):
-    a_session(workspace.sessions, "one")
+@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
+async def test_ascii_draws_ascii_alone_on_every_screen_and_dialog(workspace, phantom_dir, size):
+    scored_session(workspace, phantom_dir)
+    curves = told_sessions.a_session(workspace, *told_sessions.trained(3)).path.name
     data = ["dataset.phantom=none", f"dataset.images={phantom_dir}"]
     workspace.draft = load_recipe("demo", data)
     app = ConsoleApp(workspace, ascii_only=True)
-    async with app.run_test(size=(80, 24), notifications=True) as pilot:
-        await shows(pilot, "interrupted")
-        for mode, keys in (
-            ("sessions", ("slash", "n", "colon", "question_mark")),
-            ("data", ("f", "o", "x", "enter")),
-            ("recipe", ("slash", "o", "p", "enter")),
-            ("training", ("z", "v")),
-            ("results", ("v",)),
-            ("cams", ("question_mark",)),
+    async with app.run_test(size=size, notifications=True) as pilot:
+        await opened(pilot)
+        for mode, words, keys in (
+            ("sessions", "finished", ("slash", "a", "d", "r", "w", "i", "colon", "question_mark")),
+            ("data", "Pneumothorax", ("f", "o", "c", "v", "enter")),
+            ("recipe", "GiB free", ("slash", "o", "p", "enter")),
+            ("training", "base rate", ("z", "v", "full_stop", "h")),
+            ("results", "sensitivity", ("v", "c", "t", "z", "enter")),
+            ("cams", "", ("question_mark", "q")),
         ):
+            if mode in ("training", "results"):
+                app.open_session(curves if mode == "training" else "scored", mode)
             app.action_mode(mode)
             await until(pilot, lambda mode=mode: app.current_mode == mode, mode)
-            if mode == "data":
-                await shows(pilot, "Pneumothorax")
-            app.say("said over the screen")
-            await shows(pilot, "said over")
+            await shows(pilot, words)
+            app.say("said – over the screen …")
+            await shows(pilot, "said - over")
+            assert_is_ascii(app)
             for key in keys:
                 await press(pilot, key)
-                assert not BLOCKS.findall(plain(app)), plain(app)
+                assert_is_ascii(app)
+                if key == "question_mark":
+                    await shows(pilot, "Keys of")
+                    assert "backspace" in plain(app) or size == (80, 24)  # further down there
                 await press(pilot, "escape")
                 while len(app.screen_stack) > 1:
                     await press(pilot, "escape")

@@ -96,6 +96,7 @@ async def sessions(pilot, workspace, _phantom_dir):
     )
     pilot.app.screen.refresh_view()
     await shows(pilot, "3 sessions")
+    await press(pilot, "home")  # the list may have been read before the last one was there
 
 
 async def nothing_yet(pilot, _desk, _phantom_dir):
@@ -108,6 +109,8 @@ async def data(pilot, workspace, phantom_dir):
     workspace.draft = load_recipe("demo", keys)
     await press(pilot, "2")
     await shows(pilot, "no patient is in two parts")
+    if pilot.app.size.width >= 200:
+        await shows(pilot, ".png")  # the sample images
 
 
 async def recipe(pilot, _desk, _phantom_dir):
@@ -139,6 +142,8 @@ async def results(pilot, workspace, phantom_dir):
     scored_session(workspace, phantom_dir)
     pilot.app.open_session("scored", "results")
     await shows(pilot, "sensitivity 0.")
+    if pilot.app.size.width >= 200:
+        await shows(pilot, ".png")  # the most wrong images
 
 
 async def cams(pilot, workspace, _phantom_dir):
@@ -146,7 +151,7 @@ async def cams(pilot, workspace, _phantom_dir):
     pilot.app.open_session("trained", "cams")
     await shows(pilot, "in the box", 120)
     screen = pilot.app.screen
-    kept, finding = screen.kept, screen.kept.findings[0]
+    kept, finding = screen._maker.kept, screen._maker.kept.findings[0]
     boxed = [replace(one, probability=None) for one in kept.candidates[finding] if one.has_boxes]
     found = [kept.found("grad-cam", one) for one in boxed]
     for place, one in enumerate(found):

@@ -9,10 +9,11 @@ import pytest
 from PIL import Image
 
 from core.data.tables.boxes import read_boxes
-from core.evaluation.maps.cam_files import strength_on_image
+from core.evaluation.maps.cam_pictures import strength_on_image
 from core.evaluation.maps.cams import chosen_candidates, draw_cams, localize
 from core.evaluation.maps.candidates import boxed, draw, outcomes
 from core.evaluation.maps.map_source import open_map_source
+from core.evaluation.maps.overlay import BOX_COLOUR, blended
 from core.store.session import Session
 from cxr_tui.cli import main
 
@@ -64,16 +65,56 @@ def test_overlays_a_sheet_a_table_and_the_localisation_are_saved(session, cache_
     assert all(row["finding"] == "Mass" and row["boxes"] for row in rows)
     assert all(0 <= float(row["peak_x"]) <= 64 for row in rows if row["peak_x"])
     picture = Image.open(files[0])
-    assert picture.size[0] == 2 * 64
-    assert picture.size[1] > 64
     parameters = json.loads(picture.text["cxr-tui"])
     assert parameters["session"] == "trained"
     assert picture.text["finding"] == "Mass"
-    assert Image.open(session.path / "cams" / "contact-sheet.png").size[0] > 0
+    sheet = runs_of_columns(session.path / "cams" / "contact-sheet.png", rows=400)
+    assert [end - first for first, end in sheet[:4]] == [400] * 4
+    assert len(sheet) > 4, "beside them the maps' scale"
     kept = json.loads((session.path / "evaluation" / "localization.json").read_text())
     assert kept == told["localization"]
     assert set(kept["findings"]["Mass"]["controls"]) == {"random", "usual_place", "other_image"}
     assert kept["findings"]["Mass"]["published"]["figures"] is None
+
+
+def runs_of_columns(path, rows):
+    """First column and end of what lies beside each other in a picture, below its margin."""
+    picture = np.asarray(Image.open(path).convert("RGB"))
+    background = picture[0, 0]
+    margin = int(np.argmax((picture != background).any(axis=(1, 2))))
+    is_drawn = (picture[margin : margin + rows] != background).any(axis=(0, 2)).astype(int)
+    edges = np.flatnonzero(np.diff(is_drawn, prepend=0, append=0))
+    return [(first, end) for first, end in edges.reshape(-1, 2).tolist()]
+
+
+def test_an_overlay_of_a_small_image_is_large_with_a_gap_a_scale_and_its_box_in_place(
+    session, cache_dir, capsys
+):
+    assert cam(session, cache_dir, "--count", "10", "--no-measure") == 0
+    with (session.path / "cams" / "cams.csv").open() as stream:
+        row = next(row for row in csv.DictReader(stream) if row["peak_x"])
+    path = session.path / "cams" / row["file"]
+    plain, mapped, scale = runs_of_columns(path, rows=1024)[:3]
+    assert [plain[1] - plain[0], mapped[1] - mapped[0]] == [1024, 1024]
+    picture = np.asarray(Image.open(path).convert("RGB"))
+    top = plain[0]  # the margin is as wide as it is high
+    image = picture[top : top + 1024]
+    is_box = (image == BOX_COLOUR).all(axis=2)
+    rows, columns = is_box.any(axis=1).nonzero()[0], is_box.any(axis=0).nonzero()[0]
+    x, y, w, h = (16 * int(value) for value in row["boxes"].split("; ")[0].split())
+    at = [columns[0] - mapped[0], rows[0], columns[-1] - mapped[0], rows[-1]]
+    assert np.allclose(at, [x, y, x + w - 1, y + h - 1], atol=16)  # the table has whole pixels
+    bar = image[:, scale[0]]
+    grey = np.full((1, 2), 110, dtype=np.uint8)
+    assert np.array_equal(bar[[0, -1]], blended(grey, np.array([[1.0, 0.0]]))[0])
+
+
+def test_maps_alone_are_drawn_without_measuring(session, cache_dir, capsys):
+    assert cam(session, cache_dir, "--count", "1", "--no-measure", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert len(told["cams"]) == 1
+    assert told["localization"] is None
+    assert not (session.path / "evaluation/localization.json").exists()
 
 
 def test_the_words_say_how_many_had_boxes_and_what_a_map_beats(session, cache_dir, capsys):
@@ -146,7 +187,7 @@ def test_without_boxes_maps_are_drawn_and_nothing_is_measured(session, own_data,
     told = capsys.readouterr().out
     assert "2 maps, 0 with a box" in told
     assert "no box table is given" in " ".join(told.split())
-    assert "None of the 2 drawn images has a box" in " ".join(told.split())
+    assert "None of the 2 images drawn has a box" in " ".join(told.split())
     kept = json.loads((session.path / "evaluation" / "localization.json").read_text())
     assert kept["findings"] == {}
 
@@ -183,7 +224,7 @@ def test_images_that_are_gone_or_damaged_are_left_out_and_named(session, own_dat
     image_file(own_data, gone).unlink()
     image_file(own_data, damaged).write_bytes(b"not an image")
     source = source_of(session, cache_dir)
-    assert any("gone" in warning for warning in source.warnings)
+    assert any("no longer exists" in warning for warning in source.warnings)
     candidates = chosen_candidates(source, "Mass", 500, 0)
     drawn = draw_cams(source, candidates, "grad-cam")
     assert sum(len(found.boxes_K4) > 0 for found in drawn.shown) == before - 2
@@ -194,7 +235,7 @@ def test_a_session_without_a_checkpoint_or_split_says_what_to_do(session, cache_
     shutil.rmtree(session.path / "checkpoints")
     (session.path / "checkpoints").mkdir()
     assert cam(session, cache_dir) == 3
-    assert "no whole checkpoint" in capsys.readouterr().err
+    assert "no undamaged checkpoint" in capsys.readouterr().err
     (session.path / "split.csv").unlink()
     assert cam(session, cache_dir) == 3
     assert "nothing has been trained" in capsys.readouterr().err
@@ -219,11 +260,11 @@ def test_a_box_lands_on_its_lesion(session, cache_dir):
     """The phantom's masses are brighter than the lung around them."""
     source = source_of(session, cache_dir)
     drawn = draw_cams(source, boxed(source, "Mass")[:12], "grad-cam")
-    from core.evaluation.maps.cam_files import read_image
+    from core.data.images.full_image import read_image
 
     brighter = []
     for found in drawn.shown:
-        grey = read_image(source, found.candidate.image).astype(float)
+        grey = read_image(source.study.index.files[found.candidate.image]).astype(float)
         for x, y, w, h in found.boxes_on_image():
             inner = grey[
                 round(y + h / 4) : round(y + 3 * h / 4), round(x + w / 4) : round(x + 3 * w / 4)
@@ -238,7 +279,7 @@ def test_where_nothing_can_be_written_it_says_so(session, cache_dir, capsys):
     shutil.rmtree(session.path / "cams")
     (session.path / "cams").write_text("a file in its place")
     assert cam(session, cache_dir, "--count", "1") == 2
-    assert "cams: is something else, where a session has a folder" in capsys.readouterr().err
+    assert "cams: is something else, but a session needs a folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["cams", "evaluation"])
@@ -272,3 +313,37 @@ def test_a_seed_below_zero_is_refused(session, cache_dir, capsys):
         cam(session, cache_dir, "--seed", "-1")
     assert refused.value.code == 2
     assert "0 or more" in capsys.readouterr().err
+
+
+def test_the_most_wrong_images_are_drawn_on_one_sheet_without_a_map(session, cache_dir, capsys):
+    sheet = session.path.parent / "mass.png"
+    given = ["--wrong", "mass", "--sheet", str(sheet), "--json"]
+    assert cam(session, cache_dir, *given) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["sheet"] == str(sheet)
+    with Image.open(sheet) as picture:
+        assert json.loads(picture.text["cxr-tui"]) == {
+            "session": session.name, "finding": "Mass", "part": "test"
+        }  # fmt: skip
+    with (session.predictions / "test.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    absent = [row for row in rows if float(row["Mass"]) == 0]
+    worst = max(absent, key=lambda row: float(row["prob_Mass"]))
+    assert told["highest"][0]["image"] == worst["Image Index"]
+    assert list((session.path / "cams").iterdir()) == []
+
+    assert cam(session, cache_dir, "--wrong", "Mass", "--part", "val") == 0
+    assert "look at the image before you call it an error" in capsys.readouterr().out
+    assert (session.path / "images-by-error-Mass-val.png").is_file()
+
+
+def test_a_sheet_that_can_not_be_drawn_says_why(session, cache_dir, capsys):
+    assert cam(session, cache_dir, "--wrong", "Mas") == 2
+    assert "Did you mean 'Mass'?" in capsys.readouterr().err
+    assert cam(session, cache_dir, "--sheet", "x.png") == 2
+    assert "Name their finding with --wrong." in capsys.readouterr().err
+    assert cam(session, cache_dir, "--wrong", "Mass", "--sheet", "/no/such/folder/x.png") != 0
+    assert "/no/such/folder" in capsys.readouterr().err
+    (session.predictions / "test.csv").unlink()
+    assert cam(session, cache_dir, "--wrong", "Mass") != 0
+    assert "test.csv" in capsys.readouterr().err

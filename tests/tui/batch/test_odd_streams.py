@@ -89,17 +89,17 @@ def test_a_folder_that_is_gone_is_named(tmp_path):
     ("arguments", "code", "message"),
     [
         (["--batch", "demo", "--session", ""], 2, "--session: the name is empty"),
-        (["--resume", ""], 2, "no session is named"),
+        (["--resume", ""], 2, "the session's name is empty"),
         (["--batch", "demo", "--cache", ""], 2, "--cache: is empty"),
         (["--batch", "demo", "--sessions", ""], 2, "--sessions: is empty"),
         (["--batch", ""], 2, "--batch: is empty"),
-        (["--batch", "demo", "--session", TOO_LONG], 2, "120 at most"),
-        (["--resume", TOO_LONG], 2, "there is no such session"),
+        (["--batch", "demo", "--session", TOO_LONG], 2, "at most 120"),
+        (["--resume", TOO_LONG], 2, "there is no session of this name"),
         (["--batch", TOO_LONG], 2, "File name too long"),
         (["audit", "demo", "--cache", TOO_LONG], 3, "File name too long"),
         (["--batch", "demo", "--sessions", TOO_LONG], 2, "File name too long"),
         (["evaluate", "--predictions", TOO_LONG, "--labels", TOO_LONG], 3, "File name too long"),
-        (["--batch", "nih-14", "--set", f"dataset.images={TOO_LONG}"], 3, "is not there"),
+        (["--batch", "nih-14", "--set", f"dataset.images={TOO_LONG}"], 3, "is missing"),
     ],
 )
 def test_names_that_no_file_has_are_refused(tmp_path, arguments, code, message):

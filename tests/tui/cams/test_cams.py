@@ -9,21 +9,25 @@ import numpy as np
 import pytest
 from console import plain, press, shows, until
 from PIL import Image
+from rich.color import Color
 from told_sessions import a_session, begun, dataset, model
 
 from core import events
 from core.evaluation.maps import found_maps
 from core.evaluation.maps.overlay import BOX_COLOUR
 from core.findings import FINDINGS
+from core.frames import open_run
 from core.recipe_toml import load_recipe
+from core.requests import Request
 from core.store.sessions import create_session
 from cxr_tui.app.app import ConsoleApp
 from cxr_tui.cams import session_maps
-from cxr_tui.cams.xray_picture import Look, Shown, fitted, picture, zoomed_to
-from cxr_tui.cams.xray_view import XrayView
 from cxr_tui.console.workspace import Workspace
 from cxr_tui.results.report_table import ReportTable
 from cxr_tui.terminal.graphics import KITTY, SIXEL, graphics
+from cxr_tui.widgets.xray_256 import RAMP
+from cxr_tui.widgets.xray_picture import Look, Shown, fitted, picture, zoomed_to
+from cxr_tui.widgets.xray_view import XrayView
 
 
 @pytest.fixture
@@ -48,7 +52,9 @@ async def at_a_map(pilot):
     screen = pilot.app.screen
     await press(pilot, ",", ",")
     await shows(pilot, "· Pneumothorax ·")
-    await until(pilot, lambda: ("grad-cam", "Pneumothorax") in screen.kept.standing, "its maps")
+    await until(
+        pilot, lambda: ("grad-cam", "Pneumothorax") in screen._maker.kept.standing, "its maps"
+    )
     for _ in screen._rows:
         row = screen.chosen_row()
         if row.found.has_evidence and len(row.found.boxes_K4):
@@ -98,17 +104,17 @@ async def test_single_keys_change_what_is_drawn(workspace):
             await press(pilot, *keys)
             await until(pilot, lambda: colours(pilot) != before, f"another picture by {keys}")
 
-        await changes("b")
+        await changes("x")
         assert BOX_COLOUR not in colours(pilot)
-        await changes("b")
+        await changes("x")
         await changes("+")
         await changes(*">>>>")
         await shows(pilot, "from 40 % of the peak")
-        await changes("m")
+        await changes("v")
         greys = {colour for colour in colours(pilot) if colour != BOX_COLOUR}
         assert all(red == green == blue for red, green, blue in greys)
-        await changes("m")
-        await changes("m")
+        await changes("v")
+        await changes("v")
 
 
 async def test_zooming_goes_to_the_box_and_arrows_pan_until_escape(workspace):
@@ -117,13 +123,13 @@ async def test_zooming_goes_to_the_box_and_arrows_pan_until_escape(workspace):
         await at_a_map(pilot)
         screen = screen_of(pilot)
         await press(pilot, "z")
-        await until(pilot, lambda: screen._look.is_zoomed, "the zoom")
-        region, row = screen._look.region, screen.chosen_row()
+        await until(pilot, lambda: screen._picture.look.is_zoomed, "the zoom")
+        region, row = screen._picture.look.region, screen.chosen_row()
         await press(pilot, "left", "up")
-        await until(pilot, lambda: screen._look.region != region, "another part")
+        await until(pilot, lambda: screen._picture.look.region != region, "another part")
         assert screen.chosen_row() is row
         await press(pilot, "escape")
-        await until(pilot, lambda: not screen._look.is_zoomed, "the whole image")
+        await until(pilot, lambda: not screen._picture.look.is_zoomed, "the whole image")
         await press(pilot, "down")
         await until(pilot, lambda: screen.chosen_row() is not row, "the next image")
         await press(pilot, "enter")
@@ -146,23 +152,23 @@ async def test_method_finding_filter_and_order_have_keys(workspace):
         await opened(pilot)
         screen = screen_of(pilot)
         for title in ("Grad-CAM++", "LayerCAM", "CAM", "Grad-CAM"):
-            await press(pilot, "g")
+            await press(pilot, "K")
             await shows(pilot, f"with a box · {title}")
         await press(pilot, "f")
         await shows(pilot, "Mass: ")
         await press(pilot, "escape")
         await press(pilot, ".", ".")
         await shows(pilot, "· Mass ·")
-        await until(pilot, lambda: ("grad-cam", "Mass") in screen.kept.standing, "its maps")
-        await press(pilot, "h")
+        await until(pilot, lambda: ("grad-cam", "Mass") in screen._maker.kept.standing, "its maps")
+        await press(pilot, "F")
         await shows(pilot, "only hit")
         assert all(row.found.hit for row in screen._rows)
-        await press(pilot, "h")
+        await press(pilot, "F")
         await shows(pilot, "only miss")
         assert all(row.found.hit is False for row in screen._rows)
-        await press(pilot, *"hhh", "/")
+        await press(pilot, *"FFFF")
         await until(pilot, lambda: "only" not in plain(app).split("\n")[1], "all images")
-        await press(pilot, "o")
+        await press(pilot, "O")
         chances = [row.probability for row in screen._rows]
         await until(
             pilot,
@@ -182,7 +188,7 @@ async def test_s_saves_the_overlay_and_shows_its_path_and_a_saves_the_list(works
         (path,) = folder.glob("*.png")
         assert json.loads(Image.open(path).text["cxr-tui"])["opacity"] == 0.6
         count = len(screen_of(pilot)._rows)
-        await press(pilot, "a")
+        await press(pilot, "A")
         await until(pilot, lambda: len(list(folder.glob("*.png"))) == count, "all of them")
         await until(pilot, lambda: (folder / "cams.csv").exists(), "the table")
         await until(
@@ -196,9 +202,9 @@ async def test_covering_the_lesion_and_measuring_all_boxes_are_on_keys(workspace
     app = ConsoleApp(workspace)
     async with app.run_test(size=(120, 40)) as pilot:
         await at_a_map(pilot)
-        await press(pilot, "c")
+        await press(pilot, "L")
         await shows(pilot, "box covered: logit")
-        await press(pilot, "l")
+        await press(pilot, "m")
         await shows(pilot, "Maps against boxes")
         kept = json.loads((workspace.sessions / "trained/evaluation/localization.json").read_text())
         assert kept["findings"]
@@ -246,8 +252,8 @@ async def test_a_run_in_its_first_epoch_says_when_its_maps_come(workspace):
         writer.append(ONE_BEGUN[-1])
         async with app.run_test(size=(80, 24)) as pilot:
             app.open_session("young", "cams")
-            await shows(pilot, "The first comes with epoch 1, and its maps come here then.")
-            await shows(pilot, "C             keeps a checkpoint now")
+            await shows(pilot, "The first is saved after epoch 1, and its maps appear here then.")
+            await shows(pilot, "C           saves a checkpoint now")
             assert "--resume" not in plain(app)
 
 
@@ -262,7 +268,7 @@ async def test_maps_come_by_themselves_with_the_runs_first_checkpoint(workspace)
             writer.append(event)
         async with app.run_test(size=(80, 24)) as pilot:
             app.open_session("trained", "cams")
-            await shows(pilot, "The first comes with epoch 1")
+            await shows(pilot, "The first is saved after epoch 1")
             for file in (folder / "kept").iterdir():
                 file.rename(folder / "checkpoints" / file.name)
             writer.append(events.CheckpointWritten(name="last", step=10, epoch=1, reason="epoch"))
@@ -275,8 +281,9 @@ async def test_a_run_that_failed_before_its_first_checkpoint_says_why_and_what_t
     app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         app.open_session("broken", "cams")
-        await shows(pilot, "the run failed before it kept a checkpoint.")
-        await shows(pilot, "1, r          begins it anew, or: cxr-tui --resume broken")
+        await shows(pilot, "the run failed before it saved a checkpoint.")
+        await shows(pilot, "4, r        starts it again, or: cxr-tui --resume broken")
+        await until(pilot, lambda: "enter large" not in plain(app), "no key of an empty list", 20)
         lines = [line for line in plain(app).splitlines() if "step 3." in line]
         assert len(lines) > 1
         assert all(line.startswith("   ") and line[3] != " " for line in lines), lines
@@ -288,7 +295,7 @@ async def test_a_session_whose_checkpoints_are_gone_speaks_of_them_and_of_no_rec
     app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         app.open_session("trained", "cams")
-        await shows(pilot, "none of the run's checkpoints is there whole any more")
+        await shows(pilot, "none of the run's checkpoints is intact")
         assert "model.weights" not in plain(app)
 
 
@@ -297,11 +304,11 @@ async def test_a_finding_without_images_says_so_whole_and_is_not_the_first(works
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
         screen = screen_of(pilot)
-        screen.kept.candidates["Cardiomegaly"] = []
+        screen._maker.kept.candidates["Cardiomegaly"] = []
         screen.refresh_view()
         await shows(pilot, "No image of Cardiomegaly to show:")
         words = " ".join(" ".join(line[39:] for line in plain(app).splitlines()).split())
-        assert "none that was called. f or . chooses another finding." in words
+        assert "none called. f or . chooses another finding." in words
 
 
 async def test_maps_begin_with_a_finding_that_has_images_in_the_session_shown(
@@ -337,18 +344,18 @@ async def test_the_method_is_always_seen_and_the_epoch_is_named_as_in_results(wo
         assert "best-0" not in plain(app)
         for _ in range(6):
             for title in ("Grad-CAM++", "LayerCAM", "CAM", "Grad-CAM"):
-                await press(pilot, "g")
+                await press(pilot, "K")
                 await shows(pilot, f"· {title}")
             head = plain(app).splitlines()[1]
             assert head.startswith(" a-sess"), head
-            await press(pilot, "h")
+            await press(pilot, "F")
 
 
 async def test_lines_under_the_picture_stand_under_each_other(workspace):
     app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await at_a_map(pilot)
-        await press(pilot, "c")
+        await press(pilot, "L")
         await shows(pilot, "box covered: logit")
         words = [line for line in plain(app).splitlines() if line[38:39] == "│"]
         below = words[next(i for i, line in enumerate(words) if "probability" in line) :]
@@ -426,9 +433,73 @@ async def test_letters_give_a_readable_image_too(workspace, ascii_only):
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot)
         view = plain(app)
-        assert "▀" not in view
+        assert view.isascii()
         assert "O" in view
         assert sum(view.count(sign) for sign in ".:-=+*#%@") > 500
+
+
+def drawn_segments(app):
+    """What the picture is made of, line by line."""
+    view = app.screen.query_one(XrayView)
+    return [list(view.render_line(y)) for y in range(view.size.height)]
+
+
+def lightness(rgb):
+    """CIELAB L* of sRGB."""
+    shares = np.array(rgb) / 255
+    linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+    return 116 * np.cbrt(linear @ [0.2126729, 0.7151522, 0.0721750]) - 16
+
+
+def test_the_ramp_of_256_colours_rises_in_even_steps_of_lightness():
+    steps = np.diff([lightness(Color.from_ansi(number).get_truecolor()) for number in RAMP])
+    assert steps.min() > 8
+    assert steps.max() < 1.5 * steps.min()
+
+
+async def test_256_colours_keep_the_image_grey_and_the_map_in_its_ramp_and_say_how_to_get_more(
+    workspace, monkeypatch
+):
+    monkeypatch.setenv("TERM", "tmux-256color")
+    monkeypatch.delenv("COLORTERM")
+    app = ConsoleApp(workspace)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await at_a_map(pilot)
+        cells = [segment for line in drawn_segments(app) for segment in line if "▀" in segment.text]
+        numbers = {
+            colour.number for one in cells for colour in (one.style.color, one.style.bgcolor)
+        }
+        greys, marks = {16, 231, *range(232, 256)}, {45, 51}
+        assert numbers <= greys | {*RAMP} | marks
+        assert RAMP[-1] in numbers, "the peak"
+        assert len(numbers & greys) > 10
+        assert numbers & marks, "the box"
+        told = [note.message for note in app._notifications]
+        assert ["COLORTERM=truecolor" in message for message in told].count(True) == 1
+        await press(pilot, "down", "up", "1", "6")
+        assert len(app._notifications) == len(told)
+
+
+@pytest.mark.parametrize(
+    "environment", [{"NO_COLOR": "1"}, {"TERM": "vt100", "COLORTERM": ""}, {"TERM": "dumb"}]
+)
+async def test_without_colours_digits_tell_the_strength_and_letters_box_and_peak(
+    workspace, monkeypatch, environment
+):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    app = ConsoleApp(workspace)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await at_a_map(pilot)
+        lines = drawn_segments(app)
+        drawn = "".join(segment.text for line in lines for segment in line)
+        assert drawn.isascii()
+        assert drawn.count("X") == 1
+        assert drawn.count("O") > 8
+        assert {*"789"} & {*drawn}
+        await press(pilot, "v")
+        image = "".join(segment.text for line in drawn_segments(app) for segment in line)
+        assert not {*"0123456789X"} & {*image}
 
 
 async def test_maps_wait_for_the_step_of_a_run_and_the_run_goes_on(
@@ -461,7 +532,7 @@ async def test_maps_wait_for_the_step_of_a_run_and_the_run_goes_on(
             step = running.view.step
             await until(pilot, lambda: running.view.step > step, "more steps", 60)
         finally:
-            running.stop()
+            running.source.ask(Request.STOP)
         await until(pilot, lambda: workspace.running is None, "the end", 60)
 
 
@@ -506,7 +577,7 @@ async def test_more_images_than_are_kept_can_be_gone_through_and_back(workspace,
         for key in ("down", "down", "down", "up", "up", "up"):
             await press(pilot, key)
             image = screen.chosen_row().candidate.image
-            await until(pilot, lambda image=image: image in screen.kept.images, f"{image}")
+            await until(pilot, lambda image=image: image in screen._maker.kept.images, f"{image}")
             await until(pilot, lambda: "▀" in plain(app), "the picture")
 
 
@@ -516,10 +587,10 @@ async def test_maps_and_covering_at_the_same_time_do_not_meet(workspace):
         await at_a_map(pilot)
         screen = screen_of(pilot)
         for _ in range(4):
-            await press(pilot, "g", "c", "l")
+            await press(pilot, "K", "L", "m")
         await shows(pilot, "Maps against boxes", 120)
         assert app.defect is None
-        assert screen.kept.maps
+        assert screen._maker.kept.maps
 
 
 async def test_where_maps_cannot_be_saved_the_reason_is_told(workspace):
@@ -535,3 +606,37 @@ async def test_where_maps_cannot_be_saved_the_reason_is_told(workspace):
             lambda: any("can't be written" in n.message for n in app._notifications),
             "the reason",
         )
+
+
+async def test_any_image_is_opened_by_its_path_with_its_figures_flags_and_map(
+    workspace, phantom_dir, tmp_path
+):
+    files = sorted(phantom_dir.rglob("*.png"))
+    grey = np.asarray(Image.open(files[0]).convert("L"))
+    Image.fromarray(255 - grey).save(tmp_path / "inverted.png")
+    (tmp_path / "damaged.png").write_bytes(files[0].read_bytes()[:200])
+    row = open_run(tmp_path / "sessions/trained", cache=workspace.cache).predict(
+        tmp_path / "inverted.png", device="cpu"
+    )
+    app = ConsoleApp(workspace)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await opened(pilot)
+        finding = screen_of(pilot)._finding
+        await press(pilot, "o", *"/nowhere.png", "enter")
+        await shows(pilot, "there is no such file")
+        await press(pilot, "ctrl+u", *str(tmp_path / "damaged.png"), "enter")
+        await shows(pilot, "truncated")
+        await press(pilot, "o", *str(tmp_path / "inverted.png"), "enter")
+        await shows(pilot, "flags: inverted")
+        chosen = screen_of(pilot).chosen_row()
+        assert chosen.candidate.image == str(tmp_path / "inverted.png")
+        await until(pilot, lambda: screen_of(pilot).chosen_row().found is not None, "its map")
+        chosen = screen_of(pilot).chosen_row()
+        assert chosen.found.probability == pytest.approx(row[f"prob_{finding}"].iloc[0], abs=1e-4)
+        called = "called at" if row[f"call_{finding}"].iloc[0] else "not called at"
+        await shows(pilot, called)
+        await press(pilot, "s")
+        await shows(pilot, "saved:")
+    with (tmp_path / "sessions/trained/cams/cams.csv").open() as stream:
+        (saved,) = csv.DictReader(stream)
+    assert (saved["Image Index"], saved["Patient ID"]) == (str(tmp_path / "inverted.png"), "")

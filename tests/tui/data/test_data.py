@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from console import plain, press, press_at_once, shows, until
@@ -13,14 +14,17 @@ from textual.events import Paste
 from textual.widgets import Input
 
 from core.data.study.study import audit_study
+from core.findings import FINDINGS
 from core.recipe import Recipe
 from core.recipe_toml import changed_recipe, load_recipe
 from cxr_tui.app.app import ConsoleApp
+from cxr_tui.console.dialogs import Question
+from cxr_tui.console.path_input import completed, completions_of
 from cxr_tui.console.workspace import Workspace
 from cxr_tui.data.balance_chart import BalanceChart, bar
 from cxr_tui.data.co_occurrence import CoOccurrence, matrix_text, short_names
 from cxr_tui.data.fields import balanced, share_of, stepped, typed
-from cxr_tui.data.folder_picker import DataSetPicker, completion_of
+from cxr_tui.data.folder_picker import DataSetPicker
 from cxr_tui.data.notes import ImageSearch, lesion_sentence, notes_of
 from cxr_tui.data.recent_data_sets import (
     MOST_REMEMBERED,
@@ -29,6 +33,8 @@ from cxr_tui.data.recent_data_sets import (
     recent_file,
     remember,
 )
+from cxr_tui.data.samples import COUNT, SampleImages, samples_of
+from cxr_tui.widgets.xray_view import XrayView
 
 
 @pytest.fixture(autouse=True)
@@ -64,15 +70,16 @@ def on(app, folder, *changes):
 
 async def settled(pilot):
     """The draft's picture is drawn and the search for images is over."""
-    screen = pilot.app.get_screen_stack("data")[0]
+    known = pilot.app.get_screen_stack("data")[0]._known
 
     def is_drawn():
-        picture = screen._picture
+        picture = known.picture
         drawn = picture is not None and picture.recipe == pilot.app.workspace.draft
-        return drawn and not screen._is_drawing and screen._search.state != "looking"
+        return drawn and not known.is_drawing and known.search.state != "looking"
 
     await until(pilot, is_drawn, "the picture")
-    return screen._picture.report
+    await pilot.pause()  # and shown
+    return known.picture.report
 
 
 def flat(app):
@@ -88,7 +95,7 @@ async def choose(pilot, name):
     """Move to the field of that name, which is then marked."""
     screen = pilot.app.screen
     for _ in screen._choices():
-        if screen._choices()[screen._field].name == name:
+        if screen._chosen().name == name:
             break
         await press(pilot, ".")
     await says(pilot, f"{name} ‹")
@@ -155,7 +162,7 @@ async def test_missing_images_are_counted_and_can_be_gone_without(app, tmp_path)
         partial = await settled(pilot)
         assert app.workspace.draft.dataset.partial
         assert partial["images"] == 120
-        await says(pilot, "parts are drawn over the 120")
+        await says(pilot, "parts are drawn from the 120")
 
 
 async def test_findings_are_ticked_in_a_list(app, tmp_path):
@@ -165,7 +172,7 @@ async def test_findings_are_ticked_in_a_list(app, tmp_path):
         await settled(pilot)
         await press(pilot, "f")
         await shows(pilot, "Findings to learn")
-        await press(pilot, "n", "enter")
+        await press(pilot, "U", "enter")
         await shows(pilot, "tick at least one")
         await press(pilot, "down", "down", "space", "enter")
         report = await settled(pilot)
@@ -206,13 +213,13 @@ async def test_co_occurrence_stands_in_for_the_chart_and_esc_brings_it_back(app,
     async with app.run_test(size=(80, 24)) as pilot:
         await press(pilot, "2")
         await settled(pilot)
-        await press(pilot, "x")
+        await press(pilot, "c")
         await shows(pilot, "Of the images with a row's finding")
         assert not app.screen.query_one(BalanceChart).display
         await press(pilot, "escape")
         await until(pilot, lambda: app.screen.query_one(BalanceChart).display, "the chart")
         assert app.current_mode == "data"
-        await press(pilot, "z")
+        await press(pilot, "v")
         await shows(pilot, "Labels were mined")
         await press(pilot, "escape", "escape")
         assert app.current_mode == "sessions"
@@ -235,7 +242,7 @@ async def test_a_split_that_cannot_be_is_refused_in_words_and_another_one_helps(
     on(app, folder)
     async with app.run_test(size=(80, 24)) as pilot:
         await press(pilot, "2")
-        await says(pilot, "✗ split.test_list: no such list is named")
+        await says(pilot, "✗ split.test_list: the list is not named")
         await choose(pilot, "split")
         await press(pilot, "right")
         await settled(pilot)
@@ -248,7 +255,7 @@ async def test_a_folder_that_vanished_is_said_and_read_again_when_it_is_back(app
     on(app, folder)
     async with app.run_test(size=(80, 24)) as pilot:
         await press(pilot, "2")
-        await says(pilot, "is not there")
+        await says(pilot, "is missing")
         assert "x co-occurrence" not in plain(app)  # there is nothing to look at
         nih_folder(folder)
         await press(pilot, "enter")
@@ -273,8 +280,8 @@ async def test_a_path_is_typed_and_remembered_for_the_next_time(app, tmp_path):
         await shows(pilot, "No data set is chosen")
         await press(pilot, "o")
         await shows(pilot, "Open a data set")
-        await press(pilot, "tab", "ctrl+u", *"/no/such", "enter")
-        await shows(pilot, "✗ /no/such is not there")
+        await press(pilot, *"/no/such", "enter")  # nothing was opened before
+        await shows(pilot, "✗ /no/such does not exist")
         app.screen.query_one("Input").value = str(folder)
         await press(pilot, "enter")
         await settled(pilot)
@@ -300,7 +307,7 @@ async def test_a_folder_is_found_in_the_tree(app, tmp_path, monkeypatch):
     async with app.run_test(size=(80, 24)) as pilot:
         await press(pilot, "2")
         await shows(pilot, "No data set is chosen")
-        await press(pilot, "o", "tab", "tab")
+        await press(pilot, "o", "tab")
         await shows(pilot, "▸ my nih")
         assert "[b]␛[other" in plain(app)
         await press(pilot, "down", "down", "o")
@@ -315,7 +322,7 @@ async def test_the_synthetic_set_is_made_when_it_is_asked_for(tmp_path):
     )
     async with app.run_test(size=(80, 24)) as pilot:
         await press(pilot, "2")
-        await shows(pilot, "is not made yet")
+        await shows(pilot, "does not exist yet")
         assert not list((tmp_path / "fresh").glob("phantom*"))
         await press(pilot, "enter")
         report = await settled(pilot)
@@ -363,10 +370,10 @@ def test_a_path_is_completed_by_folders_and_tables(tmp_path):
     (tmp_path / "nih-large").mkdir()
     (tmp_path / "note.txt").write_text("")
     (tmp_path / "table.csv").write_text("")
-    assert completion_of(f"{tmp_path}/ni") == f"{tmp_path}/nih-large/"
-    assert completion_of(f"{tmp_path}/ta") == f"{tmp_path}/table.csv"
-    assert completion_of(f"{tmp_path}/no") is None
-    assert completion_of("/no/such/folder/") is None
+    assert completions_of(f"{tmp_path}/ni", ".csv")[0] == f"{tmp_path}/nih-large/"
+    assert completed(f"{tmp_path}/ta", ".csv") == f"{tmp_path}/table.csv"
+    assert completions_of(f"{tmp_path}/no", ".csv") == []
+    assert completed("/no/such/folder/") == "/no/such/folder/"
 
 
 def test_shares_are_typed_as_percentages_or_shares():
@@ -397,13 +404,17 @@ def test_a_small_lesion_is_said_in_a_plain_sentence():
         "A Nodule box is 15×15 px at 224; one cell of the map covers 32 px, and 99 % of the "
         "boxes are smaller. 512 px gives 35×34, for 5.2 times the work."
     )
-    assert "No box of Hernia" in lesion_sentence(report, "Hernia")
+    assert "There is no box of Hernia" in lesion_sentence(report, "Hernia")
 
 
 def test_notes_say_what_the_search_for_images_has_come_to():
     part = {"images": 9, "patients": 9, "findings": {}}
     report = {
         "shared_patients": 3,
+        "patients": 27,
+        "label_policy": {"source": "", "by_finding": {}},
+        "notes": [],
+        "expected_intervals": {"findings": {}},
         "split": {"note": None},
         "missing_images": None,
         "parts": {"train": part, "val": part, "test": part},
@@ -420,7 +431,7 @@ def test_notes_say_what_the_search_for_images_has_come_to():
     search = ImageSearch("found", in_table=9, extra=2, quarantined={"a.png": "truncated"})
     texts = [note.text for note in notes_of(report, search, recipe)]
     assert "1 can't be decoded and are quarantined: a.png: truncated" in texts
-    assert "2 images that the table does not name are ignored" in texts
+    assert "2 images that are not in the table are ignored" in texts
 
 
 def test_bars_grow_with_the_share_and_never_vanish():
@@ -487,7 +498,7 @@ async def test_what_is_refused_here_is_not_started_without_a_question(app, tmp_p
     on(app, folder)
     async with app.run_test(size=(80, 24)) as pilot:
         app.action_mode("data")
-        await until(pilot, lambda: app.screen._refusal != "", "the refusal")
+        await until(pilot, lambda: app.screen._known.refusal != "", "the refusal")
         await press(pilot, "S")
         await shows(pilot, "This run would be refused")
         await press(pilot, "escape")
@@ -505,6 +516,113 @@ async def test_a_path_that_is_typed_in_the_picker_is_taken_and_not_the_synthetic
         await press(pilot, *str(folder), "enter")
         await until(pilot, lambda: not isinstance(app.screen, DataSetPicker), "its end")
         assert app.workspace.draft.dataset.images == folder
+
+
+async def test_nihs_folder_under_the_demos_recipe_is_offered_the_recipe_for_nih(app, tmp_path):
+    folder = nih_folder(tmp_path / "mine")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await press(pilot, "2", "o")
+        await until(pilot, lambda: isinstance(app.screen, DataSetPicker), "the picker")
+        await press(pilot, *str(folder), "enter")
+        await shows(pilot, "This is NIH ChestX-ray14")
+        await press(pilot, "enter")
+        await until(pilot, lambda: app.workspace.preset == "nih-14", "its recipe")
+        draft = app.workspace.draft
+        assert (draft.name, draft.dataset.images) == ("nih-14", folder)
+        assert draft.dataset.findings == FINDINGS
+
+
+CHEXPERT = Path(__file__).parents[2] / "collections" / "chexpert" / "CheXpert-v1.0-small"
+
+
+async def test_chexperts_folder_is_offered_its_own_recipe_and_its_choices_are_fields(app):
+    async with app.run_test(size=(120, 40)) as pilot:
+        await press(pilot, "2", "o")
+        await until(pilot, lambda: isinstance(app.screen, DataSetPicker), "the picker")
+        await press(pilot, *str(CHEXPERT), "enter")
+        await shows(pilot, "This is CheXpert")
+        await press(pilot, "enter")
+        await until(pilot, lambda: app.workspace.draft.name == "chexpert", "its recipe")
+        assert app.workspace.draft.dataset.images == CHEXPERT
+        await shows(pilot, "uncertain ones")
+        await shows(pilot, "views frontal")
+        await press(pilot, *["full_stop"] * 5, "right")
+        await until(pilot, lambda: app.workspace.draft.labels.uncertain == "zeros", "the policy")
+        await shows(pilot, "uncertain labels count as absent in train")
+
+
+async def test_a_table_of_ones_own_offers_its_findings_and_asks_where_patients_are(app, tmp_path):
+    table = write_lines(
+        tmp_path / "own.csv",
+        ["file,rib notching"]
+        + [f"p{number // 2}_{number % 2}.png,{number % 3 // 2}" for number in range(40)],
+    )
+    async with app.run_test(size=(120, 40)) as pilot:
+        await press(pilot, "2", "o")
+        await until(pilot, lambda: isinstance(app.screen, DataSetPicker), "the picker")
+        await press(pilot, *str(table), "enter")
+        await shows(pilot, "A table of your own")
+        await press(pilot, "enter")
+        await until(
+            pilot, lambda: app.workspace.draft.dataset.findings == ("rib notching",), "its finding"
+        )
+        await shows(pilot, "unknown patients")
+        await shows(pilot, "patient from table")
+
+
+async def test_a_synthetic_set_in_nihs_layout_is_not_taken_for_nihs(app, tmp_path):
+    folder = nih_folder(tmp_path / "mine")
+    (folder / "truth.csv").write_text("image\n")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await press(pilot, "2", "o")
+        await until(pilot, lambda: isinstance(app.screen, DataSetPicker), "the picker")
+        await press(pilot, *str(folder), "enter")
+        await until(pilot, lambda: app.workspace.draft.dataset.images == folder, "the folder")
+        await settled(pilot)
+        assert app.workspace.preset == "demo"
+        assert not isinstance(app.screen, Question)
+
+
+async def test_where_there_is_room_images_of_the_finding_are_shown_with_their_boxes(
+    app, phantom_dir
+):
+    app.workspace.draft = load_recipe(
+        "demo", ["dataset.phantom=none", f"dataset.images={phantom_dir}"]
+    )
+    async with app.run_test(size=(200, 60)) as pilot:
+        await press(pilot, "2")
+        await settled(pilot)
+        samples = app.screen.query_one(SampleImages)
+
+        def shown():
+            return [view._shown for view in samples.query(XrayView) if view._shown is not None]
+
+        await until(pilot, lambda: len(shown()) == COUNT, "eight images")
+        first = app.screen.query_one(BalanceChart).finding
+        names = samples_of(app.screen._known.found, first)
+        assert [str(label.render()) for label in samples.query(".caption")] == names
+        assert shown()[0].boxes
+        await press(pilot, "down")
+        second = app.screen.query_one(BalanceChart).finding
+        assert second != first
+        others = samples_of(app.screen._known.found, second)
+        await until(
+            pilot,
+            lambda: [str(label.render()) for label in samples.query(".caption")] == others,
+            "images of the next finding",
+        )
+
+
+async def test_a_sample_that_can_not_be_decoded_says_why_in_its_place(app, tmp_path):
+    folder = nih_folder(tmp_path / "nih")
+    for path in (folder / "images").iterdir():
+        path.write_bytes(b"not an image")
+    on(app, folder)
+    async with app.run_test(size=(200, 60)) as pilot:
+        await press(pilot, "2")
+        await settled(pilot)
+        views = app.screen.query_one(SampleImages).query(XrayView)
+        await until(pilot, lambda: any(view._instead for view in views), "the reason")
 
 
 async def test_a_path_that_comes_in_a_burst_is_taken_whole(app, tmp_path):
@@ -546,7 +664,7 @@ async def test_after_the_notes_the_foot_names_the_fields_keys_again(app, tmp_pat
     async with app.run_test(size=(80, 24)) as pilot:
         await press(pilot, "2")
         await settled(pilot)
-        await press(pilot, "z", "z")
+        await press(pilot, "v", "v")
         await shows(pilot, "← → change")
 
 
@@ -574,6 +692,39 @@ async def test_ticked_findings_are_told_apart_without_colours(app, tmp_path):
         shown = plain(app)
         assert re.search(r"\[x\] Mass", shown)
         assert re.search(r"\[ \] Edema", shown)
-        await press(pilot, "n", "space")
+        await press(pilot, "U", "space")
         assert re.search(r"\[ \] Mass", plain(app))
         assert plain(app).count("[x]") == 1
+
+
+async def test_tab_completes_a_path_as_far_as_all_that_fit_go(app, tmp_path):
+    for name in ("images-large", "images-small"):
+        (tmp_path / "at" / name).mkdir(parents=True)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await press(pilot, "2", "o")
+        await shows(pilot, "Open a data set")
+        field = app.screen.query_one("#path")
+        await press(pilot, *f"{tmp_path}/at/i", "tab")
+        await until(pilot, lambda: field.value == f"{tmp_path}/at/images-", "what both share")
+        await press(pilot, "s", "tab")
+        await until(pilot, lambda: field.value == f"{tmp_path}/at/images-small/", "the folder")
+        assert app.focused is field
+
+
+async def test_another_theme_is_behind_the_images_too(app, phantom_dir):
+    app.workspace.draft = load_recipe(
+        "demo", ["dataset.phantom=none", f"dataset.images={phantom_dir}"]
+    )
+    async with app.run_test(size=(200, 60)) as pilot:
+        await press(pilot, "2")
+        await settled(pilot)
+        views = app.screen.query_one(SampleImages).query(XrayView)
+        await until(pilot, lambda: all(view._shown for view in views), "the images")
+
+        def margins():
+            strips = [view.render_line(0) for view in views]
+            return {segment.style.bgcolor for strip in strips for segment in list(strip)[:1]}
+
+        before = margins()
+        app.theme = "light-box"
+        await until(pilot, lambda: not before & margins(), "the light theme", 20)

@@ -6,13 +6,16 @@ from tables import random_rows, write_images, write_v2020
 
 from core.errors import RecipeError
 from core.recipe_faults import known_keys
-from core.recipe_toml import changed_recipe, load_recipe
+from core.recipe_toml import changed_recipe, differences, load_recipe, with_data_of
+from core.requests import Request
 from core.store.sessions import create_session
 from cxr_tui.app.app import ConsoleApp
 from cxr_tui.console.workspace import Workspace
 from cxr_tui.recipe.field_row import FieldRow, elided
 from cxr_tui.recipe.fields import edited_recipe, recipe_fields, words_at_field
 from cxr_tui.recipe.form import RecipeForm
+from cxr_tui.recipe.look_ahead import LookAhead
+from cxr_tui.recipe.measurement import Measurement
 
 
 @pytest.fixture
@@ -44,15 +47,26 @@ async def type_text(pilot, text):
 
 
 async def estimate_known(pilot):
-    screen = pilot.app.screen
-    known = lambda: screen.estimate is not None and not screen.estimate.stage  # noqa: E731
+    ahead = pilot.app.screen.query_one(LookAhead)
+    known = lambda: ahead.estimate is not None and not ahead.estimate.stage  # noqa: E731
     await until(pilot, known, "the estimate")
-    return screen.estimate
+    return ahead.estimate
+
+
+async def throughput_known(pilot):
+    known = lambda: measured(pilot.app) is not None  # noqa: E731
+    await until(pilot, known, "the throughput", 120)
+    return measured(pilot.app)
+
+
+def measured(app):
+    return app.screen.query_one(Measurement).throughput(app.workspace.draft)
 
 
 def test_every_key_of_a_recipe_is_a_field_with_help():
     fields = recipe_fields()
-    assert sorted(field.key for field in fields) == sorted(known_keys())
+    alone = (key for key in known_keys() if not key.startswith("datasets."))
+    assert sorted(field.key for field in fields) == sorted(alone)
     assert all(field.help for field in fields)
     by_key = {field.key: field for field in fields}
     assert by_key["train.learning_rate"].bounds == "Above 0, at most 10."
@@ -93,7 +107,7 @@ async def test_a_value_goes_into_the_draft_and_is_marked_until_taken_back(worksp
         await until(pilot, lambda: form.field.key == "train.batch_size", "the next field")
         assert "  • epochs                9" in plain(app)
         await press(pilot, "up")
-        await shows(pilot, "demo says 5")
+        await shows(pilot, "demo has 5")
         await press(pilot, "delete")
         await shows(pilot, "unchanged")
         assert workspace.draft == load_recipe("demo")
@@ -113,15 +127,19 @@ async def test_keys_are_text_while_a_field_is_edited(workspace):
         await until(pilot, lambda: app.current_mode == "training", "the training screen")
 
 
-async def test_choices_turn_over_and_long_ones_are_listed(workspace):
+async def test_choices_are_listed_and_none_changes_by_itself(workspace):
     app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await at_field(pilot, "train.optimizer")
         await press(pilot, "enter")
+        await shows(pilot, "• adamw")
+        assert workspace.draft.train.optimizer == "adamw"
+        await press(pilot, "k", "enter")
         await until(pilot, lambda: workspace.draft.train.optimizer == "sgd", "sgd")
-        await shows(pilot, "sgd")
         await press(pilot, "enter")
-        await until(pilot, lambda: workspace.draft.train.optimizer == "adamw", "adamw")
+        await shows(pilot, "• sgd")
+        await press(pilot, "escape")
+        assert workspace.draft.train.optimizer == "sgd"
         await at_field(pilot, "subset.finding")
         await press(pilot, "enter")
         await shows(pilot, "• none")
@@ -134,7 +152,7 @@ async def test_fields_that_the_run_will_not_look_at_say_so(workspace):
     app = ConsoleApp(workspace)
     async with app.run_test(size=(120, 40)) as pilot:
         await at_field(pilot, "train.momentum")
-        await shows(pilot, "not used where train.optimizer is adamw")
+        await shows(pilot, "not used if train.optimizer is adamw")
 
 
 def test_shares_make_a_whole_again():
@@ -163,10 +181,10 @@ def test_images_take_the_place_of_the_synthetic_set_and_the_other_way_round(tmp_
     [
         ("train.learning_rate", "-0.1", "must be above 0, got -0.1"),
         ("train.epochs", "2.5", "must be a whole number, got 2.5"),
-        ("split.train", "0.95", "needs train + val + test = 1 where by = 'patient', got 1.25"),
-        ("subset.prevalence", "0.3", "needs finding, the one whose prevalence is meant"),
+        ("split.train", "0.95", "needs train + val + test = 1 if by = 'patient', got 1.25"),
+        ("subset.prevalence", "0.3", "needs finding, whose prevalence is set"),
         ("dataset.findings", "Mass, Infiltraton", "Did you mean 'Infiltration'?"),
-        ("name", "", "begins with a letter or a digit"),
+        ("name", "", "begin with a letter or a digit"),
     ],
 )
 def test_the_field_speaks_in_the_recipes_own_words(key, text, words):
@@ -196,7 +214,7 @@ async def test_what_gives_way_is_told(workspace):
         await press(pilot, "enter")
         await type_text(pilot, "0.2")
         await press(pilot, "enter")
-        await shows(pilot, "With it: split.test")
+        await shows(pilot, "Also changed: split.test")
 
 
 async def test_saving_says_where_and_asks_before_writing_over(workspace, tmp_path, monkeypatch):
@@ -217,14 +235,14 @@ async def test_saving_says_where_and_asks_before_writing_over(workspace, tmp_pat
         await shows(pilot, "Save the recipe as")
         await type_text(pilot, "mine")
         await press(pilot, "enter")
-        await shows(pilot, "Write over mine.toml?")
+        await shows(pilot, "Overwrite mine.toml?")
         await press(pilot, "escape")
         assert load_recipe(tmp_path / "mine.toml").train.epochs == 5
         await press(pilot, "s")
         await shows(pilot, "Save the recipe as")
         await type_text(pilot, "mine")
         await press(pilot, "enter")
-        await shows(pilot, "Write over mine.toml?")
+        await shows(pilot, "Overwrite mine.toml?")
         await press(pilot, "y")
         await until(
             pilot, lambda: load_recipe(tmp_path / "mine.toml").train.epochs == 7, "the new file"
@@ -252,7 +270,7 @@ async def test_a_file_is_opened_or_refused_where_it_was_named(workspace, tmp_pat
     (tmp_path / "bad.toml").write_text("[train]\nepochs = 0\n")
     (tmp_path / "good.toml").write_text('name = "good"\n[train]\nepochs = 3\n')
     app = ConsoleApp(workspace)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await at_field(pilot, "train.epochs")
         await press(pilot, "o")
         await shows(pilot, "Open a recipe")
@@ -262,14 +280,10 @@ async def test_a_file_is_opened_or_refused_where_it_was_named(workspace, tmp_pat
         await press(pilot, "home", *["delete"] * 3)
         await type_text(pilot, "good")
         await press(pilot, "enter")
-        await shows(pilot, "changes of demo will be gone")
-        await press(pilot, "escape")
-        assert workspace.draft.name != "good"
-        await press(pilot, "o", *"good", "enter")
-        await shows(pilot, "changes of demo will be gone")
-        await press(pilot, "y")
         await shows(pilot, "good.toml · unchanged")
         assert (workspace.draft.name, workspace.draft.train.epochs) == ("good", 3)
+        said = app._notifications
+        await until(pilot, lambda: any("is kept" in one.message for one in said), "what is kept")
 
 
 @pytest.mark.parametrize("clears", [["ctrl+u"], ["backspace"] * 3])
@@ -316,27 +330,49 @@ async def test_a_head_that_is_too_long_ends_in_an_ellipsis(workspace):
         assert plain(app).splitlines()[1].endswith("…")
 
 
-async def test_a_past_sessions_recipe_is_a_preset_and_changes_are_not_lost_unasked(workspace):
+async def test_a_past_sessions_recipe_is_a_preset_and_the_draft_before_is_kept(workspace):
     past = load_recipe("nih-mass", ["train.epochs=33", "name=past"])
     create_session(workspace.sessions, past, "past-one")
+    workspace.draft = before = changed_recipe(workspace.draft, ["train.epochs=44"])
+    count = len(differences(with_data_of(workspace.base, before), before))
+    app = ConsoleApp(workspace)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await at_field(pilot, "train.epochs")
+        await press(pilot, "p")
+        await shows(pilot, "session past-one")
+        await press(pilot, "end", "enter")
+        await shows(pilot, "preset past-one · unchanged")
+        kept = f"{count} changes of demo, is kept"
+        said = app._notifications
+        await until(pilot, lambda: any(kept in one.message for one in said), "what is kept")
+        assert workspace.draft == with_data_of(past, before)
+        await press(pilot, "p")
+        await shows(pilot, "Start from the recipe of")
+        await shows(pilot, f"{count} changes of demo")
+        await press(pilot, "home", "enter")
+        await shows(pilot, "preset demo · ")
+        assert workspace.draft is before
+        assert workspace.earlier_drafts == []
+
+
+async def test_a_preset_changes_all_but_the_data(workspace, phantom_dir):
+    workspace.draft = changed_recipe(
+        workspace.draft, ["dataset.phantom=none", f"dataset.images={phantom_dir}"]
+    )
     app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await at_field(pilot, "train.epochs")
-        before = workspace.draft
         await press(pilot, "p")
-        await shows(pilot, "session past-one")
-        await press(pilot, "end", "enter")
-        await shows(pilot, "Begin anew with past-one?")
-        await press(pilot, "escape")
-        assert workspace.draft is before
-        await press(pilot, "p")
-        await shows(pilot, "session past-one")
-        await press(pilot, "end", "enter")
-        await shows(pilot, "Begin anew with past-one?")
-        await press(pilot, "y")
-        await shows(pilot, "preset past-one · unchanged")
-        assert workspace.draft == past
-        assert workspace.preset == "past-one"
+        await shows(pilot, "nih-14")
+        await press(pilot, "home")
+        choices = pilot.app.screen.query_one("OptionList")
+        while "nih-14" not in str(choices.get_option_at_index(choices.highlighted or 0).prompt):
+            await press(pilot, "down")
+        await press(pilot, "enter")
+        await shows(pilot, "preset nih-14")
+        assert workspace.draft.dataset.images == phantom_dir
+        assert len(workspace.draft.dataset.findings) == 14
+        assert workspace.draft.name == "nih-14"
 
 
 async def test_the_estimate_counts_what_the_run_will_count(workspace, phantom_dir):
@@ -358,12 +394,13 @@ async def test_the_estimate_counts_what_the_run_will_count(workspace, phantom_di
         assert "m measures it" in plain(app)
         workspace.draft = changed_recipe(workspace.draft, ["train.batch_size=3"])
         app.screen.refresh_view()
+        ahead = app.screen.query_one(LookAhead)
         await until(
             pilot,
-            lambda: app.screen.estimate and app.screen.estimate.steps_per_epoch is not None,
+            lambda: ahead.estimate and ahead.estimate.steps_per_epoch is not None,
             "the steps",
         )
-        assert app.screen.estimate.steps_per_epoch == steps_per_epoch(len(study.rows("train")), 3)
+        assert ahead.estimate.steps_per_epoch == steps_per_epoch(len(study.rows("train")), 3)
 
 
 def test_steps_are_the_trainers():
@@ -384,7 +421,7 @@ async def test_missing_images_are_told_before_the_start(workspace, tmp_path):
     async with app.run_test(size=(120, 40)) as pilot:
         await at_field(pilot, "train.epochs")
         estimate = await estimate_known(pilot)
-        assert "images are not there: set partial (dataset)" in estimate.problem
+        assert "images are missing: set partial (dataset)" in estimate.problem
         assert estimate.steps_per_epoch > 0
         await press(pilot, "S")
         await shows(pilot, "This run would be refused")
@@ -398,7 +435,7 @@ async def test_without_a_data_set_the_next_step_is_named(workspace):
     async with app.run_test(size=(80, 24)) as pilot:
         await at_field(pilot, "train.epochs")
         await shows(pilot, "no data set is named")
-        assert "an epoch –" in plain(app)
+        assert "per epoch –" in plain(app)
 
 
 async def test_a_synthetic_set_is_not_drawn_by_looking(workspace, tmp_path):
@@ -418,10 +455,9 @@ async def test_measuring_gives_the_time_of_an_epoch_until_the_recipe_needs_anoth
         await at_field(pilot, "train.epochs")
         estimate = await estimate_known(pilot)
         await press(pilot, "m")
-        await until(pilot, lambda: app.screen.throughput is not None, "the throughput", 120)
-        throughput = app.screen.throughput
+        throughput = await throughput_known(pilot)
         await shows(pilot, "images/s")
-        assert "an epoch," in plain(app)
+        assert "per epoch," in plain(app)
         assert throughput.precision == "fp32"
         assert throughput.train_images_per_second > 0
         assert throughput.score_images_per_second > 0
@@ -442,7 +478,7 @@ async def test_a_device_that_is_not_there_is_told_when_measured(workspace):
         await press(pilot, "m")
         await shows(pilot, "'cuda:77'")
         await shows(pilot, "m measures it")
-        assert app.screen.throughput is None
+        assert measured(app) is None
 
 
 async def test_quitting_does_not_wait_for_a_whole_measurement(workspace):
@@ -470,7 +506,7 @@ async def test_a_measurement_that_is_broken_off_at_once_can_be_begun_again(works
         app.screen.on_screen_suspend()  # and the same where another screen is gone to
         await shows(pilot, "m measures it")
         await press(pilot, "m")
-        await until(pilot, lambda: app.screen.throughput is not None, "the throughput", 120)
+        await throughput_known(pilot)
 
 
 def test_a_measurement_can_be_broken_off(workspace):
@@ -487,9 +523,9 @@ async def test_nothing_is_measured_while_a_run_is_under_way(workspace):
         await until(pilot, lambda: workspace.running is not None, "the run")
         app.action_mode("recipe")
         await press(pilot, "m")
-        await shows(pilot, "both would be")
+        await shows(pilot, "would distort")
         running = workspace.running
-        running.stop()
+        running.source.ask(Request.STOP)
         await until(pilot, lambda: workspace.running is None, "the run's end", 120)
 
 
@@ -521,7 +557,7 @@ async def test_the_filter_hides_a_field_that_was_edited_before(workspace):
             "train.weight_decay"
         ]
         await type_text(pilot, "zz")
-        await shows(pilot, "no field is called so")
+        await shows(pilot, "no field's name or help")
 
 
 async def test_values_can_be_read_in_the_smallest_terminal(workspace):
@@ -592,3 +628,15 @@ def test_looking_ahead_loads_no_torch():
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "set()"
+
+
+async def test_tab_completes_the_path_in_a_field_and_takes_any_other_value(workspace, tmp_path):
+    (tmp_path / "boxes-of-mine.csv").write_text("")
+    app = ConsoleApp(workspace)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await at_field(pilot, "dataset.boxes")
+        await press(pilot, "enter", "ctrl+u", *f"{tmp_path}/boxes", "tab")
+        path = f"{tmp_path}/boxes-of-mine.csv"
+        await until(pilot, lambda: app.focused.value == path, "the path")
+        await press(pilot, "tab")
+        await until(pilot, lambda: str(workspace.draft.dataset.boxes) == path, "the value")

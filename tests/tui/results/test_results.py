@@ -1,27 +1,33 @@
 """5 Results, by its keys: figures, curves, thresholds, references, what is missing."""
 
 import csv
+import json
 import re
+import shutil
 
 import numpy as np
 import pytest
 from console import plain, press, shows, until
+from PIL import Image
 from told_sessions import FINDINGS, STARTED, opened, recipe_for, scored_session
 
 from core.evaluation.metrics import READ_THE_INTERVAL
-from core.evaluation.references import load_references
+from core.evaluation.references import load_references, references_of
 from core.events import (
     Evaluated,
     Failed,
     TestStarted,
     ValidationProgress,
 )
+from core.report_shape import PartReport
 from core.store.sessions import create_session
 from cxr_tui.app.app import ConsoleApp
-from cxr_tui.reports.figure_rows import export_csv, export_markdown, figures_of
-from cxr_tui.reports.notes import FEW_PATIENTS_NOTE
+from cxr_tui.reports.auroc_table import print_report
+from cxr_tui.reports.figure_export import export_csv, export_markdown
+from cxr_tui.reports.figure_rows import figures_of
 from cxr_tui.results.most_wrong import MostWrong
-from cxr_tui.results.report_table import ReportTable, fitting
+from cxr_tui.results.report_table import ReportTable
+from cxr_tui.results.subgroups import GroupList, Subgroups
 
 ON_OFFICIAL_TEST = {
     "split_kind": "official",
@@ -39,7 +45,7 @@ async def says(pilot, words):
 
 
 def reported(app):
-    return app.workspace.shown.view.report["findings"]
+    return app.workspace.shown.view.report.findings
 
 
 async def test_each_finding_stands_with_its_interval_the_mean_and_the_table_alone(
@@ -51,13 +57,13 @@ async def test_each_finding_stands_with_its_interval_the_mean_and_the_table_alon
         await opened(pilot)
         screen = plain(app)
         for finding, figures in reported(app).items():
-            low, high = figures["auroc_ci"]
+            low, high = figures.auroc_ci
             line = next(line for line in screen.splitlines() if re.match(rf" .?{finding}", line))
-            assert f"{figures['auroc']:.3f} {low:.3f} – {high:.3f}" in re.sub(" +", " ", line)
+            assert f"{figures.auroc:.3f} {low:.3f} – {high:.3f}" in re.sub(" +", " ", line)
         report = app.workspace.shown.view.report
-        assert re.search(rf"mean +{report['mean_auroc']:.3f}", screen)
-        assert re.search(rf"table alone +{report['table_alone']['mean_auroc']:.3f}", screen)
-        assert f"{report['images']:,} images of {report['patients']:,} patients" in screen
+        assert re.search(rf"mean +{report.mean_auroc:.3f}", screen)
+        assert re.search(rf"table alone +{report.table_alone.mean_auroc:.3f}", screen)
+        assert f"{report.images:,} images of {report.patients:,} patients" in screen
 
 
 async def test_the_best_stands_first_and_o_orders_otherwise(workspace, phantom_dir):
@@ -65,9 +71,9 @@ async def test_the_best_stands_first_and_o_orders_otherwise(workspace, phantom_d
     app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
-        by_auroc = sorted(FINDINGS, key=lambda name: -reported(app)[name]["auroc"])
+        by_auroc = sorted(FINDINGS, key=lambda name: -reported(app)[name].auroc)
         assert app.screen.query_one(ReportTable)._names == by_auroc
-        await press(pilot, "o")
+        await press(pilot, "O")
         assert app.screen.query_one(ReportTable)._names == list(FINDINGS)
 
 
@@ -79,11 +85,9 @@ async def test_the_cursor_chooses_whose_operating_point_is_told(workspace, phant
         first, second = app.screen.query_one(ReportTable)._names[:2]
         await shows(pilot, f"{first} at ")
         await press(pilot, "down")
-        point = reported(app)[second]["operating_point"]
-        await shows(pilot, f"{second} at {point['threshold']:.3f}, chosen on val by")
-        await shows(
-            pilot, f"sensitivity {point['sensitivity']:.2f} ({point['sensitivity_ci'][0]:.2f}–"
-        )
+        point = reported(app)[second].operating_point
+        await shows(pilot, f"{second} at {point.threshold:.3f}, chosen on val by")
+        await shows(pilot, f"sensitivity {point.sensitivity:.2f} ({point.sensitivity_ci[0]:.2f}–")
 
 
 async def test_another_rule_is_refused_or_applied_to_all_findings(workspace, phantom_dir):
@@ -98,7 +102,7 @@ async def test_another_rule_is_refused_or_applied_to_all_findings(workspace, pha
         await press(pilot, "down")
         await shows(pilot, "specificity=0.8")
         finding = app.screen.query_one(ReportTable).chosen
-        scores = app.screen._scores()
+        scores = app.screen._known.scores("test")
         column = scores.val.findings.index(finding)
         threshold = float(re.search(r"at ([\d.e-]+),", plain(app))[1])
         absent = scores.val.labels_NF[:, column] == 0
@@ -142,11 +146,11 @@ async def test_a_published_column_is_blank_with_its_reason_on_another_split(work
     app = ConsoleApp(workspace)
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot)
-        await press(pilot, "g")
+        await press(pilot, "B")
         await shows(pilot, "reference wang2017_official is left blank")
         assert "Δ" not in plain(app)
-        for _ in load_references():
-            await press(pilot, "g")
+        for _ in references_of("nih"):
+            await press(pilot, "B")
         await says(pilot, "no reference")
 
 
@@ -164,7 +168,7 @@ async def test_the_answer_to_g_is_short_and_the_notes_say_of_which_split_the_fig
     app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
-        await press(pilot, "g")
+        await press(pilot, "B")
         await says(pilot, "wang2017_official is left blank: the notes say why (v)")
         assert all(len(note.message) <= 100 for note in app._notifications), "two lines at most"
         app.clear_notifications()
@@ -180,10 +184,10 @@ async def test_a_published_column_stands_beside_the_official_test_part_with_its_
     app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
-        await press(pilot, "g")
+        await press(pilot, "B")
         await shows(pilot, "Δ")
         published = load_references()["wang2017_official"].auroc_by_finding["Mass"]
-        auroc = reported(app)["Mass"]["auroc"]
+        auroc = reported(app)["Mass"].auroc
         delta = f"{auroc - published:+.3f}".replace("-", "−")
         line = next(line for line in plain(app).splitlines() if "Mass " in line)
         assert f"{published:.3f} {delta}" in re.sub(" +", " ", line)
@@ -208,13 +212,13 @@ async def test_the_figures_of_val_are_computed_and_say_that_their_threshold_flat
         await opened(pilot)
         await press(pilot, "full_stop")
         await shows(pilot, "scored · val: ")
-        await shows(pilot, "it flatters itself")
+        await shows(pilot, "so it looks too good")
         val_report = app.screen._report()
-        assert val_report["split"] == "val"
+        assert val_report.split == "val"
         await press(pilot, "comma")
         await shows(pilot, "scored · test: ")
         await press(pilot, "comma")
-        await shows(pilot, "it flatters itself")
+        await shows(pilot, "so it looks too good")
         assert app.screen._report() is val_report, "computed once"
 
 
@@ -241,7 +245,7 @@ async def test_enter_lists_the_images_by_error_and_escape_goes_back(workspace, p
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
         finding = app.screen.query_one(ReportTable).chosen
-        scores = app.screen._scores().predictions
+        scores = app.screen._known.scores("test").predictions
         column = scores.findings.index(finding)
         labels, values = scores.labels_NF[:, column], scores.scores_NF[:, column]
         await press(pilot, "enter")
@@ -258,6 +262,18 @@ async def test_enter_lists_the_images_by_error_and_escape_goes_back(workspace, p
         await until(pilot, path.is_file, "the export")
         rows = list(csv.reader(path.open()))
         assert rows[1][0] == scores.images[worst]
+        picture = path.with_suffix(".png")
+        await until(pilot, picture.is_file, "the sheet")
+        sheet = Image.open(picture)
+        assert json.loads(sheet.text["cxr-tui"])["finding"] == finding
+        assert sheet.size[0] > 4 * 400
+        # The first tile is the image that is worst, as its file has it.
+        (file,) = phantom_dir.rglob(scores.images[worst])
+        side = Image.open(file).convert("L").resize((400, 400), Image.Resampling.BICUBIC)
+        tiles = np.asarray(sheet.convert("L")).astype(float)
+        tops = range(30, 120)
+        off = min(np.abs(tiles[y : y + 400, 13:413] - np.asarray(side)).mean() for y in tops)
+        assert off < 1
         await press(pilot, "escape")
         await until(pilot, lambda: not isinstance(app.screen, MostWrong), "the table")
         assert app.current_mode == "results"
@@ -280,6 +296,37 @@ async def test_no_digit_of_a_wrong_images_score_is_cut(workspace, phantom_dir, s
             assert f" {images[0].patient} " in lines[head + 1]
         title = " ".join(plain(app).split())
         assert f"({len(lists[0][0])})" in title
+
+
+async def test_without_the_images_the_lists_are_exported_and_it_says_why_no_picture_is(
+    workspace, phantom_dir, tmp_path
+):
+    folder = tmp_path / "set"
+    shutil.copytree(phantom_dir, folder)
+    session = scored_session(workspace, folder)
+    for path in folder.rglob("*.png"):
+        path.unlink()
+    app = ConsoleApp(workspace)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot)
+        await press(pilot, "enter", "e")
+        await says(pilot, "there is no picture:")
+    assert [path.suffix for path in session.path.glob("images-by-error-*")] == [".csv"]
+
+
+async def test_w_shows_the_finding_by_group_and_escape_goes_back(workspace, phantom_dir):
+    scored_session(workspace, phantom_dir)
+    app = ConsoleApp(workspace)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        await press(pilot, "W")
+        await until(pilot, lambda: isinstance(app.screen, Subgroups), "the groups")
+        await shows(pilot, "sex female")
+        await shows(pilot, "fewer than 10 give no figure")
+        table = app.screen.query_one(GroupList)
+        assert table.virtual_size.width <= 80
+        await press(pilot, "escape")
+        await until(pilot, lambda: not isinstance(app.screen, Subgroups), "the figures")
 
 
 async def test_images_of_one_session_do_not_stay_over_another(workspace, phantom_dir):
@@ -305,27 +352,69 @@ async def test_e_writes_the_table_with_its_notes(workspace, phantom_dir):
         await says(pilot, "written: results-test.csv and results-test.md")
         with (session.path / "results-test.csv").open() as stream:
             rows = {row["finding"]: row for row in csv.DictReader(stream)}
-        assert float(rows["Mass"]["auroc"]) == reported(app)["Mass"]["auroc"]
+        assert float(rows["Mass"]["auroc"]) == reported(app)["Mass"].auroc
         assert {*FINDINGS, "mean", "table alone"} == set(rows)
         page = (session.path / "results-test.md").read_text()
         assert "| Mass |" in page
         assert "Labels were mined from reports" in page
 
 
+async def test_e_writes_the_charts_of_the_finding_at_hand(workspace, phantom_dir):
+    session = scored_session(workspace, phantom_dir)
+    app = ConsoleApp(workspace)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        await press(pilot, "down", "e")
+        finding = app.screen.query_one(ReportTable).chosen
+        await says(pilot, f"the charts of {finding} in charts/")
+    names = [f"{name}-{finding}-test" for name in ("calibration", "roc", "spread")]
+    files = sorted(path.name for path in (session.path / "charts").iterdir())
+    assert files == [f"{name}.{kind}" for name in names for kind in ("csv", "png", "svg")]
+    roc = (session.path / "charts" / f"{names[1]}.svg").read_text()
+    assert f"<!-- ROC of {finding}, test -->" in roc
+    assert "<!-- sensitivity -->" in roc
+
+
+async def test_the_screen_and_the_command_line_say_the_same_of_the_figures(
+    workspace, phantom_dir, capsys
+):
+    scored_session(workspace, phantom_dir)
+    app = ConsoleApp(workspace)
+    async with app.run_test(size=(200, 60)) as pilot:
+        await opened(pilot)
+        table = app.screen.query_one(ReportTable).table
+        heads = [str(column.label) for column in table.ordered_columns]
+        rows = [heads, *(table.get_row_at(row) for row in range(table.row_count))]
+        shown = [" ".join(map(str, row[1:])) for row in rows]  # without the marks
+        await shows(pilot, "has been looked at once")
+        notes = app.screen.query_one("#words").content.plain.splitlines()
+        report = app.screen._report()  # with the count of looks
+    print_report(report)
+    printed = " ".join(capsys.readouterr().out.split())
+    said = [note[2:] for note in notes if READ_THE_INTERVAL not in note]
+    assert len(said) > 3
+    assert not [words for words in (*shown, *said) if " ".join(words.split()) not in printed]
+
+
 def test_exported_text_is_no_formula_and_breaks_no_table():
-    figures = figures_of(
-        {
-            "split": "test",
-            "findings": {"=cmd|' /C calc'!A0": {"auroc": 0.5, "note": "@SUM(1)\n| x"}},
-        },
-        "none",
-    )
+    findings = {"=cmd|' /C calc'!A0": {"auroc": 0.5, "note": "@SUM(1)\n| x"}}
+    figures = figures_of(PartReport.of({"split": "test", "findings": findings}))
     cells = next(iter(list(csv.reader(export_csv(figures).decode().splitlines()))[1:]))
     assert cells[0].startswith("'=")
     assert cells[-1].startswith("'@")
     page = export_markdown(figures, "t", ["a|b\x1b[2J"]).decode()
     assert "=cmd\\|' /C calc'!A0" in page
     assert "\x1b" not in page
+
+
+def test_exported_columns_stand_where_they_always_did():
+    mass = {"auroc": 0.5, "auroc_by_view": {"PA": 0.5}, "auprc_natural": 0.1}
+    found = {"split": "test", "findings": {"Mass": mass | {"natural_prevalence": 0.1}}}
+    head = export_csv(figures_of(PartReport.of(found))).decode().splitlines()[0]
+    assert head == (
+        "finding,positives,auroc,interval,view.PA,auprc,auprc_interval,prevalence,"
+        "auprc_natural,natural,patients,effective,table_alone,note"
+    )
 
 
 async def test_large_charts_and_notes_come_and_go(workspace, phantom_dir):
@@ -339,7 +428,7 @@ async def test_large_charts_and_notes_come_and_go(workspace, phantom_dir):
         await press(pilot, "c")
         await shows(pilot, "calibration of ")
         await press(pilot, "c")
-        await shows(pilot, "images over log-odds")
+        await shows(pilot, "images by log-odds")
         await press(pilot, "v")
         await shows(pilot, "Labels were mined from reports")
         await press(pilot, "escape")
@@ -370,13 +459,15 @@ async def test_both_parts_are_read_though_one_is_left_at_once(workspace, phantom
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
         screen = app.screen
-        screen._cache = None  # as when the session is opened: nothing is read yet
+        screen._known.follow(None)  # as when the session is opened: nothing is read yet
         for by in (1, 1, 1, 1):
             screen.action_part(by)
-            screen._scores()
+            screen._known.scores(screen._reading.part)
         for part in ("val", "test"):
             screen.action_part(0 if screen._reading.part == part else 1)
-            await until(pilot, lambda: not isinstance(screen._scores(), str), part)
+            await until(
+                pilot, lambda part=part: not isinstance(screen._known.scores(part), str), part
+            )
 
 
 async def test_a_wide_terminal_shows_all_charts_and_the_notes_beside_the_table(
@@ -388,10 +479,10 @@ async def test_a_wide_terminal_shows_all_charts_and_the_notes_beside_the_table(
         await opened(pilot)
         words = (
             "95 % interval",
-            "sensitivity over",
+            "sensitivity vs",
             "calibration",
             "log-odds",
-            "table alone: what",
+            "table alone: AUROC from",
         )
         for part in words:
             await shows(pilot, part)
@@ -486,10 +577,6 @@ async def test_ascii_only_draws_no_braille_and_no_triangles(workspace, phantom_d
         assert not re.search("[\u2800-\u28ff▲●]", plain(app))
 
 
-def test_the_engines_note_on_few_patients_is_known_by_its_end():
-    assert FEW_PATIENTS_NOTE == READ_THE_INTERVAL
-
-
 def test_at_80_columns_the_views_and_the_published_figures_fit():
     names = ("Atelectasis", "Pleural_Thickening")
     report = {
@@ -498,8 +585,58 @@ def test_at_80_columns_the_views_and_the_published_figures_fit():
         "images": 25_596,
         "findings": {n: {"auroc_by_view": {"PA": 0.8, "AP": 0.7}, "auroc": 0.8} for n in names},
     }
-    figures = figures_of(report, "swinchex2022_official")
-    kept, gap = fitting(figures.columns(), len("Pleural_Thickening"), 79)
-    assert [column.head for column in kept][-4:] == ["PA", "AP", "Swinch22", "Δ"]
-    widths = sum(column.width + gap for column in kept[1:]) + len("Pleural_Thickening") + gap
-    assert widths <= 79 - 2
+    figures = figures_of(PartReport.of(report), "swinchex2022_official")
+    kept = figures.fitting(79 - 2, 1)
+    assert {"PA", "AP", "Swinch22", "Δ"} <= {column.head for column in kept}
+    assert sum(figures.width(column) + 1 for column in kept) <= 79 - 2
+
+
+async def test_figures_of_another_data_set_stand_beside_test_and_val(workspace, phantom_dir):
+    session = scored_session(workspace, phantom_dir)
+    report = session_report(session)
+    report["split"] = "all"
+    for figures in report["findings"].values():
+        compared = {"internal": 0.9, "difference": -0.125, "difference_ci": [-0.2, -0.05]}
+        figures |= compared | {"because": {"case_mix": -0.025, "rest": -0.1}}
+    place = session.path / "external/other"
+    place.mkdir(parents=True)
+    (place / "report.json").write_text(json.dumps(report))
+    shutil.copy(session.predictions / "test.csv", place / "predictions.csv")
+    app = ConsoleApp(workspace)
+    async with app.run_test(size=(140, 48)) as pilot:
+        await opened(pilot)
+        await press(pilot, "comma")
+        await shows(pilot, "scored · external/other · all: ")
+        await shows(pilot, "internal 0.900: −0.125 (−0.200 to −0.050)")
+        await press(pilot, "enter")
+        await says(pilot, "external/other/predictions.csv")
+        await press(pilot, "e")
+        await says(pilot, "results-external-other.csv")
+        await press(pilot, "full_stop")
+        await shows(pilot, "scored · test: ")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 50)])
+async def test_one_key_shows_what_a_score_is_worth_at_ones_own_prevalence(
+    workspace, phantom_dir, size
+):
+    scored_session(workspace, phantom_dir)
+    app = ConsoleApp(workspace)
+    async with app.run_test(size=size) as pilot:
+        await opened(pilot)
+        report = app.screen._report()
+        finding = app.screen.query_one(ReportTable).chosen
+        await press(pilot, "D")
+        await shows(pilot, f"{finding}, test: what a score is worth")
+        await shows(pilot, "observed/expected")
+        await shows(pilot, "act from  net benefit")
+        await press(pilot, *"0.02")
+        await shows(pilot, "2.0 %")
+        point = report.findings[finding].operating_point
+        true, false = 0.02 * point.sensitivity, 0.98 * (1 - point.specificity)
+        await shows(pilot, f"{true / (true + false):.3f}")
+        await shows(pilot, f"{1000 * (true + false):.0f}")
+        await press(pilot, *"9x")
+        await shows(pilot, "lies between 0 and 1")
+        await press(pilot, "escape")
+        await shows(pilot, "sensitivity 0.")

@@ -3,8 +3,10 @@
 import csv
 import errno
 import os
+import re
 import socket
 import stat
+from xml.etree import ElementTree
 
 import pytest
 from console import plain, press, shows, until
@@ -16,10 +18,11 @@ from core.event_lines import event_line
 from core.nvidia_smi import visible_gpus
 from core.recipe_toml import load_recipe
 from core.store.sessions import create_session
+from cxr_tui.batch.narration import Narrator
 from cxr_tui.runs.device_use import CpuTime, cpu_time, words_of_gpu
 from cxr_tui.runs.run_view import RunView
 from cxr_tui.training.auroc_table import AurocTable
-from cxr_tui.widgets.chart_picture import chart_csv, chart_png
+from cxr_tui.widgets.chart_picture import chart_csv, chart_files
 from cxr_tui.widgets.line_chart import Chart, Line, LineChart
 
 
@@ -29,16 +32,16 @@ from cxr_tui.widgets.line_chart import Chart, Line, LineChart
         ([events.Failed(message="loss not finite", exit_code=4)], ["✗ failed", "loss not finite"]),
         (
             [events.Failed(message="x", exit_code=4)],
-            ["The log tells more:", "When its cause is gone: 1, r"],
+            ["Details are in the log:", "Once the cause is fixed: r"],
         ),
         (
             [
                 events.CheckpointWritten(name="last", step=12, epoch=2, reason="stopped"),
                 events.Stopped(step=12, reason="asked to stop"),
             ],
-            ["■ stopped", "1, r goes on from step 12", "cxr-tui --resume one"],
+            ["■ stopped", "r continues from step 12", "cxr-tui --resume one"],
         ),
-        ([], ["○ interrupted", "ended without a word", "1, r goes on"]),
+        ([], ["○ interrupted", "ended without a message", "r continues"]),
         ([events.Finished(epochs=1, best_epoch=1, seconds=3.0)], ["5 shows its results"]),
     ],
 )
@@ -70,10 +73,10 @@ async def test_what_needs_attention_comes_with_what_to_do(workspace, told, words
             ["validating ━", "25 %"],
         ),
         ([events.TestStarted(epoch=1, images=40)], ["scoring the test part"]),
-        ([model(), events.Paused(step=3, reason="asked to pause")], ["‖ paused", "P goes on"]),
+        ([model(), events.Paused(step=3, reason="asked to pause")], ["‖ paused", "P continues"]),
         (
             [events.Paused(step=3, reason=f"{os.strerror(errno.ENOSPC)}: /data/x")],
-            ["‖ paused", "No space left", "Free room on the disk", "deletes a"],
+            ["‖ paused", "No space left", "Free disk space", "deletes a"],
         ),
     ],
 )
@@ -86,6 +89,29 @@ async def test_each_stage_of_a_run_is_named_while_another_process_writes(workspa
             for word in words:
                 await shows(pilot, word)
             await shows(pilot, f"written by {socket.gethostname()}:{os.getpid()}"[:20])
+
+
+async def test_the_log_and_batch_output_tell_a_run_in_the_same_words(workspace, capsys):
+    told = [
+        *trained(2),
+        events.IngestDone(images=3, seconds=9.0, quarantined={"b.png": "truncated"}),
+        events.StepSkipped(step=9, epoch=2, what="loss"),
+        events.LearningRateCut(epoch=2, before=0.1, after=0.01),
+        events.CheckpointWritten(name="last", step=12, epoch=2, reason="stopped"),
+        events.Stopped(step=12, reason="asked to stop"),
+    ]
+    narrator = Narrator()
+    narrator.starts("one", 5)
+    for event in told:
+        narrator(event)
+    lines = [line.split(maxsplit=1) for line in capsys.readouterr().err.splitlines()[1:]]
+    a_session(workspace, *told)
+    async with on_training(workspace) as pilot:
+        await shows(pilot, "■ stopped")
+        log = pilot.app.screen.query_one("#log").content.plain
+    of_batch = [" ".join(line) for line in lines if line[0] not in ("Mass", "Hernia")]
+    assert len(of_batch) > 10
+    assert not [line for line in of_batch if line not in log]
 
 
 async def test_the_device_is_shown_while_the_run_is_on(workspace):
@@ -126,6 +152,21 @@ async def test_the_export_is_a_picture_and_every_number(workspace):
     assert {row["line"] for row in rows} == {"train", "val", "base rate 0.602"}
 
 
+async def test_an_exported_chart_is_an_svg_too_and_says_how_it_is_smoothed(workspace):
+    session = a_session(workspace, *trained(2))
+    async with on_training(workspace) as pilot:
+        await shows(pilot, "base rate 0.602")
+        await press(pilot, "M", "e")
+        await shows(pilot, "written:", 20)
+    picture = (session.path / "charts" / "loss.svg").read_text()
+    assert ElementTree.fromstring(picture).tag.endswith("svg")
+    for words in ("loss, train as the mean of 15 records", "base rate 0.602", "epoch"):
+        assert f"<!-- {words} -->" in picture
+    rows = list(csv.DictReader((session.path / "charts" / "loss.csv").open()))
+    train = [float(row["value"]) for row in rows if row["line"] == "train"]
+    assert train[:2] == pytest.approx([1 / 11, (1 / 11 + 1 / 12) / 2])
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 async def test_where_the_session_is_not_ours_to_write_the_export_says_so(workspace):
     session = a_session(workspace, *trained(1))
@@ -149,7 +190,12 @@ def test_an_exported_label_is_no_formula_and_a_gap_is_empty():
 
 
 def test_a_chart_without_a_point_has_no_picture():
-    assert chart_png(Chart((Line("a", (), (), "blue"),)), "t", "c") is None
+    assert not chart_files(Chart((Line("a", (), (), "blue"),)), "t", "c")
+
+
+def test_dollars_in_a_session_name_are_no_formula_in_its_pictures():
+    chart = Chart((Line("a", (1.0, 2.0), (0.2, 0.5), "blue"),))
+    assert b"<!-- $x^ -->" in chart_files(chart, "a", "$x^")[".svg"]
 
 
 async def test_o_sorts_by_each_column_and_the_head_says_which(workspace):
@@ -169,7 +215,7 @@ async def test_o_sorts_by_each_column_and_the_head_says_which(workspace):
             ("best▾", "Mass"),
             ("trend▾", "Mass"),
         ):
-            await press(pilot, "o")
+            await press(pilot, "O")
             await shows(pilot, column)
             assert first() == leads, column
 
@@ -183,13 +229,13 @@ async def test_a_failed_run_points_to_its_cause_and_cuts_no_command(workspace, s
     a_session(workspace, *trained(1), ill, events.Failed(message=message, exit_code=4))
     async with on_training(workspace, size) as pilot:
         await shows(pilot, "h shows the likely cause")
-        await shows(pilot, "No checkpoint was kept. 1, u takes")
+        await shows(pilot, "No checkpoint was saved. u opens")
         if size[0] == 80:
-            await shows(pilot, "1, r begins it anew.")
+            await shows(pilot, "r starts it again.")
     kept = events.CheckpointWritten(name="last", step=12, epoch=2, reason="by the clock")
     a_session(workspace, *trained(1), kept, events.Failed(message=message, exit_code=4), name="two")
     async with on_training(workspace, (80, 24), name="two") as pilot:
-        await shows(pilot, "1, r goes on from step 12, or:")
+        await shows(pilot, "r continues from step 12, or:")
         await shows(pilot, "cxr-tui --resume two")
         assert "likely cause" not in plain(pilot.app)
 
@@ -243,7 +289,7 @@ async def test_a_chart_is_drawn_again_only_when_something_changed(workspace):
     async with on_training(workspace) as pilot:
         await shows(pilot, "base rate")
         await shows(pilot, "interrupted")
-        await shows(pilot, "ended without a word")
+        await shows(pilot, "ended without a message")
         chart = pilot.app.screen.query(LineChart).first()
         before = None
         while before is not chart._text:  # what is said above it takes some of its lines
@@ -262,7 +308,7 @@ async def test_a_long_session_is_shown_from_its_thinned_events(workspace):
     async with on_training(workspace) as pilot:
         await shows(pilot, "base rate 0.602")
         await until(pilot, lambda: pilot.app.workspace.shown.view.step == 20_000, "the last step")
-        assert pilot.app.workspace.shown.source.share_read is None
+        assert pilot.app.workspace.shown.source.past.share_read is None
 
 
 def test_going_on_with_a_long_session_reads_it_off_the_screen_and_thinned(workspace, tmp_path):
@@ -361,3 +407,23 @@ def test_a_gpu_is_told_by_its_use_and_memory():
     assert words_of_gpu("cuda:0", gpus) == "cuda:0 H100 97 %, 38 of 80 GiB"
     assert words_of_gpu("cuda:1", gpus) == "cuda:1 X, 1 of 2 GiB"
     assert words_of_gpu("cuda:5", gpus) == ""
+
+
+@pytest.mark.parametrize("stage", ["loading the network", "training"])
+async def test_time_goes_on_between_the_events_of_a_run_at_work(workspace, stage):
+    told = trained(1) if stage == "training" else [begun(), events.DatasetProgress(
+        time=1001.0, stage=stage, done=0, total=None
+    )]  # fmt: skip
+    session = a_session(workspace, *told)
+    with session.writing():
+        async with on_training(workspace) as pilot:
+            await shows(pilot, " passed")
+            seen = set()
+
+            def has_moved_twice():
+                seen.add(re.search(r"(\d+) s passed", plain(pilot.app))[1])
+                return len(seen) > 2
+
+            await until(pilot, has_moved_twice, "the seconds", 20)
+            if stage != "training":
+                assert re.search(rf"{stage}, [1-9]\d* s", plain(pilot.app))

@@ -1,0 +1,1 @@
+"""A report's charts as inline SVG."""

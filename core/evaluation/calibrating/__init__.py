@@ -1,0 +1,1 @@
+"""What a probability means: calibration, recalibration, decision curves, other prevalences."""

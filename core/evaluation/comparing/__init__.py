@@ -1,0 +1,1 @@
+"""Whether one run, or one recipe, is better than another on the same test images."""

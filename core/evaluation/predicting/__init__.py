@@ -1,0 +1,1 @@
+"""A session's network on images that somebody names."""

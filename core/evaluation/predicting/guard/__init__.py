@@ -1,0 +1,1 @@
+"""Is an image one that the network was made for?"""

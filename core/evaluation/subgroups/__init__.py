@@ -1,0 +1,1 @@
+"""Who is missed: figures of groups of patients, and their gaps to the rest."""

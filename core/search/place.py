@@ -1,0 +1,99 @@
+"""A search's folder beside the sessions: its locks, by which a dead worker's trial is found."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import SessionError
+from core.store.files import token, write_json
+from core.store.heartbeat import Heartbeat
+from core.store.held_folder import HeldFolder
+from core.store.lock import Lock, is_held
+
+FOLDER = "searches"
+"""The folder of all searches, in the sessions' folder."""
+
+
+@dataclass(frozen=True)
+class TrialLock:
+    """Held by the one process that works on a trial."""
+
+    _lock: Lock
+    _folder: HeldFolder
+    _heartbeat: Heartbeat
+
+    def release(self) -> None:
+        """Let others take the trial."""
+        self._heartbeat.stop()
+        self._lock.release()
+        self._folder.close()
+
+
+@dataclass(frozen=True)
+class SearchPlace:
+    """The folder of one search among these sessions.
+
+    Attributes:
+        path: ``SESSIONS/searches/NAME``.
+        key: tells it from the same search's folder on another host.
+    """
+
+    path: Path
+    key: str
+
+    @classmethod
+    def of(cls, sessions: Path, name: str) -> SearchPlace:
+        """The folder, made if it isn't there.
+
+        Raises:
+            SessionError: it can't be made.
+        """
+        path = sessions / FOLDER / name
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path / "key", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                key = os.pread(descriptor, 100, 0).decode()
+                if not key:
+                    key = token()
+                    os.pwrite(descriptor, key.encode(), 0)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise SessionError(f"can't be written ({error.strerror})", where=path) from error
+        return cls(path, key)
+
+    @contextlib.contextmanager
+    def asking(self) -> Iterator[None]:
+        """Held for the moment in which a new trial is asked for and claimed."""
+        descriptor = os.open(self.path / "asking", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def keep(self, found: Mapping[str, object]) -> None:
+        """Write what the search found to ``search.json``."""
+        write_json(self.path / "search.json", found)
+
+    def take(self, number: int) -> TrialLock | None:
+        """Become the one that works on this trial; None if a living process does."""
+        path = self.path / "trials" / f"{number:04d}"
+        path.mkdir(parents=True, exist_ok=True)
+        if is_held(path):  # at once; the lock itself waits for a reader
+            return None
+        try:
+            lock = Lock(path)
+        except SessionError as error:
+            if isinstance(error.__cause__, OSError):
+                raise
+            return None
+        folder = HeldFolder(path)
+        return TrialLock(lock, folder, Heartbeat(folder.descriptor))

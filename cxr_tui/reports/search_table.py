@@ -1,0 +1,98 @@
+"""What a search found, for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from core.words import number_of
+from cxr_tui.terminal.stdout import print_pairs, print_table
+
+if TYPE_CHECKING:
+    from core.search.report import SearchReport, SeedRow, TrialRow
+
+_UNDEFINED = "–"
+
+
+def print_search(found: SearchReport) -> None:
+    """Print the trials, the best one trained anew, and which keys mattered."""
+    rows = [_row(one) for one in _ranked(found["trials"])]
+    head = ("session", "val AUROC", "epochs", "end")
+    title = f"search {found['name']}: {number_of(len(rows), 'trial')}, judged on val alone"
+    print_table(title, head, rows, notes=[_cost(found)])
+    if found["best"] is not None:
+        values = [(key, _value(value)) for key, value in found["best"]["values"].items()]
+        print_table(f"best: {found['best']['session']}", (), ())
+        print_pairs(values)
+    _print_seeds(found)
+    if found["importance"]:
+        shares = [(key, f"{100 * share:.0f} %") for key, share in found["importance"].items()]
+        print_table("which key mattered", ("key", "share"), shares, notes=[_ANOVA])
+
+
+_ANOVA = (
+    "Share of the variance of val AUROC over complete trials, by functional ANOVA. With few trials "
+    "it is a hint."
+)
+
+
+def _ranked(trials: list[TrialRow]) -> list[TrialRow]:
+    return sorted(trials, key=lambda one: (one["val_auroc"] is None, -(one["val_auroc"] or 0.0)))
+
+
+def _row(one: TrialRow) -> tuple[str, ...]:
+    end = f"{one['state']}, {one['why']}" if one["why"] else one["state"]
+    return (one["session"], _number(one["val_auroc"]), str(one["epochs"]), end)
+
+
+def _cost(found: SearchReport) -> str:
+    pruned = sum(one["state"] == "pruned" for one in found["trials"])
+    share = found["pruned_share_of_epochs"]
+    if not pruned or share is None:
+        return "No trial was pruned."
+    return f"{number_of(pruned, 'pruned trial')} took {100 * share:.0f} % of all epochs."
+
+
+def _print_seeds(found: SearchReport) -> None:
+    if not found["retrained"]:
+        return
+    rows = [_seed(one) for one in (*found["retrained"], *found["unchanged"])]
+    head = ("session", "seed", "val AUROC")
+    print_table("trained anew with other seeds", head, rows, notes=_conclusions(found))
+
+
+def _conclusions(found: SearchReport) -> list[str]:
+    notes = []
+    if (optimism := found["optimism"]) is not None and found["best"] is not None:
+        notes.append(
+            f"The best trial had {_number(found['best']['val_auroc'])}; the same recipe with other "
+            f"seeds has {_number(found['retrained_mean'])} on average. Optimism of having chosen: "
+            f"{optimism:+.3f}."
+        )
+    if (gain := found["gain"]) is not None:
+        ends = found["gain_ci"]
+        interval = "" if ends is None else f" (95 % over seeds {ends[0]:+.3f} to {ends[1]:+.3f})"
+        notes.append(
+            f"On val the best recipe {_verdict(ends)} the one that the search began with: "
+            f"{gain:+.3f} over the same seeds{interval}."
+        )
+    elif not found["unchanged"]:
+        notes.append("No trial was better than the recipe that the search began with.")
+    return [*notes, "Test was not scored: every session is sealed."]
+
+
+def _verdict(ends: list[float] | None) -> str:
+    if ends is None or ends[0] <= 0 <= ends[1]:
+        return "is not shown to be better than"
+    return "is better than" if ends[0] > 0 else "is worse than"
+
+
+def _seed(one: SeedRow) -> tuple[str, ...]:
+    return (one["session"], str(one["seed"]), _number(one["val_auroc"]))
+
+
+def _value(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _number(value: float | None) -> str:
+    return _UNDEFINED if value is None else f"{value:.3f}"

@@ -1,0 +1,52 @@
+"""What a session says of itself and what a person noted, in lines; and what finds it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from cxr_tui.runs.health_text import GRAVE, sign_of
+from cxr_tui.terminal.safe_text import visible
+
+if TYPE_CHECKING:
+    from core.store.summary import SessionSummary
+
+
+def warnings_of(summary: SessionSummary) -> list[Text]:
+    """How it ended, the gravest answer of its health checks, and a damaged notes.json."""
+    lines = []
+    if summary.message:
+        lines.append(Text(f" ▲ {_one_line(summary.message)}"))
+    if summary.health in GRAVE:
+        lines.append(Text(f" {sign_of(summary.health)} {_one_line(summary.health_text)}"))
+    if summary.notes_error:
+        lines.append(Text(f" ▲ {_one_line(summary.notes_error)}"))
+    return lines
+
+
+def notes_of(summary: SessionSummary) -> list[Text]:
+    """Its tags and its note, a line each, as far as there are any."""
+    lines = []
+    if summary.sealed:
+        lines.append(Text(" test  ", style="dim").append("sealed", style="not dim"))
+    if summary.tags:
+        lines.append(Text(" tags  ", style="dim").append(tags_of(summary), style="not dim"))
+    if summary.note:
+        lines.append(Text(" note  ", style="dim").append(_one_line(summary.note), style="not dim"))
+    return lines
+
+
+def tags_of(summary: SessionSummary) -> str:
+    """The tags beside each other."""
+    return visible(" ".join(summary.tags))
+
+
+def is_found_by(summary: SessionSummary, typed: str) -> bool:
+    """Whether every word typed is part of the name, the state or a tag."""
+    found_in = " ".join((summary.name, summary.state, *summary.tags)).casefold()
+    return all(word in found_in for word in typed.casefold().split())
+
+
+def _one_line(text: str) -> str:
+    return visible(" ".join(text.splitlines()))
