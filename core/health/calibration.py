@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from scipy.stats import norm
 
 from core.health.diagnosis import Diagnosis, Severity
 from core.health.words import listed
@@ -11,15 +14,27 @@ from core.health.words import listed
 _FAR = 1.5
 """Factor between the positive images expected and observed that matters in practice."""
 
+_ENOUGH_PATIENTS = 30
+"""Positive patients from which on the intervals are known to hold (docs/calibration.md)."""
+
 Report = Mapping[str, Any]
 
 
 def check_calibration(report: Report) -> Iterator[Diagnosis]:
-    """Findings with a factor of ``_FAR`` or more, that chance doesn't explain."""
+    """Findings with a factor of ``_FAR`` or more, that chance doesn't explain.
+
+    Each finding is another chance to be wrong, so the intervals are widened to hold together
+    (Bonferroni). A finding with fewer than ``_ENOUGH_PATIENTS`` positive patients is left out.
+    """
+    judged = {
+        finding: figures
+        for finding, figures in (report.get("calibration") or {}).items()
+        if _positive_patients(report, finding) >= _ENOUGH_PATIENTS
+    }
     found = {
         finding: ratio
-        for finding, figures in (report.get("calibration") or {}).items()
-        if (ratio := _far(figures)) is not None
+        for finding, figures in judged.items()
+        if (ratio := _far(figures, of=len(judged))) is not None
     }
     if not found:
         return
@@ -45,12 +60,19 @@ def check_calibration(report: Report) -> Iterator[Diagnosis]:
     )
 
 
-def _far(figures: Report) -> float | None:
-    """Observed over expected, if it is far from 1 and its interval excludes 1."""
+def _positive_patients(report: Report, finding: str) -> int:
+    return ((report.get("findings") or {}).get(finding) or {}).get("positive_patients") or 0
+
+
+def _far(figures: Report, *, of: int) -> float | None:
+    """Observed over expected, if it is far from 1 and chance doesn't explain it in ``of`` tries."""
     ratio, interval = figures.get("observed_expected"), figures.get("observed_expected_ci")
-    if not ratio or not interval or interval[0] <= 1 <= interval[1]:
+    if not ratio or not interval or not interval[0] or max(ratio, 1 / ratio) < _FAR:
         return None
-    return float(ratio) if max(ratio, 1 / ratio) >= _FAR else None
+    # The interval is symmetric in the logarithm; 1.96 of its errors lie on each side.
+    widened = norm.isf(0.025 / of) / norm.isf(0.025)
+    reach = math.log(interval[1] / interval[0]) / 2 * widened
+    return float(ratio) if abs(math.log(ratio)) > reach else None
 
 
 def _remedy(report: Report, finding: str) -> str:

@@ -65,6 +65,28 @@ def test_a_network_of_29_percent_judged_at_5_is_named_miscalibrated_and_told_why
         assert "--prevalence Mass=0.0" in answer.remedy
 
 
+def test_too_few_positive_patients_are_never_named_miscalibrated():
+    report = report_of(scored(0.05, 1, 150), scored(TRAINED_AT, 2))
+    assert report["findings"]["Mass"]["positive_patients"] < 30
+    assert report["calibration"]["Mass"]["observed_expected_ci"][1] < 0.5
+    assert named_miscalibrated(report) == []
+
+
+def test_what_one_finding_may_show_is_chance_among_fourteen():
+    report = report_of(scored(0.05, 1), scored(TRAINED_AT, 2))
+    figures = report["calibration"]["Mass"] | {
+        "observed_expected": 1.6,
+        "observed_expected_ci": [1.1, 1.6**2 / 1.1],
+    }
+    for findings, named in ((1, 1), (14, 0)):
+        alike = [f"Mass {number}" for number in range(findings)]
+        of_many = {
+            "findings": dict.fromkeys(alike, report["findings"]["Mass"]),
+            "calibration": dict.fromkeys(alike, figures),
+        }
+        assert len(named_miscalibrated(of_many)) == named
+
+
 @pytest.mark.parametrize("method", ["platt", "isotonic"])
 def test_where_val_is_at_5_percent_too_recalibration_mends_it(method):
     test, val = scored(0.05, 3, 2000), scored(0.05, 4, 2000)
