@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.data.cache.cache import ImageCache, open_cache
-from core.data.cache.file_signature import file_signature
 from core.data.images.image_file import ImageFile
 from core.errors import CxrError, RunFailedError
 from core.model.input_spec import GREY, IMAGENET, SQUASH
@@ -93,8 +92,7 @@ def _one_image(folder: Path, recipe: Recipe) -> ImageCache:
     side_px = recipe.image.size_px
     pixels_SS = np.random.default_rng(0).integers(0, 256, (side_px, side_px), np.uint8)
     Image.fromarray(pixels_SS).save(path)
-    status = path.stat()
-    file = ImageFile(_IMAGE, str(path), None, status.st_size, file_signature(status))
+    file = ImageFile(_IMAGE, str(path))
     return open_cache(
         folder / "cache", {_IMAGE: file}, [_IMAGE], size_px=side_px, resize=SQUASH, threads=1
     )

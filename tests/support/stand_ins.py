@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from core.data.batches import Part
 from core.data.cache.cache import open_cache
-from core.data.cache.file_signature import file_signature
 from core.data.images.image_file import ImageFile
 from core.recipe import Recipe
 from core.recipe_toml import load_recipe
@@ -92,8 +91,7 @@ def _drawn(folder: Path, num_images: int) -> list[ImageFile]:
         Image.fromarray(pixels_SS).save(content, "PNG")
         path = folder / f"{number:08d}_000.png"
         path.write_bytes(content.getvalue())
-        status = path.stat()
-        drawn.append(ImageFile(path.name, str(path), None, status.st_size, file_signature(status)))
+        drawn.append(ImageFile(path.name, str(path)))
     return drawn
 
 

@@ -21,6 +21,7 @@ _COPIES_KEPT = 4
 _SECONDS_BETWEEN_REPORTS = 0.1
 _LISTED_AT_ONCE = 1000  # entries, between two looks at the clock
 _Entry = os.DirEntry[str]
+_NAME = attrgetter("name")
 _NOT_OURS = "lost+found"  # in the root of every ext4 disk, readable by root alone
 
 
@@ -35,8 +36,8 @@ class Names:
     def __init__(self, names: Collection[str], key_of: Mapping[str, str] | None) -> None:
         self.key_of = {name: name for name in names} if key_of is None else key_of
         self.has_bare_ends = not all(end.lower().endswith(IMAGE_SUFFIXES) for end in self.key_of)
-        self.deepest = max((end.count("/") for end in self.key_of), default=0)
-        """The most folders that an end has."""
+        self.depths = sorted({end.count("/") for end in self.key_of}, reverse=True)
+        """How many folders ends have, the most first."""
 
     def in_folder(self, folder: str) -> Callable[[str], str | None]:
         """The key of a file of this folder by its name; None if it isn't in the table.
@@ -44,8 +45,10 @@ class Names:
         The longest end that is known wins. Made once per folder, asked once per file.
         """
         key_of = self.key_of
-        parts = folder.split("/")[-self.deepest :] if self.deepest else []
-        ends = ["".join(f"{part}/" for part in parts[start:]) for start in range(len(parts) + 1)]
+        if len(self.depths) == 1 and not self.has_bare_ends:  # most sets, and the fastest
+            only = _end(folder, self.depths[0])
+            return (lambda name: key_of.get(only + name)) if only else key_of.get
+        ends = [_end(folder, depth) for depth in self.depths]
 
         def known(name: str) -> str | None:
             for end in ends:
@@ -60,6 +63,17 @@ class Names:
             return key
 
         return known_without_suffix if self.has_bare_ends else known
+
+
+def _end(folder: str, depth: int) -> str:
+    """The last ``depth`` folders, or all there are, each with its slash."""
+    if not depth:
+        return ""
+    at = len(folder)
+    while depth and at > 0:
+        at = folder.rfind("/", 0, at)
+        depth -= 1
+    return f"{folder[at + 1 :]}/"
 
 
 @dataclass
@@ -78,15 +92,15 @@ class Walk:
     due: float = field(default_factory=lambda: time.monotonic() + _SECONDS_BETWEEN_REPORTS)
     """When the caller is told of progress next."""
 
-    def take(self, file: ImageFile, folder: str) -> None:
+    def take(self, file: ImageFile) -> bool:
         """Keep the first file of a name; count the others."""
         first = self.files.setdefault(file.name, file)
         if first is file:
-            self.folders[folder] += 1
-            return
+            return True
         self.shadowed += 1
         if file.member is None and len(first.copies) < _COPIES_KEPT:
-            self.files[file.name] = first._replace(copies=(*first.copies, file.place))
+            first.copies = (*first.copies, file.place)
+        return False
 
     def tell(self, seen_in_archive: int = 0) -> None:
         """Call the caller's progress a few times a second, even if nothing is found: it may
@@ -97,12 +111,36 @@ class Walk:
                 self.progress(len(self.files) + seen_in_archive)
 
 
+class _Visited:
+    """The folders that were seen: two paths lead to one of them only by a link.
+
+    So no folder's status is asked before there is a link to one; then, that of all.
+    """
+
+    def __init__(self, root: str) -> None:
+        self._places = [root]
+        self._identities: set[tuple[int, int] | None] | None = None
+
+    def is_new(self, entry: _Entry) -> bool:
+        if self._identities is None:
+            if not entry.is_symlink():
+                self._places.append(entry.path)
+                return True
+            self._identities = {folder_identity(place) for place in self._places}
+        identity = folder_identity(entry.path)
+        if identity is None or identity in self._identities:
+            return False  # a circular link or one to a parent, or gone since the listing
+        self._identities.add(identity)
+        return True
+
+
 def walk_folders(root: Path, walk: Walk) -> None:
     """See every file under ``root``; links are followed, each folder once."""
-    seen = {_identity(root.stat())}
+    top = str(root.absolute())
+    visited = _Visited(top)
     # A stack instead of recursion, for any depth; sorted so that a folder's files come first and
     # then its subfolders, by name.
-    waiting: list[tuple[str, str]] = [("", str(root))]
+    waiting: list[tuple[str, str]] = [("", top)]
     while waiting:
         relative, folder = waiting.pop()
         try:
@@ -110,64 +148,60 @@ def walk_folders(root: Path, walk: Walk) -> None:
         except OSError as error:
             walk.unreadable.append((folder, error))
             continue
-        below: list[tuple[str, str]] = []
-        see = _file_taker(relative, folder, walk)
-        for entry in entries:
-            walk.tell()  # on a slow file server each may take a while
-            if entry.name.startswith(".") or entry.name == _NOT_OURS:
-                continue
-            identity = _folder_identity(entry)
-            if identity is None:
-                see(entry)
-            elif identity not in seen:  # two links to one folder, or a link to a parent
-                seen.add(identity)
-                below.append((f"{relative}{entry.name}/", entry.path))
-        waiting.extend(reversed(below))
+        below = _look_through(entries, relative, folder, walk)
+        if below:
+            new = [(f"{relative}{one.name}/", one.path) for one in below if visited.is_new(one)]
+            waiting += reversed(new)
 
 
 def _entries(folder: str, walk: Walk) -> list[_Entry]:
     """A folder's entries by name, with progress: so may an empty folder take a while."""
     walk.tell()
-    entries: list[_Entry] = []
     with os.scandir(folder) as listing:
-        while some := list(islice(listing, _LISTED_AT_ONCE)):
-            entries += some
-            walk.tell()
-    entries.sort(key=attrgetter("name"))
+        entries = list(islice(listing, _LISTED_AT_ONCE))
+        if len(entries) == _LISTED_AT_ONCE:
+            while some := list(islice(listing, _LISTED_AT_ONCE)):
+                entries += some
+                walk.tell()
+    if len(entries) > 1:
+        entries.sort(key=_NAME)
     return entries
 
 
-def _file_taker(relative: str, folder: str, walk: Walk) -> Callable[[_Entry], None]:
-    """A function that takes a file of this folder, or counts it."""
-    name_of = walk.names.in_folder(os.path.abspath(folder))  # noqa: PTH100 - resolves no links
-    shown = relative.rstrip("/") or "."
-
-    def see(entry: _Entry) -> None:
+def _look_through(entries: list[_Entry], relative: str, folder: str, walk: Walk) -> list[_Entry]:
+    """Take the files of a folder that the table names, count the others, return its subfolders."""
+    name_of = walk.names.in_folder(folder)
+    below: list[_Entry] = []
+    taken = 0
+    for entry in entries:
         name = entry.name
-        wanted = name_of(name)
-        if wanted is None and not _may_be_image(name):
-            walk.other_files[Path(name).suffix.lower()] += 1
-            return
+        if name[0] == "." or name == _NOT_OURS:
+            continue
         try:
-            if not entry.is_file():
-                return  # a dangling link, a pipe, a socket
-            if wanted is not None:
-                status = entry.stat()
-                signature = file_signature(status)
-                walk.take(ImageFile(wanted, entry.path, None, status.st_size, signature), shown)
-                return
+            if entry.is_symlink():
+                walk.tell()  # on a slow file server each may take a while
+            if entry.is_dir():
+                below.append(entry)
+            elif (wanted := name_of(name)) is None:
+                _count_other(entry, relative, walk)
+            elif entry.is_file():  # no dangling link, pipe or socket
+                taken += walk.take(ImageFile(wanted, entry.path))
         except OSError:
-            return  # gone or unreachable since the listing: counts as missing
-        if is_image_archive(name):
+            continue  # a circular link, or gone since the listing: counts as missing
+    if taken:
+        walk.folders[relative] += taken
+    return below
+
+
+def _count_other(entry: _Entry, relative: str, walk: Walk) -> None:
+    name = entry.name
+    if is_image_archive(name):
+        if entry.is_file():
             walk.archives.append((f"{relative}{name}", entry.path))
-        else:
-            walk.extra_names.append(f"{relative}{name}")
-
-    return see
-
-
-def _may_be_image(name: str) -> bool:
-    return name.lower().endswith(IMAGE_SUFFIXES) or is_image_archive(name)
+    elif not name.lower().endswith(IMAGE_SUFFIXES):
+        walk.other_files[Path(name).suffix.lower()] += 1
+    elif entry.is_file():
+        walk.extra_names.append(f"{relative}{name}")
 
 
 def look_into_archives(walk: Walk, listings: Path | None) -> None:
@@ -182,24 +216,15 @@ def look_into_archives(walk: Walk, listings: Path | None) -> None:
                 walk.extra_names.append(f"{relative}/{member.path}")
             else:
                 signature = file_signature(listing.status, member.path)
-                image = ImageFile(name, path, member.path, member.num_bytes, signature)
-                walk.take(image, relative)
+                image = ImageFile(name, path, member.path, (member.num_bytes, signature))
+                if walk.take(image):
+                    walk.folders[relative] += 1
 
 
-def _folder_identity(entry: os.DirEntry[str]) -> tuple[int, int] | None:
-    try:
-        return _identity(entry.stat()) if entry.is_dir() else None
-    except OSError:
-        return None  # a circular link, or gone since the listing
-
-
-def folder_identity(folder: Path) -> tuple[int, int] | None:
+def folder_identity(folder: str | Path) -> tuple[int, int] | None:
     """What all links to a folder have in common; None if it is gone or a circular link."""
     try:
-        return _identity(folder.stat())
+        status = os.stat(folder)  # noqa: PTH116 - folders are text here, and many
     except OSError:
         return None
-
-
-def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino

@@ -86,7 +86,7 @@ def find_images(
         extra=len(walk.extra_names),
         extra_examples=tuple(sorted(_shown(name) for name in walk.extra_names)[:_EXAMPLES]),
         shadowed=walk.shadowed,
-        folders=dict(sorted(walk.folders.items())),
+        folders={name.rstrip("/") or ".": count for name, count in sorted(walk.folders.items())},
     )
 
 

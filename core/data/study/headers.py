@@ -87,8 +87,8 @@ def _known_of(
         file = files.get(name)
         if file is None or file.member is not None:
             continue
-        before = known.get(name)
-        if before is not None and before[0] == file.signature:
+        before, signature = known.get(name), file.signature  # read before the header is
+        if before is not None and before[0] == signature:
             now[name] = before
             continue
         header = _header(file)
@@ -96,7 +96,7 @@ def _known_of(
             return {}  # the first is no DICOM: neither are the others
         if header is not None:
             now[name] = [
-                *(file.signature, header.view, header.age_years, header.sex),
+                *(signature, header.view, header.age_years, header.sex),
                 *(header.patient, header.is_burned_in),
             ]
         if progress is not None and number % 100 == 0:

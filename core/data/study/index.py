@@ -288,7 +288,7 @@ def _each_with_images(
             progress=progress,
         )
     files = {
-        f"{name}/{key}": file._replace(name=f"{name}/{key}")
+        f"{name}/{key}": dataclasses.replace(file, name=f"{name}/{key}")
         for name, found in found_of.items()
         for key, file in found.files.items()
     }

@@ -256,7 +256,7 @@ def _files_of_json(columns: Mapping[str, Any]) -> dict[str, ImageFile]:
     return {
         _text(name): ImageFile(
             name, paths[_whole(path)], member if member is None else _text(member),
-            _whole(num_bytes), _whole(signature),
+            (_whole(num_bytes), _whole(signature)),
         )
         for name, path, member, num_bytes, signature in rows
     }  # fmt: skip

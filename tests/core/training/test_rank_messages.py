@@ -37,8 +37,8 @@ from core.training.distributed.ranks import (
 
 ARCHIVE = "/data/images_001.tar.gz"
 FILES = {
-    "b.png": ImageFile("b.png", ARCHIVE, "images/b.png", 7, 2**63 - 1),
-    "a\udcff.png": ImageFile("a\udcff.png", "/data/a\udcff.png", None, 9, 5),
+    "b.png": ImageFile("b.png", ARCHIVE, "images/b.png", (7, 2**63 - 1)),
+    "a\udcff.png": ImageFile("a\udcff.png", "/data/a\udcff.png", None, (9, 5)),
 }
 ROWS = PartRows(np.array([1, 0]), np.array([3, 4]), np.array([[1, np.nan], [0, 1]], np.float32))
 DRAWN = PartRows(ROWS.index_rows_N, ROWS.patients_N, ROWS.labels_NF, np.array([1.0, 2.5]))
