@@ -36,14 +36,15 @@ class ImageFile:
     @property
     def num_bytes(self) -> int:
         """The image's own encoded size; 0 if it is gone."""
-        return (self.status or self._asked())[0]
+        return (self.status or self.ask())[0]
 
     @property
     def signature(self) -> int:
         """``place``'s, see :mod:`core.data.cache.file_signature`; ``UNKNOWN`` if it is gone."""
-        return (self.status or self._asked())[1]
+        return (self.status or self.ask())[1]
 
-    def _asked(self) -> tuple[int, int]:
+    def ask(self) -> tuple[int, int]:
+        """Ask the file system for ``status``."""
         try:
             status = os.stat(self.place)  # noqa: PTH116 - a Path for each costs as much again
         except OSError:  # reading it will say why

@@ -7,7 +7,10 @@ the ``images_*.tar.gz`` as downloaded.
 from __future__ import annotations
 
 import hashlib
+import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +19,13 @@ from core.data.images.image_file import ImageFile
 from core.data.tables.label_columns import FileNames
 from core.data.tables.text_table import collector_paused
 from core.errors import DataError
+from core.in_slices import LooseThreads, waited
 
 _EXAMPLES = 5
+_SECONDS_BETWEEN_REPORTS = 0.1
+_ASKED_AT_ONCE = 100  # files, between two looks at the clock
+_SLOW_SECONDS = 100e-6  # a status from a disk of this machine takes 2 to 5 µs
+_THREADS_OF_A_SLOW_DISK = 16
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,46 @@ def find_images(
         shadowed=walk.shadowed,
         folders={name.rstrip("/") or ".": count for name, count in sorted(walk.folders.items())},
     )
+
+
+def ask_statuses(files: Iterable[ImageFile], progress: Callable[[int], None] | None = None) -> None:
+    """Ask the file system for the size and signature of each file, before they are needed.
+
+    Many are asked at once where each answer takes long, as on a file server.
+
+    Args:
+        files: those whose status is known are left alone.
+        progress: called with the number of files a few times a second; it may raise.
+    """
+    waiting = [file for file in files if file.status is None]
+    due, is_slow = 0.0, False
+
+    def tell() -> None:
+        nonlocal due
+        if progress is not None and time.monotonic() > due:
+            due = time.monotonic() + _SECONDS_BETWEEN_REPORTS
+            progress(len(waiting))
+
+    asked: deque[Future[None]] = deque()
+    with LooseThreads(_THREADS_OF_A_SLOW_DISK, "status") as threads:
+        for start in range(0, len(waiting), _ASKED_AT_ONCE):
+            some = waiting[start : start + _ASKED_AT_ONCE]
+            if is_slow:
+                asked.append(threads.submit(_ask, some))
+                if len(asked) > 2 * _THREADS_OF_A_SLOW_DISK:
+                    waited(asked.popleft(), tell)
+            else:
+                began = time.monotonic()
+                _ask(some)
+                is_slow = time.monotonic() - began > _SLOW_SECONDS * len(some)
+            tell()
+        for future in asked:
+            waited(future, tell)
+
+
+def _ask(files: Iterable[ImageFile]) -> None:
+    for file in files:
+        file.ask()
 
 
 def images_fingerprint(files: Mapping[str, ImageFile] | Iterable[ImageFile]) -> str:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from core.data.collections.reading import TableReading, read_labels
 from core.data.images.image_file import ImageFile
-from core.data.images.image_files import FoundImages, find_images, images_fingerprint
+from core.data.images.image_files import FoundImages, ask_statuses, find_images, images_fingerprint
 from core.data.study.headers import with_headers
 from core.data.study.sources import DataSources
 from core.data.study.together import table_of
@@ -211,6 +211,7 @@ def with_images(
         listings=listings,
         progress=progress,
     )
+    ask_statuses(found.files.values(), progress)
     joined = _joined(index, found, sources.images, partial=partial)
     table, rows = with_headers(joined.table, joined.files, listings, progress)
     if table is joined.table:
@@ -287,6 +288,7 @@ def _each_with_images(
             listings=listings,
             progress=progress,
         )
+        ask_statuses(found_of[name].files.values(), progress)
     files = {
         f"{name}/{key}": dataclasses.replace(file, name=f"{name}/{key}")
         for name, found in found_of.items()

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from core.data.cache.file_signature import file_signature
-from core.data.images.image_files import find_images, images_fingerprint
+from core.data.cache.file_signature import UNKNOWN, file_signature
+from core.data.images import image_files
+from core.data.images.image_files import ask_statuses, find_images, images_fingerprint
 from core.errors import DataError
 
 NAMES = [f"{patient:08d}_{follow_up:03d}.png" for patient in range(1, 5) for follow_up in range(2)]
@@ -48,6 +49,39 @@ def test_images_are_found_in_any_layout(tmp_path: Path, layout: str) -> None:
     assert first.path.read_bytes() == b"an image"
     assert (first.num_bytes, first.member) == (8, None)
     assert first.signature == file_signature(first.path.stat())
+
+
+@pytest.mark.parametrize("slow_from", [0.0, 60.0])
+def test_sizes_are_asked_of_all_files_on_a_fast_and_on_a_slow_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow_from: float
+) -> None:
+    monkeypatch.setattr(image_files, "_SLOW_SECONDS", slow_from)
+    names = [f"{number:08d}_000.png" for number in range(450)]
+    for number, name in enumerate(names):
+        put(tmp_path / name, b"x" * number)
+    files = find_images(tmp_path, names).files
+    (tmp_path / names[7]).unlink()
+    assert all(file.status is None for file in files.values())
+    ask_statuses(files.values())
+    assert [file.status[0] for file in files.values() if file.status] == [
+        number if number != 7 else 0 for number in range(450)
+    ]
+    assert files[names[8]].signature == file_signature((tmp_path / names[8]).stat())
+    assert files[names[7]].signature == UNKNOWN
+
+
+@pytest.mark.parametrize("slow_from", [0.0, 60.0])
+def test_asking_for_sizes_can_be_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow_from: float
+) -> None:
+    monkeypatch.setattr(image_files, "_SLOW_SECONDS", slow_from)
+    put(tmp_path / NAMES[0])
+
+    def give_up(count: int) -> None:
+        raise InterruptedError(count)
+
+    with pytest.raises(InterruptedError):
+        ask_statuses(find_images(tmp_path, NAMES[:1]).files.values(), give_up)
 
 
 def test_images_are_counted_by_folder(tmp_path: Path) -> None:
