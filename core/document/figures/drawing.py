@@ -78,16 +78,26 @@ def svg_of(figure: Figure, name: str) -> str:
         name: part of every id in it, so that no two charts of a page share one.
     """
     from matplotlib import rc_context
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     written = io.StringIO()
     nobody = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     with rc_context({"svg.hashsalt": name}), warnings.catch_warnings():
         # Text stays text: the reader's font draws it, whatever ours lacks.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
+        FigureCanvasSVG(figure)  # its text is measured as it will be drawn
+        _lay_out(figure)
         figure.savefig(written, format="svg", metadata=nobody, transparent=True)
     text = written.getvalue()
     element = text[text.index("<svg") :]
     return _ID.sub(rf"\g<1>{name}-", element)
+
+
+def _lay_out(figure: Figure) -> None:
+    """Lay the figure out once: ``savefig`` alone does it twice, and draws it twice."""
+    if (engine := figure.get_layout_engine()) is not None:
+        engine.execute(figure)
+        figure.set_layout_engine(None)  # "none" leaves a placeholder, which also draws twice
 
 
 def unit_axes(axes: Axes, x: str, y: str, title: str = "") -> None:
