@@ -103,6 +103,15 @@ TERMS = (
         ("effective number",),
     ),
     Term(
+        "Holm",
+        "Corrects p values for looking at several findings: the smallest is multiplied by their "
+        "number, the next by one fewer. So chance alone calls any of them different in at most "
+        "one comparison of twenty.",
+        "p(i) × (m − i + 1), never below the one before; m findings, p(1) the smallest",
+        "docs/compare.md",
+        ("p (Holm)", "p_holm", "Holm's correction"),
+    ),
+    Term(
         "interval",
         "The range that holds the true value in 95 of 100 repetitions with other patients. Two "
         "figures whose intervals overlap widely may not differ at all.",
@@ -131,6 +140,14 @@ TERMS = (
         "ln(p / (1 − p))",
         "docs/results.md",
         ("logits", "log-odds"),
+    ),
+    Term(
+        "margin",
+        "The difference in AUROC that would not matter, given by --margin. Two runs are called "
+        "equal only if the 90 % interval of their difference lies within it.",
+        "−margin < AUROC(B) − AUROC(A) < margin, by two one-sided tests",
+        "docs/compare.md",
+        ("equal within margin",),
     ),
     Term(
         "net benefit",
