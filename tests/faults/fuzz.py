@@ -41,6 +41,9 @@ WEIGHTS = {
     "checkpoints": 8,
     "events": 9,
     "own tables": 6,
+    "compared": 4,
+    "reports": 4,
+    "small files": 8,
 }
 _MOST_GROWTH_BYTES = 1 * 2**30
 _ROOM_BYTES = 3 * 2**30
@@ -109,6 +112,8 @@ def _prepared(
         return doors.checkpoints(steps, variant)
     if kind == "own tables":
         return doors.own_tables(steps, variant)
+    if kind == "small files":
+        return doors.evidence.small_files(steps, variant)
     content = mutated(corpus[kind][which], steps, corpus[kind])
     return lambda: doors.by_kind[kind](content, variant)
 
@@ -154,6 +159,7 @@ def run_all(kinds: list[str], examples: int, number: int, folder: Path) -> dict[
     os.chdir(guard)
     corpus = made_corpus(folder)
     doors = Doors(work, folder / "phantom")
+    corpus |= doors.evidence.corpus
     _warm_up(doors, corpus)
     _limit_memory()
     watch, before = Watch(work), snapshot(guard)

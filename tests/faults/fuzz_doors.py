@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from fuzz_evidence import EvidenceDoors
 from fuzz_mutations import Step, mutated
 
 from core.data.cache.quarantine import read_quarantine, write_quarantine
@@ -80,6 +81,9 @@ class Doors:
             "weights": self.weights,
             "events": self.events,
         }
+        self.evidence = EvidenceDoors(folder)
+        self.by_kind["compared"] = self.evidence.compared
+        self.by_kind["reports"] = self.evidence.reports
 
     def tables(self, content: bytes, variant: int) -> None:
         self._file.write_bytes(content)
