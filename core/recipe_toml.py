@@ -39,8 +39,9 @@ _BEFORE_THE_KEY = {"subset": {"parts": list(PARTS)}}
 def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """The recipe at a path or with a shipped name, with ``KEY=VALUE`` overrides.
 
-    Paths in a recipe are relative to its file, paths in overrides to the working directory. For a
-    session's recipe.toml see ``recorded_recipe``.
+    A shipped name comes first: ``./demo`` is the file of that name. Paths in a recipe are relative
+    to its file, paths in overrides to the working directory. For a session's recipe.toml see
+    ``recorded_recipe``.
 
     Raises:
         RecipeError: no such recipe, not TOML, or an invalid key or value.
@@ -210,7 +211,7 @@ def _recipe_text(name_or_path: str | Path) -> tuple[str, str, Path]:
     path = Path(name_or_path)
     shipped, broken = shipped_recipes(), broken_recipes()
     known = shipped | broken
-    if str(name_or_path) in known and not path.is_file():
+    if str(name_or_path) in known:  # whatever lies in the working directory under that name
         return known[str(name_or_path)], f"recipe {name_or_path}", Path.cwd()
     try:
         text = read_regular(path, _MAX_RECIPE_BYTES).decode("utf-8-sig")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from pathlib import Path
 
@@ -59,8 +59,12 @@ class Beside:
         folders: Sequence[Path],
         names: Sequence[str],
         images: TextTable | None = None,
+        refuse: Callable[[TextTable], None] | None = None,
     ) -> TextTable | None:
         """The first table of these names that fits; None if there is none.
+
+        ``refuse`` raises for a table whose cells can't be read: one that was not asked for is then
+        told, not joined.
 
         Raises:
             DataError: one doesn't fit, though all tables of the folder are to be read.
@@ -70,6 +74,8 @@ class Beside:
                 unpacked = self._texts.pop(path, None)
                 other = read_table(path, wants, text=None if unpacked is None else unpacked.result)
                 self._check(role, other, images)
+                if refuse is not None and not self.with_others:
+                    refuse(other)
             except DataError as error:
                 if self.with_others:
                     raise

@@ -56,10 +56,11 @@ def _read(table: TextTable, settings: ReadingSettings) -> Rows:
     joined: dict[str, TextTable | None] = {str(role_of(table.header)): table}
     roles = (("metadata", (_METADATA,)), ("split", (_SPLIT,)), ("labels", _LABELS))
     missing = [(role, names) for role, names in roles if role not in joined]
+    readable = {"split": _refuse_other_parts, "labels": _refuse_unreadable_labels}
     with ThreadPoolExecutor(max_workers=2) as pool:
         beside.read_ahead(pool, [names[0] for _, names in missing])
         for role, names in missing:
-            joined[role] = beside.found(role, [table.path.parent], names)
+            joined[role] = beside.found(role, [table.path.parent], names, refuse=readable.get(role))
     images = joined["metadata"] or joined["split"]
     labels = joined["labels"]
     if images is None:
@@ -202,14 +203,8 @@ def _official(
     """``train``, ``val`` or ``test`` of each image, '' where the split table doesn't name it."""
     if split is None:
         return np.full(len(names), "test", dtype=object) if is_test else None
+    _refuse_other_parts(split)
     column = columns_of(split)
-    for part in distinct_cells(column["split"]):
-        if part.strip() not in _PARTS:
-            raise DataError(
-                f"split is {part[:60]!r}, not one of {', '.join(_PARTS)}",
-                where=split.where(column["split"].index(part)),
-                remedy="Correct the cell, or fetch the table again.",
-            )
     parts: Sequence[str] = column["split"]
     if column["dicom_id"] != tuple(names):
         part_of = dict(zip(column["dicom_id"], column["split"], strict=True))
@@ -219,6 +214,21 @@ def _official(
     if len(missing):
         counts.append(count_of(f"image that {split.path.name} puts in no part", missing))
     return official_N
+
+
+def _refuse_other_parts(split: TextTable) -> None:
+    cells = columns_of(split)["split"]
+    for part in distinct_cells(cells):
+        if part.strip() not in _PARTS:
+            raise DataError(
+                f"split is {part[:60]!r}, not one of {', '.join(_PARTS)}",
+                where=split.where(cells.index(part)),
+                remedy="Correct the cell, or fetch the table again.",
+            )
+
+
+def _refuse_unreadable_labels(labels: TextTable) -> None:
+    _labels(labels, [])
 
 
 def _ages_and_sexes(
