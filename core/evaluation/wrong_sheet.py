@@ -9,7 +9,8 @@ import numpy as np
 
 from core.data.images.full_image import read_images
 from core.data.images.grey_rule import GreyRule
-from core.data.study.index import build_index, with_images
+from core.data.study.found_images import with_images
+from core.data.study.index import build_index
 from core.data.study.sources import locate_sources
 from core.evaluation.maps.overlay import Colours, Grey
 from core.evaluation.maps.picture_layout import TILE_PX, png_bytes, resized, sheet, tile

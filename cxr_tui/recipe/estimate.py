@@ -9,9 +9,9 @@ from pathlib import Path
 
 from core.data.cache.cache import cache_size_bytes, count_ready
 from core.data.images.grey_rule import GreyRule
-from core.data.study.index import StudyIndex, with_findings
 from core.data.study.sources import locate_sources, phantom_folder
 from core.data.study.split import Split, make_split, refuse_shared_patients
+from core.data.study.study_index import StudyIndex, with_findings
 from core.data.study.subset import draw_subset
 from core.data.study.survey import Survey, read_survey, with_found_images
 from core.errors import CxrError

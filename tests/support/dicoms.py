@@ -66,3 +66,22 @@ def item(**elements: Any) -> Dataset:
     for keyword, value in elements.items():
         setattr(made, keyword, value)
     return made
+
+
+def hospital(folder: Path, *, patients: int = 12) -> Path:
+    """DICOM files without endings, and a CSV of three columns: what a hospital hands out."""
+    rows = ["exam;nodule seen;tube".replace(";", ",")]
+    for number in range(patients * 2):
+        name = f"IM{number:06}"
+        write_dicom(
+            folder / "images" / name,
+            chest(64 + number % 3, 64),
+            PatientID=f"P-{number // 2}",
+            PatientAge=f"{30 + number:03}Y",
+            PatientSex="MF"[number // 2 % 2],
+            ViewPosition="LL" if number % 8 == 7 else "PA",
+            BurnedInAnnotation="YES" if number == 3 else "NO",
+        )
+        rows.append(f"{name},{number % 3 // 2},{number % 2}")
+    (folder / "exams.csv").write_text("\n".join(rows) + "\n")
+    return folder

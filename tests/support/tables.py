@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from core.data.study.index import StudyIndex, build_index
+from core.data.study.index import build_index
 from core.data.study.sources import DataSources, locate_sources
+from core.data.study.study_index import StudyIndex
 from core.recipe import Recipe
 
 HEADER_V2020 = (

@@ -19,10 +19,10 @@ from core.data.study.audit_report import (
 )
 from core.data.study.audit_warnings import audit_warnings
 from core.data.study.expected_widths import expected_intervals
-from core.data.study.index import StudyIndex, distinct
 from core.data.study.part_draw import as_json, draws_in_words
 from core.data.study.sources import DataSources
 from core.data.study.split import Rows, Split, shared_patients
+from core.data.study.study_index import StudyIndex, distinct
 from core.data.tables.boxes import Boxes, lesion_sizes
 from core.data.tables.cells import MAX_AGE_YEARS
 from core.data.tables.label_columns import LabelTable

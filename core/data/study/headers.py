@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from core.data.images.dicom_header import DicomHeader, read_dicom_header, tell_patients
+from core.data.images.dicom_header import read_dicom_header, tell_patients
 from core.data.images.image_file import ImageFile
 from core.data.images.refusal import UndecodableImage
 from core.data.tables.cells import read_patients
@@ -83,18 +84,26 @@ def _known_of(
     progress: Callable[[int], None] | None,
 ) -> Known:
     now: Known = {}
+    others: Counter[str] = Counter()
     for number, name in enumerate(names):
         file = files.get(name)
         if file is None or file.member is not None:
+            continue
+        kind = _suffix(file.place)
+        if others[kind] == _ENOUGH_TO_TELL:
             continue
         before, signature = known.get(name), file.signature  # read before the header is
         if before is not None and before[0] == signature:
             now[name] = before
             continue
-        header = _header(file)
-        if header is None and not now:
-            return {}  # the first is no DICOM: neither are the others
-        if header is not None:
+        try:
+            header = read_dicom_header(file.path, file.name)
+        except (UndecodableImage, OSError):  # the ingest tells of it
+            continue
+        if header is None:
+            others[kind] += 1
+        else:
+            others[kind] = -len(names)  # from now on each of them is opened
             now[name] = [
                 *(signature, header.view, header.age_years, header.sex),
                 *(header.patient, header.is_burned_in),
@@ -104,11 +113,12 @@ def _known_of(
     return now
 
 
-def _header(file: ImageFile) -> DicomHeader | None:
-    try:
-        return read_dicom_header(file.path, file.name)
-    except (UndecodableImage, OSError):  # the ingest tells of it
-        return None
+_ENOUGH_TO_TELL = 20
+"""After so many files of one ending without a DICOM file among them the rest isn't opened."""
+
+
+def _suffix(place: str) -> str:
+    return place.rpartition("/")[2].rpartition(".")[2].lower()
 
 
 def _with_columns(
@@ -130,8 +140,12 @@ def _with_columns(
     if table.patients_from_header:
         patients = [None if one is None else one[4] for one in found]
         if not tell_patients(patients):
-            without = sum(patient is None for patient in patients)
-            what = f"{without:,} have no PatientID" if without else "each has the same PatientID"
+            without = [
+                name for name, patient in zip(names, patients, strict=True) if patient is None
+            ]
+            what = "each has the same PatientID"
+            if without:
+                what = f"{len(without):,} have none that can be read, such as {without[0]}"
             raise _no_patients(table, f"of {len(patients):,} images {what}")
         columns["patients_N"], columns["patient_names"] = read_patients(
             [str(patient) for patient in patients],
@@ -151,6 +165,13 @@ def _with_columns(
         for view in sorted(set(views_N.tolist()) - {*table.kept_views, "unknown"}):
             left = table.images_N[views_N == view]
             counts.append(count_of(f"{view} view left out (dataset.views, by the header)", left))
+        if not len(rows):
+            raise DataError(
+                f"no image has one of the views {', '.join(table.kept_views)} by its DICOM header",
+                where=table.path,
+                remedy=f"The headers say {', '.join(sorted(set(views_N.tolist())))}: choose with "
+                "dataset.views.",
+            )
     note = f"From DICOM headers: {', '.join(said)}."
     return (
         dataclasses.replace(

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from core.data.study.index import StudyIndex, distinct
 from core.data.study.part_draw import PartDraw
 from core.data.study.sources import DataSources
 from core.data.study.stratify import deal_patients
+from core.data.study.study_index import StudyIndex, distinct
 from core.data.study.together import of_source
 from core.data.tables.image_lists import ImageList, read_image_list
 from core.data.tables.text_file import Count, count_of

@@ -15,15 +15,12 @@ from numpy.typing import NDArray
 
 from core.data.study.audit import audit, policy_of
 from core.data.study.audit_report import AuditReport
-from core.data.study.index import (
-    StudyIndex,
-    build_index,
-    with_images,
-    with_known_headers,
-)
+from core.data.study.found_images import with_images, with_known_headers
+from core.data.study.index import build_index
 from core.data.study.part_draw import RECORDED_AS, PartDraw, as_json, read_draws
 from core.data.study.sources import DataSources, locate_sources
 from core.data.study.split import Split, make_split, refuse_shared_patients, undrawn
+from core.data.study.study_index import StudyIndex
 from core.data.study.subset import draw_subset, prevalence_of
 from core.data.tables.boxes import read_boxes
 from core.data.tables.label_table import is_of_phantom, refuse_unknown_patients

@@ -7,10 +7,10 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from core.data.study.index import StudyIndex
 from core.data.study.part_draw import PartDraw
 from core.data.study.split import Rows, Split
 from core.data.study.stratify import largest_remainder
+from core.data.study.study_index import StudyIndex
 from core.data.tables.text_file import count_of
 from core.errors import DataError
 from core.findings import ABSENT, PRESENT

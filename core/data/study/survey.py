@@ -16,9 +16,11 @@ from core.data.cache.quarantine import read_quarantine
 from core.data.images.image_files import images_fingerprint
 from core.data.study.audit import audit
 from core.data.study.audit_report import AuditReport
-from core.data.study.index import StudyIndex, build_index, with_findings, with_images
+from core.data.study.found_images import with_images
+from core.data.study.index import build_index
 from core.data.study.sources import DataSources, MakePhantom, locate_sources
 from core.data.study.split import ListedRows, make_split, read_lists
+from core.data.study.study_index import StudyIndex, with_findings
 from core.data.study.subset import draw_subset
 from core.data.tables.boxes import Boxes, read_boxes
 from core.errors import CxrError

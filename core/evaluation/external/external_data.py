@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.data.collections.registry import header_of
-from core.data.study.index import StudyIndex, build_index, with_findings, with_images
+from core.data.study.found_images import with_images
+from core.data.study.index import build_index
 from core.data.study.sources import DataSources, locate_sources
 from core.data.study.split import Split, make_split
 from core.data.study.study import Study
+from core.data.study.study_index import StudyIndex, with_findings
 from core.data.tables.label_version import label_table_name
 from core.errors import DataError, UsageError
 from core.findings import canonical_finding

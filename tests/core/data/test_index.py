@@ -17,8 +17,9 @@ from tables import (
     write_v2020,
 )
 
-from core.data.study.index import StudyIndex, build_index
+from core.data.study.index import build_index
 from core.data.study.sources import locate_sources
+from core.data.study.study_index import StudyIndex
 from core.data.tables.label_table import read_label_table
 from core.errors import DataError, RecipeError
 from core.findings import FINDINGS

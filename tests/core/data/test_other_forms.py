@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from dicoms import chest, write_dicom
+from dicoms import chest, hospital, write_dicom
 from other_forms import (
     SHARED_WITH_CHEXPERT,
     as_chexpert,
@@ -148,24 +148,6 @@ def test_so_it_does_in_the_form_of_a_challenge_of_one_finding_without_patients(
     assert list(figures) == [finding]
 
 
-def hospital(folder: Path, *, patients: int = 12) -> Path:
-    """DICOM files without endings, and a CSV of three columns: what a hospital hands out."""
-    rows = ["exam;nodule seen;tube".replace(";", ",")]
-    for number in range(patients * 2):
-        name = f"IM{number:06}"
-        write_dicom(
-            folder / "images" / name,
-            chest(64 + number % 3, 64),
-            PatientID=f"P-{number // 2}",
-            PatientAge=f"{30 + number:03}Y",
-            PatientSex="MF"[number // 2 % 2],
-            ViewPosition="LL" if number % 8 == 7 else "PA",
-        )
-        rows.append(f"{name},{number % 3 // 2},{number % 2}")
-    (folder / "exams.csv").write_text("\n".join(rows) + "\n")
-    return folder
-
-
 def test_view_age_sex_and_patient_come_from_dicom_headers_where_the_table_has_none(tmp_path):
     folder = hospital(tmp_path)
     settings = [
@@ -200,4 +182,38 @@ def test_headers_that_name_one_patient_everywhere_are_no_patients(tmp_path):
         "split.by=patient",
     ]
     with pytest.raises(DataError, match="each has the same PatientID"):
+        prepare_study(load_recipe("nih-14", settings), tmp_path / "cache")
+
+
+def test_a_file_that_is_no_dicom_and_a_damaged_one_hide_no_header(tmp_path):
+    folder = hospital(tmp_path)
+    for number, content in enumerate((b"\x89PNG", b"\0" * 128 + b"DICM" + b"\xff" * 400)):
+        (folder / "images" / f"IM{number:06}").write_bytes(content)
+    settings = [
+        f"dataset.labels={folder / 'exams.csv'}",
+        f"dataset.images={folder / 'images'}",
+        "dataset.columns.image=exam",
+        "dataset.findings=tube",
+        "split.by=patient",
+    ]
+    by_image = [*settings, "dataset.patient_from=image"]
+    study = prepare_study(load_recipe("nih-14", by_image), tmp_path / "cache")
+    assert set(study.index.table.view_N[2:]) == {"PA"}
+    of_dicom = [*settings, "dataset.patient_from=dicom"]
+    with pytest.raises(DataError, match="2 have none that can be read, such as IM000000"):
+        prepare_study(load_recipe("nih-14", of_dicom), tmp_path / "cache")
+
+
+def test_images_of_no_kept_view_are_refused(tmp_path):
+    folder = hospital(tmp_path)
+    settings = [
+        f"dataset.labels={folder / 'exams.csv'}",
+        f"dataset.images={folder / 'images'}",
+        "dataset.columns.image=exam",
+        "dataset.findings=tube",
+        "dataset.views=oblique",
+        "dataset.patient_from=dicom",
+        "split.by=patient",
+    ]
+    with pytest.raises(DataError, match="no image has one of the views oblique"):
         prepare_study(load_recipe("nih-14", settings), tmp_path / "cache")

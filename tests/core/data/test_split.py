@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tables import image_name, index_of, names_in, random_rows, row_v2020, write_lines
 
-from core.data.study.index import StudyIndex, build_index
+from core.data.study.index import build_index
 from core.data.study.sources import DataSources, locate_sources
 from core.data.study.split import Split, make_split, refuse_shared_patients, shared_patients
 from core.data.study.stratify import deal_patients, largest_remainder
+from core.data.study.study_index import StudyIndex
 from core.data.tables.label_columns import LabelTable
 from core.errors import DataError, RecipeError
 from core.findings import FINDINGS

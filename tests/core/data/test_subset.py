@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tables import index_of, row_v2020, write_lines
 
-from core.data.study.index import StudyIndex, build_index
+from core.data.study.index import build_index
 from core.data.study.part_draw import draws_in_words, warning_of_figures
 from core.data.study.sources import locate_sources
 from core.data.study.split import Split, make_split, shared_patients
+from core.data.study.study_index import StudyIndex
 from core.data.study.subset import draw_subset
 from core.errors import DataError
 from core.recipe import PARTS, Recipe, SubsetSettings

@@ -4,11 +4,12 @@ import csv
 
 import numpy as np
 import pytest
+from dicoms import hospital
 from other_forms import as_chexpert
 from small_runs import events_of
 
 from core.data.batches import even_order
-from core.data.study.study import audit_study, prepare_study
+from core.data.study.study import audit_study, prepare_study, write_split
 from core.errors import DataError, RecipeError
 from core.evaluation.predictions import read_predictions
 from core.recipe_toml import load_recipe, recipe_toml
@@ -136,3 +137,64 @@ def test_images_of_nihs_whose_patients_are_unknown_are_not_mixed_with_nihs(two, 
             tmp_path,
             labels_only=True,
         )
+
+
+@pytest.fixture
+def with_hospital(phantom_dir, tmp_path):
+    """The synthetic set beside a hospital's DICOM files, whose table says nothing but findings."""
+    folder = hospital(tmp_path / "hospital")
+    return [
+        f"datasets.0.images={phantom_dir}",
+        "datasets.0.findings=Mass",
+        f"datasets.1.labels={folder / 'exams.csv'}",
+        f"datasets.1.images={folder / 'images'}",
+        "datasets.1.name=ward",
+        "datasets.1.columns.image=exam",
+        "datasets.1.patient_from=dicom",
+        "datasets.1.findings=tube",
+        "split.by=patient",
+    ]
+
+
+def test_each_sources_headers_give_what_its_table_lacks(with_hospital, tmp_path):
+    study = prepare_study(load_recipe("nih-14", with_hospital), tmp_path / "cache")
+    index = study.index
+    of_ward = index.table.source_N == "ward"
+    assert of_ward.sum() == 21, "three lateral ones are left out"
+    assert set(index.table.view_N[of_ward]) == {"PA"}
+    assert index.table.age_years_N[of_ward][0] == 30
+    assert set(index.table.sex_N[of_ward]) == {"M", "F"}
+    assert len(set(index.patients[of_ward].tolist())) == 12
+    assert index.table.patient_text(int(index.patients[of_ward][0])) == "ward/P-0"
+    assert set(index.files) == set(index.images.tolist())
+    told = {count.reason: count.images for count in index.counts}
+    assert told["ward: lateral view left out (dataset.views, by the header)"] == 3
+    assert told["ward: BurnedInAnnotation YES: a name may stand in the picture"] == 1
+    assert "ward: From DICOM headers: view, age, sex, patient." in index.table.notes
+    assert study.index.table.patients_are_known
+
+
+def test_a_missing_image_of_one_source_is_told_in_its_folder(with_hospital, tmp_path):
+    gone = tmp_path / "hospital" / "images" / "IM000000"
+    gone.unlink()
+    with pytest.raises(DataError, match="1 of the table's 24 images") as refused:
+        prepare_study(load_recipe("nih-14", with_hospital), tmp_path / "cache")
+    assert refused.value.where == str(gone.parent)
+    assert "--set datasets.1.partial=true" in str(refused.value)
+    partial = [*with_hospital, "datasets.1.partial=true"]
+    index = prepare_study(load_recipe("nih-14", partial), tmp_path / "cache").index
+    assert (index.missing_images, index.absent) == (1, {"ward/IM000000"})
+    assert "in the table, but not found" in {count.reason for count in index.counts}
+
+
+def test_what_headers_said_is_known_again_without_the_images(with_hospital, tmp_path):
+    recipe = load_recipe("nih-14", with_hospital)
+    study = prepare_study(recipe, tmp_path / "cache")
+    write_split(tmp_path / "split.csv", study)
+    again = prepare_study(
+        recipe, tmp_path / "cache", labels_only=True, recorded_split=tmp_path / "split.csv"
+    )
+    for part in ("train", "val", "test"):
+        names, patients = study.index.images, study.index.patients
+        assert set(again.index.images[again.rows(part)]) == set(names[study.rows(part)])
+        assert set(again.patients(part)) == set(patients[study.rows(part)])
