@@ -79,11 +79,33 @@ _OTHER_SPELLINGS = {
 }
 
 
+# The same words in German, Spanish and French tables; wider or narrower ones are left to the table.
+_TRANSLATIONS = {
+    "Atelectasis": ("Atelektase", "Atelektasen", "Atelectasia", "Atélectasie"),
+    "Cardiomegaly": ("Kardiomegalie", "Cardiomegalia", "Cardiomégalie"),
+    "Effusion": ("Erguss", "Pleuraerguss", "Derrame pleural", "Épanchement pleural"),
+    "Infiltration": ("Infiltrat", "Infiltrado", "Infiltración"),
+    "Mass": ("Masa", "Masse"),
+    "Nodule": ("Rundherd", "Nódulo", "Nodulo"),
+    "Pneumonia": ("Pneumonie", "Neumonía", "Neumonia"),
+    "Pneumothorax": ("Neumotórax", "Neumotorax"),
+    "Consolidation": ("Konsolidierung", "Konsolidation", "Consolidación", "Consolidacion"),
+    "Edema": ("Ödem", "Lungenödem", "Edema pulmonar", "Œdème"),
+    "Emphysema": ("Emphysem", "Enfisema", "Emphysème"),
+    "Fibrosis": ("Fibrose", "Lungenfibrose"),
+    "Fracture": ("Fraktur", "Fractura"),
+}
+
+
 def _folded(name: str) -> str:
     return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
-_BY_FOLDED = {_folded(finding): finding for finding in VOCABULARY} | _OTHER_SPELLINGS
+_BY_FOLDED = {
+    **{_folded(word): finding for finding, words in _TRANSLATIONS.items() for word in words},
+    **{_folded(finding): finding for finding in VOCABULARY},
+    **_OTHER_SPELLINGS,
+}
 _NO_FINDING_FOLDED = frozenset({"nofinding", "normal"})
 
 

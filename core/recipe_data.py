@@ -90,7 +90,10 @@ class ColumnSettings(Section):
         None, min_length=1, description="The cell that means uncertain, such as -1."
     )
     absent: str | None = Field(
-        None, min_length=1, description="A cell besides 0 that means absent, such as -1."
+        None, min_length=1, description="A cell besides 0 that means absent, such as -1 or no."
+    )
+    present: str | None = Field(
+        None, min_length=1, description="A cell besides 1 that means present, such as yes."
     )
 
 

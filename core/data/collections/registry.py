@@ -15,6 +15,7 @@ from core.data.collections.padchest import PADCHEST
 from core.data.collections.rsna import RSNA
 from core.data.collections.siim import SIIM
 from core.data.collections.vindr import VINDR
+from core.data.tables.spreadsheet_text import separator_of
 from core.data.tables.text_file import first_line
 
 COLLECTIONS: tuple[Collection, ...] = (
@@ -67,7 +68,7 @@ def header_of(table: Path) -> tuple[str, ...]:
     """The column names of a table, compressed or not; ('',) if it can't be read."""
     line = first_line(table)
     try:
-        names = next(csv.reader([line]), [])
+        names = next(csv.reader([line], delimiter=separator_of(line)), [])
     except csv.Error:
         names = []
     return tuple(name.strip() for name in names) or ("",)

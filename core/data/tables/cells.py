@@ -24,22 +24,37 @@ MAX_AGE_YEARS = 120
 UNKNOWN_FOLLOW_UP = -1
 
 _NUMBER = re.compile(r"([0-9]{1,15})(\.0*)?")
-_AGE = re.compile(r"([0-9]{1,4}(?:\.[0-9]*)?)\s*([YMWDymwd]?)")
-_YEARS_PER_UNIT = {"": 1.0, "Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
+_AGE = re.compile(r"([0-9]{1,4}(?:[.,][0-9]*)?)\s*([^\W\d]*)\.?")
+_UNITS = {
+    1.0: ("", "Y", "YR", "YRS", "YEAR", "YEARS", "J", "JAHR", "JAHRE", "A", "AÑO", "AÑOS", "ANS"),
+    1 / 12: ("M", "MONTH", "MONTHS", "MONAT", "MONATE", "MES", "MESES", "MOIS"),
+    7 / 365.25: ("W", "WEEK", "WEEKS", "WOCHE", "WOCHEN", "SEMANA", "SEMANAS"),
+    1 / 365.25: ("D", "DAY", "DAYS", "TAG", "TAGE", "DÍA", "DÍAS", "JOURS"),
+}
+_YEARS_PER_UNIT = {unit: years for years, units in _UNITS.items() for unit in units}
 _VIEW_SPELLINGS = {
-    "PA": ("PA", "POSTEROANTERIOR", "POSTERO-ANTERIOR"),
-    "AP": ("AP", "ANTEROPOSTERIOR", "ANTERO-POSTERIOR", "AP AXIAL", "AP_HORIZONTAL"),
+    "PA": ("PA", "P.A.", "P-A", "POSTEROANTERIOR", "POSTERO-ANTERIOR"),
+    "AP": (
+        *("AP", "A.P.", "A-P", "ANTEROPOSTERIOR", "ANTERO-POSTERIOR"),
+        *("AP AXIAL", "AP_HORIZONTAL"),
+    ),
     "frontal": ("FRONTAL",),
     "lateral": (
         *("LATERAL", "LL", "RL", "L", "LEFT LATERAL", "RIGHT LATERAL", "XTABLE LATERAL"),
-        *("SWIMMERS", "LARGE LATERAL"),
+        *("SWIMMERS", "LARGE LATERAL", "LAT", "LAT.", "SEITLICH", "SEITL.", "PERFIL", "PROFIL"),
     ),
     "oblique": ("LAO", "RAO", "LPO", "RPO", "OBLICUA", "OBLIQUE"),
     "decubitus": ("AP LLD", "PA LLD", "AP RLD", "PA RLD", "LLD", "RLD"),
     "other": ("COSTAL", "GENERICA", "EXCLUDE", "L5 S1"),
 }
 _VIEWS = {word: view for view, words in _VIEW_SPELLINGS.items() for word in words}
-_SEXES = {"M": "M", "MALE": "M", "F": "F", "FEMALE": "F"}
+_SEX_SPELLINGS = {
+    "M": ("M", "MALE", "MÄNNLICH", "MANN", "HOMBRE", "VARÓN", "VARON", "MASCULINO", "H", "HOMME"),
+    "F": ("F", "FEMALE", "W", "WEIBLICH", "FRAU", "MUJER", "FEMENINO", "FEMME"),
+}
+_SEXES = {word: sex for sex, words in _SEX_SPELLINGS.items() for word in words}
+_SPANISH_SEXES = _SEXES | {"M": "F", "V": "M"}
+"""Hombre or varón, and mujer."""
 _NAMED_PATIENTS_FROM = 1 << 52
 _LONGER_THAN_NOTHING = 10
 """No word for nothing has as many letters."""
@@ -114,11 +129,12 @@ def read_ages(cells: Sequence[str], images: Sequence[str]) -> Column:
     def years(cell: str) -> float:
         text = cell.strip()
         match = _AGE.fullmatch(text)
-        if not match:
+        unit = _YEARS_PER_UNIT.get(match[2].upper()) if match else None
+        if match is None or unit is None:
             if not says_nothing(text):
                 unreadable.append(cell)
             return np.nan
-        age_years = float(match[1]) * _YEARS_PER_UNIT[match[2].upper()]
+        age_years = float(match[1].replace(",", ".")) * unit
         if age_years > MAX_AGE_YEARS:
             out_of_range.append(cell)
             return np.nan
@@ -149,8 +165,14 @@ def numbered(cells: Sequence[str]) -> npt.NDArray[np.int64]:
 
 
 def read_sexes(cells: Sequence[str], images: Sequence[str]) -> Column:
-    """Sexes ``M`` and ``F``; anything else is '', and counted unless empty."""
-    return _words(cells, images, _SEXES, "sex other than M or F treated as unknown")
+    """Sexes ``M`` and ``F``; anything else is '', and counted unless empty.
+
+    Beside ``H`` or ``V`` an ``M`` is mujer, if there is no ``F``.
+    """
+    words = {cell.strip().upper() for cell in distinct_cells(cells)}
+    is_spanish = not words.isdisjoint(("H", "V")) and "F" not in words
+    known = _SPANISH_SEXES if is_spanish else _SEXES
+    return _words(cells, images, known, "sex other than M or F treated as unknown")
 
 
 def read_follow_ups(cells: Sequence[str], images: Sequence[str]) -> Column:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core.data.tables import column_names as names
 from core.data.tables.cells import (
     Column,
     numbered,
@@ -27,6 +28,7 @@ from core.data.tables.labels import (
     labels_of_words,
     missing_column,
     refuse_two_sources,
+    spelt_otherwise,
     states_of_columns,
 )
 from core.data.tables.states import LabelPolicy, labels_of_states
@@ -41,18 +43,11 @@ from core.errors import DataError
 from core.findings import did_you_mean
 from core.recipe import ColumnSettings, DatasetSettings, LabelSettings
 
-# Common column names, folded; the preferred one first.
-_IMAGE_INDEX = ("imageindex", "imagename", "imagefile", "imageid", "image")
-_IMAGE = (*_IMAGE_INDEX, "filename", "file", "imagepath", "filepath", "path")
-_PATIENT = ("patientid", "patient", "patientnumber", "subjectid", "subject")
-_STUDY = ("studyid", "study", "studyinstanceuid", "accessionnumber")
-_WORDS = ("findinglabels", "findinglabel")
-_AGE = ("patientage", "age", "ageyears")
 _OPTIONAL = {
-    "age_years_N": ("age", _AGE, read_ages),
-    "sex_N": ("sex", ("patientgender", "patientsex", "gender", "sex"), read_sexes),
-    "view_N": ("view", ("viewposition", "view", "projection"), read_views),
-    "follow_up_N": ("follow-up", ("followup", "followupnumber"), read_follow_ups),
+    "age_years_N": ("age", names.AGE, read_ages),
+    "sex_N": ("sex", names.SEX, read_sexes),
+    "view_N": ("view", names.VIEW, read_views),
+    "follow_up_N": ("follow-up", names.FOLLOW_UP, read_follow_ups),
 }
 _NUMBER = re.compile(r"[+-]?[0-9]*[.,]?[0-9]+")
 _PATIENT_IN_PATH = re.compile(r"(^|/)(patient|subject|p)[-_]?[0-9]+(/|_)", re.IGNORECASE)
@@ -84,11 +79,11 @@ def read_label_table(
     table = read_table(path)
     own = _named_columns(table, dataset.columns)
     position_of = _positions(table)
-    named = own.get("image", _first(position_of, _IMAGE))
+    named = own.get("image", _first(position_of, names.IMAGE))
     guessed = _guessed_images(table) if named is None else None
     images = _images(table, guessed if named is None else named)
-    patients = own.get("patient", _first(position_of, _PATIENT))
-    words = None if dataset.kind == "table" else _first(position_of, _WORDS)
+    patients = own.get("patient", _first(position_of, names.PATIENT))
+    words = None if dataset.kind == "table" else _first(position_of, names.WORDS)
     if dataset.kind == "nih" and words is None:
         raise missing_column(table, "'Finding Labels', which NIH's tables have")
     counts: tuple[Count, ...] = ()
@@ -112,7 +107,7 @@ def read_label_table(
         numbers_only=words is not None and dataset.patient_from == "table" and cells is not None,
     )
     columns = _optional_columns(table, position_of, own, images)
-    study = own.get("study", _first(position_of, _STUDY))
+    study = own.get("study", _first(position_of, names.STUDY))
     result = LabelTable(
         path=path,
         version=version,
@@ -133,7 +128,10 @@ def read_label_table(
         + tuple(count for column in columns.values() if column for count in column.counts),
         digest=table.digest,
         labels_note=MINED if words is not None else NOT_RECORDED,
-        notes=() if guessed is None else (_guess_in_words(table, guessed),),
+        notes=(
+            *(() if guessed is None else (_guess_in_words(table, guessed),)),
+            *(spelt_otherwise(table, known) if words is None else ()),
+        ),
         label_version=label_version_of(images, known, labels_NA, written_as=version),
         **{field: column and column.values_N for field, column in columns.items()},  # type: ignore[arg-type]
     )
@@ -150,8 +148,8 @@ def _positions(table: TextTable) -> Mapping[str, int]:
     return {folded(name): i for i, name in reversed(list(enumerate(table.header)))}
 
 
-def _first(position_of: Mapping[str, int], names: Iterable[str]) -> int | None:
-    return next((position_of[name] for name in names if name in position_of), None)
+def _first(position_of: Mapping[str, int], known: Iterable[str]) -> int | None:
+    return next((position_of[name] for name in known if name in position_of), None)
 
 
 def _patient_cells(
@@ -159,7 +157,7 @@ def _patient_cells(
 ) -> Sequence[str] | None:
     """The text that names each image's patient; None: the table names none."""
     if patient_from == "study":
-        study = _first(_positions(table), _STUDY)
+        study = _first(_positions(table), names.STUDY)
         if study is None:
             raise missing_column(table, "of studies, which dataset.patient_from needs")
         return table.columns[study]
@@ -178,11 +176,11 @@ def patients_of_names(images: Sequence[str], patient_from: str) -> Sequence[str]
     """
     if patient_from == "image":
         return images
-    names = [image.rpartition("/") for image in images]
+    split = [image.rpartition("/") for image in images]
     if patient_from == "folder":
-        cut, part = [folder for folder, _, _ in names], "folder before it"
+        cut, part = [folder for folder, _, _ in split], "folder before it"
     else:
-        cut, part = [last.partition("_")[0] if "_" in last else "" for *_, last in names], "_ in it"
+        cut, part = [last.partition("_")[0] if "_" in last else "" for *_, last in split], "_ in it"
     if "" in cut:
         raise DataError(
             f"{images[cut.index('')]!r} has no {part}",
@@ -218,13 +216,13 @@ def refuse_unknown_patients(table: LabelTable, patient_from: str) -> None:
 
 def _roles(position_of: Mapping[str, int], own: Mapping[str, int]) -> frozenset[int]:
     """Positions of the columns that are known to be something else than a finding."""
-    names = (
-        *_IMAGE,
-        *_PATIENT,
-        *_STUDY,
-        *(name for _, names, _ in _OPTIONAL.values() for name in names),
+    roles = (
+        *names.IMAGE,
+        *names.PATIENT,
+        *names.STUDY,
+        *(name for _, known, _ in _OPTIONAL.values() for name in known),
     )
-    return frozenset(own.values()) | {position_of[name] for name in names if name in position_of}
+    return frozenset(own.values()) | {position_of[name] for name in roles if name in position_of}
 
 
 def _named_columns(table: TextTable, columns: ColumnSettings) -> dict[str, int]:
@@ -298,7 +296,7 @@ def _images(table: TextTable, position: int | None) -> list[str]:
 
 def _nih_version(table: TextTable, position_of: Mapping[str, int], patients: int | None) -> str:
     """2017's table pads patient numbers with zeros and gives ages a unit; v2020's does neither."""
-    age = _first(position_of, _AGE)
+    age = _first(position_of, names.AGE)
     has_unit = age is not None and table.columns[age][0].strip()[-1:] in ("Y", "M", "W", "D")
     is_padded = patients is not None and table.columns[patients][0].strip().startswith("0")
     return NIH_2017 if has_unit or is_padded else NIH_V2020
@@ -311,8 +309,8 @@ def _optional_columns(
     images: Sequence[str],
 ) -> dict[str, Column | None]:
     columns: dict[str, Column | None] = {}
-    for field, (role, names, read) in _OPTIONAL.items():
-        position = own.get(role, _first(position_of, names))
+    for field, (role, known, read) in _OPTIONAL.items():
+        position = own.get(role, _first(position_of, known))
         columns[field] = None if position is None else read(table.columns[position], images)
     return columns
 

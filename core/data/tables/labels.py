@@ -27,7 +27,9 @@ from core.findings import (
 )
 from core.recipe import ColumnSettings
 
-_WORDS = {"true": 1, "yes": 1, "y": 1, "t": 1, "false": 0, "no": 0, "n": 0, "f": 0}
+_WORDS = dict.fromkeys(("true", "yes", "y", "t", "ja", "j", "sí", "si", "oui", "x", "+"), 1) | (
+    dict.fromkeys(("false", "no", "n", "f", "nein", "non"), 0)
+)
 _PLAIN_NUMBER = re.compile(r"\+?[0-9]{1,9}(\.[0-9]{0,30})?", re.ASCII)
 _NO_FINDINGS = frozenset(
     ("nofinding", "normal", "abnormal", "male", "female", "ismale", "isfemale", "istrain")
@@ -45,12 +47,19 @@ def folded(name: str) -> str:
     return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
+def spelt_otherwise(table: TextTable, findings: Sequence[str]) -> tuple[str, ...]:
+    """A note on findings whose columns have another name than ours; () if there are none."""
+    position_of, _ = _finding_positions(table, findings)
+    names = {name: table.header[place] for name, place in position_of.items() if name in findings}
+    others = [
+        f"{name} is {column!r}" for name, column in names.items() if folded(column) != folded(name)
+    ]
+    return (f"Findings by the table's columns: {', '.join(others)}.",) if others else ()
+
+
 def missing_column(table: TextTable, what: str, remedy: str = "") -> DataError:
     """The error for a column that a table lacks; it lists the columns found."""
     found = ", ".join(repr(name) for name in table.header[:30])
-    mark = next((mark for mark in (";", "\t") if mark in table.header[0]), None)
-    if mark:
-        remedy = f"The columns seem to be separated by {mark!r}: save the table with commas."
     return DataError(
         f"no column {what}; found {found}",
         where=table.path,
@@ -131,7 +140,11 @@ def _bad_word(cell: str, word: str, where: str) -> DataError:
 
 def cells_of(columns: ColumnSettings) -> Mapping[str, int]:
     """The cells besides 1, 0 and nothing that a recipe gives a meaning."""
-    told = {UNCERTAIN: columns.uncertain, states.ABSENT: columns.absent}
+    told = {
+        UNCERTAIN: columns.uncertain,
+        states.ABSENT: columns.absent,
+        states.PRESENT: columns.present,
+    }
     return {cell.strip(): state for state, cell in told.items() if cell is not None}
 
 
@@ -185,7 +198,7 @@ def states_of_columns(
                 _refuse_class_numbers(table)
             nearest = did_you_mean(finding, table.header)
             what = repr(finding) if position_of else "'Finding Labels', nor one per finding"
-            raise missing_column(table, what, nearest)
+            raise missing_column(table, what, nearest or _own_ones(position_of))
     if not position_of:
         _refuse_class_numbers(table)
         raise missing_column(table, "'Finding Labels', nor one per finding")
@@ -203,6 +216,12 @@ def states_of_columns(
             found = others[int(np.argmax(present_NA[row]))]
             raise _bad_word(f"{NO_FINDING}|{found}", NO_FINDING, table.where(row))
     return findings, states_NA
+
+
+def _own_ones(findings: Collection[str]) -> str:
+    if not findings:
+        return ""
+    return f"Name those that it has: --set 'dataset.findings={','.join(findings)}'"
 
 
 def refuse_two_sources(
@@ -256,7 +275,7 @@ def _own_findings(
             continue
         states = set()
         for cell in set(table.columns[position]):
-            states.add(known.get(cell.strip(), _state(cell)))
+            states.add(known.get(cell.strip(), _state(cell, table.separator)))
             if None in states:
                 break
         if None not in states and {PRESENT, ABSENT} <= states:
@@ -289,27 +308,36 @@ def _states(table: TextTable, position: int, known: Mapping[str, int]) -> States
     cells = table.columns[position]
     state_of: dict[str, int] = {}
     for cell in distinct_cells(cells):
-        state = known.get(cell.strip(), _state(cell))
+        state = known.get(cell.strip(), _state(cell, table.separator))
         if state is None:
             raise DataError(
                 f"{table.header[position]} is {cell!r}, neither 1, 0 nor empty",
                 where=table.where(cells.index(cell)),
-                remedy=_remedy_for_label(cell),
+                remedy=_remedy_for_label(cell, distinct_cells(cells)),
             )
         state_of[cell] = state
     return np.fromiter(map(state_of.__getitem__, cells), np.int8, len(cells))
 
 
-def _state(cell: str) -> int | None:
-    """The state in a cell, however the number is written (``0.0000``); None: not a label."""
+def _state(cell: str, separator: str = ",") -> int | None:
+    """The state in a cell, however the number is written (``0.0000``); None: not a label.
+
+    Where commas don't separate columns, they are decimal ones (``1,0``).
+    """
     text = cell.strip()
+    if separator != ",":
+        text = text.replace(",", ".", 1)
     if not text:
         return BLANK
     number = float(text) if _PLAIN_NUMBER.fullmatch(text) else np.nan
     return int(number) if number in (PRESENT, ABSENT) else None
 
 
-def _remedy_for_label(cell: str) -> str:
+def _is_word(cell: str) -> bool:
+    return cell.strip().casefold() in _WORDS
+
+
+def _remedy_for_label(cell: str, every: Collection[str]) -> str:
     text = cell.strip().casefold()
     if says_nothing(cell):
         return "Leave the cell empty for unknown: it is masked in the loss."
@@ -319,5 +347,11 @@ def _remedy_for_label(cell: str) -> str:
             "absent, set dataset.columns.absent='-1'."
         )
     if text in _WORDS:
-        return f"Write {_WORDS[text]}, and so on in the other rows."
+        said = {_WORDS[word.strip().casefold()]: word.strip() for word in every if _is_word(word)}
+        changes = (
+            f"--set dataset.columns.{role}={said[state]}"
+            for state, role in ((1, "present"), (0, "absent"))
+            if state in said
+        )
+        return f"Say what the table's words mean: {' '.join(changes)}"
     return "Write 1 for present, 0 for absent, nothing for unknown."

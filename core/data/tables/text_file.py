@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from core.data.tables.spreadsheet_text import from_windows
 from core.errors import DataError
 from core.regular_file import open_regular
 
@@ -49,12 +50,16 @@ def count_of(reason: str, names: Sequence[str] | npt.NDArray[np.object_]) -> Cou
 
 @dataclass(frozen=True)
 class FileText:
-    """A whole text file: ``digest`` is the SHA-256 of its bytes, ``raw`` is UTF-8 without a BOM."""
+    """A whole text file: ``digest`` is the SHA-256 of its bytes, ``raw`` is UTF-8 without a BOM.
+
+    ``repairs`` says what was needed to read it.
+    """
 
     path: Path
     raw: bytes
     digest: str
     had_bom: bool
+    repairs: tuple[Count, ...] = ()
 
     @property
     def text(self) -> str:
@@ -78,15 +83,19 @@ def read_text(path: Path) -> FileText:
     raw = _unpacked(path, stored)
     del stored  # a large table's bytes are held once
     _refuse_other_formats(path, raw)
+    repairs: tuple[Count, ...] = ()
     try:
         if not raw.isascii():
             raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise DataError(
-            f"not UTF-8 text (byte 0x{raw[error.start]:02x})",
-            where=f"{path} line {_line_at(raw[: error.start])}",
-            remedy="Save it as CSV in UTF-8.",
-        ) from error
+        converted = from_windows(raw)
+        if converted is None:
+            raise DataError(
+                f"not UTF-8 text (byte 0x{raw[error.start]:02x})",
+                where=f"{path} line {_line_at(raw[: error.start])}",
+                remedy="Save it as CSV in UTF-8.",
+            ) from error
+        raw, repairs = converted, (Count("text in Windows-1252 read as such", 0),)
     had_bom = raw.startswith(codecs.BOM_UTF8)
     raw = raw.removeprefix(codecs.BOM_UTF8)
     if not raw or raw.isspace() or (len(raw) < _LONGEST_BLANK and not raw.decode().strip()):
@@ -98,7 +107,7 @@ def read_text(path: Path) -> FileText:
             where=f"{path} line {_line_at(raw[:nul])}",
             remedy="The file is damaged: fetch or export it again.",
         )
-    return FileText(path, raw, digest, had_bom)
+    return FileText(path, raw, digest, had_bom, repairs)
 
 
 def first_line(path: Path) -> str:

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.data.tables.cell_columns import ColumnBuilder
+from core.data.tables.spreadsheet_text import separator_of
 from core.data.tables.text_file import Count, FileText, read_text
 from core.errors import DataError
 
@@ -34,6 +35,7 @@ MAX_CELLS = 20_000_000
 """NIH's table has 1.2 million; in memory, a cell takes up to a hundred bytes."""
 
 _CHUNK = 4096
+_IN_WORDS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
 
 
 # What programs write into an empty cell (including pandas' list), folded.
@@ -74,8 +76,7 @@ class TextTable:
     """A CSV file without its blank rows: C named columns of N cells each.
 
     ``records`` is the file's record of each row; ``starts`` the line on which each record starts,
-    or None if
-    record i starts on line i + 1.
+    or None if record i starts on line i + 1. ``separator`` is a comma, a semicolon or a tab.
     """
 
     path: Path
@@ -85,6 +86,7 @@ class TextTable:
     counts: tuple[Count, ...]
     records: Sequence[int]
     starts: Sequence[int] | None
+    separator: str = ","
 
     def where(self, row: int) -> str:
         """File and line of a row, for messages."""
@@ -104,8 +106,8 @@ def read_table(
 ) -> TextTable:
     """Read a CSV file with a header.
 
-    Repaired and counted: a byte order mark, blank rows, empty fields after the last named column,
-    in the header (NIH's 2017 table) or in rows.
+    Repaired and counted: semicolons or tabs between columns, Windows-1252, a byte order mark, blank
+    rows, empty fields after the last named column, in the header (NIH's 2017 table) or in rows.
 
     Args:
         path: the file.
@@ -117,11 +119,12 @@ def read_table(
             differs from the header's.
     """
     file = read_text(path) if text is None else text()
-    _refuse_too_many_cells(file)
-    plain = _plain_table(file, wants)
+    separator = separator_of(_head(file))
+    _refuse_too_many_cells(file, separator)
+    plain = _plain_table(file, separator, wants)
     if plain is not None:
         return plain
-    reading = _Reading(file, csv.reader(file.lines(), strict=True))
+    reading = _Reading(file, separator)
     try:
         return reading.table(wants)
     except csv.Error as error:
@@ -132,8 +135,20 @@ def read_table(
         ) from error
 
 
-def _refuse_too_many_cells(file: FileText) -> None:
-    num_cells = file.raw.count(b",") + file.raw.count(b"\n") + file.raw.count(b"\r")
+def _head(file: FileText) -> str:
+    """The first line that says something."""
+    lines = (line for line in file.lines() if line.strip())
+    return next(lines, "")
+
+
+def _said_of(file: FileText, separator: str) -> tuple[Count, ...]:
+    mark = {";": "semicolons", "\t": "tabs"}.get(separator)
+    separated = (Count(f"columns separated by {mark}", 0),) if mark else ()
+    return (*file.repairs, *separated)
+
+
+def _refuse_too_many_cells(file: FileText, separator: str) -> None:
+    num_cells = file.raw.count(separator.encode()) + file.raw.count(b"\n") + file.raw.count(b"\r")
     if num_cells > MAX_CELLS:
         raise DataError(
             f"about {num_cells:,} cells are too many for a table (at most {MAX_CELLS:,})",
@@ -142,8 +157,10 @@ def _refuse_too_many_cells(file: FileText) -> None:
         )
 
 
-def _plain_table(file: FileText, wants: Callable[[str], bool] | None) -> TextTable | None:
-    """The table of a file without quotes, blank lines or repairs, split at commas and line feeds.
+def _plain_table(
+    file: FileText, separator: str, wants: Callable[[str], bool] | None
+) -> TextTable | None:
+    """The table of a file without quotes or blank lines, split at separators and line feeds.
 
     That takes a third of the time of a CSV reader. None: the file needs one.
     """
@@ -151,12 +168,12 @@ def _plain_table(file: FileText, wants: Callable[[str], bool] | None) -> TextTab
         return None
     raw = file.raw.replace(b"\r\n", b"\n") if b"\r" in file.raw else file.raw
     head, _, _ = raw.partition(b"\n")
-    names = [name.strip() for name in head.decode().split(",")]
+    names = [name.strip() for name in head.decode().split(separator)]
     width, start = len(names), len(head) + 1
     body = memoryview(raw)[start:]
     if width < 2 or not names[-1] or b"\r" in raw or not body:
         return None
-    ends = _line_ends(body, width)
+    ends = _line_ends(body, width, separator)
     if ends is None:
         return None
     places = [place for place in range(width) if wants is None or wants(names[place])]
@@ -167,7 +184,7 @@ def _plain_table(file: FileText, wants: Callable[[str], bool] | None) -> TextTab
         begin = end + 1
         if not text:
             continue
-        cells = text.replace("\n", ",").split(",")
+        cells = text.replace("\n", separator).split(separator)
         if "" in cells[::width]:
             return None  # perhaps a row of commas alone
         for column, place in zip(shared, places, strict=True):
@@ -177,16 +194,17 @@ def _plain_table(file: FileText, wants: Callable[[str], bool] | None) -> TextTab
         digest=file.digest,
         header=tuple(names[place] for place in places),
         columns=tuple(column.built() for column in shared),
-        counts=(),
+        counts=_said_of(file, separator),
         records=range(1, len(ends) + 1),
         starts=None,
+        separator=separator,
     )
 
 
-def _line_ends(body: memoryview, width: int) -> npt.NDArray[np.int64] | None:
+def _line_ends(body: memoryview, width: int, separator: str) -> npt.NDArray[np.int64] | None:
     """Where each line ends; None unless each has ``width`` fields."""
     bytes_B = np.frombuffer(body, np.uint8)
-    marks_M = np.flatnonzero((bytes_B == ord(",")) | (bytes_B == ord("\n")))
+    marks_M = np.flatnonzero((bytes_B == ord(separator)) | (bytes_B == ord("\n")))
     if bytes_B[-1] != ord("\n"):
         marks_M = np.append(marks_M, len(bytes_B))
     if len(marks_M) % width:
@@ -201,8 +219,9 @@ def _line_ends(body: memoryview, width: int) -> npt.NDArray[np.int64] | None:
 class _Reading:
     """One pass over a file's records, which keeps the wanted cells alone."""
 
-    def __init__(self, file: FileText, reader: Reader) -> None:
-        self.file, self.reader = file, reader
+    def __init__(self, file: FileText, separator: str) -> None:
+        self.file, self.separator = file, separator
+        self.reader: Reader = csv.reader(file.lines(), strict=True, delimiter=separator)
         self.num_records = 0
         self.starts: array[int] | None = None
         """The line of each record, once there is a record of several lines."""
@@ -212,7 +231,9 @@ class _Reading:
 
     def table(self, wants: Callable[[str], bool] | None) -> TextTable:
         """The file's table."""
-        counts = [Count("byte order mark ignored", 0)] if self.file.had_bom else []
+        counts = [*_said_of(self.file, self.separator)]
+        if self.file.had_bom:
+            counts.append(Count("byte order mark ignored", 0))
         names = self._header()
         first = self.num_records
         width = max(place for place, name in enumerate(names) if name) + 1
@@ -238,6 +259,7 @@ class _Reading:
             counts=tuple(counts),
             records=range(first, self.num_records) if self.kept is None else self.kept,
             starts=self.starts,
+            separator=self.separator,
         )
 
     def _header(self) -> Record:
@@ -297,5 +319,6 @@ class _Reading:
             where=f"{self.file.path} line {line}",
             remedy="The file may be truncated: fetch it again."
             if is_last and len(record) < width
-            else "Complete the row, or put quotes around cells that contain a comma.",
+            else "Complete the row, or put quotes around cells that contain "
+            f"{_IN_WORDS[self.separator]}.",
         )

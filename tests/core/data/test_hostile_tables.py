@@ -154,7 +154,7 @@ TABLE = "\n".join([HEADER_V2020, *GOOD]).encode()
         (HEADER_V2020.encode(), "a header but no rows"),
         (HEADER_V2020.encode() + b"\n\n,,\n", "a header but no rows"),
         (b",,,\n,,\n", "names no column"),
-        (TABLE.replace(b",", b";"), "separated by ';'"),
+        (TABLE.replace(b",", b":"), "no column 'Image Index'"),
         (TABLE + b'\n"00000003_000.png,Mass,0,3\n', "quote"),
     ],
 )

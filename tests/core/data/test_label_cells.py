@@ -61,7 +61,8 @@ def test_labels_are_read_however_the_number_is_written(tmp_path):
     [
         ("-1.0", "If -1 is uncertain, as in CheXpert, set dataset.columns.uncertain"),
         ("nan", "Leave the cell empty for unknown"),
-        ("True", "Write 1, and so on"),
+        ("True", "Say what the table's words mean: --set dataset.columns.present=True"),
+        ("nein", "Say what the table's words mean: --set dataset.columns.absent=nein"),
         ("0.7", "Write 1 for present, 0 for absent"),
     ],
 )

@@ -1,0 +1,27 @@
+"""What people call the columns of a label table, folded; the preferred name first.
+
+English as in the public collections, then the words of German, Spanish and French hospitals.
+"""
+
+from __future__ import annotations
+
+_IMAGE_INDEX = ("imageindex", "imagename", "imagefile", "imageid", "image")
+IMAGE = (
+    *(*_IMAGE_INDEX, "filename", "file", "imagepath", "filepath", "path", "sopinstanceuid"),
+    *("bilddatei", "bildname", "bild", "dateiname", "datei"),
+    *("imagen", "archivo", "fichero", "nombrearchivo", "fichier"),
+)
+PATIENT = (
+    *("patientid", "patient", "patientnumber", "subjectid", "subject", "patientno", "patid", "mrn"),
+    *("patientenid", "patientennummer", "patientennr", "patientnr", "patnr"),
+    *("idpaciente", "paciente", "pacienteid", "nhc", "historiaclínica", "historiaclinica"),
+)
+STUDY = ("studyid", "study", "studyinstanceuid", "accessionnumber")
+WORDS = ("findinglabels", "findinglabel")
+AGE = ("patientage", "age", "ageyears", "patientenalter", "alter", "edad", "âge")
+SEX = ("patientgender", "patientsex", "gender", "sex", "geschlecht", "sexo", "sexe")
+VIEW = (
+    *("viewposition", "view", "projection"),
+    *("projektion", "strahlengang", "proyección", "proyeccion", "incidence"),
+)
+FOLLOW_UP = ("followup", "followupnumber")
