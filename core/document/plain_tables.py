@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 
@@ -24,6 +25,10 @@ _LATEX = {
     "Δ": r"$\Delta$",
 }
 
+# In letters of \small in article's own margins.
+_LINE_LETTERS, _GAP_LETTERS, _PROSE_LETTERS = 72, 2, 30
+_NO_WIDER = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+
 
 def tables_of(sections: Iterable[Section]) -> list[Table]:
     """The tables, in order."""
@@ -45,30 +50,59 @@ def markdown_of(tables: Sequence[Table], title: str) -> str:
 
 
 def latex_of(tables: Sequence[Table], title: str) -> str:
-    r"""The tables as LaTeX environments for the package booktabs; to be read by ``\input``."""
-    lines = [f"% {printable(title)}", r"% needs \usepackage{booktabs}", ""]
+    r"""The tables as LaTeX environments, each as wide as a page at most; read by ``\input``."""
+    lines = [f"% {printable(title)}", r"% needs \usepackage{array,booktabs,graphicx}", ""]
     for table in tables:
-        columns = "l" * table.left + "r" * (len(table.head) - table.left)
+        columns, shrinks = _latex_columns(table)
         lines += [
             r"\begin{table}",
             r"\centering\small",
             rf"\caption{{{_latex(table.title)}}}",
+            *([_NO_WIDER] if shrinks else []),
             rf"\begin{{tabular}}{{{columns}}}",
             r"\toprule",
             " & ".join(map(_latex, table.head)) + r" \\",
             r"\midrule",
+            *(_latex_row(row, len(table.head)) for row in table.rows),
+            r"\bottomrule",
+            r"\end{tabular}" + ("}" if shrinks else ""),
+            *(rf"\par\footnotesize {_latex(note)}" for note in table.notes),
+            r"\end{table}",
+            "",
         ]
-        for row in table.rows:
-            if len(row) == 1:
-                lines.append(
-                    rf"\multicolumn{{{len(table.head)}}}{{l}}{{\textbf{{{_latex(row[0])}}}}} \\"
-                )
-            else:
-                lines.append(" & ".join(map(_latex, row)) + r" \\")
-        lines += [r"\bottomrule", r"\end{tabular}"]
-        lines += [rf"\par\footnotesize {_latex(note)}" for note in table.notes]
-        lines += [r"\end{table}", ""]
     return "\n".join(lines)
+
+
+def _latex_columns(table: Table) -> tuple[str, bool]:
+    """How the columns are set, and whether the whole shrinks to the width of the text.
+
+    Columns of prose break into lines; a table of figures alone is drawn smaller where it must be.
+    """
+    whole = [row for row in (table.head, *table.rows) if len(row) > 1]
+    widths = [max(len(row[at]) for row in whole if at < len(row)) for at in range(len(table.head))]
+    kinds = ["l" if at < table.left else "r" for at in range(len(widths))]
+    prose = [at for at in range(table.left) if widths[at] > _PROSE_LETTERS]
+    room = _LINE_LETTERS - sum(
+        _GAP_LETTERS + (0 if at in prose else width) for at, width in enumerate(widths)
+    )
+    if not prose or sum(widths[at] for at in prose) <= room:
+        return "".join(kinds), True
+    # Each has room for its longest word. A column ten times as long as another gets three times
+    # what is left, so that both stay readable.
+    weights = {at: math.sqrt(widths[at]) for at in prose}
+    words = {at: max(len(word) for row in whole for word in row[at].split() or [""])
+             for at in prose}  # fmt: skip
+    left = max(room - sum(words.values()), 0) / sum(weights.values())
+    for at, weight in weights.items():
+        share = (words[at] + left * weight) / _LINE_LETTERS
+        kinds[at] = rf">{{\raggedright\arraybackslash}}p{{{share:.2f}\linewidth}}"
+    return "".join(kinds), False
+
+
+def _latex_row(row: Sequence[str], columns: int) -> str:
+    if len(row) == 1:
+        return rf"\multicolumn{{{columns}}}{{l}}{{\textbf{{{_latex(row[0])}}}}} \\"
+    return " & ".join(map(_latex, row)) + r" \\"
 
 
 def _row(cells: Sequence[str]) -> str:

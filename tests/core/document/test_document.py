@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_curve
 
+from core.document.blocks import Table
 from core.document.checklists import answered, checklists
 from core.document.figures.curves import precision_recall
 from core.document.flow import flow_of, quarantined_by_part
+from core.document.plain_tables import latex_of
 from core.document.report import default_path, write_report
 from core.errors import CxrError, DataError, SessionError, UsageError
 from core.store.session import Session
@@ -164,6 +167,32 @@ def test_tables_alone_are_markdown_or_latex(trained_dir, cache_dir, tmp_path):
         assert begin in text
         assert "<svg" not in text
         assert "Discrimination on test" in text
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_each_table_is_as_wide_as_the_page_of_an_article_at_most(trained_dir, cache_dir, tmp_path):
+    write_report([Session(trained_dir)], tmp_path / "tables.tex", cache_dir, "latex")
+    (tmp_path / "paper.tex").write_text(
+        r"\documentclass{article}\usepackage{array,booktabs,graphicx}\begin{document}"
+        r"\input{tables}\end{document}"
+    )
+    done = subprocess.run(
+        ["pdflatex", "-halt-on-error", "paper.tex"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout
+    too_wide = re.findall(r"Overfull \\hbox \(([0-9.]+)pt", done.stdout)
+    assert all(float(points) < 5 for points in too_wide), done.stdout
+
+
+def test_prose_in_latex_breaks_into_lines_and_figures_are_shrunk():
+    prose = Table("Health", ("check", "what it found"), [("few", "a long sentence " * 9)], left=2)
+    figures = Table("AUROC", ("finding", *["95 % interval"] * 9), [("Mass", *["0.1"] * 9)])
+    text = latex_of([prose, figures], "tables")
+    width = re.search(r"\\begin\{tabular\}\{l>.*p\{(0\.\d+)\\linewidth", text)
+    assert width is not None
+    assert float(width[1]) <= 1
+    assert text.count(r"\resizebox") == 1
+    assert text.count("{") == text.count("}")
 
 
 def test_the_default_file_lies_in_the_session(trained_dir):
