@@ -82,6 +82,7 @@ def _findings(prefix: str, parsed_args: argparse.Namespace, **_: object) -> list
 
     folder = getattr(parsed_args, "sessions", None) or Path("sessions")
     name = getattr(parsed_args, "session", None)
+    name = name[0] if isinstance(name, list) and name else name
     try:
         return list(open_session(name, folder).recipe.dataset.findings if name else FINDINGS)
     except CxrError:

@@ -12,7 +12,7 @@ from cxr_tui.reports.looks import looks_words
 from cxr_tui.runs.health_text import answers_of, health_pairs
 from cxr_tui.terminal.stdout import print_pairs, print_table
 
-_UNDEFINED = "–"
+UNDEFINED = "–"
 _FIGURES = {
     "auprc": "AUPRC",
     "sensitivity": "sensitivity",
@@ -58,7 +58,7 @@ def _causes(name: str, figures: Mapping[str, Any]) -> list[str]:
     of_auroc, of_loss = figures["because"], figures["because_log_loss"]
     auroc = [figures["difference"], of_auroc["case_mix"], of_auroc["rest"]]
     loss = [of_loss[part] for part in ("case_mix", "prevalence", "calibration", "rest")]
-    return [name, *map(_signed, [*auroc, figures["log_loss_difference"], *loss])]
+    return [name, *map(signed, [*auroc, figures["log_loss_difference"], *loss])]
 
 
 def _sides(report: Mapping[str, Any]) -> list[str]:
@@ -77,25 +77,25 @@ def _sides(report: Mapping[str, Any]) -> list[str]:
 def _row(name: str, auroc: Mapping[str, Any]) -> list[str]:
     return [
         name,
-        _number(auroc["external"]),
-        _ends(auroc["external_ci"]),
-        _number(auroc["internal"]),
-        _ends(auroc["internal_ci"]),
-        _signed(auroc["difference"]),
-        _signed_ends(auroc["difference_ci"]),
+        figure_text(auroc["external"]),
+        ends_text(auroc["external_ci"]),
+        figure_text(auroc["internal"]),
+        ends_text(auroc["internal_ci"]),
+        signed(auroc["difference"]),
+        signed_ends(auroc["difference_ci"]),
     ]
 
 
 def _short_row(name: str, figure: Mapping[str, Any]) -> list[str]:
     """Each figure with its interval in brackets."""
     sides = [
-        _number(figure[side])
+        figure_text(figure[side])
         + (f" ({ends[0]:.3f}–{ends[1]:.3f})" if (ends := figure[f"{side}_ci"]) else "")
         for side in ("external", "internal")
     ]
     ends = figure["difference_ci"]
-    difference = _signed(figure["difference"])
-    difference += f" ({_signed(ends[0])} to {_signed(ends[1])})" if ends else ""
+    difference = signed(figure["difference"])
+    difference += f" ({signed(ends[0])} to {signed(ends[1])})" if ends else ""
     return [name, *sides, difference]
 
 
@@ -128,18 +128,22 @@ def _about_the_mix(report: Mapping[str, Any]) -> list[str]:
     return [words, mix["note"] or "", *(f"case mix: {note}" for note in said if note)]
 
 
-def _number(value: float | None) -> str:
-    return _UNDEFINED if value is None else f"{value:.3f}"
+def figure_text(value: float | None) -> str:
+    """Three digits, or a dash."""
+    return UNDEFINED if value is None else f"{value:.3f}"
 
 
-def _signed(value: float | None) -> str:
+def signed(value: float | None) -> str:
+    """A difference with its sign."""
     # A minus sign as wide as the plus, so that figures align.
-    return _UNDEFINED if value is None else f"{value:+.3f}".replace("-", "−")
+    return UNDEFINED if value is None else f"{value:+.3f}".replace("-", "−")
 
 
-def _ends(ends: list[float] | None) -> str:
-    return _UNDEFINED if ends is None else f"{ends[0]:.3f} – {ends[1]:.3f}"
+def ends_text(ends: list[float] | None) -> str:
+    """An interval."""
+    return UNDEFINED if ends is None else f"{ends[0]:.3f} – {ends[1]:.3f}"
 
 
-def _signed_ends(ends: list[float] | None) -> str:
-    return _UNDEFINED if ends is None else f"{_signed(ends[0])} to {_signed(ends[1])}"
+def signed_ends(ends: list[float] | None) -> str:
+    """A difference's interval."""
+    return UNDEFINED if ends is None else f"{signed(ends[0])} to {signed(ends[1])}"

@@ -76,20 +76,44 @@ class ExternalData:
         return [findings.index(finding) for finding in self.findings]
 
 
-def external_recipe(own: Recipe, changes: Sequence[str]) -> Recipe:
+def external_recipe(own: Recipe, changes: Sequence[str], of: Recipe | None = None) -> Recipe:
     """The session's recipe on other data: ``KEY=VALUE`` of ``dataset``, ``labels``, ``split``.
 
+    ``of`` says where these keys begin; its findings are left out, since the network has its own.
+
     Raises:
-        UsageError: another key, or none.
+        UsageError: another key, or no data set.
         RecipeError: an unknown key or a wrong value.
     """
-    if not changes:
+    if of is not None and of.datasets:
+        raise UsageError(
+            "has several data sets",
+            where=f"recipe {of.name}",
+            remedy="One is scored at a time: name the folder of each with --on.",
+        )
+    if not changes and of is None:
         raise UsageError(
             "name the data set",
             where="--set",
             remedy="For example --set dataset.images=/data/chexpert; for a table of your own also "
             "--set dataset.labels=FILE.csv.",
         )
+    _refuse_own_keys(changes)
+    dataset = DatasetSettings() if of is None else of.dataset
+    bare = Recipe(
+        name=own.name,
+        dataset=dataset.model_copy(update={"findings": own.dataset.findings}),
+        labels=LabelSettings() if of is None else of.labels,
+        split=SplitSettings() if of is None else of.split,
+        subset=SubsetSettings(),
+        image=own.image,
+        train=own.train,
+        evaluate=own.evaluate,
+    )
+    return changed_recipe(bare, changes)
+
+
+def _refuse_own_keys(changes: Sequence[str]) -> None:
     for change in changes:
         key = change.partition("=")[0].strip()
         section = key.partition(".")[0]
@@ -97,7 +121,7 @@ def external_recipe(own: Recipe, changes: Sequence[str]) -> Recipe:
             raise UsageError(
                 "one data set is scored at a time",
                 where=f"--set {key}",
-                remedy="Give its keys as dataset.… and labels.…, and run the command for each.",
+                remedy="Give its keys as dataset.… and labels.…; several sets are named with --on.",
             )
         if section not in _SECTIONS:
             raise UsageError(
@@ -107,17 +131,6 @@ def external_recipe(own: Recipe, changes: Sequence[str]) -> Recipe:
                 "differ for that reason alone.",
                 remedy="Only keys of dataset, labels and split say which data are scored.",
             )
-    bare = Recipe(
-        name=own.name,
-        dataset=DatasetSettings(findings=own.dataset.findings),
-        labels=LabelSettings(),
-        split=SplitSettings(),
-        subset=SubsetSettings(),
-        image=own.image,
-        train=own.train,
-        evaluate=own.evaluate,
-    )
-    return changed_recipe(bare, changes)
 
 
 def open_external(

@@ -31,8 +31,18 @@ def name_for(recipe: Recipe, part: str) -> str:
         stem = dataset.images.name
     else:
         stem = "" if dataset.labels is None else dataset.labels.stem
-    safe = _UNSAFE.sub("-", stem).strip("-._")[:60] or "set"
+    safe = safe_name(stem)
     return safe if part == "all" else f"{safe}-{part}"
+
+
+def safe_name(stem: str) -> str:
+    """The nearest name that a folder can have; ``set`` if nothing is left."""
+    return _UNSAFE.sub("-", stem).strip("-._")[:60] or "set"
+
+
+def is_set_name(name: str) -> bool:
+    """Whether results can be kept under it."""
+    return bool(_NAME.fullmatch(name))
 
 
 def place_for(session: Session, name: str, *, replace: bool) -> Path:
@@ -42,7 +52,7 @@ def place_for(session: Session, name: str, *, replace: bool) -> Path:
         UsageError: it can't be a name, or is taken.
         SessionError: a folder of the session is a link.
     """
-    if not _NAME.fullmatch(name):
+    if not is_set_name(name):
         raise UsageError(
             "can't be a folder's name",
             where=f"--name {name[:100]}",

@@ -236,3 +236,81 @@ def test_before_the_run_has_scored_its_test_part_there_are_figures_without_a_com
         assert figures["auroc"] is not None
         assert figures["operating_point"]["threshold"] is not None
         assert figures["internal"] is figures["difference"] is figures["difference_ci"] is None
+
+
+def test_several_sessions_on_several_sets_are_a_table_and_a_cell_that_cannot_be_had_costs_no_other(
+    external, other_dir, phantom_dir, session, tmp_path
+):
+    alone = report_of(external(other_dir, "--json", "--name", "alone"))
+    untrained = shutil.copytree(session, tmp_path / "untrained")
+    shutil.rmtree(untrained / "checkpoints")
+    recipe = tmp_path / "ours.toml"
+    recipe.write_text(f'name = "o"\n[dataset]\nimages = "{other_dir}"\nfindings = ["Mass"]\n')
+    sets = ["--on", phantom_dir, "--on", recipe]
+    both = report_of(external(None, untrained, *sets, "--json"))
+    assert both["sessions"] == ["trained", "untrained"]
+    assert both["sets"] == [phantom_dir.name, "ours"]
+    own, ours, *missing = both["cells"]
+    assert (ours["session"], ours["error"], ours["exit_code"]) == ("trained", None, 0)
+    assert set(alone) < set(ours)
+    assert ours["findings"] == alone["findings"]  # a recipe's are those that it trains
+    kept = session / "external/ours"
+    assert json.loads((kept / "report.json").read_text())["mean"] == alone["mean"]
+    assert (kept / "predictions.csv").is_file()
+    assert own["exit_code"] == 3
+    assert "the session was trained on" in own["error"]
+    assert "mean_auroc" not in own
+    assert not (session / "external" / phantom_dir.name).exists()
+    assert len(missing) == 2
+    assert all("no undamaged checkpoint" in cell["error"] for cell in missing)
+
+
+def test_the_table_shows_the_mean_or_a_finding_of_each_and_why_one_is_missing(
+    external, other_dir, phantom_dir, session
+):
+    code, told, _ = external(None, "--on", other_dir, "--on", f"own={phantom_dir}")
+    assert code == 0
+    mean = json.loads((session / "external/set/report.json").read_text())["mean"]
+    row = next(line.split() for line in told.splitlines() if line.startswith(" set "))
+    assert row[3] == f"{mean['external']:.3f}"
+    assert row[7] == f"{mean['internal']:.3f}"
+    assert row[8] == f"{mean['difference']:+.3f}".replace("-", "−")
+    assert " own " in told
+    assert "not scored" in told
+    assert "trained on own:" in told
+    assert "was trained on" in told
+    code, told, err = external(None, "--on", f"own={phantom_dir}", "--on", f"set={other_dir}")
+    assert code == 3  # nothing was scored this time
+    assert "results of the name set already" in " ".join(told.split())
+    assert "2 of 2, trained on set: not scored" in err
+    again = ["--on", f"own={phantom_dir}", "--on", f"set={other_dir}", "--replace"]
+    code, told, _ = external(None, *again, "--finding", "Mass")
+    assert code == 0
+    mass = json.loads((session / "external/set/report.json").read_text())["findings"]["Mass"]
+    row = next(line.split() for line in told.splitlines() if line.startswith(" set "))
+    assert "AUROC, Mass" in told
+    assert row[2] == f"{mass['auroc']:.3f}"
+
+
+def test_a_table_of_several_is_refused_where_it_was_typed_wrong(
+    external, other_dir, session, tmp_path
+):
+    table = tmp_path / "ours.csv"
+    table.write_text("Image Index,Mass\n")
+    on = ["--on", other_dir]
+    for arguments, said in (
+        ([session], "is named twice"),
+        (["nobody"], "there is no session of this name"),
+        ([*on, *on], "two data sets have the name set"),
+        ([*on, "--on", f"b={other_dir}", "--name", "c"], "--on NAME=FOLDER"),
+        (["--on", table], "neither a folder of images nor a recipe"),
+        (["--on", tmp_path / "gone"], "there is no such recipe"),
+        ([*on, "--set", f"dataset.images={other_dir}"], "Name this set with --on too"),
+        ([*on, "--on", f"b={other_dir}", "--finding", "Mas"], "Did you mean 'Mass'?"),
+        ([*on, "--finding", "Mass"], "is for several"),
+        ([*on, "--on", f"b={other_dir}", "--set", "train.epochs=3"], "the session's own"),
+    ):
+        code, out, err = external(None, *arguments)
+        assert (code, out) == (2, ""), arguments
+        assert said in " ".join(err.split())
+    assert not (session / "external").exists()
