@@ -10,13 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import SessionError
-from core.store.files import token, write_json
+from core.regular_file import read_regular
+from core.store.files import is_file, token, write_json, write_whole
 from core.store.heartbeat import Heartbeat
 from core.store.held_folder import HeldFolder
 from core.store.lock import Lock, is_held
 
 FOLDER = "searches"
 """The folder of all searches, in the sessions' folder."""
+
+_JOURNAL, _STORAGE = "study.journal", "storage"
+_MOST_BYTES = 10_000
 
 
 @dataclass(frozen=True)
@@ -79,13 +83,36 @@ class SearchPlace:
         finally:
             os.close(descriptor)
 
+    @property
+    def journal(self) -> Path:
+        """The study's file, unless another storage is named."""
+        return self.path / _JOURNAL
+
+    def remember_storage(self, where: str | None) -> None:
+        """Note where the study is, for who looks on; None: in the journal here.
+
+        Args:
+            where: its address without a password, or its file.
+
+        Raises:
+            SessionError: it can't be written.
+        """
+        note = self.path / _STORAGE
+        try:
+            if where is None:
+                note.unlink(missing_ok=True)
+            else:
+                write_whole(note, f"{where}\n".encode())
+        except OSError as error:
+            raise SessionError(f"can't be written ({error.strerror})", where=note) from error
+
     def keep(self, found: Mapping[str, object]) -> None:
         """Write what the search found to ``search.json``."""
         write_json(self.path / "search.json", found)
 
     def take(self, number: int) -> TrialLock | None:
         """Become the one that works on this trial; None if a living process does."""
-        path = self.path / "trials" / f"{number:04d}"
+        path = trial_folder(self.path, number)
         path.mkdir(parents=True, exist_ok=True)
         if is_held(path):  # at once; the lock itself waits for a reader
             return None
@@ -97,3 +124,32 @@ class SearchPlace:
             return None
         folder = HeldFolder(path)
         return TrialLock(lock, folder, Heartbeat(folder.descriptor))
+
+
+def trial_folder(search: Path, number: int) -> Path:
+    """Where the lock of a trial is, in the search's folder."""
+    return search / "trials" / f"{number:04d}"
+
+
+def storage_of(search: Path) -> str:
+    """Where the study is whose folder this is, see ``SearchPlace.remember_storage``."""
+    try:
+        return read_regular(search / _STORAGE, _MOST_BYTES).decode().strip()
+    except (OSError, UnicodeDecodeError):  # none, which is the rule
+        return str(search / _JOURNAL)
+
+
+def key_of(search: Path) -> str:
+    """The folder's key; '' if it can't be read."""
+    try:
+        return read_regular(search / "key", _MOST_BYTES).decode()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def searches_in(sessions: Path) -> list[str]:
+    """The names of the searches that have a folder beside these sessions."""
+    found: list[Path] = []
+    with contextlib.suppress(OSError):  # none, or not accessible
+        found = list((sessions / FOLDER).iterdir())
+    return sorted(one.name for one in found if is_file(one / "key"))

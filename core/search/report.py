@@ -23,13 +23,14 @@ from core.store.sessions import open_session
 _ENOUGH = 4
 """Fewer complete trials say nothing of which key mattered."""
 
-_STATES = {
+STATES = {
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "pruned",
     TrialState.FAIL: "failed",
     TrialState.RUNNING: "running",
     TrialState.WAITING: "running",
 }
+"""Optuna's states, as we call them."""
 
 
 class TrialRow(TypedDict):
@@ -107,7 +108,7 @@ def search_report(
         "gain": rounded(_less(again_mean, before_mean)),
         "gain_ci": _paired_interval(again, before),
         "pruned_share_of_epochs": rounded(pruned / epochs) if epochs else None,
-        "importance": importance(search),
+        "importance": importance(search.study, search.trials()),
     }
 
 
@@ -117,19 +118,19 @@ def best_trial(search: Search) -> FrozenTrial | None:
     return max(complete, key=lambda one: (one.value or 0.0, -one.number), default=None)
 
 
-def importance(search: Search) -> dict[str, float]:
+def importance(study: optuna.Study, trials: Sequence[FrozenTrial]) -> dict[str, float]:
     """Key -> its share of the variance of val AUROC over complete trials, the largest first.
 
     By functional ANOVA of a forest (Hutter et al. 2014); {} for fewer than four trials or where all
     are equal.
     """
-    complete = [one for one in search.trials() if one.state is TrialState.COMPLETE]
+    complete = [one for one in trials if one.state is TrialState.COMPLETE]
     if len(complete) < _ENOUGH or len({one.value for one in complete}) < 2:
         return {}
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
     try:
         found: Mapping[str, float] = optuna.importance.get_param_importances(
-            search.study, evaluator=evaluator
+            study, evaluator=evaluator
         )
     except RuntimeError:  # no tree of the forest has any variance
         return {}
@@ -143,7 +144,7 @@ def _row(search: Search, trial: FrozenTrial) -> TrialRow:
     return {
         "number": trial.number,
         "session": session.name,
-        "state": _STATES[trial.state],
+        "state": STATES[trial.state],
         "val_auroc": rounded(trial.value) if trial.state is TrialState.COMPLETE else None,
         "epochs": here or max(steps, default=0),
         "why": str(trial.user_attrs.get("why", "")),

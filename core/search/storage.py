@@ -20,6 +20,9 @@ from core.errors import DataError, StoppedError, UsageError
 STORAGE_ERRORS = (optuna.exceptions.StorageInternalError, SQLAlchemyError, OSError)
 _SQLITE = (".db", ".sqlite", ".sqlite3")
 _PASSWORD = re.compile(r"(://[^:/@]*):[^@]*@")
+_HIDDEN = ":…@"
+_LOOKING_SECONDS = 10
+_COME_BACK = "The trials are shown again once it can be read. Its sessions are intact."
 
 
 class _FlockLock(BaseJournalFileLock):
@@ -99,6 +102,45 @@ def open_storage(where: str, *, may_make: bool) -> BaseStorage:
         ) from error
 
 
+def storage_for_reading(where: str) -> BaseStorage:
+    """A storage that is looked at and never written, which is there already.
+
+    Raises:
+        DataError: there is no such file.
+        ImportError: a driver is missing.
+        Exception: one of ``STORAGE_ERRORS``; it doesn't answer.
+    """
+    if "://" not in where and not Path(where).is_file():
+        raise DataError("the search's storage is gone", where=where, remedy=_COME_BACK)
+    if "://" not in where and not where.endswith(_SQLITE):
+        return JournalStorage(JournalFileBackend(where, _FlockLock(Path(where))))
+    url = where if "://" in where else f"sqlite:///{Path(where).absolute()}"
+    engine: dict[str, object] = {"pool_pre_ping": True}
+    if "+pg8000" in url:
+        engine["connect_args"] = {"timeout": _LOOKING_SECONDS}
+    return RDBStorage(url, engine_kwargs=engine, skip_table_creation=True)
+
+
+@contextlib.contextmanager
+def reading_named(where: str) -> Iterator[None]:
+    """Turn a storage that can't be read into an error with a remedy.
+
+    Raises:
+        DataError: it doesn't answer, lacks the search, or is damaged.
+    """
+    try:
+        yield
+    except KeyError as error:
+        raise DataError("the storage has no search of this name", where=hidden(where)) from error
+    except (*STORAGE_ERRORS, ValueError) as error:
+        asks = " Its password is not kept here." if _HIDDEN in where else ""
+        raise DataError(
+            f"the search's storage can't be read ({_short(error)})",
+            where=hidden(where),
+            remedy=f"{_COME_BACK}{asks}",
+        ) from error
+
+
 @contextlib.contextmanager
 def storage_errors_named(where: str) -> Iterator[None]:
     """Turn a storage that goes away into a stop: the same command goes on later.
@@ -119,9 +161,11 @@ def storage_errors_named(where: str) -> Iterator[None]:
 
 def hidden(where: str) -> str:
     """The address without its password."""
-    return _PASSWORD.sub(r"\1:…@", where)
+    return _PASSWORD.sub(rf"\1{_HIDDEN}", where)
 
 
 def _short(error: Exception) -> str:
     cause = error.__cause__ or error
+    if isinstance(cause, OSError) and cause.strerror:  # the path is told already
+        return cause.strerror
     return (str(cause).strip().splitlines() or [type(cause).__name__])[0][:300]

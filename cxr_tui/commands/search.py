@@ -7,6 +7,7 @@ import math
 import re
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import UsageError
@@ -84,13 +85,13 @@ def _opened(arguments: argparse.Namespace, recipe: Recipe, name: str) -> tuple[S
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     from core.search.place import SearchPlace
     from core.search.space import read_space
-    from core.search.storage import open_storage, storage_errors_named
+    from core.search.storage import hidden, open_storage, storage_errors_named
     from core.search.study import Limits, open_search
 
     changed = [change.partition("=")[0].strip() for change in arguments.set]
     space = read_space(arguments.space, recipe, changed)
     place = SearchPlace.of(arguments.sessions, name)
-    storage = arguments.storage or str(place.path / "study.journal")
+    storage = arguments.storage or str(place.journal)
     kept = open_storage(storage, may_make=not arguments.join)
     with storage_errors_named(storage):
         search = open_search(
@@ -98,6 +99,9 @@ def _opened(arguments: argparse.Namespace, recipe: Recipe, name: str) -> tuple[S
             joins=arguments.join,
             is_shared=arguments.storage is not None,
         )
+    is_file = arguments.storage is not None and "://" not in arguments.storage
+    named_here = str(Path(arguments.storage).absolute()) if is_file else arguments.storage
+    place.remember_storage(None if named_here is None else hidden(named_here))
     return search, storage
 
 

@@ -20,7 +20,7 @@ def print_search(found: SearchReport) -> None:
     title = f"search {found['name']}: {number_of(len(rows), 'trial')}, judged on val alone"
     print_table(title, head, rows, notes=[_cost(found)])
     if found["best"] is not None:
-        values = [(key, _value(value)) for key, value in found["best"]["values"].items()]
+        values = [(key, value_in_words(value)) for key, value in found["best"]["values"].items()]
         print_table(f"best: {found['best']['session']}", (), ())
         print_pairs(values)
     _print_seeds(found)
@@ -90,7 +90,8 @@ def _seed(one: SeedRow) -> tuple[str, ...]:
     return (one["session"], str(one["seed"]), _number(one["val_auroc"]))
 
 
-def _value(value: object) -> str:
+def value_in_words(value: object) -> str:
+    """A searched key's value, in four digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

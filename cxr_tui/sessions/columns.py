@@ -12,11 +12,12 @@ from rich.text import Text
 from core.words import number_of
 from cxr_tui.runs.health_text import GRAVE, sign_of
 from cxr_tui.runs.run_view import MARKS
+from cxr_tui.sessions.listed import SearchRow
 from cxr_tui.sessions.words import tags_of
 from cxr_tui.terminal.safe_text import duration, shortened, visible
 
 if TYPE_CHECKING:
-    from core.store.summary import SessionSummary
+    from cxr_tui.sessions.listed import Listed, Row
 
 _PADDING, _SCROLL_BAR, _SHORTEST_NAME = 2, 1, 12
 """Padding of each column, width of the scroll bar, and minimum width of a name."""
@@ -29,7 +30,6 @@ _LONGEST_TEXT = 14
 
 _WIDE_FROM, _LIST_NEEDS, _NARROWEST, _WIDEST = 164, 124, 40, 64
 """Cells: of the terminal from which there is a preview, of the list beside it, of the preview."""
-
 
 _LONGEST_TAGS = 30
 
@@ -46,12 +46,12 @@ class Column:
     """
 
     name: str
-    cell: Callable[[SessionSummary], str]
-    value: Callable[[SessionSummary], Any]
+    cell: Callable[[Listed], str]
+    value: Callable[[Listed], Any]
     left: bool = False
     more: bool = False
 
-    def text(self, summary: SessionSummary) -> Text:
+    def text(self, summary: Listed) -> Text:
         """The aligned cell."""
         return Text(self.cell(summary), justify=self.justify, no_wrap=True)
 
@@ -61,7 +61,7 @@ class Column:
         return "left" if self.left else "right"
 
 
-def age_of(summary: SessionSummary) -> str:
+def age_of(summary: Listed) -> str:
     """The time since the session's last sign of activity."""
     return duration(max(0.0, time.time() - summary.updated))
 
@@ -73,24 +73,30 @@ def findings_in_words(findings: Sequence[str]) -> str:
     return number_of(len(findings), "finding") if findings else "–"
 
 
-def _state(summary: SessionSummary) -> str:
-    """The state, with a mark if there is more to read below the list."""
+def _state(summary: Listed) -> str:
+    """The state, with a mark if there is more to read below the list; of a search its trials."""
+    if isinstance(summary, SearchRow):
+        return f"{MARKS[summary.state]} {summary.trials}"
     state = f"silent {age_of(summary)}" if summary.state == "silent" else summary.state
     mark = f" {sign_of(summary.health)}" if summary.health in GRAVE else ""
     return f"{MARKS[summary.state]} {state}{mark}"
 
 
-def _place_of_state(summary: SessionSummary) -> int:
+def _epoch(summary: Listed) -> str:
+    return "" if isinstance(summary, SearchRow) else f"{summary.epoch}/{summary.epochs}"
+
+
+def _place_of_state(summary: Listed) -> int:
     return list(MARKS).index(summary.state)
 
 
-def _age(summary: SessionSummary) -> float:
+def _age(summary: Listed) -> float:
     """The age for sorting; running sessions count as new, so that they don't keep changing
     places."""
     return 0.0 if summary.state == "running" else time.time() - summary.updated
 
 
-def _device(summary: SessionSummary) -> str:
+def _device(summary: Listed) -> str:
     """A GPU's model, or just ``cpu``."""
     name = summary.device
     if name.endswith("(cpu)"):
@@ -110,7 +116,7 @@ def _negative(value: float | None) -> float | None:
 COLUMNS = (
     Column("name", lambda s: visible(s.name), lambda s: s.name, left=True),
     Column("state", _state, _place_of_state, left=True),
-    Column("epoch", lambda s: f"{s.epoch}/{s.epochs}", lambda s: -s.epoch),
+    Column("epoch", _epoch, lambda s: -s.epoch),
     Column(
         "val AUROC",
         lambda s: _known(s.best_val_auroc, f"{s.best_val_auroc or 0.0:.3f}"),
@@ -119,6 +125,13 @@ COLUMNS = (
     Column("best at", lambda s: _known(s.best_epoch, f"{s.best_epoch}"), lambda s: s.best_epoch),
     Column("age", age_of, _age),
     Column("size", lambda s: f"{s.num_bytes / 1e6:,.0f} MB", lambda s: -s.num_bytes),
+    Column(
+        "trials",
+        lambda s: s.counts if isinstance(s, SearchRow) else "",
+        lambda s: s.counts if isinstance(s, SearchRow) else None,
+        left=True,
+        more=True,
+    ),
     Column(
         "findings",
         lambda s: findings_in_words(s.findings),
@@ -175,7 +188,7 @@ class Order:
         """The reverse order."""
         return Order(self.column, not self.is_turned)
 
-    def ordered(self, summaries: Sequence[SessionSummary]) -> list[SessionSummary]:
+    def ordered(self, summaries: Sequence[Row]) -> list[Row]:
         """The sorted sessions; those without a value in the column are always last."""
         if self.column is None:
             return list(reversed(summaries) if self.is_turned else summaries)
@@ -198,7 +211,7 @@ class Order:
 
 
 def columns_that_fit(
-    shown: Sequence[SessionSummary], width: int, head: Callable[[Column], Text]
+    shown: Sequence[Listed], width: int, head: Callable[[Column], Text]
 ) -> tuple[list[Column], int]:
     """The columns that fit next to names of reasonable length, and the width left for a name."""
     columns = [column for column in COLUMNS if not column.more]
@@ -215,7 +228,7 @@ def columns_that_fit(
     return columns, max(_SHORTEST_NAME, room)
 
 
-def _width(column: Column, shown: Sequence[SessionSummary], head: Callable[[Column], Text]) -> int:
+def _width(column: Column, shown: Sequence[Listed], head: Callable[[Column], Text]) -> int:
     cells = [column.text(summary).cell_len for summary in shown]
     return max([head(column).cell_len, *cells]) + _PADDING
 

@@ -21,14 +21,18 @@ from cxr_tui.console.screen import ConsoleScreen
 from cxr_tui.sessions.actions import SessionActions
 from cxr_tui.sessions.columns import Order, preview_width
 from cxr_tui.sessions.folder import SessionsFolder
+from cxr_tui.sessions.listed import SearchRow
+from cxr_tui.sessions.search_rows import SearchFolds
 from cxr_tui.sessions.table import SessionsTable
 from cxr_tui.sessions.words import is_found_by, notes_of, warnings_of
 from cxr_tui.terminal.hanging import hanging
 from cxr_tui.terminal.key_names import key_of
 
 if TYPE_CHECKING:
+    from core.search.watching import SearchSeen
     from core.store.summary import SessionDetails, SessionSummary
     from cxr_tui.runs.queue_seen import QueueSeen
+    from cxr_tui.sessions.listed import Listed
 
 _NOTHING_YET = """
    No sessions yet.
@@ -73,6 +77,13 @@ class SessionsScreen(ConsoleScreen):
             super().__init__()
             self.sessions, self.num_changes = sessions, num_changes
 
+    class SearchesSeen(Message):
+        """What the studies of the searches say, read on a thread."""
+
+        def __init__(self, seen: dict[str, SearchSeen]) -> None:
+            super().__init__()
+            self.seen = seen
+
     class Changed(Message):
         """Sessions were renamed or deleted."""
 
@@ -80,9 +91,11 @@ class SessionsScreen(ConsoleScreen):
         super().__init__()
         self._summaries: list[SessionSummary] = []
         self._details: dict[str, SessionDetails] = {}
-        self._folder = SessionsFolder()
+        self._folder, self._folds = SessionsFolder(), SearchFolds()
+        self._rows: list[Listed] = []
         self._is_read = self._had_queue = False
         self._num_changes = 0
+        self._keys_of: tuple[str | None, bool] = (None, False)
 
     def compose_parts(self) -> ComposeResult:
         """The filter, hidden at first, the list, the selected session's messages, the footer."""
@@ -130,8 +143,22 @@ class SessionsScreen(ConsoleScreen):
             self._had_queue = not self._had_queue
             self.refresh_bindings()
         self._is_read = True
+        self._folds.names = self._folder.searches
+        if self._folder.searches:
+            self._read_searches()
         self._table.marked &= {summary.name for summary in self._summaries}
         self._show()
+
+    @work(thread=True, group="searches")
+    def _read_searches(self) -> None:
+        if (seen := self._folder.read_searches(self.workspace.sessions)) is not None:
+            self.post_message(self.SearchesSeen(seen))
+
+    def on_sessions_screen_searches_seen(self, message: SearchesSeen) -> None:
+        """Show them."""
+        if message.seen != self._folds.seen:
+            self._folds.seen = message.seen
+            self._show()
 
     def on_sessions_screen_changed(self) -> None:
         """Read the folder again."""
@@ -148,7 +175,7 @@ class SessionsScreen(ConsoleScreen):
 
     def has_something(self) -> bool:
         """Whether a session is listed."""
-        return bool(self._summaries)
+        return bool(self._summaries) and self._chosen_search is None
 
     @property
     def _queue(self) -> QueueSeen | None:
@@ -160,6 +187,14 @@ class SessionsScreen(ConsoleScreen):
         """Keys that would do nothing are not there."""
         if action == "queue":
             return self._queue is not None
+        if action in ("fold", "unfold"):
+            search = self._search_at_hand()
+            return search is not None and (action == "fold") == (search in self._folds.unfolded)
+        if self._chosen_search is not None:
+            if action in ("sort", "turn"):
+                return True
+            if action in ("delete", "tag"):  # those that are marked
+                return bool(self._table.marked)
         if action == "compare":  # what is compared is marked first
             return bool(self._table.marked)
         return super().check_action(action, parameters)
@@ -185,14 +220,18 @@ class SessionsScreen(ConsoleScreen):
     def _show(self) -> None:
         table = self._table
         shown = self._filtered()
-        self.query_one("#nothing").set_class(bool(self._summaries), "hidden")
+        is_empty = not self._summaries and not self._folds.names
+        self.query_one("#nothing").set_class(not is_empty, "hidden")
         for part in (table, self.query_one("#sessions")):
-            part.set_class(not self._summaries, "hidden")
-        if not self._summaries:
+            part.set_class(is_empty, "hidden")
+        if is_empty:
             self.set_focus(None)  # a hidden list must not show its keys
         elif self.focused is None:
             table.focus()
-        table.show(shown, self.size.width - preview_width(self.size.width))
+        is_filtered = bool(self.query_one("#filter", Input).value)  # then every hit is in sight
+        order = table.order
+        self._rows = [*order.ordered(shown)] if is_filtered else self._folds.rows(shown, order)
+        table.show(self._rows, self.size.width - preview_width(self.size.width))
         self.follow_keys()
         self._show_selected()
         self.query_one("#foot", Static).update(self._foot(len(shown)))
@@ -200,12 +239,17 @@ class SessionsScreen(ConsoleScreen):
     def _show_selected(self) -> None:
         """Show the selected session's messages in full below the list, and more beside it."""
         summary, width = self._chosen_summary(), preview_width(self.size.width)
+        row = next((one for one in self._rows if one.name == self._table.chosen), None)
         for place, lines in (("#said", warnings_of), ("#noted", notes_of)):
-            text = Text("\n").join(lines(summary) if summary else [])
+            text = Text("\n").join(lines(row) if row else [])
             line = self.query_one(place, Static)
-            line.display = bool(text.plain) and not (width and place == "#noted")
+            in_preview = width and place == "#noted" and summary is not None
+            line.display = bool(text.plain) and not in_preview
             line.update(hanging(text, self.app.console, self.size.width))
         self._show_preview(summary, width)
+        if self._keys_of != (keys := (self._search_at_hand(), isinstance(row, SearchRow))):
+            self._keys_of = keys
+            self.refresh_bindings()
 
     def _show_preview(self, summary: SessionSummary | None, width: int) -> None:
         """Show the preview in a wide terminal; it is made when it is first shown."""
@@ -255,6 +299,33 @@ class SessionsScreen(ConsoleScreen):
     def _chosen_summary(self) -> SessionSummary | None:
         return next((s for s in self._summaries if s.name == self._table.chosen), None)
 
+    @property
+    def _chosen_search(self) -> str | None:
+        """The search whose row is under the cursor."""
+        chosen = next((one for one in self._rows if one.name == self._table.chosen), None)
+        return chosen.search if isinstance(chosen, SearchRow) else None
+
+    def _search_at_hand(self) -> str | None:
+        """The search under the cursor, or that under which the cursor is."""
+        if not self._rows:
+            return None
+        return self._chosen_search or self._folds.search_of(self._table.chosen)
+
+    def action_unfold(self) -> None:
+        """Show the search's trials under it."""
+        self._fold(is_folded=False)
+
+    def action_fold(self) -> None:
+        """Show the search as one row."""
+        self._fold(is_folded=True)
+
+    def _fold(self, *, is_folded: bool) -> None:
+        if (search := self._search_at_hand()) is not None:
+            self._folds.fold(search, is_folded=is_folded)
+            self._show()
+            self._table.go_to(SearchRow.name_of(search))
+            self.refresh_bindings()
+
     def _marked(self) -> list[SessionSummary]:
         """Those marked, whether the filter shows them or not."""
         return [summary for summary in self._summaries if summary.name in self._table.marked]
@@ -274,7 +345,12 @@ class SessionsScreen(ConsoleScreen):
         self._actions.new()
 
     def action_open(self) -> None:
-        """Show the session: its training, or its results where it is finished."""
+        """Show the session: its training, or its results where it is finished; or the search."""
+        if (search := self._chosen_search) is not None:
+            from cxr_tui.sessions.search_screen import SearchScreen  # not before the first paint
+
+            self.app.push_screen(SearchScreen(self.workspace.sessions, search))
+            return
         if (summary := self._chosen_summary()) is not None:
             mode = "results" if summary.state == "finished" else "training"
             self.console.open_session(summary.name, mode)

@@ -11,11 +11,12 @@ from textual.coordinate import Coordinate
 from textual.widgets import Input
 
 from cxr_tui.sessions.columns import COLUMNS, Order, columns_that_fit
+from cxr_tui.sessions.listed import SearchRow, search_and_part
 from cxr_tui.terminal.safe_text import name_shortened, visible
 from cxr_tui.widgets.lists import ListTable
 
 if TYPE_CHECKING:
-    from core.store.summary import SessionSummary
+    from cxr_tui.sessions.listed import Listed
 
 
 class SessionsTable(ListTable):
@@ -25,6 +26,8 @@ class SessionsTable(ListTable):
         Binding("enter", "select_cursor", "open", id="sessions.open", key_display="enter"),
         Binding("home,g", "scroll_top", "first session", id="sessions.first", show=False),
         Binding("end,G", "scroll_bottom", "last session", id="sessions.last", show=False),
+        Binding("right", "screen.unfold", "unfold", id="sessions.unfold", key_display="→"),
+        Binding("left", "screen.fold", "fold", id="sessions.fold", key_display="←"),
         Binding("slash", "screen.filter", "filter", id="sessions.filter", key_display="/"),
     ]
 
@@ -47,21 +50,27 @@ class SessionsTable(ListTable):
         """The session under the cursor; '' if there is none."""
         return self._names[self.cursor_row] if 0 <= self.cursor_row < len(self._names) else ""
 
-    def show(self, summaries: Sequence[SessionSummary], width: int) -> None:
-        """Show these sessions in a given width."""
-        ordered = self.order.ordered(summaries)
+    def show(self, listed: Sequence[Listed], width: int) -> None:
+        """Show these rows, in this order, in a given width."""
         heads = {
             column.name: self.order.head(column, ascii_only=self._ascii_only) for column in COLUMNS
         }
-        columns, room = columns_that_fit(ordered, width, lambda column: heads[column.name])
+        columns, room = columns_that_fit(listed, width, lambda column: heads[column.name])
         self.columns_shown = columns
+        names = self._told_names(listed)
         rows = [
-            [self._name_cell(summary.name, room), *(column.text(summary) for column in columns[1:])]
-            for summary in ordered
+            [
+                self._name_cell(one.name, told, room),
+                *(column.text(one) for column in columns[1:]),
+            ]
+            for one, told in zip(listed, names, strict=True)
         ]
-        self._put(
-            [heads[column.name] for column in columns], rows, [summary.name for summary in ordered]
-        )
+        self._put([heads[column.name] for column in columns], rows, [one.name for one in listed])
+
+    def go_to(self, name: str) -> None:
+        """The cursor to that row, if there is one."""
+        if name in self._names:
+            self.move_cursor(row=self._names.index(name))
 
     def toggle_mark(self) -> None:
         """Mark the session under the cursor, or take its mark away; the cursor goes on."""
@@ -74,11 +83,24 @@ class SessionsTable(ListTable):
         self._names = [to if one == name else one for one in self._names]
         self.marked = {to if one == name else one for one in self.marked}
 
-    def _name_cell(self, name: str, room: int) -> Text:
+    def _told_names(self, listed: Sequence[Listed]) -> list[str]:
+        """The names as they are shown: a search with a sign, its own without its name."""
+        signs = ("> ", "v ") if self._ascii_only else ("▸ ", "▾ ")
+        told, unfolded = [], ""
+        for one in listed:
+            search, part = search_and_part(one.name)
+            if isinstance(one, SearchRow):
+                unfolded = one.search if one.is_unfolded else ""
+                told.append(signs[one.is_unfolded] + one.search)
+            else:
+                told.append(f"  {part}" if unfolded and search == unfolded else one.name)
+        return told
+
+    def _name_cell(self, name: str, told: str, room: int) -> Text:
         """Where some are marked, a sign before those and as much room before the others."""
         mark = ("* " if self._ascii_only else "• ") if name in self.marked else "  "
         mark = mark if self.marked else ""
-        shown = name_shortened(visible(name), room - len(mark))
+        shown = name_shortened(visible(told), room - len(mark))
         return Text(mark + shown, no_wrap=True, style="bold" if name in self.marked else "")
 
     def _put(self, heads: Sequence[Text], rows: Sequence[Sequence[Text]], names: list[str]) -> None:

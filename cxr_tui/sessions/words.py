@@ -7,27 +7,31 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from cxr_tui.runs.health_text import GRAVE, sign_of
+from cxr_tui.sessions.listed import SearchRow
 from cxr_tui.terminal.safe_text import visible
 
 if TYPE_CHECKING:
-    from core.store.summary import SessionSummary
+    from cxr_tui.sessions.listed import Listed
 
 
-def warnings_of(summary: SessionSummary) -> list[Text]:
+def warnings_of(summary: Listed) -> list[Text]:
     """How it ended, the gravest answer of its health checks, and a damaged notes.json."""
     lines = []
     if summary.message:
         lines.append(Text(f" ▲ {_one_line(summary.message)}"))
     if summary.health in GRAVE:
         lines.append(Text(f" {sign_of(summary.health)} {_one_line(summary.health_text)}"))
-    if summary.notes_error:
+    if not isinstance(summary, SearchRow) and summary.notes_error:
         lines.append(Text(f" ▲ {_one_line(summary.notes_error)}"))
     return lines
 
 
-def notes_of(summary: SessionSummary) -> list[Text]:
-    """Its tags and its note, a line each, as far as there are any."""
+def notes_of(summary: Listed) -> list[Text]:
+    """Its tags and its note, a line each, as far as there are any; of a search its trials."""
     lines = []
+    if isinstance(summary, SearchRow):
+        told = summary.in_words
+        return [Text(" search  ", style="dim").append(told, style="not dim")] if told else []
     if summary.sealed:
         lines.append(Text(" test  ", style="dim").append("sealed", style="not dim"))
     if summary.tags:
@@ -37,12 +41,12 @@ def notes_of(summary: SessionSummary) -> list[Text]:
     return lines
 
 
-def tags_of(summary: SessionSummary) -> str:
+def tags_of(summary: Listed) -> str:
     """The tags beside each other."""
     return visible(" ".join(summary.tags))
 
 
-def is_found_by(summary: SessionSummary, typed: str) -> bool:
+def is_found_by(summary: Listed, typed: str) -> bool:
     """Whether every word typed is part of the name, the state or a tag."""
     found_in = " ".join((summary.name, summary.state, *summary.tags)).casefold()
     return all(word in found_in for word in typed.casefold().split())

@@ -21,7 +21,10 @@ _ASCII_AXES = str.maketrans("┌┐└┘─│┤├┬┴┼", "++++-|+++++")
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a chart; NaN breaks it. ``dots`` draws points instead of a line."""
+    """One line of a chart; NaN breaks it. ``dots`` draws points instead of a line.
+
+    ``marker`` is an ASCII character that it is drawn with.
+    """
 
     label: str
     xs: Sequence[float]
@@ -98,7 +101,8 @@ def draw(chart: Chart | None, width: int, height: int, *, ascii_only: bool = Fal
         for run in unbroken(xs, ys):
             points = [(across.share(x), up.share(y)) for x, y in run]
             is_dots = line.dots or len(points) == 1
-            cells.add(points, line.colour, _sign_of(line, is_dots, ascii_only), ascii_only)
+            sign = _sign_of(line, is_dots, ascii_only)
+            cells.add(points, line.colour, sign, ascii_only, joins=not is_dots)
     if level_is_drawn(chart):
         cells.add_level(up.share(chart.level or 0.0), chart.level_label, "-" if ascii_only else "┄")
     text = Text(no_wrap=True, end="")
@@ -138,7 +142,7 @@ def x_ticks(chart: Chart, across: Scale, most: int) -> list[float]:
 
 def _sign_of(line: Line, is_dots: bool, ascii_only: bool) -> str:
     """The character of each point; '' if points are joined."""
-    if is_dots:
+    if is_dots and not (line.dots and line.marker):
         return "x" if ascii_only else "•"
     return line.marker or ""
 
@@ -151,10 +155,15 @@ class _Cells:
         self._signs: dict[tuple[int, int], tuple[str, str]] = {}
 
     def add(
-        self, points: list[tuple[float, float]], colour: str, sign: str, ascii_only: bool
+        self,
+        points: list[tuple[float, float]],
+        colour: str,
+        sign: str,
+        ascii_only: bool,
+        *,
+        joins: bool,
     ) -> None:
         """Add points, given as fractions, as single characters or joined by a line."""
-        joins = sign not in ("x", "•")
         if joins:
             raster = Raster(self._columns, self._rows, braille=not (ascii_only or sign))
             raster.draw(points)
