@@ -1,8 +1,9 @@
-"""What a search found: its trials, the best one trained anew, and which keys mattered."""
+"""What a search found: its trials, the best ones trained anew, and which keys mattered."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from math import sqrt
 from pathlib import Path
 from statistics import mean, stdev
@@ -15,7 +16,7 @@ from core.evaluation.confidence import t_quantile
 from core.evaluation.finding_report import rounded, rounded_interval
 from core.recipe import Recipe
 from core.search.judging import epochs_trained, val_auroc
-from core.search.space import Value
+from core.search.space import Value, with_values
 from core.search.study import Search
 from core.store.files import is_file
 from core.store.sessions import open_session
@@ -53,18 +54,37 @@ class SeedRow(TypedDict):
     val_auroc: float | None
 
 
+class Candidate(TypedDict):
+    """One of the best trials, with the same recipe's other seeds.
+
+    ``optimism`` is the trial's val AUROC minus the mean of the other seeds: the trial was chosen
+    for its figure, and the seeds were not.
+    """
+
+    number: int
+    session: str
+    val_auroc: float | None
+    retrained: list[SeedRow]
+    retrained_mean: float | None
+    retrained_sd: float | None
+    optimism: float | None
+
+
 class SearchReport(TypedDict):
     """What ``cxr-tui search --json`` prints.
 
-    ``optimism`` is the best trial's val AUROC minus the mean of the same recipe's other seeds;
-    ``gain`` is that mean minus the mean of the recipe that the search began with, same seeds;
-    None if the best trial is that recipe. ``gain_ci`` is its 95 % interval over seeds, paired:
-    mean ± t · SD / √k with k − 1 degrees of freedom.
+    ``candidates`` are the best trials by their own figures, the best first. ``best`` is the one of
+    them with the highest mean over its other seeds (without any: the first), and ``retrained`` to
+    ``optimism`` are that one's. ``unchanged`` is the recipe that the search began with, same seeds.
+    ``gain`` is the best one's mean minus that recipe's; None if the best one is that recipe.
+    ``gain_ci`` is its 95 % interval over seeds, paired: mean ± t · SD / √k with k − 1 degrees of
+    freedom.
     """
 
     name: str
     trials: list[TrialRow]
     best: TrialRow | None
+    candidates: list[Candidate]
     retrained: list[SeedRow]
     retrained_mean: float | None
     retrained_sd: float | None
@@ -77,45 +97,113 @@ class SearchReport(TypedDict):
     importance: dict[str, float]
 
 
-def search_report(
-    search: Search, retrained: Sequence[Recipe] = (), unchanged: Sequence[Recipe] = ()
-) -> SearchReport:
-    """Put a search in figures.
+@dataclass(frozen=True)
+class Retrained:
+    """What is trained at the end of a search, named like its sessions.
 
-    Args:
-        retrained: recipes of the best trial with other seeds, named like their sessions.
-        unchanged: the search's own recipe with the same seeds.
+    Attributes:
+        candidates: trial's number -> its recipe with seeds of its own, the best trial first.
+        unchanged: the search's own recipe with the same seeds, unless a candidate is that.
+        own: the number of the candidate that is the search's own recipe, if one is.
     """
+
+    candidates: Mapping[int, Sequence[Recipe]] = field(default_factory=dict)
+    unchanged: Sequence[Recipe] = ()
+    own: int | None = None
+
+    @property
+    def recipes(self) -> list[Recipe]:
+        """All of them, in the order in which they are trained."""
+        return [*(one for seeds in self.candidates.values() for one in seeds), *self.unchanged]
+
+
+def to_retrain(search: Search, count: int, seeds: int) -> Retrained:
+    """The recipes of so many of the best trials, each with so many seeds of its own."""
+    first = search.recipe.train.seed + 1
+    drawn = range(first, first + seeds)
+
+    def anew(recipe: Recipe, kind: str) -> list[Recipe]:
+        named: list[dict[str, Value]] = [
+            {"train.seed": seed, "name": f"{search.name}-{kind}-seed{seed}"} for seed in drawn
+        ]
+        return [with_values(recipe, values, f"seed {values['train.seed']}") for values in named]
+
+    chosen = {trial.number: search.recipe_of(trial) for trial in best_trials(search, count)}
+    candidates = {number: anew(one, f"best-{number:02d}") for number, one in chosen.items()}
+    own = next(
+        (
+            number
+            for number, one in chosen.items()
+            if one.model_copy(update={"name": search.recipe.name}) == search.recipe
+        ),
+        None,
+    )
+    # Where the best trial is the recipe itself, nothing is left to compare it with.
+    unchanged = anew(search.recipe, "unchanged") if chosen and own is None else []
+    return Retrained(candidates, unchanged, own)
+
+
+def search_report(search: Search, retrained: Retrained) -> SearchReport:
+    """Put a search in figures, after what is to be retrained was trained."""
     sessions = search.place.path.parent.parent
-    rows = [_row(search, trial) for trial in search.trials()]
-    best = best_trial(search)
-    best_row = None if best is None else _row(search, best)
-    again, before = _seeds(retrained, sessions), _seeds(unchanged, sessions)
-    again_mean, before_mean = _mean(again), _mean(before)
+    trials = {one.number: one for one in search.trials()}
+    rows = [_row(search, trial) for trial in trials.values()]
+    candidates = [
+        _candidate(search, trials[number], _seeds(recipes, sessions))
+        for number, recipes in retrained.candidates.items()
+    ]
+    best = max(candidates, key=_by_other_seeds, default=None)
+    again = best["retrained"] if best is not None else []
+    before = _seeds(retrained.unchanged, sessions)
+    if retrained.own is not None:
+        before = next(one["retrained"] for one in candidates if one["number"] == retrained.own)
+    is_own = best is not None and best["number"] == retrained.own
+    before = [] if is_own else before
+    before_mean = _mean(before)
+    again_mean = best["retrained_mean"] if best is not None else None
     epochs = sum(row["epochs"] for row in rows)
     pruned = sum(row["epochs"] for row in rows if row["state"] == "pruned")
-    figures = [row["val_auroc"] for row in again if row["val_auroc"] is not None]
     return {
         "name": search.name,
         "trials": rows,
-        "best": best_row,
+        "best": None if best is None else _row(search, trials[best["number"]]),
+        "candidates": candidates,
         "retrained": again,
-        "retrained_mean": rounded(again_mean),
-        "retrained_sd": rounded(stdev(figures)) if len(figures) > 1 else None,
-        "optimism": rounded(_less(None if best is None else best.value, again_mean)),
+        "retrained_mean": again_mean,
+        "retrained_sd": None if best is None else best["retrained_sd"],
+        "optimism": None if best is None else best["optimism"],
         "unchanged": before,
         "unchanged_mean": rounded(before_mean),
-        "gain": rounded(_less(again_mean, before_mean)),
+        "gain": rounded(_less(_mean(again), before_mean)),
         "gain_ci": _paired_interval(again, before),
         "pruned_share_of_epochs": rounded(pruned / epochs) if epochs else None,
         "importance": importance(search.study, search.trials()),
     }
 
 
-def best_trial(search: Search) -> FrozenTrial | None:
-    """The complete trial with the highest val AUROC; the first of equals."""
+def best_trials(search: Search, count: int) -> list[FrozenTrial]:
+    """So many complete trials with the highest val AUROC; of equals the first."""
     complete = [one for one in search.trials() if one.state is TrialState.COMPLETE]
-    return max(complete, key=lambda one: (one.value or 0.0, -one.number), default=None)
+    return sorted(complete, key=lambda one: (-(one.value or 0.0), one.number))[:count]
+
+
+def _candidate(search: Search, trial: FrozenTrial, seeds: list[SeedRow]) -> Candidate:
+    figures = [one["val_auroc"] for one in seeds if one["val_auroc"] is not None]
+    again = _mean(seeds)
+    return {
+        "number": trial.number,
+        "session": search.session_of(trial).name,
+        "val_auroc": rounded(trial.value),
+        "retrained": seeds,
+        "retrained_mean": rounded(again),
+        "retrained_sd": rounded(stdev(figures)) if len(figures) > 1 else None,
+        "optimism": rounded(_less(trial.value, again)),
+    }
+
+
+def _by_other_seeds(one: Candidate) -> float:
+    """The first of equals wins, and so where nothing was retrained."""
+    return -1.0 if one["retrained_mean"] is None else one["retrained_mean"]
 
 
 def importance(study: optuna.Study, trials: Sequence[FrozenTrial]) -> dict[str, float]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from core.search.study import Search
 
 _SEEDS, _MOST_SEEDS, _MOST_TRIALS = 3, 20, 100_000
+_BEST, _MOST_BEST = 2, 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 
 
@@ -41,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
     name = arguments.name or f"{recipe.name}-search"
     search, storage = _opened(arguments, recipe, name)
     again = shlex.join(["cxr-tui", "search", *argv])
-    from core.search.report import best_trial, search_report
+    from core.search.report import search_report, to_retrain
     from core.search.storage import storage_errors_named
     from cxr_tui.batch.headless import STOPPED
     from cxr_tui.batch.search_worker import SearchWorker
@@ -55,12 +56,11 @@ def main(argv: Sequence[str]) -> int:
         say("search    nothing is left to take; the worker without --join ends the search")
         return 0
     with storage_errors_named(storage):
-        best = best_trial(search)
-    retrained, unchanged = ([], []) if best is None else _anew(search, arguments.seeds)
-    if not _trained([*retrained, *unchanged], arguments, again):
+        anew = to_retrain(search, arguments.best, arguments.seeds)
+    if not _trained(anew.recipes, arguments, again):
         return STOPPED
     with storage_errors_named(storage):
-        found = search_report(search, retrained, unchanged)
+        found = search_report(search, anew)
     from core.search.chart import write_chart
 
     search.place.keep(found)
@@ -105,27 +105,6 @@ def _opened(arguments: argparse.Namespace, recipe: Recipe, name: str) -> tuple[S
     return search, storage
 
 
-def _anew(search: Search, seeds: int) -> tuple[list[Recipe], list[Recipe]]:
-    """The best trial's recipe with seeds of its own, and the search's own recipe with the same."""
-    from core.search.report import best_trial
-    from core.search.space import Value, with_values
-
-    best = best_trial(search)
-    if best is None:
-        return [], []
-    first = search.recipe.train.seed + 1
-
-    def anew(recipe: Recipe, kind: str, seed: int) -> Recipe:
-        named: dict[str, Value] = {"train.seed": seed, "name": f"{search.name}-{kind}-seed{seed}"}
-        return with_values(recipe, named, f"seed {seed}")
-
-    of_best, drawn = search.recipe_of(best), range(first, first + seeds)
-    retrained = [anew(of_best, f"best-{best.number:02d}", seed) for seed in drawn]
-    if of_best.model_copy(update={"name": search.recipe.name}) == search.recipe:
-        return retrained, []
-    return retrained, [anew(search.recipe, "unchanged", seed) for seed in drawn]
-
-
 def _trained(recipes: Sequence[Recipe], arguments: argparse.Namespace, again: str) -> bool:
     """Train them, sealed as they are; False if stopped."""
     from cxr_tui.batch.headless import Output, Place
@@ -144,7 +123,7 @@ def parser() -> argparse.ArgumentParser:
         "search",
         "Look for better values of a recipe's keys with Optuna, judged by the mean AUROC on val; "
         "the test part stays sealed. Each trial is an ordinary session. Poor ones end early. At "
-        "the end the best recipe is trained anew with other seeds. A stopped or killed search "
+        "the end the best ones are trained anew with other seeds. A stopped or killed search "
         "continues with the same command.",
         "cxr-tui search demo --trials 20\n  cxr-tui search nih-14 --space my-space.toml --hours 8",
     )
@@ -174,11 +153,19 @@ def parser() -> argparse.ArgumentParser:
         "--name", metavar="NAME", type=_name, help="the search's name (default: RECIPE-search)"
     )
     parser.add_argument(
+        "--best",
+        metavar="N",
+        type=whole_number(1, _MOST_BEST),
+        default=_BEST,
+        help="so many of the best trials are trained anew at the end, and the best is chosen by "
+        f"that (default {_BEST})",
+    )
+    parser.add_argument(
         "--seeds",
         metavar="N",
         type=whole_number(0, _MOST_SEEDS),
         default=_SEEDS,
-        help=f"seeds with which the best recipe is trained anew (default {_SEEDS}; 0: none)",
+        help=f"seeds with which each of them is trained anew (default {_SEEDS}; 0: none)",
     )
     add_changes(parser)
     add_device(parser)

@@ -8,13 +8,13 @@ from core.words import number_of
 from cxr_tui.terminal.stdout import print_pairs, print_table
 
 if TYPE_CHECKING:
-    from core.search.report import SearchReport, SeedRow, TrialRow
+    from core.search.report import Candidate, SearchReport, SeedRow, TrialRow
 
 _UNDEFINED = "–"
 
 
 def print_search(found: SearchReport) -> None:
-    """Print the trials, the best one trained anew, and which keys mattered."""
+    """Print the trials, the best ones trained anew, and which keys mattered."""
     rows = [_row(one) for one in _ranked(found["trials"])]
     head = ("session", "val AUROC", "epochs", "end")
     title = f"search {found['name']}: {number_of(len(rows), 'trial')}, judged on val alone"
@@ -45,6 +45,8 @@ def _row(one: TrialRow) -> tuple[str, ...]:
 
 
 def _cost(found: SearchReport) -> str:
+    if not found["trials"]:
+        return "The hours were over before a trial began. More --hours make the search longer."
     pruned = sum(one["state"] == "pruned" for one in found["trials"])
     share = found["pruned_share_of_epochs"]
     if not pruned or share is None:
@@ -53,20 +55,34 @@ def _cost(found: SearchReport) -> str:
 
 
 def _print_seeds(found: SearchReport) -> None:
+    candidates = found["candidates"]
     if not found["retrained"]:
         return
-    rows = [_seed(one) for one in (*found["retrained"], *found["unchanged"])]
-    head = ("session", "seed", "val AUROC")
-    print_table("trained anew with other seeds", head, rows, notes=_conclusions(found))
+    rows = [_seed(one) for candidate in candidates for one in candidate["retrained"]]
+    told = {row[0] for row in rows}
+    rows += [row for row in map(_seed, found["unchanged"]) if row[0] not in told]
+    print_table("trained anew with other seeds", ("session", "seed", "val AUROC"), rows)
+    chosen = [_chosen(one) for one in candidates]
+    head = ("trial", "chosen at", "other seeds", "optimism")
+    print_table("optimism of having chosen", head, chosen, notes=_conclusions(found))
+
+
+def _chosen(one: Candidate) -> tuple[str, ...]:
+    spread = "" if one["retrained_sd"] is None else f" ± {one['retrained_sd']:.3f}"
+    optimism = _UNDEFINED if one["optimism"] is None else f"{one['optimism']:+.3f}"
+    seeds = f"{_number(one['retrained_mean'])}{spread}"
+    return (one["session"], _number(one["val_auroc"]), seeds, optimism)
 
 
 def _conclusions(found: SearchReport) -> list[str]:
-    notes = []
-    if (optimism := found["optimism"]) is not None and found["best"] is not None:
+    notes = ["Other seeds: mean ± SD. Optimism: the trial's own figure minus that mean."]
+    candidates, best = found["candidates"], found["best"]
+    if best is not None and len(candidates) > 1:
+        first = candidates[0]["session"]
+        ahead = "" if first == best["session"] else f" {first} was ahead in its own figure alone."
         notes.append(
-            f"The best trial had {_number(found['best']['val_auroc'])}; the same recipe with other "
-            f"seeds has {_number(found['retrained_mean'])} on average. Optimism of having chosen: "
-            f"{optimism:+.3f}."
+            f"The best by its other seeds is {best['session']}.{ahead} The mean of the best of "
+            f"{len(candidates)} is chosen too, and a little too high."
         )
     if (gain := found["gain"]) is not None:
         ends = found["gain_ci"]
@@ -76,7 +92,7 @@ def _conclusions(found: SearchReport) -> list[str]:
             f"{gain:+.3f} over the same seeds{interval}."
         )
     elif not found["unchanged"]:
-        notes.append("No trial was better than the recipe that the search began with.")
+        notes.append("The best recipe is the one that the search began with.")
     return [*notes, "Test was not scored: every session is sealed."]
 
 

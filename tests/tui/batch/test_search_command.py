@@ -70,8 +70,16 @@ def test_a_killed_search_goes_on_with_no_trial_lost_or_doubled(tmp_path, phantom
     with (journal / "study.journal").open("ab") as torn:
         torn.write(b'{"op_code":4,"wor')  # as a kill in the middle of a line leaves it
 
+    killed = started(tmp_path, said)
+    begun = lambda: [*sessions.glob("tiny-search-best-*")]  # noqa: E731
+    until(lambda: killed.poll() is not None or begun(), "a best trial is trained anew")
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    ended = Session(sessions / "tiny-search-trial-03").events_path.read_bytes()
+
     again = started(tmp_path, said)
     out, told = again.communicate(timeout=240)
+    assert Session(sessions / "tiny-search-trial-03").events_path.read_bytes() == ended
     assert again.returncode == 0, told
     found = json.loads(out)
     names = [f"tiny-search-trial-{number:02d}" for number in range(4)]
@@ -81,9 +89,14 @@ def test_a_killed_search_goes_on_with_no_trial_lost_or_doubled(tmp_path, phantom
     assert starts == [1, 2, 1, 1]  # the killed one went on, the others ran once
     assert kinds_of(second).count("Finished") == 1
 
-    best = max(found["trials"], key=lambda one: one["val_auroc"])
+    ranked = sorted(found["trials"], key=lambda one: -one["val_auroc"])
+    candidates = found["candidates"]
+    assert [one["session"] for one in candidates] == [one["session"] for one in ranked[:2]]
+    chosen = max(candidates, key=lambda one: one["retrained_mean"])
+    (best,) = [one for one in ranked if one["number"] == chosen["number"]]
     assert found["best"] == best
     (seed,), (unchanged,) = found["retrained"], found["unchanged"]
+    assert [seed] == chosen["retrained"]
     assert (seed["seed"], unchanged["seed"]) == (1, 1)
     assert found["optimism"] == pytest.approx(best["val_auroc"] - seed["val_auroc"], abs=1e-5)
     assert found["gain"] == pytest.approx(seed["val_auroc"] - unchanged["val_auroc"], abs=1e-5)
@@ -94,7 +107,7 @@ def test_a_killed_search_goes_on_with_no_trial_lost_or_doubled(tmp_path, phantom
     assert (journal / "search.svg").read_text().startswith("<?xml")
 
     kept = list_sessions(sessions)
-    assert len(kept) == 6
+    assert len(kept) == 7
     assert all(one.recipe.evaluate.sealed for one in kept)
     assert not list(sessions.glob("*/predictions/test.csv"))
 
@@ -180,6 +193,29 @@ def test_two_workers_share_a_search_by_postgresql_and_its_end_is_a_stop(
     assert more.returncode == 75, told
     assert "the search's storage does not answer" in told
     assert "the same command goes on" in told
+
+
+def test_hours_count_from_the_first_start_and_then_no_trial_begins(
+    tmp_path, phantom_dir, cache_dir
+):
+    said = arguments(tmp_path, phantom_dir, cache_dir, "--seeds", "0")
+
+    def search(*more):
+        done = started(tmp_path, [*said, *more])
+        out, told = done.communicate(timeout=240)
+        assert done.returncode == 0, told
+        return out
+
+    none = search("--hours", "1e-9", "--name", "none")
+    assert "The hours were over before a trial began. More --hours" in none
+    kept = lambda: len(list_sessions(tmp_path / "sessions"))  # noqa: E731
+    assert kept() == 0
+    search("--hours", "0.001", "--name", "short")  # 3.6 s: enough to begin, and not to begin more
+    begun = kept()
+    assert 1 <= begun <= 3
+    again = json.loads(search("--hours", "0.001", "--name", "short", "--json"))
+    assert kept() == begun == len(again["trials"])
+    assert {one["state"] for one in again["trials"]} == {"complete"}
 
 
 def test_what_is_missing_is_named_before_anything_is_made(tmp_path, monkeypatch):
