@@ -113,7 +113,9 @@ class DatasetSettings(Section):
         None, description="Folder searched once for the images (or NIH's archives) of the table."
     )
     boxes: RecipePath | None = Field(
-        None, description="Box table, in 1024-pixel coordinates. Default: NIH's name, if there."
+        None,
+        description="Box table, in 1024-pixel coordinates. Default: NIH's name, if there, or the "
+        "collection's own boxes.",
     )
     findings: tuple[Finding, ...] = Field(
         FINDINGS,

@@ -23,5 +23,5 @@ def check_maps(drawn: int, with_boxes: int) -> Iterator[Diagnosis]:
         "show where the network looks, but not whether that is right.",
         evidence={"drawn": drawn, "with_boxes": with_boxes},
         remedy="Name the box table (dataset.boxes), or choose a finding that has boxes: NIH drew "
-        "them for eight of the 14.",
+        "them for eight of the 14. VinDr, RSNA and SIIM bring their own.",
     )

@@ -13,7 +13,10 @@ from core.data.tables.label_columns import MINED, FileNames
 from core.data.tables.states import LabelPolicy, States
 from core.data.tables.text_file import Count
 from core.data.tables.text_table import TextTable
+from core.errors import DataError
 from core.store.files import is_file
+
+Corners = npt.NDArray[np.float64]
 
 FRONTAL = ("PA", "AP", "frontal")
 
@@ -59,6 +62,20 @@ class Rows:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class DrawnBoxes:
+    """B boxes that radiologists drew: image key, finding, and x, y, w, h in a row of ``at_B4``.
+
+    ``frame_px``: the side of the image that they are drawn on, whatever its real size; None: the
+    pixels of each image's own original.
+    """
+
+    images: Sequence[str]
+    findings: Sequence[str]
+    at_B4: npt.NDArray[np.float64]
+    frame_px: int | None
+
+
 @dataclass(frozen=True)
 class ReadingSettings:
     """What a reader is told.
@@ -87,6 +104,7 @@ class Collection:
         labels_note: where its labels come from.
         wants: whether a column of this name is read; None: all are.
         views: those that are kept by default; None: all but lateral and other ones.
+        boxes: reads the boxes that belong to a label table; None: there are none.
     """
 
     kind: str
@@ -99,6 +117,7 @@ class Collection:
     views: tuple[str, ...] | None = FRONTAL
     labels_note: str = MINED
     wants: Callable[[str], bool] | None = None
+    boxes: Callable[[Path], DrawnBoxes] | None = None
 
 
 def named_in(folder: Path, *names: str) -> Iterator[Path]:
@@ -107,6 +126,32 @@ def named_in(folder: Path, *names: str) -> Iterator[Path]:
         for candidate in (folder / name, folder / f"{name}.gz", folder / f"{name}.zip"):
             if is_file(candidate):
                 yield candidate
+
+
+def box_corners(table: TextTable, names: Sequence[str], rows: Sequence[int]) -> Corners:
+    """The numbers in four columns of these rows, B × 4.
+
+    Raises:
+        DataError: a cell that is no number, or a column that is missing.
+    """
+    missing = [name for name in names if name not in table.header]
+    if missing:
+        raise DataError(f"no column {', '.join(missing)} of boxes", where=table.path)
+    values_B4 = np.empty((len(rows), 4))
+    for axis, name in enumerate(names):
+        cells = table.columns[table.header.index(name)]
+        for place, row in enumerate(rows):
+            try:
+                values_B4[place, axis] = float(cells[row])
+            except ValueError:
+                values_B4[place, axis] = np.nan
+            if not np.isfinite(values_B4[place, axis]):
+                raise DataError(
+                    f"the box's {name} is {cells[row][:40]!r}, not a number",
+                    where=table.where(row),
+                    remedy="Correct or remove the row.",
+                )
+    return values_B4
 
 
 def distinct_rows(

@@ -17,11 +17,14 @@ import numpy as np
 from core.data.collections.cells import NUMBERS, column_states
 from core.data.collections.collection import (
     Collection,
+    DrawnBoxes,
     ReadingSettings,
     Rows,
+    box_corners,
     distinct_rows,
     named_in,
 )
+from core.data.tables.boxes import BOX_TABLE_SIZE_PX
 from core.data.tables.label_columns import FileNames
 from core.data.tables.states import PRESENT, LabelPolicy
 from core.data.tables.text_file import Count, count_of, table_bytes
@@ -81,6 +84,21 @@ def _read(table: TextTable, settings: ReadingSettings) -> Rows:
             "pneumonia, which is neither in NIH's sense.",
             "The images are NIH's: a network trained on NIH may have seen these patients.",
         ),
+    )
+
+
+def _boxes(path: Path) -> DrawnBoxes:
+    """The boxes of the label table, in pixels of an image of 1024; each is both findings'."""
+    table = read_table(path)
+    column = dict(zip(table.header, table.columns, strict=True))
+    rows = [row for row, cell in enumerate(column["Target"]) if _TARGETS.get(cell.strip())]
+    images = [column["patientId"][row].strip() for row in rows]
+    at_B4 = box_corners(table, ("x", "y", "width", "height"), rows)
+    return DrawnBoxes(
+        images=images * len(FINDINGS),
+        findings=[finding for finding in FINDINGS for _ in images],
+        at_B4=np.tile(at_B4, (len(FINDINGS), 1)),
+        frame_px=BOX_TABLE_SIZE_PX,
     )
 
 
@@ -156,5 +174,6 @@ RSNA = Collection(
     recognises=_recognises,
     read=_read,
     policy=LabelPolicy(blank="absent", source="no box is absent"),
+    boxes=_boxes,
     labels_note="Radiologists drew boxes around opacities that suggest pneumonia.",
 )

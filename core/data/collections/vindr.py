@@ -13,8 +13,11 @@ import numpy as np
 from core.data.collections.cells import NUMBERS, column_states
 from core.data.collections.collection import (
     Collection,
+    Corners,
+    DrawnBoxes,
     ReadingSettings,
     Rows,
+    box_corners,
     distinct_rows,
     named_in,
 )
@@ -112,6 +115,31 @@ def _rows_of(table: TextTable, rule: str) -> Rows:
         if has_readers
         else ("Labels of the test part are the consensus of five radiologists.",),
     )
+
+
+_BOX_TABLES = ("annotations_train.csv", "annotations_test.csv")
+
+
+def _boxes(path: Path) -> DrawnBoxes:
+    """Every reader's boxes, in pixels of the original: of the label table itself, or, where that
+    one is of whole images, of PhysioNet's box tables beside it."""
+    tables = [read_table(path)]
+    if "class_name" not in tables[0].header:
+        beside = (each for name in _BOX_TABLES for each in named_in(path.parent, name))
+        tables = [table for table in map(read_table, beside) if "class_name" in table.header]
+    images: list[str] = []
+    findings: list[str] = []
+    at: list[Corners] = [np.empty((0, 4))]
+    for table in tables:
+        column = dict(zip(table.header, table.columns, strict=True))
+        names = [_FINDING_OF.get(folded(name)) for name in column["class_name"]]
+        rows = [row for row, name in enumerate(names) if name not in (None, NO_FINDING)]
+        corners_B4 = box_corners(table, ("x_min", "y_min", "x_max", "y_max"), rows)
+        corners_B4[:, 2:] -= corners_B4[:, :2]
+        at.append(corners_B4)
+        images += [column["image_id"][row].strip() for row in rows]
+        findings += [str(names[row]) for row in rows]
+    return DrawnBoxes(images, findings, np.concatenate(at), frame_px=None)
 
 
 def _readers(column: dict[str, Sequence[str]], num_rows: int) -> np.ndarray:
@@ -233,6 +261,7 @@ VINDR = Collection(
     recognises=_recognises,
     read=_read,
     policy=LabelPolicy(blank="absent", source="no box is absent"),
+    boxes=_boxes,
     labels_note="Radiologists labelled the images: three each in train, a consensus of five in "
     "test.",
 )

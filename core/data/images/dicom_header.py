@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from core.data.images.decode import MAX_ENCODED_BYTES
 from core.data.images.dicom import named_errors
-from core.data.images.dicom_cells import word
+from core.data.images.dicom_cells import whole_number, word
 from core.data.images.dicom_file import (
     SYNTAX_END,
     is_deflated,
@@ -90,6 +90,27 @@ def read_dicom_header(file: Path | bytes, name: str) -> DicomHeader | None:
         return _read(io.BytesIO(file), name)
     with open_regular(file) as stream:
         return _read(stream, name)
+
+
+def dicom_size(file: Path, name: str) -> tuple[int, int] | None:
+    """Columns and rows of the stored picture by its header; None if it is no DICOM file, or says
+    none.
+
+    Raises:
+        UndecodableImage: the header is damaged.
+        OSError: the file can't be read.
+    """
+    with open_regular(file) as stream:
+        start = stream.read(SYNTAX_END)
+        if not is_dicom(start) or is_deflated(start):
+            return None
+        stream.seek(0)
+        with named_errors(name, "header"):
+            header = loaded_pydicom().dcmread(
+                stream, stop_before_pixels=True, force=True, specific_tags=["Rows", "Columns"]
+            )
+            columns, rows = (whole_number(header, key, 0) for key in ("Columns", "Rows"))
+    return (columns, rows) if min(columns, rows) > 0 else None
 
 
 def tell_patients(patients: Collection[str | None]) -> bool:

@@ -20,9 +20,9 @@ from core.data.study.index import build_index
 from core.data.study.part_draw import RECORDED_AS, PartDraw, as_json, read_draws
 from core.data.study.sources import DataSources, locate_sources
 from core.data.study.split import Split, make_split, refuse_shared_patients, undrawn
+from core.data.study.study_boxes import study_boxes
 from core.data.study.study_index import StudyIndex
 from core.data.study.subset import draw_subset, prevalence_of
-from core.data.tables.boxes import read_boxes
 from core.data.tables.label_table import is_of_phantom, refuse_unknown_patients
 from core.data.tables.label_version import label_table_name
 from core.data.tables.text_file import count_of, table_bytes
@@ -237,9 +237,7 @@ def audit_study(recipe: Recipe, cache: Path, *, labels_only: bool = False) -> Au
             raise
         split = undrawn(index, recipe.split, error)
     drawn = draw_subset(index, split, recipe.subset)
-    known = {*index.images, *index.absent}
-    boxes = None if sources.boxes is None else read_boxes(sources.boxes, known)
-    return audit(recipe, sources, index, drawn, boxes)
+    return audit(recipe, sources, index, drawn, study_boxes(index, sources))
 
 
 def write_split(path: Path, study: Study) -> None:

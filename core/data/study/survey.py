@@ -20,9 +20,10 @@ from core.data.study.found_images import with_images
 from core.data.study.index import build_index
 from core.data.study.sources import DataSources, MakePhantom, locate_sources
 from core.data.study.split import ListedRows, make_split, read_lists
+from core.data.study.study_boxes import study_boxes
 from core.data.study.study_index import StudyIndex, with_findings
 from core.data.study.subset import draw_subset
-from core.data.tables.boxes import Boxes, read_boxes
+from core.data.tables.boxes import Boxes
 from core.errors import CxrError
 from core.recipe import PARTS, Recipe
 
@@ -67,12 +68,11 @@ def read_survey(recipe: Recipe, cache: Path, *, make_phantom: MakePhantom | None
     """Read the tables of a recipe's data set, without looking for images.
 
     Raises:
-        RecipeError, DataError: see ``locate_sources``, ``build_index`` and ``read_boxes``.
+        RecipeError, DataError: see ``locate_sources``, ``build_index`` and ``study_boxes``.
     """
     sources = locate_sources(recipe, cache=cache, labels_only=True, make_phantom=make_phantom)
     index = build_index(recipe, sources, labels_only=True, every_finding=True)
-    boxes = None if sources.boxes is None else read_boxes(sources.boxes, frozenset(index.images))
-    return Survey(sources, index, boxes)
+    return Survey(sources, index, study_boxes(index, sources))
 
 
 def with_found_images(
@@ -100,7 +100,9 @@ def with_found_images(
     quarantined: dict[str, str] = {}
     for folder in sorted(cache.glob(f"*-{images_fingerprint(index.files)}")):
         quarantined |= read_quarantine(folder / "quarantine.csv")
-    return Survey(survey.sources, index, survey.boxes, quarantined)
+    # Where originals tell the boxes' scale, they are known only now.
+    boxes = survey.boxes or study_boxes(index, survey.sources)
+    return Survey(survey.sources, index, boxes, quarantined)
 
 
 def picture_of(survey: Survey, recipe: Recipe) -> Picture:

@@ -15,7 +15,7 @@ from core.data.tables.labels import folded, missing_column
 from core.data.tables.text_file import Count, count_of, unsafe_name
 from core.data.tables.text_table import TextTable, read_table
 from core.errors import DataError
-from core.findings import FINDINGS, canonical_finding, did_you_mean
+from core.findings import FINDINGS, VOCABULARY, canonical_finding, did_you_mean
 from core.recipe import NETWORK_STRIDE_PX
 
 BOX_TABLE_SIZE_PX = 1024
@@ -40,7 +40,8 @@ _ROUNDING_PX = 0.01
 class Boxes:
     """B boxes: image name, finding, left, top, width and height, in pixels of ``size_px``.
 
-    ``warnings`` says in sentences if their table seems to be in other units.
+    ``warnings`` says in sentences if their table seems to be in other units. ``of_originals``: the
+    table's own pixels were those of each image's original, and were converted.
     """
 
     image: npt.NDArray[np.object_]
@@ -52,6 +53,7 @@ class Boxes:
     size_px: int = BOX_TABLE_SIZE_PX
     counts: tuple[Count, ...] = ()
     warnings: tuple[str, ...] = ()
+    of_originals: bool = False
 
     def __len__(self) -> int:
         return len(self.image)
@@ -168,7 +170,7 @@ def lesion_sizes(boxes: Boxes, size_px: int) -> dict[str, LesionSizes]:
     """Finding -> sizes of its boxes at an input of ``size_px``, if it has any."""
     at_input = boxes_at(boxes, size_px)
     sizes = {}
-    for finding in FINDINGS:
+    for finding in VOCABULARY:
         chosen_B = at_input.finding == finding
         if not chosen_B.any():
             continue

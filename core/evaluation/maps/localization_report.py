@@ -210,10 +210,12 @@ def published_beside(source: MapSource, finding: str, num_boxes: int) -> dict[st
 def _warnings(source: MapSource, shown: Sequence[FoundMap], report: dict[str, Any]) -> list[str]:
     warnings = list(source.warnings)
     sizes = {(one.width_px, one.height_px) for one in shown}
-    if source.boxes is not None and any(size != (source.boxes.size_px,) * 2 for size in sizes):
-        example = min(size for size in sizes if size != (source.boxes.size_px,) * 2)
+    boxes = source.boxes
+    others = [] if boxes is None else [size for size in sizes if size != (boxes.size_px,) * 2]
+    if boxes is not None and not boxes.of_originals and others:
+        example = min(others)
         warnings.append(
-            f"boxes are in pixels of a {source.boxes.size_px}-pixel image and the images have "
+            f"boxes are in pixels of a {boxes.size_px}-pixel image and the images have "
             f"another size, such as {example[0]}×{example[1]}: boxes were scaled"
         )
     if report["seen_in_training"]:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from core.data.cache.cache import ImageCache, IngestProgress, open_cache
 from core.data.images.grey_rule import GreyRule
 from core.data.study.study import Study, prepare_study
-from core.data.tables.boxes import Boxes, read_boxes
+from core.data.study.study_boxes import study_boxes
+from core.data.tables.boxes import Boxes
 from core.data.tables.text_file import Count
 from core.errors import DataError, UntrainedError
 from core.evaluation.calibrating.kept_recalibration import recalibration_of
@@ -225,9 +226,9 @@ def _memory_named() -> contextlib.AbstractContextManager[None]:
 
 def _boxes(study: Study, findings: Sequence[str]) -> tuple[Boxes | None, list[str]]:
     """Boxes of findings and images in use, and what was left out."""
-    if study.sources.boxes is None:
+    boxes = study_boxes(study.index, study.sources)
+    if boxes is None:
         return None, ["no box table is given (dataset.boxes): maps can't be compared with boxes"]
-    boxes = read_boxes(study.sources.boxes, {*study.index.images, *study.index.absent})
     warnings = [*boxes.warnings, *_told(boxes.counts)]
     known_B = np.isin(boxes.finding.astype(str), list(findings))
     if not known_B.all():

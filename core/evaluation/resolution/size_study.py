@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from core.data.study.study import prepare_study
-from core.data.tables.boxes import Boxes, read_boxes
+from core.data.study.study_boxes import study_boxes
+from core.data.tables.boxes import Boxes
 from core.errors import DataError
 from core.evaluation.part_report import refuse_another_table
 from core.evaluation.predictions import Predictions, read_predictions
@@ -77,6 +78,4 @@ def _boxes(session: Session, recipe: Recipe, cache: Path) -> Boxes | None:
         recipe, cache, labels_only=True, recorded_split=session.path / "split.csv"
     )
     refuse_another_table(session, study)
-    if study.sources.boxes is None:
-        return None
-    return read_boxes(study.sources.boxes, {*study.index.images, *study.index.absent})
+    return study_boxes(study.index, study.sources)
