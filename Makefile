@@ -33,6 +33,7 @@ soak: install
 	$(BIN)/python tests/bench/compare_coverage.py --samples 2000
 	$(BIN)/python tests/bench/calibration_coverage.py --samples 2000
 	$(BIN)/python tests/bench/subgroup_coverage.py --samples 1000
+	$(BIN)/python tests/bench/because_coverage.py --samples 1000
 
 # Thousands of mutated files; a share of them is in make test.
 fuzz: install

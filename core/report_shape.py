@@ -80,6 +80,13 @@ class ReportedFigures(_Shape):
     difference: _Signed | None = None
     difference_ci: Annotated[tuple[_Signed, _Signed], Field(strict=False)] | None = None
     because: Annotated[dict[_Name, _Signed | None], Field(max_length=10)] = {}
+    because_ci: Annotated[dict[_Name, _Ends | None], Field(max_length=10)] = {}
+    log_loss: _Finite | None = None
+    internal_log_loss: _Finite | None = None
+    log_loss_difference: _Finite | None = None
+    log_loss_difference_ci: _Ends | None = None
+    because_log_loss: Annotated[dict[_Name, _Finite | None], Field(max_length=10)] = {}
+    because_log_loss_ci: Annotated[dict[_Name, _Ends | None], Field(max_length=10)] = {}
     note: _Text = ""
 
 

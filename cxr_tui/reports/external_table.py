@@ -20,7 +20,10 @@ _FIGURES = {
     "ppv": "PPV",
     "npv": "NPV",
 }
-_WHY = "where the differences come from: AUROC and its parts, log loss and its parts"
+_WHY = (
+    "where the differences come from: AUROC and its parts, log loss and its parts, with 95 % "
+    "intervals"
+)
 _CAUSES = ("AUROC", "case mix", "rest", "log loss", "case mix", "prevalence", "calibration", "rest")
 
 
@@ -46,19 +49,29 @@ def print_external(report: Mapping[str, Any], place: Path, looks: Looks) -> None
     title = f"other figures; thresholds are those that {rule} chose on the session's val"
     print_table(title, ["", "external", "internal", "difference"], others)
     if report["internal"]["images"] is not None:
-        causes = [_causes(name, of) for name, of in findings.items()]
+        causes = [row for name, of in findings.items() for row in _causes(name, of)]
         print_table(_WHY, ["", *_CAUSES], causes)
     print_pairs(health_pairs(answers_of(report["health"])))
     counted = looks_words(looks.times, looks.sources, looks.warning)
     print_table(None, (), (), notes=[*_notes(report), *counted, f"kept in {place}"])
 
 
-def _causes(name: str, figures: Mapping[str, Any]) -> list[str]:
-    """Both differences, and their parts."""
-    of_auroc, of_loss = figures["because"], figures["because_log_loss"]
-    auroc = [figures["difference"], of_auroc["case_mix"], of_auroc["rest"]]
-    loss = [of_loss[part] for part in ("case_mix", "prevalence", "calibration", "rest")]
-    return [name, *map(signed, [*auroc, figures["log_loss_difference"], *loss])]
+def _causes(name: str, figures: Mapping[str, Any]) -> list[list[str]]:
+    """Both differences and their parts, and below them the ends of their intervals."""
+    loss = ("case_mix", "prevalence", "calibration", "rest")
+    parts = [("because", part) for part in ("case_mix", "rest")]
+    parts += [("because_log_loss", part) for part in loss]
+    values = [figures[of][part] for of, part in parts]
+    values.insert(0, figures["difference"])
+    values.insert(3, figures["log_loss_difference"])
+    ends = [figures[f"{of}_ci"][part] for of, part in parts]
+    ends.insert(0, figures["difference_ci"])
+    ends.insert(3, figures["log_loss_difference_ci"])
+    rows = [[name, *map(signed, values)]]
+    if any(one is not None for one in ends):
+        for side, head in enumerate(("  from", "  to")):
+            rows.append([head, *("" if one is None else signed(one[side]) for one in ends)])
+    return rows
 
 
 def _sides(report: Mapping[str, Any]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from core.evaluation.metrics import (
@@ -27,6 +27,8 @@ PATIENTS_NOTE = (
     "patients: those with a positive image, and in brackets their effective number, since some "
     "have many images; intervals are based on it"
 )
+Ends = tuple[float, float]
+
 _RULES = {
     "youden": "Youden's index",
 }
@@ -52,8 +54,8 @@ def notes_of(report: PartReport, figures: Figures, chosen: str = "") -> list[Not
     """Everything that a reader of the figures should know, starting with the chosen finding."""
     own = next((row.note for row in figures.findings if row.name == chosen), "")
     others = [row for row in figures.findings if row.name != chosen]
-    compared = next((_beside_internal(row) for row in figures.findings if row.name == chosen), "")
-    notes = [Note(f"{chosen}: {compared}")] if compared else []
+    compared = next((_beside_internal(row) for row in figures.findings if row.name == chosen), [])
+    notes = [Note(f"{chosen}: {words}") for words in compared]
     notes += [Note(f"{chosen}: {own}", alarm_of(own))] if own else []
     if figures.reference is not None:
         notes.append(Note(reference_words(figures.reference)))
@@ -76,20 +78,42 @@ def notes_of(report: PartReport, figures: Figures, chosen: str = "") -> list[Not
     return [Note(visible(note.text), note.is_alarm) for note in notes]
 
 
-def _beside_internal(row: FigureRow) -> str:
-    """Another data set's AUROC beside that of the session's test; '' for the session's own."""
+def _beside_internal(row: FigureRow) -> list[str]:
+    """Another data set's AUROC and log loss beside those of the session's test; [] for its own."""
     figures = row.figures
     if figures.auroc is None or figures.internal is None or figures.difference is None:
-        return ""
-    ends = figures.difference_ci
-    words = (
-        f"AUROC {figures.auroc:.3f}, internal {figures.internal:.3f}: {_signed(figures.difference)}"
-    )
-    words += "" if ends is None else f" ({_signed(ends[0])} to {_signed(ends[1])})"
-    mix, rest = figures.because.get("case_mix"), figures.because.get("rest")
-    if mix is not None and rest is not None:
-        words += f", of it case mix {_signed(mix)}, the rest {_signed(rest)}"
+        return []
+    words = [
+        f"AUROC {figures.auroc:.3f}, internal {figures.internal:.3f}: "
+        + _bounded(figures.difference, figures.difference_ci)
+        + _parts(figures.because, figures.because_ci)
+    ]
+    loss, own = figures.log_loss, figures.internal_log_loss
+    if loss is not None and own is not None and figures.log_loss_difference is not None:
+        words.append(
+            f"log loss {loss:.3f}, internal {own:.3f}: "
+            + _bounded(figures.log_loss_difference, figures.log_loss_difference_ci)
+            + _parts(figures.because_log_loss, figures.because_log_loss_ci)
+        )
     return words
+
+
+def _parts(of: Mapping[str, float | None], ends: Mapping[str, Ends | None]) -> str:
+    """What a difference is made of, where case mix is known."""
+    if of.get("case_mix") is None:
+        return ""
+    names = {"rest": "the rest"}
+    told = [
+        f"{names.get(part, part.replace('_', ' '))} {_bounded(value, ends.get(part))}"
+        for part, value in of.items()
+        if value is not None
+    ]
+    return f", of it {', '.join(told)}"
+
+
+def _bounded(value: float, ends: Ends | None) -> str:
+    interval = "" if ends is None else f" ({_signed(ends[0])} to {_signed(ends[1])})"
+    return _signed(value) + interval
 
 
 def _signed(value: float) -> str:

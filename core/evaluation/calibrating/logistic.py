@@ -29,8 +29,13 @@ def log_loss(logits_K: Floats, present_K: NDArray[np.bool_], weights_K: Floats |
     """The mean log loss; finite for any finite logits, 0 for no image."""
     if not len(logits_K):
         return 0.0
-    each_K = np.logaddexp(0, np.where(present_K, -logits_K, logits_K))
-    return float(np.average(each_K, weights=weights_K))
+    return float(np.average(losses_of(logits_K, present_K), weights=weights_K))
+
+
+def losses_of(logits_K: Floats, present_K: NDArray[np.bool_]) -> Floats:
+    """The log loss of each image."""
+    losses_K: Floats = np.logaddexp(0, np.where(present_K, -logits_K, logits_K))
+    return losses_K
 
 
 def fitted(

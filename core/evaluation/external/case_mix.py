@@ -42,12 +42,16 @@ class MixWeights:
         weights_K: their mean is 1; None, and ``note`` says why.
         covered: share of the internal images whose stratum has external images.
         effective_images: Kish's number of equal images that the weighted ones are worth.
+        strata_K: the stratum of each external image, numbered from 0.
+        strata_J: likewise of each internal one; -1 where no external image is in it.
     """
 
     weights_K: Floats | None
     covered: float | None = None
     effective_images: float | None = None
     note: str = ""
+    strata_K: Codes | None = None
+    strata_J: Codes | None = None
 
 
 def case_mix(external: LabelTable | None, internal: LabelTable | None) -> CaseMix | None:
@@ -87,9 +91,11 @@ def mix_weights(mix: CaseMix | None, known_N: Codes, known_M: Codes) -> MixWeigh
             f"the same {', '.join(mix.columns)}",
         )
     wanted_S = np.bincount(position[is_there], minlength=len(strata)) / is_there.sum()
-    weights_K = (wanted_S / (count_S / len(here_K)))[place_K.reshape(-1)]
+    place_K = place_K.reshape(-1)
+    weights_K = (wanted_S / (count_S / len(here_K)))[place_K]
     effective = float(weights_K.sum() ** 2 / np.square(weights_K).sum())
-    return MixWeights(weights_K, covered, effective)
+    strata_J = np.where(is_there, position, -1)
+    return MixWeights(weights_K, covered, effective, strata_K=place_K, strata_J=strata_J)
 
 
 def _columns(table: LabelTable) -> tuple[Codes, Codes, Codes]:

@@ -15,6 +15,7 @@ from core.evaluation.external.external_data import WHOLE, ExternalData
 from core.evaluation.external.external_scores import DecodedData
 from core.evaluation.external.own_side import OwnSide
 from core.evaluation.external.seen_before import NAMED, NONE, Seen
+from core.evaluation.finding_report import patients_or_images
 from core.evaluation.part_report import official_part_of
 from core.evaluation.predicting.predictor import Predictor
 from core.evaluation.predictions import Predictions, only
@@ -77,7 +78,7 @@ def external_report(
         here = _sample(shown, column)
         there = None if shown_test is None else _sample(shown_test, column)
         every = compared_finding(figures, theirs, pairs[column], with_intervals=has_intervals)
-        figures |= _beside(every) | because_of(here, there, mix)
+        figures |= _beside(every) | because_of(here, there, mix, with_intervals=has_intervals)
     report["case_mix"] = {
         "columns": [] if mix is None else list(mix.columns),
         "note": _about(mix, own),
@@ -138,7 +139,11 @@ def _as_shown(predictions: Predictions, recalibration: Recalibration | None) -> 
 
 
 def _sample(predictions: Predictions, column: int) -> Sample:
-    return Sample.of(predictions.labels_NF[:, column], predictions.scores_NF[:, column])
+    return Sample.of(
+        predictions.labels_NF[:, column],
+        predictions.scores_NF[:, column],
+        patients_or_images(predictions),
+    )
 
 
 def _beside(every: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -146,3 +146,45 @@ def test_without_the_sessions_table_case_mix_is_unknown_and_the_rest_is_all():
     assert found["because"]["case_mix"] is None
     assert found["because"]["rest"] < 0
     assert found["case_mix"]["note"]
+
+
+def test_a_part_varies_as_when_one_patient_after_the_other_is_left_out():
+    rng = np.random.default_rng(6)
+    sides = []
+    for stretch in (1.8, 1.0):  # three images a patient, in two strata
+        labels_N, logits_N = images(rng, 270)
+        scores_N = 1 / (1 + np.exp(-stretch * logits_N))
+        sides.append((labels_N, scores_N, np.repeat(np.arange(90), 3), rng.integers(0, 2, 270)))
+
+    def parts(external, internal, with_intervals=False):
+        samples = [Sample.of(*side[:3]) for side in (external, internal)]
+        mix = CaseMix(external[3], internal[3], ("sex",))
+        return because_of(*samples, mix, with_intervals=with_intervals)
+
+    def without(side, patient):
+        return tuple(values[side[2] != patient] for values in side)
+
+    whole = parts(*sides, with_intervals=True)
+    for of in ("because", "because_log_loss"):
+        assert set(whole[f"{of}_ci"]) == set(whole[of])
+    variances = dict.fromkeys([*whole["because"], *whole["because_log_loss"]], 0.0)
+    for place in (0, 1):
+        left = []
+        for patient in range(90):
+            changed = [
+                without(side, patient) if at == place else side for at, side in enumerate(sides)
+            ]
+            found = parts(*changed)
+            left.append({**found["because_log_loss"], "auroc_rest": found["because"]["rest"]})
+        for name in left[0]:
+            values = np.array([one[name] for one in left])
+            variances[name] = variances.get(name, 0.0) + 89 * values.var()
+    for name, (of, part) in {
+        "auroc_rest": ("because", "rest"),
+        "prevalence": ("because_log_loss", "prevalence"),
+        "calibration": ("because_log_loss", "calibration"),
+        "rest": ("because_log_loss", "rest"),
+    }.items():
+        low, high = whole[f"{of}_ci"][part]
+        halves = (high - low) / 2 / np.sqrt(variances[name])
+        assert 1.8 < halves < 2.4, name  # Student's t, and a factor for few patients

@@ -83,6 +83,7 @@ def test_another_set_gives_the_keys_of_test_json_and_its_auroc_beside_the_sessio
 def test_differences_have_intervals_and_parts_that_sum(external, other_dir):
     report = report_of(external(other_dir, "--json"))
     assert report["case_mix"]["columns"] == ["age decade", "sex", "view"]
+    told = []
     for figures in report["findings"].values():
         low, high = figures["difference_ci"]
         assert low < figures["difference"] < high
@@ -95,6 +96,15 @@ def test_differences_have_intervals_and_parts_that_sum(external, other_dir):
         compared = figures["compared"]["sensitivity"]
         assert compared["external"] == figures["operating_point"]["sensitivity"]
         assert compared["internal"] is not None
+        for of in ("because", "because_log_loss"):
+            for part, value in figures[of].items():
+                ends = figures[f"{of}_ci"][part]
+                assert ends is None or ends[0] < value < ends[1]
+                told.append(ends is None or not ends[0] <= 0 <= ends[1])
+        low, high = figures["log_loss_difference_ci"]
+        assert low < difference < high
+    assert len(told) == 30
+    assert sum(told) <= 4  # the same phantom at another seed: 1.5 are expected
     assert report["mean"]["over"] == FINDINGS
     low, high = report["mean"]["difference_ci"]
     assert low < report["mean"]["difference"] < high

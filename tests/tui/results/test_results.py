@@ -597,7 +597,16 @@ async def test_figures_of_another_data_set_stand_beside_test_and_val(workspace, 
     report["split"] = "all"
     for figures in report["findings"].values():
         compared = {"internal": 0.9, "difference": -0.125, "difference_ci": [-0.2, -0.05]}
-        figures |= compared | {"because": {"case_mix": -0.025, "rest": -0.1}}
+        figures |= compared | {
+            "because": {"case_mix": -0.025, "rest": -0.1},
+            "because_ci": {"case_mix": [-0.05, 0.01], "rest": None},
+            "log_loss": 0.5,
+            "internal_log_loss": 0.25,
+            "log_loss_difference": 0.25,
+            "log_loss_difference_ci": [0.125, 0.375],
+            "because_log_loss": {"case_mix": 0.0, "prevalence": 0.0625, "rest": 0.1875},
+            "because_log_loss_ci": {"prevalence": [-0.031, 0.156]},
+        }
     place = session.path / "external/other"
     place.mkdir(parents=True)
     (place / "report.json").write_text(json.dumps(report))
@@ -608,6 +617,11 @@ async def test_figures_of_another_data_set_stand_beside_test_and_val(workspace, 
         await press(pilot, "comma")
         await shows(pilot, "scored · external/other · all: ")
         await shows(pilot, "internal 0.900: −0.125 (−0.200 to −0.050)")
+        await shows(pilot, "log loss 0.500, internal 0.250")
+        shown = " ".join(plain(app).replace("│", " ").split())
+        assert "of it case mix −0.025 (−0.050 to +0.010), the rest −0.100" in shown
+        assert "log loss 0.500, internal 0.250: +0.250 (+0.125 to +0.375)" in shown
+        assert "prevalence +0.062 (−0.031 to +0.156), the rest +0.188" in shown
         await press(pilot, "enter")
         await says(pilot, "external/other/predictions.csv")
         await press(pilot, "e")
