@@ -14,7 +14,7 @@ _NOTES = (
     "probabilities.",
     "Scaled Brier: 0 is the prevalence for every image, 1 is perfect. ECE: expected calibration "
     "error by bins of equal size, beside what a perfectly calibrated network of this part would "
-    "show on average, and in 19 of 20 parts at most.",
+    "show on average, and in about nine of ten parts at most.",
 )
 
 

@@ -27,7 +27,7 @@ class CalibrationError:
     """Expected calibration error, and its mean and upper limit for a calibrated model.
 
     The limit is a normal one for independent bins; bins share patients, so one calibrated model in
-    ten exceeds it instead of one in twenty (``tests/bench/coverage.py``).
+    ten exceeds it instead of one in twenty (``tests/bench/calibration_coverage.py``).
     """
 
     value: float
