@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,3 +154,20 @@ def searches_in(sessions: Path) -> list[str]:
     with contextlib.suppress(OSError):  # none, or not accessible
         found = list((sessions / FOLDER).iterdir())
     return sorted(one.name for one in found if is_file(one / "key"))
+
+
+def delete_search(sessions: Path, name: str) -> None:
+    """Remove a search's folder, with its study where that is in it; its sessions stay.
+
+    Raises:
+        SessionError: a process works on one of its trials, or the folder can't be removed.
+    """
+    path = sessions / FOLDER / name
+    if any(is_held(folder) for folder in (path / "trials").glob("*")):
+        raise SessionError(
+            "can't be deleted while a process works on it", where=path, remedy="Stop it first."
+        )
+    try:
+        shutil.rmtree(path)
+    except OSError as error:
+        raise SessionError(f"can't be deleted ({error.strerror})", where=path) from error

@@ -57,6 +57,8 @@ class Followed:
         try:
             if self._telling is not None:
                 self._telling.tracker.close()
+                if self.failure is None:
+                    self._keep(self._telling, is_whole=True)
         except Exception as error:  # noqa: BLE001 - the same door
             self.failure = self.failure or _in_words(self.name, error)
 
@@ -69,8 +71,11 @@ class Followed:
             return
         telling.tracker.flush()
         self._offset = reader.offset
+        self._keep(telling, is_whole=False)
+
+    def _keep(self, telling: Telling, *, is_whole: bool) -> None:
         run_id = telling.tracker.run_id
-        state = TrackerState(self._offset, telling.first, telling.last, run_id)
+        state = TrackerState(self._offset, telling.first, telling.last, run_id, is_whole)
         keep_state(self._session, self.name, state)
 
     def _opened(self) -> Telling:
@@ -93,7 +98,9 @@ def _open(name: str, session: Session, recipe: Recipe, state: TrackerState) -> T
     from core.tracking.tensorboard_files import TensorBoardFiles
 
     folder = session.path / TENSORBOARD_FOLDER
-    return TensorBoardFiles(folder, recipe, session.name, is_known=state.offset > 0)
+    # After a kill all is told again: points that it told last would be there twice.
+    is_known = state.offset > 0 and state.is_whole
+    return TensorBoardFiles(folder, recipe, session.name, is_known=is_known)
 
 
 def _in_words(name: str, error: Exception) -> str:

@@ -21,12 +21,15 @@ class TrackerState:
         offset: bytes of events.jsonl that were told.
         first, last: see ``Telling``.
         run_id: MLflow's identifier of the run.
+        is_whole: whether its process ended by itself. One that was killed may have told more than
+            stands here.
     """
 
     offset: int = 0
     first: float = 0.0
     last: float = 0.0
     run_id: str = ""
+    is_whole: bool = True
 
 
 def kept_state(session: Session, tracker: str) -> TrackerState:
@@ -36,9 +39,10 @@ def kept_state(session: Session, tracker: str) -> TrackerState:
         return TrackerState()
     state = TrackerState()
     types = {item.name: type(getattr(state, item.name)) for item in dataclasses.fields(state)}
-    if any(not isinstance(value.get(name), kind) for name, kind in types.items()):
+    known = {name: value.get(name, getattr(state, name)) for name in types}
+    if any(not isinstance(known[name], kind) for name, kind in types.items()):
         return TrackerState()
-    return TrackerState(**{name: value[name] for name in types})
+    return TrackerState(**known)
 
 
 def keep_state(session: Session, tracker: str, state: TrackerState) -> None:

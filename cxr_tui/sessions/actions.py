@@ -14,6 +14,7 @@ from cxr_tui.sessions.dialogs import (
     new_question,
     note_dialog,
     rename_dialog,
+    search_deletion_question,
     tags_dialog,
 )
 from cxr_tui.terminal.key_names import key_of
@@ -142,6 +143,30 @@ class SessionActions:
             self._console.push_screen(question, lambda answer: self._on_delete(names, answer))
         elif held:
             self._console.say("\n".join(held.values()))
+
+    def delete_search(self, name: str, own: Sequence[SessionSummary]) -> None:
+        """Ask for confirmation, then delete a search with its trials; not while one runs."""
+        held = next((why for one in own if (why := self._held(one))), "")
+        if held:
+            self._console.say(held)
+            return
+
+        def take(answer: str | None) -> None:
+            if answer == "y":
+                names = [one.name for one in own]
+                self._console.run_worker(
+                    lambda: self._delete_search(name, names), thread=True, group="delete"
+                )
+
+        self._console.push_screen(search_deletion_question(name, own), take)
+
+    def _delete_search(self, name: str, own: Sequence[str]) -> None:
+        from core.search.place import delete_search
+
+        with self._told():
+            delete_search(self._workspace.sessions, name)  # first: it refuses what is worked on
+            self._delete(own)
+        self._changed()
 
     def _held(self, summary: SessionSummary) -> str:
         """Why the session can't be deleted now, or an empty string."""

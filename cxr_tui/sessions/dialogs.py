@@ -82,6 +82,13 @@ def note_dialog(name: str, note: str) -> ValueDialog:
     return ValueDialog(f"Note on {name}", "What you want to know later.", note, fault_of)
 
 
+def search_deletion_question(name: str, own: Sequence[SessionSummary]) -> Question:
+    """Ask whether to delete a search with all that it trained."""
+    size = f"{sum(summary.num_bytes for summary in own) / 1e6:,.0f} MB"
+    text = f"{number_of(len(own), 'session')}, {size}, and its study. This can't be undone."
+    return Question(f"Delete the search {name}?", text, [("y", "delete all of it permanently")])
+
+
 def deletion_question(going: Sequence[SessionSummary], staying: Sequence[str]) -> Question:
     """Ask whether to delete these; those locked by a process stay."""
     size = f"{sum(summary.num_bytes for summary in going) / 1e6:,.0f} MB"

@@ -191,9 +191,9 @@ class SessionsScreen(ConsoleScreen):
             search = self._search_at_hand()
             return search is not None and (action == "fold") == (search in self._folds.unfolded)
         if self._chosen_search is not None:
-            if action in ("sort", "turn"):
+            if action in ("sort", "turn", "delete"):
                 return True
-            if action in ("delete", "tag"):  # those that are marked
+            if action == "tag":  # those that are marked
                 return bool(self._table.marked)
         if action == "compare":  # what is compared is marked first
             return bool(self._table.marked)
@@ -407,7 +407,12 @@ class SessionsScreen(ConsoleScreen):
         self.app.push_screen(ComparisonScreen(self.workspace.sessions, compared))
 
     def action_delete(self) -> None:
-        """Delete the marked sessions, or else the selected one."""
+        """Delete the marked sessions, or else the selected one, or the selected search."""
+        search = self._chosen_search
+        if search is not None and not self._marked():
+            own = [one for one in self._summaries if self._folds.search_of(one.name) == search]
+            self._actions.delete_search(search, own)
+            return
         self._actions.delete(self._marked_or_selected())
 
     def action_filter(self) -> None:

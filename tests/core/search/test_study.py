@@ -28,12 +28,12 @@ def quiet():
     optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
-def opened(folder, *, trials=None, joins=False, changes=(), at="study.journal"):
+def opened(folder, *, trials=None, hours=None, joins=False, changes=(), at="study.journal"):
     recipe = load_recipe("demo", [f"train.epochs={EPOCHS}", *changes])
     place = SearchPlace.of(folder / "sessions", "night")
     storage = open_storage(str(folder / at), may_make=True)
     space = read_space("densenet121", recipe)
-    return open_search(storage, place, recipe, space, Limits(trials), joins=joins)
+    return open_search(storage, place, recipe, space, Limits(trials, hours), joins=joins)
 
 
 def epoch(number, auroc):
@@ -130,6 +130,17 @@ def test_health_ends_what_is_hopeless_and_nothing_else(tmp_path):
     assert not judge.should_stop
     judge(Diagnosed(check="gradient", severity="stop", text="no gradient"))
     assert judge.why_pruned == "health: gradient"
+
+
+def test_hours_count_from_the_first_start_and_other_hours_from_then(tmp_path):
+    tiny = opened(tmp_path, hours=1e-6)
+    assert tiny.next_trial() is None  # 4 ms are over
+    ended = tiny.study.user_attrs["until"]
+    assert opened(tmp_path, hours=1e-6).study.user_attrs["until"] == ended
+    longer = opened(tmp_path, hours=1)
+    taken = longer.next_trial()
+    assert taken.session == "night-trial-00"
+    assert opened(tmp_path, hours=1, trials=1).next_trial() is None  # whichever comes first
 
 
 def test_a_search_of_another_recipe_space_or_without_an_end_is_refused(tmp_path):

@@ -64,7 +64,7 @@ async def test_a_search_is_one_row_and_its_trials_are_folded_under_it(workspace,
         assert "0.800" in row
         assert "trial-0" not in plain(app)
         assert "unfold" in keys(app)
-        assert not keys(app) & {"fold", "resume", "reuse recipe", "rename", "delete", "mark"}
+        assert not keys(app) & {"fold", "resume", "reuse recipe", "rename", "mark"}
 
         await press(pilot, "right")
         await shows(pilot, "▾ night")
@@ -76,8 +76,33 @@ async def test_a_search_is_one_row_and_its_trials_are_folded_under_it(workspace,
         await press(pilot, "left")
         await shows(pilot, "▸ night")
         assert app.screen.at_hand().endswith("/searches/night")  # the cursor is on the search again
-        await press(pilot, "d", "r", "R", "space")
+        await press(pilot, "r", "R", "space")
         assert "▸ night" in plain(app)
+
+
+async def test_a_search_is_deleted_with_its_sessions_but_not_while_it_is_worked_on(workspace):
+    a_session(workspace, begun(), name="alone")
+    search = a_search(workspace.sessions, trials=9)
+    a_trial(search, *GOOD)
+    running = a_trial(search, 0.85, ends=False)
+    app = ConsoleApp(workspace)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await shows(pilot, "▸ night")
+        await press(pilot, "d")
+        await shows(pilot, "Delete the search night?")
+        assert "2 sessions" in plain(app)
+        await press(pilot, "y")
+        await shows(pilot, "while a process works on it")
+        assert len([*workspace.sessions.glob("night-trial-*")]) == 2
+        running.release()
+        await press(pilot, "d")
+        await shows(pilot, "Delete the search night?")
+        await press(pilot, "y")
+        await until(pilot, lambda: "▸ night" not in plain(app), "the list without it")
+        assert not search.place.path.exists()
+        gone = lambda: not [*workspace.sessions.glob("night-*")]  # noqa: E731
+        await until(pilot, gone, "the end of its sessions")
+        assert (workspace.sessions / "alone").is_dir()
 
 
 async def test_a_filter_finds_trials_that_are_folded(workspace, search):
