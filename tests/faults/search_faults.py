@@ -80,7 +80,7 @@ class SearchFaults:
         said = self._arguments
         keys = {
             "dataset.phantom.patients": said.patients,
-            "dataset.phantom.size_px": said.size_px,
+            "dataset.phantom.size_px": max(64, said.size_px),
             "image.size_px": said.size_px,
             "train.epochs": said.epochs,
             "train.few_images_first": "never",
