@@ -201,11 +201,27 @@ def verified_checkpoints(folder: Path) -> tuple[CheckpointFile, ...]:
     for name in (LAST, BEST):
         for generation in sorted(_generations(folder, name), reverse=True):
             with contextlib.suppress(_DamagedError):
-                file, _ = _read_manifest(folder, name, generation)
-                for part, digest in file.digests.items():
-                    _read_verified(folder / part, digest)
-                whole.append(file)
+                whole.append(_verified(folder, name, generation))
     return tuple(whole)
+
+
+def checkpoint_faults(folder: Path) -> tuple[str, ...]:
+    """Why each generation can't be used, a sentence each; those that can be are left out."""
+    faults: list[str] = []
+    for name in (BEST, LAST):
+        for generation in sorted(_generations(folder, name), reverse=True):
+            try:
+                _verified(folder, name, generation)
+            except _DamagedError as error:
+                faults.append(str(error))
+    return tuple(faults)
+
+
+def _verified(folder: Path, name: str, generation: int) -> CheckpointFile:
+    file, _ = _read_manifest(folder, name, generation)
+    for part, digest in file.digests.items():
+        _read_verified(folder / part, digest)
+    return file
 
 
 def verify_model_file(path: Path) -> None:
@@ -281,7 +297,8 @@ def _read_manifest(
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _DamagedError(f"{path.name} can't be read ({error})") from error
     if manifest.get("format") != _FORMAT:
-        raise _DamagedError(f"{path.name} is in another format ({manifest.get('format')})")
+        other = str(manifest.get("format"))[:20]
+        raise _DamagedError(f"{path.name} is in another version's format ({other})")
     if manifest.get("state_digest") != state_digest:
         raise _DamagedError(f"{path.name} is damaged: its state differs from what was written")
     own = {model_path.name, f"{stem}.training.safetensors"}

@@ -27,7 +27,7 @@ from core.model.memory import memory_errors_named
 from core.model.precision import Precision, without_shortcuts
 from core.model.provenance import Provenance
 from core.model.weights import LoadedModel, load_weights
-from core.store.checkpoint import BEST
+from core.store.checkpoint import BEST, checkpoint_faults
 from core.store.session import Session
 
 _CUDA_BATCHES = 4
@@ -206,6 +206,14 @@ def _network(session: Session) -> LoadedModel:
     try:
         loaded = load_weights(str(session.path), recipe.dataset.findings, seed=recipe.train.seed)
     except UntrainedError as error:
+        faults = checkpoint_faults(session.checkpoints)
+        if faults:
+            raise UntrainedError(
+                f"there is no undamaged checkpoint, so no network to predict with: {faults[0]}",
+                where=session.checkpoints,
+                remedy="Restore the files from a copy; if another version of cxr-tui wrote them, "
+                "use that one (environment.json names it).",
+            ) from error
         raise UntrainedError(
             "there is no undamaged checkpoint, so no network to predict with",
             where=session.checkpoints,

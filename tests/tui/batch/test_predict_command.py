@@ -4,11 +4,14 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tarfile
+import threading
+import time
 import zipfile
 from pathlib import Path
 
@@ -337,6 +340,93 @@ def test_a_session_without_a_checkpoint_is_refused_and_a_running_one_is_said_to_
     code, _, said = predict(few, session=copy)
     assert code == 3
     assert "no undamaged checkpoint" in said
+
+
+def test_a_session_of_another_version_is_refused_with_what_differs_or_read_as_it_was_meant(
+    predict, few, trained_dir, tmp_path
+):
+    copy = shutil.copytree(trained_dir, tmp_path / "copy")
+    recipe = copy / "recipe.toml"
+    written = recipe.read_text()
+    recipe.write_text(written.replace("[image]\n", "[image]\nsharpen = 3\n"))
+    code, told, said = predict(few, session=copy)
+    assert (code, told) == (2, "")
+    assert f"{recipe}: image.sharpen: unknown key" in said
+    later_keys = ("recalibrate", "subgroups", "sealed", "trackers", "equalize", "patient_from")
+    older = [line for line in written.splitlines() if not line.startswith(later_keys)]
+    assert len(older) < len(written.splitlines()) - 3
+    recipe.write_text("\n".join(older))
+    both = [json.loads(predict(few, "--json", session=of)[1])["rows"] for of in (copy, trained_dir)]
+    assert both[0] == both[1]
+    for path in copy.glob("checkpoints/*.json"):
+        state = json.loads(path.read_text())
+        path.write_text(json.dumps(state | {"format": state["format"] + 1}))
+    code, told, said = predict(few, session=copy)
+    assert (code, told) == (3, "")
+    said = " ".join(said.split())
+    assert re.search(r"best-\d+.json is in another version's format \(2\)", said)
+    assert "environment.json" in said
+    assert "--resume" not in said  # it would begin again
+
+
+def test_a_hundred_thousand_files_in_one_folder_are_a_row_each_in_seconds_and_bounded_memory(
+    predict, few, tmp_path
+):
+    folder, out = tmp_path / "many", tmp_path / "out.csv"
+    folder.mkdir()
+    first = folder / "000000.png"
+    first.touch()
+    for number in range(1, 100_000):  # one empty file has at most 65,000 names
+        path = folder / f"{number:06d}.png"
+        path.touch() if number % 2 else path.hardlink_to(first)
+    shutil.copy(first_of(few), folder / "last.png")
+    predict(few)  # what is loaded once
+    before, begun = memory_kib("VmRSS"), time.process_time()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
+    code, told, _ = predict(folder, "--out", out, "--json")
+    assert time.process_time() - begun < 60
+    assert memory_kib("VmHWM") - before < 100 * 1024
+    assert code == 0
+    assert json.loads(told)["scored"] == 1
+    names = iter([*(f"{number:06d}.png" for number in range(100_000)), "last.png"])
+    for row in rows_of(out):
+        assert Path(row["file"]).name == next(names)
+        assert row["error"] == ("empty file" if row["prob_Mass"] == "" else "")
+    assert next(names, None) is None
+
+
+def memory_kib(key):
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(rf"{key}:\s+(\d+)", status)[1])
+
+
+def test_what_a_folder_gains_meanwhile_is_scored_by_resume_and_nothing_twice(
+    predict, files, tmp_path
+):
+    folder, out = tmp_path / "growing", tmp_path / "out.csv"
+    folder.mkdir()
+    paths = list(files.values())
+    first = [f"{number:03d}.png" for number in range(80)]
+    for number, name in enumerate(first):
+        shutil.copy(paths[number], folder / name)
+
+    def grow():
+        until(lambda: out.exists() and out.read_bytes().count(b"\n") > 1, "rows")
+        for number in range(5):  # before and behind those that are being read
+            shutil.copy(paths[80 + number], folder / f"{number:03d}-late.png")
+            shutil.copy(paths[85 + number], folder / f"9{number:02d}.png")
+
+    growing = threading.Thread(target=grow)
+    growing.start()
+    code, _, _ = predict(folder, "--out", out)
+    growing.join()
+    assert code == 0
+    assert [Path(row["file"]).name for row in rows_of(out)] == first
+    code, told, _ = predict(folder, "--out", out, "--resume", "--json")
+    assert (code, json.loads(told)["from_before"]) == (0, 80)
+    names = [Path(row["file"]).name for row in rows_of(out)]
+    assert names[:80] == first
+    assert names[80:] == sorted({path.name for path in folder.iterdir()} - set(first))
 
 
 def test_the_squares_of_jpeg_16_bit_and_dicom_are_those_of_the_data_reader(predict, few, tmp_path):
