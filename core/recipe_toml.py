@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from core.errors import RecipeError
 from core.findings import FINDINGS, canonical_finding, did_you_mean
-from core.recipe import IMAGENET, NO_WEIGHTS, PARTS, PATH_KEYS, READING_KEYS, Recipe
+from core.recipe import IMAGENET, NO_WEIGHTS, PARTS, PATH_KEYS, Recipe
 from core.recipe_faults import check_key, fault_of, key_of, list_keys
 from core.recipe_remedies import about_toml
 from core.regular_file import read_regular
@@ -175,28 +175,6 @@ def recipe_toml(recipe: Recipe) -> str:
     return tomli_w.dumps(as_toml_values(recipe))
 
 
-def with_data_of(recipe: Recipe, other: Recipe) -> Recipe:
-    """The recipe on the files of another; as it is where that one names none.
-
-    Raises:
-        RecipeError: both together can't be.
-    """
-    paths = _flat(as_toml_values(other))
-    if not any(key in paths for key in PATH_KEYS):
-        return recipe
-    changes = [f"{key}={paths.get(key, '')}" for key in PATH_KEYS]
-    if recipe.dataset.kind is None:  # a collection's own recipe says itself how it is read
-        read_as = {key: paths.get(key) for key in READING_KEYS}
-        changes += [f"{key}={_set_value(value)}" for key, value in read_as.items()]
-    partial = str(other.dataset.partial).lower()
-    return changed_recipe(recipe, [*changes, "dataset.phantom=none", f"dataset.partial={partial}"])
-
-
-def _set_value(value: Any) -> str:
-    """A value as ``--set`` takes it."""
-    return "none" if value is None else json.dumps(value)
-
-
 def differences(before: Recipe, after: Recipe) -> dict[str, tuple[Any, Any]]:
     """Key -> (value before, value after), for every key whose value differs."""
     old, new = flat_values(before), flat_values(after)
@@ -252,8 +230,8 @@ def _overridden(settings: dict[str, Any], overrides: Sequence[str]) -> dict[str,
                 remedy="For example --set train.epochs=3.",
             )
         check_key(key)
-        value = _override_value(_same_key(key), text.strip())
-        if value and _same_key(key) in (*PATH_KEYS, "model.weights"):
+        value = _override_value(single_key(key), text.strip())
+        if value and single_key(key) in (*PATH_KEYS, "model.weights"):
             value = _absolute(key, str(value), Path.cwd())
         _put(settings, key, value)
     return settings
@@ -276,8 +254,8 @@ def _override_value(key: str, text: str) -> Any:
     return text
 
 
-def _same_key(key: str) -> str:
-    """``dataset.images`` for ``datasets.0.images``."""
+def single_key(key: str) -> str:
+    """A key as of a single data set: ``dataset.images`` for ``datasets.0.images``."""
     return re.sub(r"^datasets\.\d+\.", "dataset.", key)
 
 
@@ -372,7 +350,8 @@ def as_toml_values(recipe: Recipe) -> dict[str, Any]:
 
 
 def flat_values(recipe: Recipe) -> dict[str, Any]:
-    """The complete recipe as dotted keys and their values; unset keys are left out."""
+    """The complete recipe as dotted keys (``datasets.0.images``) and their values; unset keys are
+    left out."""
     return _flat(as_toml_values(recipe))
 
 
@@ -381,6 +360,9 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in table.items():
         if isinstance(value, Mapping):
             flat |= _flat(value, f"{prefix}{key}.")
+        elif key == "datasets":
+            for number, entry in enumerate(value):
+                flat |= _flat(entry, f"{prefix}{key}.{number}.")
         else:
             flat[prefix + key] = value
     return flat

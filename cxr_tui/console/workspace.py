@@ -124,7 +124,8 @@ class Workspace:
         Raises:
             RecipeError: the recipe can't be on these files.
         """
-        from core.recipe_toml import differences, with_data_of
+        from core.recipe_on_data import with_data_of
+        from core.recipe_toml import differences
 
         before = self.draft
         left, draft = self.base, recipe

@@ -50,7 +50,9 @@ def choices_of(
     fields.append(
         Choice("image.size_px", "size", f"{recipe.image.size_px} px", "pixels, 32 to 1024")
     )
-    fields += _of_the_table(recipe, report)
+    fields += _of_each(recipe) if recipe.datasets else _of_the_table(recipe, report)
+    if recipe.datasets:  # each has its own
+        return tuple(fields)
     if some_are_missing or recipe.dataset.partial:
         missing = "skip" if recipe.dataset.partial else "stop"
         fields.append(Choice("dataset.partial", "missing", missing))
@@ -78,6 +80,24 @@ def _of_the_table(recipe: Recipe, report: AuditReport | None) -> list[Choice]:
         fields.append(Choice("dataset.views", "views", shown))
     if report["patients"] is None or dataset.patient_from != "table":
         fields.append(Choice("dataset.patient_from", "patient from", dataset.patient_from))
+    return fields
+
+
+def _of_each(recipe: Recipe) -> list[Choice]:
+    """The folder of each of several data sets, and what else is set; Recipe has all their keys."""
+    fields = []
+    for number, (name, own) in enumerate(recipe.sources):
+        key, dataset, labels = f"datasets.{number}", own.dataset, own.labels
+        if dataset.phantom is None:
+            place = str(dataset.images or dataset.labels or "")
+            fields.append(Choice(f"{key}.images", f"{name}: images", place, "a folder"))
+        for of, word, chosen in (
+            ("kind", "kind", dataset.kind),
+            ("uncertain", "uncertain", labels.uncertain),
+            ("blank", "not mentioned", labels.blank),
+        ):
+            if chosen is not None and chosen != name:
+                fields.append(Choice(f"{key}.{of}", f"{name}: {word}", chosen))
     return fields
 
 
@@ -110,6 +130,8 @@ def stepped(recipe: Recipe, key: str, by: int) -> Recipe:
     if key == "dataset.views":
         views = "none" if recipe.dataset.views else json.dumps(VIEW_CLASSES)
         return changed_recipe(recipe, [f"dataset.views={views}"])
+    if key.startswith("datasets."):
+        return _with_next_word(recipe, key, by)
     if key in _WORDS:
         words = _WORDS[key]
         section, _, name = key.partition(".")
@@ -117,6 +139,16 @@ def stepped(recipe: Recipe, key: str, by: int) -> Recipe:
         return changed_recipe(recipe, [f"{key}={chosen or 'none'}"])
     partial = "false" if recipe.dataset.partial else "true"
     return changed_recipe(recipe, [f"dataset.partial={partial}"])
+
+
+def _with_next_word(recipe: Recipe, key: str, by: int) -> Recipe:
+    _, number, name = key.split(".")
+    if name == "images":
+        raise RecipeError("is typed: enter opens it", where=key)
+    words = _WORDS["dataset.kind" if name == "kind" else f"labels.{name}"]
+    now = getattr(recipe.datasets[int(number)], name)
+    word = words[(words.index(now) + by) % len(words)]
+    return changed_recipe(recipe, [f"{key}={word or 'none'}"])
 
 
 def typed(recipe: Recipe, key: str, text: str) -> Recipe:
@@ -130,7 +162,8 @@ def typed(recipe: Recipe, key: str, text: str) -> Recipe:
         return _with_shares(recipe, share_of(text, key), split.test, split.by)
     if key == "split.test":
         return _with_shares(recipe, split.val, share_of(text, key), split.by)
-    return changed_recipe(recipe, [f"{key}={text.replace('px', '').strip()}"])
+    value = text if key.startswith("datasets.") else text.replace("px", "")
+    return changed_recipe(recipe, [f"{key}={value.strip()}"])
 
 
 def balanced(recipe: Recipe, finding: str, text: str) -> Recipe:
@@ -153,6 +186,12 @@ def with_chosen_findings(recipe: Recipe, findings: Sequence[str]) -> Recipe:
     """
     if set(findings) == set(recipe.dataset.findings):
         return recipe
+    if recipe.datasets:
+        raise RecipeError(
+            "each of several data sets has its own findings",
+            where="dataset.findings",
+            remedy="Change them on the Recipe screen: datasets.0.findings and so on.",
+        )
     return changed_recipe(recipe, [f"dataset.findings={json.dumps(list(findings))}"])
 
 

@@ -12,6 +12,8 @@ import platformdirs
 
 from core.errors import CxrError
 from core.recipe import PATH_KEYS, READING_KEYS, PhantomSettings, Recipe
+from core.recipe_data import TogetherSettings
+from core.recipe_on_data import on_one, on_several
 from core.recipe_toml import changed_recipe
 from core.regular_file import MOST_JSON_BYTES, read_regular
 from core.store.files import write_json
@@ -26,10 +28,14 @@ class DataSet:
 
     paths: tuple[tuple[str, str], ...] = ()
     phantom: PhantomSettings | None = None
+    several: tuple[TogetherSettings, ...] = ()
+    """Data sets that are trained on together; they are not remembered."""
 
     @classmethod
     def of(cls, recipe: Recipe) -> DataSet:
-        """The data set of a recipe."""
+        """The data set of a recipe, or its several."""
+        if recipe.datasets:
+            return cls(several=recipe.datasets)
         found = []
         for key in PATH_KEYS:
             section, _, name = key.partition(".")
@@ -57,11 +63,13 @@ class DataSet:
     def is_named(self) -> bool:
         """Whether there is anything to read."""
         keys = [key for key, _ in self.paths if key in PATH_KEYS]
-        return self.phantom is not None or any(key.startswith("dataset.") for key in keys)
+        return bool(self.several or self.phantom) or any(key.startswith("dataset.") for key in keys)
 
     @property
     def name(self) -> str:
         """A short name for heads and lists."""
+        if self.several:
+            return " + ".join(name for name, _ in Recipe(datasets=self.several).sources)
         if self.phantom is not None:
             return f"synthetic set of {number_of(self.phantom.patients, 'patient')}"
         by_key = dict(self.paths)
@@ -71,6 +79,8 @@ class DataSet:
     @property
     def place(self) -> str:
         """The folder, or the table if no folder is named."""
+        if self.several:
+            return str(self.several[0].images or self.several[0].labels or "")
         by_key = dict(self.paths)
         return by_key.get("dataset.images") or by_key.get("dataset.labels") or ""
 
@@ -80,6 +90,9 @@ class DataSet:
         Raises:
             RecipeError: see ``changed_recipe``.
         """
+        if self.several:
+            return on_several(recipe, self.several)
+        recipe = on_one(recipe)
         by_key = dict(self.paths)
         changes = [f"{key}={by_key.get(key, '')}" for key in PATH_KEYS]
         changes += [f"{key}={_as_set(key, by_key.get(key))}" for key in READING_KEYS]

@@ -92,8 +92,9 @@ class Surveying(Background):
         self.data_set = None
 
     def _is_unmade(self) -> bool:
-        phantom = self.workspace.draft.dataset.phantom
-        return phantom is not None and not phantom_folder(phantom, self.workspace.cache).is_dir()
+        draft = self.workspace.draft
+        phantoms = [one.phantom for one in (draft.dataset, *draft.datasets) if one.phantom]
+        return any(not phantom_folder(one, self.workspace.cache).is_dir() for one in phantoms)
 
     @work(thread=True, exclusive=True, group="read", description="read the tables")
     def _read(self, recipe: Recipe, data_set: DataSet) -> None:
@@ -229,4 +230,5 @@ class Surveying(Background):
 def _reading_of(recipe: Recipe) -> object:
     """What of a recipe decides how its label table is read."""
     dataset = recipe.dataset
-    return dataset.kind, dataset.views, dataset.patient_from, dataset.columns, recipe.labels
+    one = dataset.kind, dataset.views, dataset.patient_from, dataset.columns, recipe.labels
+    return recipe.datasets or one

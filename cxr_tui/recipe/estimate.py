@@ -87,7 +87,9 @@ class DataAtHand:
         """
         sources = locate_sources(recipe, cache=self._cache, labels_only=True)
         status = sources.labels.stat()
-        known_as = (sources, status.st_mtime_ns, status.st_size)
+        read_as = recipe.dataset.model_copy(update={"findings": (), "partial": False})
+        how = (read_as, recipe.labels, recipe.datasets)
+        known_as = (sources, status.st_mtime_ns, status.st_size, how)
         with self._lock:
             if self._table is None or self._known_as != known_as:
                 self._table, self._known_as = read_survey(recipe, self._cache), known_as
@@ -122,14 +124,19 @@ def estimates(recipe: Recipe, cache: Path, device: str, data: DataAtHand) -> Ite
     yield estimate
     estimate = replace(estimate, device=device_words(device), stage="reading the label table")
     yield estimate
-    phantom = recipe.dataset.phantom
-    if phantom is not None and not phantom_folder(phantom, cache).is_dir():
+    each = recipe.datasets or (recipe.dataset,)
+    phantoms = [one.phantom for one in each if one.phantom is not None]
+    undrawn = [one for one in phantoms if not phantom_folder(one, cache).is_dir()]
+    if undrawn:
+        phantom = undrawn[0]
         note = f"the synthetic set of {number_of(phantom.patients, 'patient')} is drawn first"
         yield replace(estimate, stage="", note=note)
         return
-    dataset = recipe.dataset
-    if dataset.labels is None and dataset.images is None and phantom is None:
+    unnamed = [one.labels is None and one.images is None and one.phantom is None for one in each]
+    if any(unnamed):
         problem = "no data set is named: choose one on 2 (Data)"
+        if recipe.datasets:
+            problem = f"data set {unnamed.index(True) + 1} names no folder of images"
         yield replace(estimate, stage="", problem=problem)
         return
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal
 
@@ -20,7 +20,8 @@ from core.errors import RecipeError
 from core.evaluation.references import NO_REFERENCE, load_references
 from core.findings import FINDINGS
 from core.recipe import PARTS, PATH_KEYS, Finding, Recipe
-from core.recipe_toml import changed_recipe
+from core.recipe_data import ColumnSettings, LabelSettings, TogetherSettings
+from core.recipe_toml import changed_recipe, single_key
 
 NOT_SET = "–"
 ALL_FINDINGS = f"all {len(FINDINGS)}"
@@ -84,6 +85,10 @@ class RecipeField:
     @property
     def section_title(self) -> str:
         """The section's name on the screen."""
+        several, number, *inner = (*self.section.split("."), "", "")[:3]
+        if several == "datasets":
+            title = f"data set {int(number) + 1}"
+            return f"{title}: {_TITLES[f'dataset.{inner[0]}']}" if inner[0] else title
         return _TITLES.get(self.section, self.section)
 
 
@@ -95,11 +100,59 @@ def recipe_fields() -> tuple[RecipeField, ...]:
     return tuple(sorted(found, key=lambda field: sections.index(field.section)))
 
 
+_OF_ONE = ("dataset", "labels", "dataset.columns", "dataset.phantom")
+
+
+def fields_of(recipe: Recipe) -> tuple[RecipeField, ...]:
+    """The fields of this recipe: with several data sets, those of each in place of the one's."""
+    if not recipe.datasets:
+        return recipe_fields()
+    several = [
+        field
+        for number in range(len(recipe.datasets))
+        for field in _fields_of_entry(number)
+        if _is_offered(recipe, field)
+    ]
+    found: list[RecipeField] = []
+    for field in recipe_fields():
+        if field.section not in _OF_ONE:
+            found.append(field)
+        elif field.section == _OF_ONE[0] and several:
+            found += several
+            several = []
+    return tuple(found)
+
+
+@cache
+def _fields_of_entry(number: int) -> tuple[RecipeField, ...]:
+    """Those of a data set among several; its label policy is told as that of a single one."""
+    policy = LabelSettings.model_fields
+    found = []
+    for field in _fields_of(TogetherSettings, f"datasets.{number}."):
+        name = field.key.rpartition(".")[2]
+        told = field.help or (policy[name].description if name in policy else None) or ""
+        found.append(replace(field, help=told))
+    return tuple(found)
+
+
+def _is_offered(recipe: Recipe, field: RecipeField) -> bool:
+    """A synthetic set where there is one, and names of columns where a table may have its own."""
+    entry = value_of(recipe, ".".join(field.key.split(".")[:2]))
+    if field.section.endswith(".phantom"):
+        return bool(entry.phantom)
+    if field.section.endswith(".columns"):
+        return bool(entry.kind == "table" or entry.columns != ColumnSettings())
+    return True
+
+
 def value_of(recipe: Recipe, key: str) -> Any:
-    """The value of a key; None if its section is not set."""
+    """The value of a key; None if its section or its data set is not set."""
     value: Any = recipe
     for name in key.split("."):
-        value = None if value is None else getattr(value, name)
+        if isinstance(value, tuple):
+            value = value[int(name)] if name.isdecimal() and int(name) < len(value) else None
+        else:
+            value = None if value is None else getattr(value, name)
     return value
 
 
@@ -163,7 +216,8 @@ def words_at_field(error: RecipeError, key: str) -> str:
     """What is wrong, without the key that is already shown next to it."""
     section = key.rpartition(".")[0]
     words = error.what
-    for prefix in (f"{key}: ", f"{key} ", f"{section} "):
+    in_all = f"datasets.{key.rpartition('.')[2]}"  # as faults of several data sets are named
+    for prefix in (f"{key}: ", f"{key} ", f"{section} ", f"{in_all}: ", f"{in_all} "):
         if words.startswith(prefix):
             return words.removeprefix(prefix)
     return words
@@ -252,22 +306,29 @@ def _bounds(field: FieldInfo, *, optional: bool) -> str:
 
 def _as_override(key: str, text: str) -> str:
     """The text of a field as ``KEY=VALUE`` takes it."""
-    if key == "dataset.findings":
+    single = single_key(key)
+    if single == "dataset.findings":
         return ",".join(FINDINGS) if text.casefold() in ("all", ALL_FINDINGS) else text
-    if key == "labels.by_finding" and text == "":
+    if key.endswith(".by_finding") and text == "":
         return "{}"
-    may_be_unset = next(field.optional for field in recipe_fields() if field.key == key)
-    return "none" if text == "" and may_be_unset and key not in PATH_KEYS else text
+    may_be_unset = next(field.optional for field in _every_field(key) if field.key == key)
+    return "none" if text == "" and may_be_unset and single not in PATH_KEYS else text
+
+
+def _every_field(key: str) -> tuple[RecipeField, ...]:
+    several, number, *_ = (*key.split("."), "")
+    return _fields_of_entry(int(number)) if several == "datasets" else recipe_fields()
 
 
 def _giving_way(recipe: Recipe, key: str, text: str) -> list[str]:
     """Changes of other fields that could make this one valid."""
     if key in ("split.by", "split.train", "split.val", "split.test"):
         return _shares_giving_way(recipe, key, text)
-    if key in ("dataset.labels", "dataset.images", "dataset.boxes"):
-        return ["dataset.phantom=none"]
-    if key.startswith("dataset.phantom."):
-        return ["dataset.labels=", "dataset.images=", "dataset.boxes="]
+    own = key[: len(key) - len(single_key(key)) + len("dataset")]
+    if single_key(key) in ("dataset.labels", "dataset.images", "dataset.boxes"):
+        return [f"{own}.phantom=none"]
+    if single_key(key).startswith("dataset.phantom."):
+        return [f"{own}.labels=", f"{own}.images=", f"{own}.boxes="]
     if key == "subset.finding":
         return ["subset.prevalence=none"]
     return []

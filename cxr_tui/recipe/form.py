@@ -22,7 +22,7 @@ from cxr_tui.recipe.field_row import FieldRow
 from cxr_tui.recipe.fields import (
     RecipeField,
     edited_recipe,
-    recipe_fields,
+    fields_of,
     shown_value,
     typed_value,
     unused_because,
@@ -94,12 +94,13 @@ class RecipeForm(VerticalScroll, ListKeys):
         self._recipe, self._preset = recipe, preset
         self._field_rows: dict[str, FieldRow] = {}
         self._headings: dict[str, Static] = {}
-        self._at = recipe_fields()[0].key
+        self._fields = fields_of(recipe)
+        self._at = self._fields[0].key
         self._field_editor: FieldEditor | None = None
 
     def compose(self) -> ComposeResult:
         """Sections in two columns, which are stacked if it is narrow."""
-        for field in recipe_fields():
+        for field in self._fields:
             self._headings.setdefault(
                 field.section, Static(Text(field.section_title), classes="section")
             )
@@ -110,7 +111,7 @@ class RecipeForm(VerticalScroll, ListKeys):
                 with Vertical(classes="column"):
                     yield FieldEditor()
                     for section, heading in self._headings.items():
-                        if (section in _SECOND_COLUMN) is is_second:
+                        if _is_in_second(section) is is_second:
                             yield heading
                             yield from self._rows_of(section)
 
@@ -146,13 +147,31 @@ class RecipeForm(VerticalScroll, ListKeys):
         return self._field_editor is not None
 
     def show(self, recipe: Recipe, preset: Recipe) -> None:
-        """Show the recipe's values; those that differ from the preset are marked."""
+        """Show the recipe's values; those that differ from the preset are marked.
+
+        The rows are made anew where the recipe has others: one data set, or several.
+        """
         self._recipe, self._preset = recipe, preset
+        fields = fields_of(recipe)
+        if fields != self._fields:
+            self._fields = fields
+            self.call_later(self._make_rows)
+            return
         changed = differences(preset, recipe)
         for key, row in self._field_rows.items():
             row.value = shown_value(recipe, key)
             row.changed = key in changed
             row.unused = bool(unused_because(recipe, key))
+
+    async def _make_rows(self) -> None:
+        """The rows of the recipe's fields, the cursor where it was if that field is still there."""
+        at = self._at
+        self._field_rows, self._headings, self._field_editor = {}, {}, None
+        self._at = at if at in {field.key for field in self._fields} else self._fields[0].key
+        await self.recompose()
+        self.show(self._recipe, self._preset)
+        self.filter(self.pattern)
+        self._put_cursor(self._at)
 
     def filter(self, wanted: str) -> None:
         """Show the fields whose name contains this text, or if there are none, whose help does; ''
@@ -308,6 +327,10 @@ class RecipeForm(VerticalScroll, ListKeys):
         self._field_editor = editor
         editor.open(row.field, self._recipe)
         self.call_after_refresh(self.scroll_to_widget, editor, animate=False)
+
+
+def _is_in_second(section: str) -> bool:
+    return section in _SECOND_COLUMN or section.startswith("datasets.")
 
 
 def _name_of(field: RecipeField) -> str:

@@ -6,7 +6,8 @@ from tables import random_rows, write_images, write_v2020
 
 from core.errors import RecipeError
 from core.recipe_faults import known_keys
-from core.recipe_toml import changed_recipe, differences, load_recipe, with_data_of
+from core.recipe_on_data import with_data_of
+from core.recipe_toml import changed_recipe, differences, load_recipe
 from core.requests import Request
 from core.store.sessions import create_session
 from cxr_tui.app.app import ConsoleApp
