@@ -14,8 +14,10 @@ from queue_faults import faults_of, queue_of_faults
 from small_disk import can_mount
 from small_runs import console, kinds_of, until
 
-from core.recipe_toml import load_recipe
+from core.recipe_toml import changed_recipe, load_recipe
 from core.store.queue.queue import Queue
+from core.store.session import Session
+from core.store.sessions import create_session
 
 pytestmark = pytest.mark.slow
 
@@ -100,3 +102,37 @@ def test_a_full_or_read_only_disk_leaves_the_queue_as_it_was_and_is_named(tmp_pa
     assert full["order"] == read_only["order"] == ["a", "b"]
     assert full["entries"] == read_only["entries"]
     assert full["left"] == []
+
+
+def test_two_consoles_add_to_one_queue_at_once_and_neither_entry_is_lost(
+    phantom_dir, cache_dir, tmp_path
+):
+    sessions = tmp_path / "sessions"
+    changes = {name: seed for seed, name in enumerate(("one", "other"), start=1)}
+    for name, seed in changes.items():
+        recipe = changed_recipe(small(phantom_dir, epochs=400), [f"train.seed={seed}"])
+        create_session(sessions, recipe, name)
+    with (
+        console(tmp_path, cache_dir, "--attach", "one") as one,
+        console(tmp_path, cache_dir, "--attach", "other") as other,
+    ):
+        for terminal, name in ((one, "one"), (other, "other")):
+            terminal.shows(f"{name} · · new")
+            terminal.send("r")
+            if terminal is other:  # the first one trains
+                terminal.shows("start all the same")
+                terminal.send("y")
+            run = Session(sessions / name)
+            terminal.until(lambda _, run=run: "StepRecorded" in kinds_of(run), 180, "a step")
+            terminal.send("u")
+            terminal.shows("S queue")
+            terminal.send("S")
+            terminal.shows(f"{name} is running")
+        for terminal in (one, other):
+            terminal.send("\r")
+        for terminal in (one, other):
+            terminal.shows("Added to the queue as entry")
+    entries = Queue(sessions).entries()
+    assert [entry.number for entry in entries] == [1, 2]
+    assert {entry.recipe.train.seed for entry in entries} == {1, 2}
+    assert [entry.state() for entry in entries] == ["waiting", "waiting"]
