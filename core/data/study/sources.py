@@ -14,6 +14,7 @@ from pathlib import Path
 
 from core.data.collections.registry import COLLECTIONS, collection_in, collection_of, header_of
 from core.data.phantom.folder import fill_in, is_whole
+from core.data.tables.parquet import parquet_refused
 from core.errors import DataError, RecipeError
 from core.recipe import PhantomSettings, Recipe
 from core.store.files import is_file, is_folder, token
@@ -95,6 +96,9 @@ def locate_sources(
     if labels is None and images is not None and is_own:
         labels = _only_table(images)
     if labels is None:
+        in_parquet = None if images is None else next(iter(sorted(images.glob("*.parquet"))), None)
+        if in_parquet is not None:
+            raise parquet_refused(in_parquet)
         looked_for = [*LABEL_TABLE_NAMES, *(known.table_names[0] for known in COLLECTIONS)]
         raise DataError(
             f"no label table; looked for {', '.join(dict.fromkeys(looked_for))}",

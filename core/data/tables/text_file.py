@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from core.data.tables.parquet import MAGIC, parquet_refused
 from core.data.tables.spreadsheet_text import from_windows
 from core.errors import DataError
 from core.regular_file import open_regular
@@ -76,7 +77,7 @@ def read_text(path: Path) -> FileText:
 
     Raises:
         DataError: missing, a folder, pipe or device, unreadable, empty, over a gigabyte, UTF-16,
-            not UTF-8, an HTML page, an archive or image, or with a NUL byte.
+            not UTF-8, an HTML page, parquet, an archive or image, or with a NUL byte.
     """
     stored = table_bytes(path)
     digest = hashlib.sha256(stored).hexdigest()
@@ -217,6 +218,8 @@ def table_bytes(path: Path) -> bytes:
 
 def _refuse_other_formats(path: Path, raw: bytes) -> None:
     head = raw[:4096]
+    if head.startswith(MAGIC):
+        raise parquet_refused(path)
     # UTF-16 without a byte order mark still has a zero in every other byte of ASCII text.
     zeros = head.count(b"\0")
     if head.startswith((b"\xff\xfe", b"\xfe\xff")) or (zeros > 3 and zeros * 3 > len(head)):

@@ -1,5 +1,7 @@
 """Tables as spreadsheets outside England and America save them, in their users' words."""
 
+import shlex
+
 import numpy as np
 import pytest
 from dicoms import chest, write_dicom
@@ -82,6 +84,18 @@ def test_bytes_of_no_western_text_and_two_encodings_in_one_file_are_refused(tmp_
         path.write_bytes(b"image,patient,Mass\na.png,1,1\nb" + broken + b".png,2,0\n")
         with pytest.raises(DataError, match="line 3: not UTF-8 text"):
             read_label_table(path)
+
+
+def test_a_table_in_parquet_is_refused_with_the_command_that_makes_a_csv_of_it(tmp_path):
+    path = tmp_path / "a table.parquet"
+    path.write_bytes(b"PAR1\x15\x04\xff" + bytes(50) + b"PAR1")
+    for settings in ([f"dataset.labels={path}"], [f"dataset.images={tmp_path}"]):
+        with pytest.raises(DataError, match="in parquet") as refused:
+            audit_study(load_recipe("nih-14", settings), tmp_path / "cache", labels_only=True)
+        words = shlex.split(str(refused.value).partition("pyarrow, ")[2].partition(" makes")[0])
+        assert words[:2] == ["python", "-c"]
+        compile(words[2], "the command", "exec")
+        assert words[3:] == [str(path), str(tmp_path / "a table.csv")]
 
 
 def test_an_audit_names_the_findings_that_a_hospitals_table_has(tmp_path):
