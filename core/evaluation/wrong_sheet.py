@@ -9,14 +9,17 @@ import numpy as np
 
 from core.data.images.full_image import read_images
 from core.data.images.grey_rule import GreyRule
+from core.data.images.image_file import ImageFile
 from core.data.study.found_images import with_images
 from core.data.study.index import build_index
 from core.data.study.sources import locate_sources
+from core.errors import DataError
 from core.evaluation.maps.overlay import Colours, Grey
 from core.evaluation.maps.picture_layout import TILE_PX, png_bytes, resized, sheet, tile
 from core.evaluation.part_scores import WrongImage
+from core.recipe_toml import recorded_recipe
 from core.store.files import write_whole
-from core.store.session import Session
+from core.store.session import EXTERNAL, Session
 
 EACH = 16
 """Images of each kind on the sheet."""
@@ -52,7 +55,7 @@ def save_wrong_sheet(
         )
     }
     names = {wrong.image for images in kinds.values() for wrong in images}
-    small = read_small(session, cache, names)
+    small = read_small(session, cache, names, part)
     groups = [
         (words, [_tile(wrong, small) for wrong in images])
         for words, images in kinds.items()
@@ -64,23 +67,55 @@ def save_wrong_sheet(
     return path
 
 
-def read_small(session: Session, cache: Path, names: Collection[str]) -> dict[str, Grey | str]:
+def read_small(
+    session: Session, cache: Path, names: Collection[str], part: str = ""
+) -> dict[str, Grey | str]:
     """Images of a session's data set, at most ``TILE_PX`` a side, or why one can't be read.
+
+    ``part``: ``external/NAME`` for those of another data set.
 
     Raises:
         DataError: none of them is there any more.
+        RecipeError: it isn't known how the other data set was read.
     """
-    recipe = session.recipe
-    sources = locate_sources(recipe, cache=cache)
-    index = build_index(recipe, sources, labels_only=True)
-    listed = index.take(np.flatnonzero(np.isin(index.images, list(names))))
-    files = with_images(listed, sources, partial=True, listings=cache / "listings").files
-    files = {name: file for name, file in files.items() if name in names}
+    files = _files(session, cache, names, part)
     # Shrunk at once: 32 whole images may take hundreds of megabytes.
     return {
         name: grey if isinstance(grey, str) else _fitted(grey)
         for name, grey in read_images(files, GreyRule.of(session.recipe.image))
     }
+
+
+def path_of_image(session: Session, cache: Path, name: str, part: str) -> Path:
+    """The file of an image of ``external/NAME``.
+
+    Raises:
+        DataError: it is gone, or inside an archive.
+        RecipeError: it isn't known how the data set was read.
+    """
+    file = _files(session, cache, {name}, part).get(name)
+    if file is None:
+        raise DataError("is no longer in the data set", where=name)
+    if file.member is not None:
+        raise DataError(
+            "is inside an archive",
+            where=f"{file.place}/{file.member}",
+            why="A map is made of a file.",
+            remedy="Unpack the archive, then open the image by its path.",
+        )
+    return Path(file.place)
+
+
+def _files(
+    session: Session, cache: Path, names: Collection[str], part: str
+) -> dict[str, ImageFile]:
+    is_own = not part.startswith(f"{EXTERNAL}/")
+    recipe = session.recipe if is_own else recorded_recipe(session.path / part / "recipe.toml")
+    sources = locate_sources(recipe, cache=cache)
+    index = build_index(recipe, sources, labels_only=True, every_finding=not is_own)
+    listed = index.take(np.flatnonzero(np.isin(index.images, list(names))))
+    files = with_images(listed, sources, partial=True, listings=cache / "listings").files
+    return {name: file for name, file in files.items() if name in names}
 
 
 def _fitted(grey_HW: Grey) -> Grey:

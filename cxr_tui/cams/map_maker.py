@@ -15,6 +15,7 @@ from core.store.session import Session
 from cxr_tui.cams.session_maps import (
     SessionMaps,
     cover,
+    file_of,
     localize_all,
     make_maps,
     open_maps,
@@ -172,12 +173,18 @@ class MapMaker(Background):
     def open_image(self, kept: SessionMaps, path: Path) -> None:
         """Score an image by its path and list it; ``opened_image`` is then its name there."""
         self.under_way = f"scoring {path.name}"
-        self._see(kept, path)
+        self._see(kept, lambda: path)
+
+    def open_external(self, kept: SessionMaps, part: str, image: str) -> None:
+        """The same with an image of ``external/NAME``, by its name in that data set."""
+        self.under_way = f"scoring {image}"
+        cache = self.workspace.cache
+        self._see(kept, lambda: file_of(kept, cache, part, image))
 
     @work(thread=True, exclusive=True, group="given", description="score an image")
-    def _see(self, kept: SessionMaps, path: Path) -> None:
+    def _see(self, kept: SessionMaps, find: Callable[[], Path]) -> None:
         try:
-            seen = see(kept, path, self.workspace.on_device, is_running=self._is_running())
+            seen = see(kept, find(), self.workspace.on_device, is_running=self._is_running())
         except (CxrError, OSError) as error:
             self._fail(str(error))
             return

@@ -186,6 +186,10 @@ class CamsScreen(ConsoleScreen):
         wanted, self.workspace.image_to_look_at = self.workspace.image_to_look_at, None
         if wanted is None or wanted.session != kept.session.path:
             return None
+        if wanted.part and wanted.finding in kept.findings:  # of another data set, by its file
+            self._finding, self._filter = wanted.finding, FILTERS[0]
+            self._maker.open_external(kept, wanted.part, wanted.image)
+            return None
         if wanted.finding not in kept.findings or not kept.with_image(wanted.image, wanted.finding):
             self.console.say(f"{wanted.image} is no longer in the data set")
             return None

@@ -133,6 +133,17 @@ def _listed(source: MapSource, finding: str) -> list[Candidate]:
     return [*first, *others, *boxed_in_training(source, finding)]
 
 
+def file_of(kept: SessionMaps, cache: Path, part: str, image: str) -> Path:
+    """The file of an image of another data set.
+
+    Raises:
+        CxrError: see ``path_of_image``.
+    """
+    from core.evaluation.wrong_sheet import path_of_image
+
+    return path_of_image(kept.session, cache, image, part)
+
+
 def see(kept: SessionMaps, path: Path, on_device: OnDevice, *, is_running: bool) -> SeenImage:
     """Score an image of no table; beside a run nothing is learnt for its flags.
 

@@ -27,12 +27,16 @@ _Made = TypeVar("_Made")
 
 @dataclass(frozen=True)
 class ImageToLookAt:
-    """An image that one screen asks another to show, and the mode to return to."""
+    """An image that one screen asks another to show, and the mode to return to.
+
+    ``part``: ``external/NAME`` if it is of another data set than the session's own.
+    """
 
     session: Path
     image: str
     finding: str
     back_to: str
+    part: str = ""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from core.store.csv_frames import write_frame
 from core.store.session import Session
 from cxr_tui.console.screen import ConsoleScreen
 from cxr_tui.console.workspace import ImageToLookAt
+from cxr_tui.results.report_at_hand import is_external
 from cxr_tui.terminal.safe_text import shortened, visible
 from cxr_tui.widgets.lists import ListTable
 
@@ -124,7 +125,9 @@ class MostWrong(ConsoleScreen):
 
     def compose_parts(self) -> ComposeResult:
         """A head, two lists, a word of caution."""
-        head = f" {visible(self._finding)} · {self._part} · images by error, the worst first"
+        head = (
+            f" {visible(self._finding)} · {visible(self._part)} · images by error, the worst first"
+        )
         yield Static(Text(head, no_wrap=True, overflow="ellipsis"), classes="head")
         with Horizontal():
             for title, images, name in (
@@ -148,7 +151,11 @@ class MostWrong(ConsoleScreen):
     def on_wrong_list_looked_at(self, message: WrongList.LookedAt) -> None:
         """Show the image with its map; Escape returns here."""
         self.workspace.image_to_look_at = ImageToLookAt(
-            self._folder, message.image, self._finding, back_to=self.MODE
+            self._folder,
+            message.image,
+            self._finding,
+            back_to=self.MODE,
+            part=self._part if is_external(self._part) else "",
         )
         self.console.action_mode("cams")
 
@@ -164,7 +171,7 @@ class MostWrong(ConsoleScreen):
 
     @work(thread=True, exclusive=True, group="export", description="export images by error")
     def _export(self, cache: Path) -> None:
-        stem = self._folder / f"images-by-error-{self._finding}-{self._part}"
+        stem = self._folder / f"images-by-error-{self._finding}-{self._part.replace('/', '-')}"
         table, picture = (stem.with_name(stem.name + suffix) for suffix in (".csv", ".png"))
         try:
             self._write_table(table)

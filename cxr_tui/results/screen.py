@@ -201,9 +201,7 @@ class ResultsScreen(ConsoleScreen):
             self.query_one(f"#{name}", TitledChart).show(titles, chart)
         part, scores = self._reading.part, self._known.scores(self._reading.part)
         known = scores if isinstance(scores, PartScores) else None
-        # Images of another data set are not among the session's, though names may be equal.
-        version = None if is_external(part) else self._known.version(part)
-        self.query_one(WrongRows).show(version, known, finding)
+        self.query_one(WrongRows).show(self._known.version(part), known, finding)
         curves, point = self._curves(report, finding)
         point_words = point_lines(row, self._reading.part, point, mean_score(curves))
         self._write("#point", Text(point_words))
@@ -360,9 +358,6 @@ class ResultsScreen(ConsoleScreen):
             return
         if cache is None:  # its session is no longer shown
             return
-        if is_external(scores.part):
-            self.console.say(f"its images are named in {scores.part}/predictions.csv")
-            return
         folder = cache.session.path
         lists = wrong_images(scores, message.finding)
         self.app.push_screen(MostWrong(message.finding, scores.part, folder, *lists))
@@ -383,6 +378,7 @@ class ResultsScreen(ConsoleScreen):
                 message.image,
                 self.query_one(ReportTable).chosen,
                 back_to=self.MODE,
+                part=self._reading.part if is_external(self._reading.part) else "",
             )
             self.console.action_mode("cams")
 

@@ -83,7 +83,7 @@ class WrongReader(Background):
 
         names = {wrong.image for images in lists for wrong in images}
         try:
-            small = read_small(asked[0].session, cache, names)
+            small = read_small(asked[0].session, cache, names, asked[0].part)
         except (CxrError, OSError) as error:
             small = dict.fromkeys(names, str(error))
         rows = [

@@ -17,7 +17,7 @@ from core.evaluation.maps import found_maps
 from core.evaluation.maps.overlay import BOX_COLOUR
 from core.findings import FINDINGS
 from core.frames import open_run
-from core.recipe_toml import load_recipe
+from core.recipe_toml import load_recipe, recipe_toml
 from core.requests import Request
 from core.store.sessions import create_session
 from cxr_tui.app.app import ConsoleApp
@@ -640,3 +640,53 @@ async def test_any_image_is_opened_by_its_path_with_its_figures_flags_and_map(
     with (tmp_path / "sessions/trained/cams/cams.csv").open() as stream:
         (saved,) = csv.DictReader(stream)
     assert (saved["Image Index"], saved["Patient ID"]) == (str(tmp_path / "inverted.png"), "")
+
+
+async def test_a_wrong_image_of_another_data_set_is_opened_by_its_file_and_escape_comes_back(
+    workspace, phantom_dir, tmp_path
+):
+    session = workspace.sessions / "trained"
+    others = tmp_path / "others"
+    shutil.copytree(phantom_dir, others)
+    place = session / "external/others"
+    place.mkdir(parents=True)
+    keys = {"dataset.phantom": "none", "dataset.images": others, "image.size_px": 64}
+    recipe = load_recipe("demo", [f"{key}={value}" for key, value in keys.items()])
+    (place / "recipe.toml").write_text(recipe_toml(recipe))
+    report = json.loads((session / "evaluation/test.json").read_text())
+    (place / "report.json").write_text(json.dumps(report | {"split": "all"}))
+    shutil.copy(session / "predictions/test.csv", place / "predictions.csv")
+    app = ConsoleApp(workspace)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        app.open_session("trained", "results")
+        await shows(pilot, "sensitivity 0.")
+        await press(pilot, "comma")
+        await shows(pilot, "external/others")
+        await until(pilot, lambda: "reading the pred" not in plain(app), "the scores")
+        finding = app.screen.query_one(ReportTable).chosen
+        await press(pilot, "enter")
+        await shows(pilot, "· external/others · images by error")
+        wrong = app.screen._highest[0]
+        await press(pilot, "enter")
+        await until(pilot, lambda: app.current_mode == "cams", "the viewer")
+        await shows(pilot, f"· {finding} ·")
+        (path,) = others.rglob(wrong.image)
+        await until(
+            pilot,
+            lambda: (row := screen_of(pilot).chosen_row()) and row.candidate.image == str(path),
+            "the image by its file",
+        )
+        assert screen_of(pilot)._finding == finding
+        await until(pilot, lambda: screen_of(pilot).chosen_row().found is not None, "its map")
+        assert screen_of(pilot).chosen_row().found.probability == pytest.approx(
+            wrong.score, abs=1e-4
+        )
+        await press(pilot, "escape")
+        await shows(pilot, "· external/others · images by error")
+        shutil.rmtree(others)
+        await press(pilot, "down", "enter")
+        await until(
+            pilot,
+            lambda: any(str(others) in note.message for note in app._notifications),
+            "that it is gone",
+        )

@@ -617,14 +617,15 @@ async def test_figures_of_another_data_set_stand_beside_test_and_val(workspace, 
         await press(pilot, "comma")
         await shows(pilot, "scored · external/other · all: ")
         await shows(pilot, "internal 0.900: −0.125 (−0.200 to −0.050)")
-        await shows(pilot, "log loss 0.500, internal 0.250")
-        shown = " ".join(plain(app).replace("│", " ").split())
+        await press(pilot, "v")  # the notes alone
+        await shows(pilot, "log loss 0.500, internal 0.250: +0.250 (+0.125 to +0.375)")
+        shown = " ".join(plain(app).split())
         assert "of it case mix −0.025 (−0.050 to +0.010), the rest −0.100" in shown
-        assert "log loss 0.500, internal 0.250: +0.250 (+0.125 to +0.375)" in shown
         assert "prevalence +0.062 (−0.031 to +0.156), the rest +0.188" in shown
+        await press(pilot, "escape")
         await press(pilot, "enter")
-        await says(pilot, "external/other/predictions.csv")
-        await press(pilot, "e")
+        await shows(pilot, "· external/other · images by error")
+        await press(pilot, "escape", "e")
         await says(pilot, "results-external-other.csv")
         await press(pilot, "full_stop")
         await shows(pilot, "scored · test: ")
