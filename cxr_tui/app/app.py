@@ -134,7 +134,9 @@ class ConsoleApp(Console):
         left = self._left
         if self._attach_to is not None or left.screen not in self.MODES:
             return
-        if left.session and (Path(left.session) / "recipe.toml").is_file():
+        here = self.workspace.sessions.absolute()
+        is_here = bool(left.session) and Path(left.session).absolute().parent == here
+        if is_here and (Path(left.session) / "recipe.toml").is_file():
             self.open_session(left.session, left.screen)
         elif left.screen in ("data", "recipe"):
             self.switch_mode(left.screen)

@@ -114,7 +114,8 @@ def _wait(running: OpenSession, terminal: TextIO, *, says_so: bool) -> None:
         how = "without a checkpoint" if running.is_abandoned else "with a checkpoint"
         when = f"after this step, {how}" if running.view.step else "before its first step"
         if says_so:
-            _say(terminal, f"{running.name}: stopping {when}")
+            what = "handing it over" if running.source.is_handed_over else "stopping"
+            _say(terminal, f"{running.name}: {what} {when}")
     try:
         running.source.join()
     except KeyboardInterrupt:

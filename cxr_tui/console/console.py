@@ -138,6 +138,12 @@ class Console(App[int]):
             )
         self.news.publish(None)
 
+    def reuse(self, name: str, recipe: Recipe) -> None:
+        """Take a session's recipe as the draft, the cursor on the field that is changed next."""
+        self.workspace.key_to_look_at = self.workspace.key_changed_last
+        self.begin(name, recipe)
+        self.action_mode("recipe")
+
     def start_run(self, recipe: Recipe) -> None:
         """Start a run on its own thread, and show it."""
         if not self._is_busy():
@@ -252,8 +258,7 @@ class Console(App[int]):
         if shown is None:
             self.say(_none_is_shown())
             return
-        self.begin(shown.name, shown.recipe)
-        self.action_mode("recipe")
+        self.reuse(shown.name, shown.recipe)
 
     def action_pause(self) -> None:
         """Pause the session shown, or continue it."""

@@ -20,7 +20,7 @@ _ALWAYS = ("quit", "keys")
 _PLACES = {
     "sessions.open": 0,
     "sessions.filter": 2,
-    **dict.fromkeys([f"sessions.{key}" for key in ("mark", "rename", "tags", "note", "sort")], 3),
+    **dict.fromkeys([f"sessions.{key}" for key in ("rename", "tags", "note", "sort")], 3),
 }
 """Ids of bindings that stand before or after those of their screen."""
 

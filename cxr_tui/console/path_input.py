@@ -73,7 +73,10 @@ class PathNames(Suggester):
 
 
 class PathInput(LineInput):
-    """Tab takes what all completions share; where nothing was typed it goes to the next widget."""
+    """Tab takes what all completions share; where nothing was typed it goes to the next widget.
+
+    Where several fit and share no more, it stays, as in a shell; a second Tab goes on.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "complete", "complete the path", id="path.complete", show=False)
@@ -90,5 +93,11 @@ class PathInput(LineInput):
 
     async def action_complete(self) -> None:
         """Complete what was typed so far."""
-        if self.value == self._before or not await complete(self, self._ending):
-            self.screen.focus_next()
+        typed = self.value
+        if typed != self._before:
+            if await complete(self, self._ending):
+                return
+            if len(await asyncio.to_thread(completions_of, typed, self._ending)) > 1:
+                self._before = typed
+                return
+        self.screen.focus_next()

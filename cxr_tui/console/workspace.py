@@ -80,6 +80,10 @@ class Workspace:
     """Threads on which the user's command runs, or ran."""
     key_to_look_at: str | None = None
     """The recipe field just changed for the user; the Recipe screen moves there once."""
+    key_changed_last: str = "train.learning_rate"
+    """The recipe field that the user changed last; at first the one that most people change."""
+    data_set_wanted: bool = False
+    """Whether the Data screen is to ask for a data set, once."""
     image_to_look_at: ImageToLookAt | None = None
     """The image to show; the CAMs screen moves there once."""
 

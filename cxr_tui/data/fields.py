@@ -200,6 +200,14 @@ def split_by_patient(recipe: Recipe) -> Recipe:
     return _with_shares(recipe, recipe.split.val, recipe.split.test, "patient")
 
 
+def split_in_words(recipe: Recipe) -> str:
+    """``official split``, ``split by patient``, ``split by my lists``."""
+    by = recipe.split.by
+    return {"official": "official split", "patient": "split by patient"}.get(
+        by, f"split by my {by}"
+    )
+
+
 def share_of(text: str, key: str) -> float:
     """A share typed as a percentage (``29``, ``29 %``) or, below 1, as a share (``0.29``).
 

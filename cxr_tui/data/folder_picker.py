@@ -23,6 +23,14 @@ from cxr_tui.terminal.safe_text import visible
 from cxr_tui.widgets.lists import ListKeys, Options
 
 _PLACE_WIDTH = 58
+_KEYS_OF_LISTS = (
+    *(("enter", "choose"), ("o", "open"), ("/", "search")),
+    *(("^l", "path"), ("tab", "next"), ("esc", "back")),
+)
+_KEYS_OF_THE_PATH = (
+    *(("enter", "open"), ("tab", "complete")),
+    *(("→", "take what is shown"), ("esc", "back")),
+)
 
 
 class Folders(DirectoryTree, ListKeys):
@@ -103,16 +111,7 @@ class DataSetPicker(Dialog[DataSet | None]):
             yield PathInput(f"{self._start}/", ending=".csv", id="path")
             yield Static(id="fault")
             yield Folders(self._start, id="folders")
-            yield Static(
-                key_words(
-                    ("enter", "choose"),
-                    ("o", "open"),
-                    ("/", "search"),
-                    ("^l", "path"),
-                    ("tab", "next"),
-                    ("esc", "back"),
-                )
-            )
+            yield Static(key_words(*_KEYS_OF_LISTS), id="keys")
 
     def on_mount(self) -> None:
         """Without a data set that was opened before, one is typed or looked for."""
@@ -135,7 +134,11 @@ class DataSetPicker(Dialog[DataSet | None]):
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """After returning to the lists, the next path starts empty."""
-        self._is_typing = self._is_typing and isinstance(event.widget, Input)
+        is_path = isinstance(event.widget, Input)
+        self._is_typing = self._is_typing and is_path
+        self.query_one("#keys", Static).update(
+            key_words(*(_KEYS_OF_THE_PATH if is_path else _KEYS_OF_LISTS))
+        )
 
     def on_paste(self, event: events.Paste) -> None:
         """The same for a pasted path."""

@@ -32,6 +32,7 @@ from cxr_tui.data.fields import (
     choices_of,
     percent,
     split_by_patient,
+    split_in_words,
     stepped,
     typed,
     with_chosen_findings,
@@ -86,6 +87,7 @@ class DataScreen(ConsoleScreen):
         self._field = "split.by"
         self._matrix = False
         self._just_opened: DataSet | None = None
+        self._points_at_missing = False
 
     def compose_parts(self) -> ComposeResult:
         """Head; chart, matrix, the current finding and the fields; notes next to or below them."""
@@ -113,6 +115,13 @@ class DataScreen(ConsoleScreen):
         self.set_class(self.size.width >= _BIG_COLUMNS, "-big")
         self.set_class(self.size.height >= _TALL_ROWS, "-tall")
         self.show_survey()
+
+    def on_screen_resume(self) -> None:
+        """Ask for a data set, where another screen wants one."""
+        super().on_screen_resume()
+        if self.workspace.data_set_wanted:
+            self.workspace.data_set_wanted = False
+            self.call_after_refresh(self.action_open)
 
     def refresh_view(self) -> None:
         """Follow the draft, which other screens change too."""
@@ -156,7 +165,8 @@ class DataScreen(ConsoleScreen):
         missing = [name for name in draft.dataset.findings if name not in table.findings]
         answers = []
         if own in shipped_recipes() and draft.dataset.kind != own:
-            answers.append(("enter", f"the recipe {own}: its findings and its official split"))
+            split = split_in_words(load_recipe(own))
+            answers.append(("enter", f"the recipe {own}: its findings, {split}"))
         no_lists = table.kind == "table" and survey.sources.train_val_list is None
         by_patient = no_lists and draft.split.by != "patient"
         if missing or by_patient:
@@ -244,6 +254,10 @@ class DataScreen(ConsoleScreen):
         if self._known.picture is None:
             return
         self._tell_problem()
+        if self._points_at_missing and self._known.search.state == "found":
+            self._points_at_missing = False
+            if self._known.search.missing and not self.workspace.draft.dataset.partial:
+                self._field = "dataset.partial"  # a run is refused until this is decided
         self._show_fields()
         self._show_finding()
         report = self._known.picture.report
@@ -348,7 +362,7 @@ class DataScreen(ConsoleScreen):
             return
         if data_set == self._known.data_set:  # reopened
             self._known.forget()
-        self._just_opened = data_set
+        self._just_opened, self._points_at_missing = data_set, True
         self._change(data_set.put_into)
 
     def action_findings(self) -> None:

@@ -175,6 +175,7 @@ class RecipeScreen(ConsoleScreen):
     def on_recipe_form_edited(self, message: RecipeForm.Edited) -> None:
         """Make a valid edit the draft; report which other fields changed."""
         before, key = self.workspace.draft, message.field.key
+        self.workspace.key_changed_last = key
         gave_way = [other for other in differences(before, message.recipe) if other != key]
         self._take(message.recipe)
         if gave_way:

@@ -22,6 +22,8 @@ class ResultsExport:
     notes: Sequence[str]
     finding: str
     charts: Sequence[ChartExport]
+    without_charts: str = ""
+    """Why there are no scores to draw; '' if there are."""
 
     def write(self) -> str:
         """Write all files and return a message for the user. Call it on a thread."""
@@ -35,4 +37,6 @@ class ResultsExport:
             drawn = [path for chart in self.charts for path in chart.write_files()]
         except OSError as error:
             return f"{words}; its charts can't be written ({error.strerror})"
+        if self.without_charts:
+            return f"{words}, without charts: {self.without_charts}"
         return words + (f", the charts of {self.finding} in charts/" if drawn else "")

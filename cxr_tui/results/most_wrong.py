@@ -94,10 +94,10 @@ class WrongList(ListTable):
 
 
 class MostWrong(ConsoleScreen):
-    """The highest-scored negatives next to the lowest-scored positives."""
+    """The lowest-scored positives, which are missed, next to the highest-scored negatives."""
 
     MODE = "results"
-    AUTO_FOCUS = "#highest"
+    AUTO_FOCUS = "#lowest"
     CSS = """
     MostWrong Horizontal { height: 1fr; }
     MostWrong Horizontal > Vertical { width: 1fr; }
@@ -131,8 +131,8 @@ class MostWrong(ConsoleScreen):
         yield Static(Text(head, no_wrap=True, overflow="ellipsis"), classes="head")
         with Horizontal():
             for title, images, name in (
-                ("labelled absent, scored highest", self._highest, "highest"),
                 ("labelled present, scored lowest", self._lowest, "lowest"),
+                ("labelled absent, scored highest", self._highest, "highest"),
             ):
                 with Vertical():
                     yield Static(Text(f"{title} ({len(images)})"), classes="kind")

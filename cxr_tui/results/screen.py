@@ -396,7 +396,9 @@ class ResultsScreen(ConsoleScreen):
             ChartExport(folder, f"{name}-{finding}-{part}", f"{what} of {finding}, {part}", chart)
             for name, what, _, chart in self._charts(report, finding)
         ]
-        self._export(ResultsExport(folder, part, self._figures, title, notes, finding, charts))
+        scores = self._known.scores(self._reading.part)
+        why = scores if isinstance(scores, str) else ""
+        self._export(ResultsExport(folder, part, self._figures, title, notes, finding, charts, why))
 
     @work(thread=True, group="export", description="write tables and charts")
     def _export(self, export: ResultsExport) -> None:

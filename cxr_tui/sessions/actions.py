@@ -38,9 +38,18 @@ class SessionActions:
 
     def _on_new(self, answer: str | None) -> None:
         if answer == "enter":
-            self._console.start_run(self._workspace.first_recipe())
+            self.first_run()
         elif answer == "2":
-            self._console.action_mode("data")
+            self.choose_data()
+
+    def first_run(self) -> None:
+        """Train on the synthetic set."""
+        self._console.start_run(self._workspace.first_recipe())
+
+    def choose_data(self) -> None:
+        """Have the Data screen ask for a data set."""
+        self._workspace.data_set_wanted = True
+        self._console.action_mode("data")
 
     def resume(self, summary: SessionSummary) -> None:
         """Resume the session; for a finished one ask for the number of epochs."""
@@ -66,8 +75,7 @@ class SessionActions:
         except CxrError as error:
             self._console.say(str(error))
             return
-        self._console.begin(name, recipe)
-        self._console.action_mode("recipe")
+        self._console.reuse(name, recipe)
 
     def rename(self, name: str, taken: Collection[str], then: Callable[[str], None]) -> None:
         """Ask for another name; ``then`` gets it once the session is renamed."""
@@ -133,14 +141,26 @@ class SessionActions:
         except CxrError as error:
             self._console.say(str(error))
 
-    def delete(self, chosen: Sequence[SessionSummary]) -> None:
-        """Ask for confirmation, saying what will be deleted; locked ones stay."""
+    def delete(
+        self, chosen: Sequence[SessionSummary], listed: Sequence[SessionSummary] = ()
+    ) -> None:
+        """Ask for confirmation, saying what will be deleted; locked ones stay.
+
+        Beside a single one that failed, all that are ``listed`` and failed are offered.
+        """
         held = {summary.name: why for summary in chosen if (why := self._held(summary))}
         going = [summary for summary in chosen if summary.name not in held]
         if going:
-            question = deletion_question(going, list(held))
-            names = [summary.name for summary in going]
-            self._console.push_screen(question, lambda answer: self._on_delete(names, answer))
+            is_one = [summary.state for summary in chosen] == ["failed"]
+            failed = [one for one in listed if is_one and one.state == "failed"]
+            answers = {
+                "y": [summary.name for summary in going],
+                "f": [summary.name for summary in failed],
+            }
+            self._console.push_screen(
+                deletion_question(going, list(held), failed),
+                lambda answer: self._on_delete(answers.get(answer or "", [])),
+            )
         elif held:
             self._console.say("\n".join(held.values()))
 
@@ -176,8 +196,8 @@ class SessionActions:
             return f"{summary.name} is locked by a silent process, perhaps suspended: end it first"
         return ""
 
-    def _on_delete(self, names: list[str], answer: str | None) -> None:
-        if answer != "y":
+    def _on_delete(self, names: list[str]) -> None:
+        if not names:
             return
         if any(self._is_shown(name) for name in names):
             self._workspace.shown = None

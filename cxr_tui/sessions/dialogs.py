@@ -84,28 +84,44 @@ def note_dialog(name: str, note: str) -> ValueDialog:
 
 def search_deletion_question(name: str, own: Sequence[SessionSummary]) -> Question:
     """Ask whether to delete a search with all that it trained."""
-    size = f"{sum(summary.num_bytes for summary in own) / 1e6:,.0f} MB"
-    text = f"{number_of(len(own), 'session')}, {size}, and its study. This can't be undone."
+    text = f"{number_of(len(own), 'session')}, {_size(own)}, and its study. This can't be undone."
     return Question(f"Delete the search {name}?", text, [("y", "delete all of it permanently")])
 
 
-def deletion_question(going: Sequence[SessionSummary], staying: Sequence[str]) -> Question:
-    """Ask whether to delete these; those locked by a process stay."""
-    size = f"{sum(summary.num_bytes for summary in going) / 1e6:,.0f} MB"
+def deletion_question(
+    going: Sequence[SessionSummary],
+    staying: Sequence[str],
+    failed: Sequence[SessionSummary] = (),
+) -> Question:
+    """Ask whether to delete these; those locked by a process stay. Several that ``failed`` are
+    offered together.
+    """
+    size = _size(going)
     lost = "events, checkpoints, predictions and figures. This can't be undone."
     if len(going) == 1:
         title, text = f"Delete {going[0].name}?", f"{size}: its recipe, {lost}"
     else:
-        named = going[:_MOST_NAMED]
-        longest = max(len(summary.name) for summary in named)
-        lines = [
-            f"{summary.name:<{longest}}  {summary.state}, {summary.num_bytes / 1e6:,.0f} MB"
-            for summary in named
-        ]
-        more = [f"and {len(going) - _MOST_NAMED} more"] if len(going) > _MOST_NAMED else []
         title = f"Delete {len(going)} sessions, {size}?"
-        text = "\n".join(["", *lines, *more, "", f"Their recipes, {lost}"])
+        text = "\n".join(["", *_named(going), "", f"Their recipes, {lost}"])
     if staying:
         text += f"\n\nLocked by a process, so these stay: {', '.join(staying)}"
     them = "it" if len(going) == 1 else "them"
-    return Question(title, text, [("y", f"delete {them} permanently")])
+    answers = [("y", f"delete {them} permanently")]
+    if len(failed) > 1:
+        text = "\n".join([text, "", "These failed:", *_named(failed)])
+        what = f"delete all {len(failed)} that failed permanently, {_size(failed)}"
+        answers.append(("f", what))
+    return Question(title, text, answers)
+
+
+def _size(sessions: Sequence[SessionSummary]) -> str:
+    return f"{sum(summary.num_bytes for summary in sessions) / 1e6:,.0f} MB"
+
+
+def _named(sessions: Sequence[SessionSummary]) -> list[str]:
+    """A line for each of the first ten, and how many more there are."""
+    named = sessions[:_MOST_NAMED]
+    longest = max(len(summary.name) for summary in named)
+    lines = [f"{one.name:<{longest}}  {one.state}, {_size([one])}" for one in named]
+    more = len(sessions) - len(named)
+    return [*lines, f"and {more} more"] if more else lines

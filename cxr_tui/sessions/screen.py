@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _NOTHING_YET = """
    No sessions yet.
 
-   {new:<11} train on the synthetic set: minutes, no download
+   {first:<11} train on the synthetic set: minutes, no download
    {data:<11} choose your own NIH folder
    cxr-tui --batch nih-14 --set dataset.images=/data/nih     from a script
 """
@@ -62,6 +62,8 @@ class SessionsScreen(ConsoleScreen):
         Binding("O", "sort", "order", id="sessions.sort"),
         Binding("V", "turn", "reverse the order", id="sessions.turn", show=False),
         Binding("E", "queue", "queue", id="sessions.queue"),
+        Binding("enter", "first", "train on the synthetic set", id="sessions.first-run"),
+        Binding("o", "data", "open a data set", id="sessions.data"),
     ]
 
     NEEDS_SOMETHING = frozenset(
@@ -106,7 +108,7 @@ class SessionsScreen(ConsoleScreen):
             classes="hidden",
             disabled=True,
         )
-        keys = {"new": key_of("sessions.new"), "data": key_of("mode.data")}
+        keys = {"first": key_of("sessions.first-run"), "data": key_of("sessions.data")}
         yield Static(Content(_NOTHING_YET.format(**keys)), id="nothing", classes="hidden")
         with Horizontal(id="sessions"):
             yield SessionsTable(ascii_only=self.console.ascii_only, id="list")
@@ -195,6 +197,8 @@ class SessionsScreen(ConsoleScreen):
                 return True
             if action == "tag":  # those that are marked
                 return bool(self._table.marked)
+        if action in ("first", "data"):  # only where the list's own keys have nothing to do
+            return self._is_read and not self._summaries
         if action == "compare":  # what is compared is marked first
             return bool(self._table.marked)
         return super().check_action(action, parameters)
@@ -340,6 +344,14 @@ class SessionsScreen(ConsoleScreen):
         self._show()
         self.refresh_bindings()
 
+    def action_first(self) -> None:
+        """Train on the synthetic set."""
+        self._actions.first_run()
+
+    def action_data(self) -> None:
+        """Choose a data set."""
+        self._actions.choose_data()
+
     def action_new(self) -> None:
         """Ask what to train on."""
         self._actions.new()
@@ -413,7 +425,8 @@ class SessionsScreen(ConsoleScreen):
             own = [one for one in self._summaries if self._folds.search_of(one.name) == search]
             self._actions.delete_search(search, own)
             return
-        self._actions.delete(self._marked_or_selected())
+        alone = [one for one in self._filtered() if not self._folds.search_of(one.name)]
+        self._actions.delete(self._marked_or_selected(), alone)
 
     def action_filter(self) -> None:
         """Show the filter and edit it."""

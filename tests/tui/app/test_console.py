@@ -1,5 +1,6 @@
 """Sessions and Training, by their keys, over a real run on its thread."""
 
+import json
 import os
 import re
 import shutil
@@ -57,7 +58,18 @@ async def test_a_new_user_is_told_the_next_step(workspace):
     app = ConsoleApp(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await shows(pilot, "No sessions yet.")
-        assert "a           train on the synthetic set" in plain(app)
+        assert "enter       train on the synthetic set" in plain(app)
+        assert "o           choose your own NIH folder" in plain(app)
+
+
+async def test_a_session_of_another_folder_is_not_shown_here(workspace, tmp_path):
+    there = a_session(tmp_path / "elsewhere", "one")
+    left = tmp_path / "console.json"
+    left.write_text(json.dumps({"screen": "training", "session": str(there.path)}))
+    app = ConsoleApp(workspace, preferences=left)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "No sessions yet.")
+        assert app.workspace.shown is None
 
 
 async def test_coming_back_to_an_empty_list_keeps_every_key_working(workspace):

@@ -50,6 +50,7 @@ def test_a_run_that_is_left_running_goes_on_without_a_screen_from_the_step_it_wa
         assert terminal.exit_code(120) == 0
         assert terminal.is_restored()
         told = "".join(terminal.text.split())
+        assert "handingitoverafterthisstep" in told
         assert f"returnwith:cxr-tui--attach{session.path}" in told
     try:
         until(lambda: kinds_of(session).count("EpochDone") > 4, "more epochs")

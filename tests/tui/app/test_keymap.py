@@ -94,7 +94,7 @@ async def test_the_help_and_the_foot_show_the_users_keys(write, tmp_path):
         await shows(pilot, "f7 new")
         await press(pilot, "?")
         await shows(pilot, "Keys of sessions")
-        lines = [line.strip("│ ").strip() for line in plain(app).splitlines()]
+        lines = [line.strip("│ ▁▂▃▄▅▆▇█") for line in plain(app).splitlines()]
         assert any(line.split() == ["f7", "new"] for line in lines)
         assert any(line.split() == ["f2", "Data"] for line in lines)
         await press(pilot, "escape")
@@ -122,7 +122,9 @@ def test_sentences_name_the_shipped_keys():
     for node in console_nodes():
         for binding in own_bindings(node):
             shipped.setdefault(binding.id, []).append(
-                (key_to_character(binding.key) or "").replace(" ", "space")
+                {" ": "space", None: binding.key}.get(
+                    character := key_to_character(binding.key), character
+                )
             )
     assert {name: key in shipped[name] for name, key in SHIPPED.items()} == dict.fromkeys(
         SHIPPED, True
@@ -138,7 +140,7 @@ SAME = {
     "c": {"chart", "co-occurrence"},  # another chart of the same figures
     "f": {"finding", "findings"},
     "m": {"measure", "measure all boxes"},
-    "o": {"open", "open TOML", "open an image"},
+    "o": {"open", "open TOML", "open an image", "open a data set"},
     "s": {"save", "save TOML"},
     "v": {"log", "notes", "view"},  # the same in words, or beside each other
     "slash": {"search", "filter"},  # a filter shows the hits alone

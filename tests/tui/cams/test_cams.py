@@ -373,6 +373,7 @@ async def test_enter_on_a_wrong_image_shows_its_map_and_escape_comes_back_to_its
         await press(pilot, "enter")
         await shows(pilot, "labelled absent, scored highest")
         wrong = app.screen
+        await press(pilot, "tab")
         table = wrong.query_one("#highest")
         await press(pilot, *["down"] * 30)  # far down it is no error any more, and CAMs lists none
         image, row = wrong._highest[table.cursor_row].image, table.cursor_row

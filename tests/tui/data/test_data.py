@@ -711,6 +711,22 @@ async def test_tab_completes_a_path_as_far_as_all_that_fit_go(app, tmp_path):
         assert app.focused is field
 
 
+async def test_tab_stays_in_the_path_where_several_fit_and_a_second_goes_on(app, tmp_path):
+    for name in ("large", "small"):
+        (tmp_path / "at" / name).mkdir(parents=True)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await press(pilot, "2", "o")
+        await shows(pilot, "Open a data set")
+        await shows(pilot, "→ take what is shown")
+        field = app.screen.query_one("#path")
+        await press(pilot, *f"{tmp_path}/at/", "tab")
+        await settled(pilot)
+        assert app.focused is field
+        await press(pilot, "tab")
+        await until(pilot, lambda: app.focused is not field, "the tree")
+        await shows(pilot, "^l path")
+
+
 async def test_another_theme_is_behind_the_images_too(app, phantom_dir):
     app.workspace.draft = load_recipe(
         "demo", ["dataset.phantom=none", f"dataset.images={phantom_dir}"]

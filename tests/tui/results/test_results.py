@@ -287,7 +287,7 @@ async def test_no_digit_of_a_wrong_images_score_is_cut(workspace, phantom_dir, s
         await opened(pilot)
         await press(pilot, "enter")
         await shows(pilot, "score ")
-        lists = [(app.screen._highest, 0), (app.screen._lowest, size[0] // 2)]
+        lists = [(app.screen._lowest, 0), (app.screen._highest, size[0] // 2)]
         for images, left in lists:
             lines = [line[left : left + size[0] // 2] for line in plain(app).splitlines()]
             head = next(i for i, line in enumerate(lines) if line.startswith(" image "))
@@ -548,6 +548,8 @@ async def test_damaged_predictions_leave_the_figures_and_say_why_there_is_no_cur
         await shows(pilot, "95 % interval")
         await press(pilot, "enter")
         assert not isinstance(app.screen, MostWrong)
+        await press(pilot, "e")
+        await says(pilot, "without charts: ")
 
 
 async def test_scores_that_were_cut_to_integers_are_an_alarm_beside_their_row(
