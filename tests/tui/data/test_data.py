@@ -720,7 +720,7 @@ async def test_tab_stays_in_the_path_where_several_fit_and_a_second_goes_on(app,
         await shows(pilot, "→ take what is shown")
         field = app.screen.query_one("#path")
         await press(pilot, *f"{tmp_path}/at/", "tab")
-        await settled(pilot)
+        await until(pilot, lambda: field._before == field.value, "that several fit")
         assert app.focused is field
         await press(pilot, "tab")
         await until(pilot, lambda: app.focused is not field, "the tree")
