@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -114,20 +114,20 @@ class Walk:
 class _Visited:
     """The folders that were seen: two paths lead to one of them only by a link.
 
-    So no folder's status is asked before there is a link to one; then, that of all.
+    So no folder's status is asked before a link is followed; then, that of all.
     """
 
     def __init__(self, root: str) -> None:
         self._places = [root]
         self._identities: set[tuple[int, int] | None] | None = None
 
-    def is_new(self, entry: _Entry) -> bool:
+    def is_new(self, folder: str, *, by_link: bool = False) -> bool:
         if self._identities is None:
-            if not entry.is_symlink():
-                self._places.append(entry.path)
+            if not by_link:
+                self._places.append(folder)
                 return True
             self._identities = {folder_identity(place) for place in self._places}
-        identity = folder_identity(entry.path)
+        identity = folder_identity(folder)
         if identity is None or identity in self._identities:
             return False  # a circular link or one to a parent, or gone since the listing
         self._identities.add(identity)
@@ -135,14 +135,24 @@ class _Visited:
 
 
 def walk_folders(root: Path, walk: Walk) -> None:
-    """See every file under ``root``; links are followed, each folder once."""
+    """See every file under ``root``; links are followed, each folder once.
+
+    Linked folders come last: a folder that is also there itself is seen under its own path, which
+    is what a table with paths names.
+    """
     top = str(root.absolute())
     visited = _Visited(top)
     # A stack instead of recursion, for any depth; sorted so that a folder's files come first and
     # then its subfolders, by name.
     waiting: list[tuple[str, str]] = [("", top)]
-    while waiting:
-        relative, folder = waiting.pop()
+    links: deque[tuple[str, str]] = deque()
+    while waiting or links:
+        if not waiting:
+            relative, folder = links.popleft()
+            if not visited.is_new(folder, by_link=True):
+                continue
+        else:
+            relative, folder = waiting.pop()
         try:
             entries = _entries(folder, walk)
         except OSError as error:
@@ -150,7 +160,10 @@ def walk_folders(root: Path, walk: Walk) -> None:
             continue
         below = _look_through(entries, relative, folder, walk)
         if below:
-            new = [(f"{relative}{one.name}/", one.path) for one in below if visited.is_new(one)]
+            linked = [one for one in below if one.is_symlink()]
+            links += [(f"{relative}{one.name}/", one.path) for one in linked]
+            own = [one for one in below if not one.is_symlink()] if linked else below
+            new = [(f"{relative}{one.name}/", one.path) for one in own if visited.is_new(one.path)]
             waiting += reversed(new)
 
 

@@ -127,6 +127,20 @@ def test_links_to_folders_and_files_are_followed(tmp_path: Path) -> None:
     assert found.folders == {".": 1, "images_001/images": 1}
 
 
+def test_a_folder_that_a_link_shows_too_is_seen_under_its_own_path(tmp_path: Path) -> None:
+    names = [f"patient{patient}/study1/view1.jpg" for patient in (1, 2)]
+    for name in names:
+        put(tmp_path / name)
+    (tmp_path / "latest").symlink_to(tmp_path / "patient2" / "study1")
+    (tmp_path / "all").symlink_to(tmp_path)
+
+    found = find_images(tmp_path, names)
+
+    assert sorted(found.files) == names
+    assert (found.shadowed, found.extra) == (0, 0)
+    assert found.files[names[1]].path == tmp_path / names[1]
+
+
 def test_links_in_a_circle_end(tmp_path: Path) -> None:
     put(tmp_path / "a" / "b" / NAMES[0])
     (tmp_path / "a" / "b" / "up").symlink_to(tmp_path)
