@@ -59,7 +59,7 @@ def test_a_killed_run_leaves_readable_trackers_and_goes_on_without_doubled_steps
     said = program(cache_dir, "--resume", str(session.path))
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     run = subprocess.Popen(said, **quiet)
-    until(lambda: run.poll() is not None or _is_shown(session), "both trackers show it")
+    until(lambda: run.poll() is not None or _is_shown(session), "both show it", seconds=300)
     run.send_signal(signal.SIGKILL)
     run.wait()
     assert run.returncode == -signal.SIGKILL
@@ -68,6 +68,10 @@ def test_a_killed_run_leaves_readable_trackers_and_goes_on_without_doubled_steps
     found, told = in_mlflow(session)
     assert found.info.status == "RUNNING"  # nobody could tell it of the end
     assert told <= recorded
+    # As a kill leaves it that comes after the points were told, and before that was noted.
+    kept = session.read_json("tracking.json")
+    kept["tensorboard"]["offset"] = session.events_path.read_bytes().index(b"\n") + 1
+    session.write_json("tracking.json", kept)
 
     done = kinds_of(session).count("EpochDone")
     shorter = [*said, "--set", f"train.epochs={done + 1}"]
@@ -77,12 +81,12 @@ def test_a_killed_run_leaves_readable_trackers_and_goes_on_without_doubled_steps
     found, told = in_mlflow(session)
     assert found.info.status == "FINISHED"
     assert set(told) == set(recorded)
-    assert told <= recorded  # a step that was taken twice may be there twice, and no other
+    assert max(told.values()) <= 2  # MLflow can't take a point back
 
 
 def _is_shown(session):
     """Whether both have points of it; their files are read as they are."""
-    if not (session.path / "tracking.json").exists():
+    if (session.read_json("tracking.json") or {}).keys() < {"tensorboard", "mlflow"}:
         return False
     return "CheckpointWritten" in kinds_of(session) and bool(in_tensorboard(session))
 
