@@ -300,6 +300,7 @@ class DataScreen(ConsoleScreen):
 
     def action_field(self, by: int) -> None:
         """The next field, or the one before."""
+        self._points_at_missing = False  # it must not jump from under the hand
         choices = self._choices()
         self._field = choices[(self._position(choices) + by) % len(choices)].key
         self._show_fields()

@@ -12,7 +12,7 @@ from PIL import Image
 from core.data.cache.cache import ImageCache, count_ready, open_cache
 from core.data.images.decode import decode_square
 from core.data.images.image_file import ImageFile
-from core.data.images.image_files import find_images
+from core.data.images.image_files import ask_statuses, find_images
 
 SIZE_PX = 16
 
@@ -30,7 +30,9 @@ def write_images(folder: Path, num_images: int, *, seed: int = 0, first: int = 1
 
 def found(folder: Path) -> Mapping[str, ImageFile]:
     names = [path.name for path in folder.rglob("*.png")]
-    return find_images(folder, names).files
+    files = find_images(folder, names).files
+    ask_statuses(files.values())  # as ``with_images`` does
+    return files
 
 
 def opened(cache_root: Path, images: Path, **settings: object) -> ImageCache:

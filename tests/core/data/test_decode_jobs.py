@@ -20,7 +20,9 @@ def test_images_in_flight_are_bounded_by_number_and_bytes(
 ) -> None:
     """An archive's members come with their bytes; a hostile one's have 256 MiB each."""
     monkeypatch.setattr(decode_jobs, "_BYTES_IN_FLIGHT", 1_300)
-    files = {f"{row}.png": ImageFile(f"{row}.png", "x.tar", "m", num_bytes, 1) for row in range(30)}
+    files = {
+        f"{row}.png": ImageFile(f"{row}.png", "x.tar", "m", (num_bytes, 1)) for row in range(30)
+    }
     place = place_for(Path("cache"), files, 16, "squash")
     asked, done, waiting = 0, 0, []
 
