@@ -133,10 +133,10 @@ def test_health_ends_what_is_hopeless_and_nothing_else(tmp_path):
 
 
 def test_hours_count_from_the_first_start_and_other_hours_from_then(tmp_path):
-    tiny = opened(tmp_path, hours=1e-6)
-    assert tiny.next_trial() is None  # 4 ms are over
+    tiny = opened(tmp_path, hours=1e-9)
+    assert tiny.next_trial() is None  # 4 µs are over
     ended = tiny.study.user_attrs["until"]
-    assert opened(tmp_path, hours=1e-6).study.user_attrs["until"] == ended
+    assert opened(tmp_path, hours=1e-9).study.user_attrs["until"] == ended
     longer = opened(tmp_path, hours=1)
     taken = longer.next_trial()
     assert taken.session == "night-trial-00"

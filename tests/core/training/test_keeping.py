@@ -28,6 +28,10 @@ from core.training.trainer import MAX_SKIPPED_IN_A_ROW, Trainer
 
 @pytest.fixture
 def trainer():
+    return trainer_of(12)
+
+
+def trainer_of(images):
     settings = {
         "image": {"size_px": 32},
         "train": {"batch_size": 4},
@@ -37,12 +41,12 @@ def trainer():
     rng = np.random.default_rng(0)
     part = Part(
         name="train",
-        cache=Pixels(rng.integers(0, 255, (12, 32, 32), dtype=np.uint8)),
-        cache_rows_N=np.arange(12),
-        index_rows_N=np.arange(12),
-        images_N=np.array([f"{i}.png" for i in range(12)], dtype=object),
-        patients_N=np.arange(12),
-        labels_NF=(np.arange(12) % 2).astype(np.float32)[:, None],
+        cache=Pixels(rng.integers(0, 255, (images, 32, 32), dtype=np.uint8)),
+        cache_rows_N=np.arange(images),
+        index_rows_N=np.arange(images),
+        images_N=np.array([f"{i}.png" for i in range(images)], dtype=object),
+        patients_N=np.arange(images),
+        labels_NF=(np.arange(images) % 2).astype(np.float32)[:, None],
     )
     placement = Placement(torch.device("cpu"), Precision("fp32", "a test"))
     return Trainer(build_model(["Mass"], seed=0), part, recipe, placement)
@@ -272,15 +276,14 @@ def poison(trainer):
     trainer.model.classifier.weight.data.fill_(float("nan"))
 
 
-def test_steps_that_are_not_finite_go_back_to_the_checkpoint_with_a_lower_rate(trainer, tmp_path):
+def test_steps_that_are_not_finite_go_back_to_the_checkpoint_with_a_lower_rate(tmp_path):
+    trainer = trainer_of(24)  # six steps: five in a row fail, which an epoch of three can't
     rate = trainer.schedule.rate(0)
 
     def spoil(event):
         if isinstance(event, EpochStarted) and event.epoch == 2 and not trainer.progress.went_back:
             poison(trainer)
-        # Five steps in a row fail: an epoch of three alone does not.
 
-    trainer.settings = trainer.settings.model_copy(update={"batch_size": 2})
     events = fitted(trainer, tmp_path, spoil)
     (gone_back,) = [event for event in events if isinstance(event, Resumed)]
     assert (gone_back.step, gone_back.epoch) == (6, 2)
@@ -290,22 +293,24 @@ def test_steps_that_are_not_finite_go_back_to_the_checkpoint_with_a_lower_rate(t
     assert torch.isfinite(trainer.model.classifier.weight).all()
 
 
-def test_a_second_time_is_the_end(trainer, tmp_path):
+def test_a_second_time_is_the_end(tmp_path):
+    trainer = trainer_of(24)
+
     def spoil(event):
         if isinstance(event, EpochStarted) and event.epoch == 2:
             poison(trainer)
 
-    trainer.settings = trainer.settings.model_copy(update={"batch_size": 2})
     with pytest.raises(RunFailedError, match="was not finite 5 times in a row"):
         fitted(trainer, tmp_path, spoil)
 
 
-def test_without_a_checkpoint_there_is_nothing_to_go_back_to(trainer, tmp_path):
+def test_without_a_checkpoint_there_is_nothing_to_go_back_to(tmp_path):
+    trainer = trainer_of(24)
+
     def spoil(event):
         if isinstance(event, EpochStarted):
             poison(trainer)
 
-    trainer.settings = trainer.settings.model_copy(update={"batch_size": 2})
     with pytest.raises(RunFailedError, match="was not finite 5 times in a row"):
         fitted(trainer, tmp_path, spoil)
 
