@@ -667,7 +667,7 @@ async def test_a_wrong_image_of_another_data_set_is_opened_by_its_file_and_escap
         finding = app.screen.query_one(ReportTable).chosen
         await press(pilot, "enter")
         await shows(pilot, "· external/others · images by error")
-        wrong = app.screen._highest[0]
+        wrong = app.screen._lowest[0]
         await press(pilot, "enter")
         await until(pilot, lambda: app.current_mode == "cams", "the viewer")
         await shows(pilot, f"· {finding} ·")
