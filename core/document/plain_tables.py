@@ -79,7 +79,10 @@ def _latex_columns(table: Table) -> tuple[str, bool]:
     Columns of prose break into lines; a table of figures alone is drawn smaller where it must be.
     """
     whole = [row for row in (table.head, *table.rows) if len(row) > 1]
-    widths = [max(len(row[at]) for row in whole if at < len(row)) for at in range(len(table.head))]
+    widths = [
+        max((len(row[at]) for row in whole if at < len(row)), default=0)
+        for at in range(len(table.head))
+    ]
     kinds = ["l" if at < table.left else "r" for at in range(len(widths))]
     prose = [at for at in range(table.left) if widths[at] > _PROSE_LETTERS]
     room = _LINE_LETTERS - sum(
@@ -90,7 +93,7 @@ def _latex_columns(table: Table) -> tuple[str, bool]:
     # Each has room for its longest word. A column ten times as long as another gets three times
     # what is left, so that both stay readable.
     weights = {at: math.sqrt(widths[at]) for at in prose}
-    words = {at: max(len(word) for row in whole for word in row[at].split() or [""])
+    words = {at: max((len(w) for row in whole if at < len(row) for w in row[at].split()), default=0)
              for at in prose}  # fmt: skip
     left = max(room - sum(words.values()), 0) / sum(weights.values())
     for at, weight in weights.items():
