@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from core.data.tables.cell_columns import by_distinct
+from core.data.tables.labels import positions_of
 from core.data.tables.states import ABSENT, BLANK, PRESENT, UNCERTAIN, States
 from core.data.tables.text_table import TextTable
 from core.errors import DataError
@@ -35,15 +36,12 @@ def states_by_name(
     Raises:
         DataError: another cell, or two columns for one finding.
     """
-    position_of: dict[str, int] = {}
-    for position, name in enumerate(table.header):
+
+    def finding_of(name: str) -> str | None:
         finding = "No Finding" if is_no_finding(name) else (canonical_finding(name) or name)
-        if finding in findings and position_of.setdefault(finding, position) != position:
-            raise DataError(
-                f"two columns for {finding}: {table.header[position_of[finding]]!r} and {name!r}",
-                where=table.path,
-                remedy="Remove one of them.",
-            )
+        return finding if finding in findings else None
+
+    position_of = positions_of(table, finding_of)
     there = tuple(finding for finding in findings if finding in position_of)
     columns = [column_states(table, position_of[finding], states) for finding in there]
     return there, np.column_stack(columns)

@@ -22,7 +22,7 @@ from core.data.collections.readers import RULES, Votes, joined_readers
 from core.data.collections.stacked import stacked
 from core.data.tables.cell_columns import distinct_cells
 from core.data.tables.cells import read_ages, read_sexes, views_of
-from core.data.tables.labels import folded
+from core.data.tables.labels import folded, positions_of
 from core.data.tables.states import ABSENT, PRESENT, UNCERTAIN, UNKNOWN, LabelPolicy, States
 from core.data.tables.text_file import Count, count_of
 from core.data.tables.text_table import TextTable, read_table
@@ -84,14 +84,7 @@ def _columns(table: TextTable) -> Mapping[str, int]:
         DataError: two columns for a finding.
     """
     known = _ALL if _ABNORMAL in map(folded, table.header) else _FOUR
-    position_of: dict[str, int] = {}
-    for position, name in enumerate(table.header):
-        finding = known.get(folded(name))
-        if finding is not None and position_of.setdefault(finding, position) != position:
-            raise DataError(
-                f"two columns for {finding}", where=table.path, remedy="Remove one of them."
-            )
-    return position_of
+    return positions_of(table, lambda name: known.get(folded(name)))
 
 
 def _rows_of(table: TextTable, rule: str) -> Rows:

@@ -24,7 +24,7 @@ from core.data.collections.collection import (
 from core.data.collections.readers import RULES, Votes, joined_readers
 from core.data.collections.stacked import stacked
 from core.data.tables.label_columns import FileNames
-from core.data.tables.labels import folded
+from core.data.tables.labels import folded, positions_of
 from core.data.tables.states import PRESENT, LabelPolicy
 from core.data.tables.text_file import Count, count_of
 from core.data.tables.text_table import TextTable, read_table
@@ -208,13 +208,7 @@ def _votes_of_columns(
         DataError: a cell other than 1 and 0, two columns for a finding, or two rows of one reader
             for an image that differ.
     """
-    position_of: dict[str, int] = {}
-    for position, name in enumerate(table.header):
-        finding = _FINDING_OF.get(folded(name))
-        if finding is not None and position_of.setdefault(finding, position) != position:
-            raise DataError(
-                f"two columns for {finding}", where=table.path, remedy="Remove one of them."
-            )
+    position_of = positions_of(table, lambda name: _FINDING_OF.get(folded(name)))
     states_RA = np.column_stack(
         [column_states(table, position, _ZERO_OR_ONE) for position in position_of.values()]
     )

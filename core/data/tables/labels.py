@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -287,21 +287,31 @@ def _finding_positions(
 ) -> tuple[Mapping[str, int], int | None]:
     """The column of each finding, and that of ``No Finding``."""
     own_of = {folded(name): name for name in wanted}
+    named = [folded(name) == folded(NO_FINDING) for name in table.header]
+    no_finding = max((at for at, is_it in enumerate(named) if is_it), default=None)
+    known = positions_of(table, lambda name: canonical_finding(name) or own_of.get(folded(name)))
+    return known, no_finding
+
+
+def positions_of(table: TextTable, finding_of: Callable[[str], str | None]) -> dict[str, int]:
+    """Finding -> its column, in the table's order.
+
+    Args:
+        finding_of: the finding that a column's name stands for, or None.
+
+    Raises:
+        DataError: two columns for a finding.
+    """
     position_of: dict[str, int] = {}
-    no_finding = None
     for position, name in enumerate(table.header):
-        finding = canonical_finding(name) or own_of.get(folded(name))
-        if folded(name) == folded(NO_FINDING):
-            no_finding = position
-        if finding in position_of:
+        finding = finding_of(name)
+        if finding and position_of.setdefault(finding, position) != position:
             raise DataError(
                 f"two columns for {finding}: {table.header[position_of[finding]]!r} and {name!r}",
                 where=table.path,
                 remedy="Remove one of them.",
             )
-        if finding:
-            position_of[finding] = position
-    return position_of, no_finding
+    return position_of
 
 
 def _states(table: TextTable, position: int, known: Mapping[str, int]) -> States:
