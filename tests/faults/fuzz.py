@@ -138,8 +138,9 @@ def _warm_up(doors: Doors, corpus: Corpus) -> None:
         "utf-32-le",
         "utf-32-be",
         "cp437",
+        "cp1252",
     ):
-        "x".encode(encoding).decode(encoding)  # json and zipfile look for them
+        "x".encode(encoding).decode(encoding)  # json, zipfile and tables look for them
     for kind in WEIGHTS:
         for which in range(len(corpus[kind])):
             for variant in range(12):
