@@ -67,7 +67,7 @@ def test_a_walk_asks_in_folders_without_an_image_too(tmp_path, monkeypatch):
 
     def progress(found):
         told.append(found)
-        if len(told) == 50:
+        if len(told) == 15:
             stop()
 
     with pytest.raises(StoppedError):
