@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from core.requests import Request
+from cxr_tui.terminal.key_names import key_of
 
 if TYPE_CHECKING:
     from core.recipe import Recipe
@@ -23,6 +24,22 @@ if TYPE_CHECKING:
 FIRST_RECIPE = "demo"
 _MOST_EARLIER = 10
 _Made = TypeVar("_Made")
+
+
+def lacking_weights(recipe: Recipe) -> str:
+    """Why a run could not start from its weights; '' if they are here."""
+    from core.errors import CxrError
+    from core.model.pretrained.places import require_weights
+    from core.recipe import IMAGENET
+
+    try:
+        require_weights(recipe.model.weights)
+    except CxrError as error:
+        if recipe.model.weights == IMAGENET:
+            keys = key_of("mode.recipe", "recipe.weights")
+            return f"the ImageNet weights are not here, or damaged: {keys} fetches them"
+        return f"model.weights: {error.what}"
+    return ""
 
 
 @dataclass(frozen=True)
@@ -89,9 +106,12 @@ class Workspace:
 
     @property
     def problem(self) -> str:
-        """Why a run of the draft would be refused, if a screen has found a reason; or ''."""
+        """Why a run of the draft would be refused, as far as is known; or ''."""
+        if self._draft is None:
+            return ""
         found = self._problem
-        return found[1] if found is not None and found[0] is self._draft else ""
+        known = found[1] if found is not None and found[0] is self._draft else ""
+        return known or lacking_weights(self._draft)
 
     def know_problem(self, draft: Recipe, problem: str) -> None:
         """Store a recipe's problem, valid while that recipe is the draft."""

@@ -16,12 +16,11 @@ from core.data.study.subset import draw_subset
 from core.data.study.survey import Survey, read_survey, with_found_images
 from core.errors import CxrError
 from core.model.input_spec import SQUASH
-from core.model.pretrained.places import require_weights
 from core.recipe import IMAGENET, NO_WEIGHTS, PARTS, Recipe
 from core.store.disk import free_bytes
 from core.words import number_of
+from cxr_tui.console.workspace import lacking_weights
 from cxr_tui.recipe.device_text import device_words
-from cxr_tui.terminal.key_names import key_of
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,7 @@ def estimates(recipe: Recipe, cache: Path, device: str, data: DataAtHand) -> Ite
 
     No image is decoded, nothing is written, and no error is raised: an obstacle is in ``problem``.
     """
-    lacking = _lacking_weights(recipe)
+    lacking = lacking_weights(recipe)
     free = free_bytes(cache)
     estimate = Estimate(stage="looking at this machine", disk_free_bytes=free, problem=lacking)
     yield estimate
@@ -147,18 +146,6 @@ def estimates(recipe: Recipe, cache: Path, device: str, data: DataAtHand) -> Ite
         yield replace(estimate, stage="", problem=error.what)
     except OSError as error:
         yield replace(estimate, stage="", problem=f"the data set can't be read ({error.strerror})")
-
-
-def _lacking_weights(recipe: Recipe) -> str:
-    """Why a run could not start from its weights; '' if they are here."""
-    try:
-        require_weights(recipe.model.weights)
-    except CxrError as error:
-        if recipe.model.weights == IMAGENET:
-            keys = key_of("mode.recipe", "recipe.weights")
-            return f"the ImageNet weights are not here, or damaged: {keys} fetches them"
-        return f"model.weights: {error.what}"
-    return ""
 
 
 def steps_in_epoch(num_images: int, batch_size: int) -> int:

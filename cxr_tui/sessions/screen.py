@@ -38,7 +38,7 @@ _NOTHING_YET = """
    No sessions yet.
 
    {first:<11} train on the synthetic set: minutes, no download
-   {data:<11} choose your own NIH folder
+   {data:<11} choose a data set of your own
    cxr-tui --batch nih-14 --set dataset.images=/data/nih     from a script
 """
 

@@ -59,7 +59,7 @@ async def test_a_new_user_is_told_the_next_step(workspace):
     async with app.run_test(size=(80, 24)) as pilot:
         await shows(pilot, "No sessions yet.")
         assert "enter       train on the synthetic set" in plain(app)
-        assert "o           choose your own NIH folder" in plain(app)
+        assert "o           choose a data set of your own" in plain(app)
 
 
 async def test_a_session_of_another_folder_is_not_shown_here(workspace, tmp_path):

@@ -66,7 +66,7 @@ async def test_one_key_to_the_first_run(app):
 async def test_six_keys_from_an_own_nih_folder_to_a_run_of_its_recipe(app, nih_dir):
     async with app.run_test(size=(80, 24)) as pilot:
         hand = Hand(pilot)
-        await shows(pilot, "o           choose your own NIH folder")
+        await shows(pilot, "o           choose a data set of your own")
         await hand.press("o")
         await until(pilot, lambda: isinstance(app.screen, DataSetPicker), "the picker")
         await until(pilot, lambda: isinstance(app.focused, PathInput), "the field")

@@ -96,3 +96,14 @@ async def test_a_draft_that_lacks_its_weights_names_the_key(workspace, phantom_d
         assert ahead.estimate.images
         await press(pilot, "S")
         await shows(pilot, "This run would be refused")
+
+
+async def test_weights_that_are_not_here_are_known_wherever_a_run_is_started(workspace):
+    workspace.draft = load_recipe("demo", ["model.weights=imagenet", "image.size_px=32"])
+    app = ConsoleApp(workspace)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await press(pilot, "S")
+        await shows(pilot, "This run would be refused")
+        await shows(pilot, "3, J fetches them")
+        await press(pilot, "escape")
+        assert workspace.running is None
