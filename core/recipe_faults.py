@@ -72,7 +72,7 @@ def check_key(key: str) -> None:
     """
     known = list(known_keys())
     ancestors = {".".join(name.split(".")[:depth]) for name in known for depth in (1, 2)}
-    key = re.sub(r"^datasets\.\d+(?=\.)", "datasets", key)
+    key = _of_any(key)
     is_of_a_finding = any(key.startswith(f"{table}.") for table in _TABLES_BY_NAME)
     if key not in known and key not in ancestors and not is_of_a_finding:
         raise RecipeError(
@@ -89,12 +89,17 @@ def _section_type(annotation: Any) -> type[BaseModel] | None:
     return None
 
 
+def _of_any(key: str) -> str:
+    """``datasets.partial`` for ``datasets.1.partial``."""
+    return re.sub(r"^datasets\.\d+(?=\.)", "datasets", key)
+
+
 def _nearest_key(key: str) -> str:
-    return nearest_key(key, list(known_keys()))
+    return nearest_key(_of_any(key), list(known_keys()))
 
 
 def _keys_beside(key: str) -> str:
-    section = key.rpartition(".")[0]
+    section = _of_any(key).rpartition(".")[0]
     beside = [name for name in known_keys() if name.rpartition(".")[0] == section]
     return f"Known here: {', '.join(beside)}." if beside else ""
 
@@ -136,9 +141,17 @@ def fault_of(error: dict[str, Any]) -> str:
 
 
 def key_of(error: Mapping[str, Any]) -> str:
-    """The key of a pydantic error; '' if it is about the whole recipe."""
-    parts = (str(part)[:_LONGEST_VALUE] for part in error["loc"] if not isinstance(part, int))
-    return ".".join(parts)
+    """The key of a pydantic error; '' if it is about the whole recipe.
+
+    An entry of ``datasets`` has its number; one of a list of words has none.
+    """
+    place = error["loc"]
+    of_an_entry = 1 if place[:1] == ("datasets",) else None
+    return ".".join(
+        str(part)[:_LONGEST_VALUE]
+        for depth, part in enumerate(place)
+        if depth == of_an_entry or not isinstance(part, int)
+    )
 
 
 def _shortened(value: Any) -> str:

@@ -115,6 +115,14 @@ def test_one_data_set_and_several_are_not_both_taken(two):
         load_recipe("nih-14", ["datasets.7.images=/somewhere"])
 
 
+def test_a_fault_in_one_of_several_names_its_number():
+    sets = ["datasets.0.images=/a", "datasets.1.images=/b"]
+    with pytest.raises(RecipeError, match=r"--set: datasets\.1\.uncertain must be 'ignore'"):
+        load_recipe("nih-14", [*sets, "datasets.1.uncertain=maybe"])
+    with pytest.raises(RecipeError, match=r"datasets\.1\.partial must be true or false"):
+        load_recipe("nih-14", [*sets, "datasets.1.partial=maybe"])
+
+
 def test_a_recipe_of_several_reads_back_as_it_was_written(two, tmp_path):
     recipe = load_recipe("nih-14", two)
     (tmp_path / "r.toml").write_text(recipe_toml(recipe))
