@@ -37,6 +37,9 @@ _BESIDE_A_MESSAGE = 4
 _OF_A_RUN = ("pause", "stop", "checkpoint", "try_rates")
 """Actions that send a request to the session shown."""
 
+_OF_A_SESSION = ("training", "results", "cams")
+"""Screens that show nothing without a session."""
+
 _BETWEEN_STEPS = ("checkpoint", "try_rates")
 """Those that a paused run can't do."""
 
@@ -104,8 +107,14 @@ class Console(App[int]):
                     os.read(0, 1024)
 
     def action_mode(self, mode: str) -> None:
-        """Go to a screen by its digit."""
-        if mode in self.MODES and not isinstance(self.screen, (Question, KeysHelp)):
+        """Go to a screen by its digit; if it needs a session and none is shown, show the one under
+        the cursor."""
+        if mode not in self.MODES or isinstance(self.screen, (Question, KeysHelp)):
+            return
+        at_cursor = getattr(self.screen, "session_at_cursor", "")
+        if at_cursor and mode in _OF_A_SESSION and self.workspace.shown is None:
+            self.open_session(at_cursor, mode)
+        else:
             self.switch_mode(mode)
 
     def open_session(self, name: str, mode: str) -> None:

@@ -171,6 +171,12 @@ class SessionsScreen(ConsoleScreen):
     def _actions(self) -> SessionActions:
         return SessionActions(self.console, lambda: self.post_message(self.Changed()))
 
+    @property
+    def session_at_cursor(self) -> str:
+        """The name of the session under the cursor; '' if there is none."""
+        summary = self._chosen_summary()
+        return summary.name if summary is not None else ""
+
     def at_hand(self) -> str:
         """The path of the session under the cursor."""
         return str(self.workspace.sessions / self._table.chosen) if self._table.chosen else ""

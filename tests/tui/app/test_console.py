@@ -150,7 +150,7 @@ async def test_keys_that_ask_a_run_are_hidden_and_explained_where_none_is_on(wor
     )
     app = ConsoleApp(workspace)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
-        await press(pilot, "4", "X")
+        await press(pilot, "2", "4", "X")
         await shows(pilot, "No session is shown: 1")
         for name, state, why in (
             ("dead", "○ interrupted", "dead isn't running: 4, r resumes it"),

@@ -63,7 +63,7 @@ async def test_the_word_or_figure_under_the_mouse_comes_first(app, workspace, ph
 async def test_fields_of_the_recipe_and_the_curve_of_a_run_have_theirs(app, workspace):
     a_session(workspace, *trained(2))
     async with app.run_test(size=(80, 24)) as pilot:
-        await press(pilot, "4")
+        await press(pilot, "2", "4")
         await shows(pilot, "No session is shown")
         assert await first_of_help(pilot) == "the run"  # no term: its keys
         await press(pilot, "3")

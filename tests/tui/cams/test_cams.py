@@ -236,7 +236,7 @@ async def test_with_nothing_shown_or_nothing_trained_the_next_step_is_named(work
     create_session(workspace.sessions, load_recipe("demo"), "fresh")
     app = ConsoleApp(workspace)
     async with app.run_test(size=(200, 24)) as pilot:
-        await press(pilot, "6")
+        await press(pilot, "2", "6")
         await shows(pilot, "No session is shown.")
         app.open_session("fresh", "cams")
         await shows(pilot, "nothing has been trained here")

@@ -159,3 +159,17 @@ async def test_nobody_is_told_that_there_are_no_sessions_before_the_folder_was_r
         await pilot.pause(0.01)
         assert "0 sessions" not in plain(pilot.app)
         assert "No sessions" not in plain(pilot.app)
+
+
+@pytest.mark.parametrize(("digit", "mode"), [("4", "training"), ("5", "results"), ("6", "cams")])
+async def test_a_screen_of_a_session_shows_the_one_under_the_cursor_where_none_was_opened(
+    workspace, digit, mode
+):
+    kept(workspace, "run-0")
+    app = ConsoleApp(workspace)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "run-0")
+        await press(pilot, digit)
+        await until(pilot, lambda: app.current_mode == mode, "the screen")
+        assert app.workspace.shown is not None
+        assert app.workspace.shown.name == "run-0"
