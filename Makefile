@@ -2,8 +2,8 @@
 # make test   the style, the types, the layers and the tests
 # make quick  the same without what trains or waits for other programs: about two minutes
 # make bench  speed beside its targets, and beside the script that people write: twelve minutes
-# make soak   a run that is killed 500 times, a disk that fails at each change, a queue of six, searches whose
-#             workers are killed, an hour in tmux, and how often equal models are told apart
+# make soak   a run that is killed 500 times, a disk that fails at each change, a queue of six, searches and
+#             predictions that are killed, an hour in tmux, and how often equal models are told apart
 # make fuzz   mutated files through every door, minutes
 PYTHON ?= python3
 VENV := .venv
@@ -31,6 +31,7 @@ soak: install
 	$(BIN)/python tests/faults/queue_faults.py --entries 6
 	$(BIN)/python tests/faults/search_faults.py --trials 20 --kills 3 --epochs 3
 	$(BIN)/python tests/faults/search_faults.py --trials 20 --kills 1 --epochs 3 --workers 4
+	$(BIN)/python tests/faults/predict_faults.py --images 10000 --kills 3
 	$(BIN)/python tests/faults/soak.py --minutes 60
 	$(BIN)/python tests/bench/compare_coverage.py --samples 2000
 	$(BIN)/python tests/bench/calibration_coverage.py --samples 2000
