@@ -60,7 +60,30 @@ SCREENS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "health": ("4", "the most serious first", ("h",)),
 }
 
-_LEFT_BY_ESCAPE = ("keys", "wrong", "delete", "picker", "health")
+# Those for which the sessions' folder needs more: --only takes them.
+OF_MORE: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "notes": ("5", "health", ("v",)),
+    "worth": ("5", "alarms", ("D",)),
+    "groups": ("5", "women", ("W",)),
+    "findings": ("2", "findings", ("f",)),
+    "co-occurrence": ("2", "%", ("c",)),
+    "search-row": ("1", "pruned", ("g",)),
+    "search": ("1", "importance", ("g", "enter")),
+    "comparison": ("1", "difference", ("G", "space", "k", "space", "Y")),
+}
+
+_LEFT_BY_ESCAPE = (
+    "keys",
+    "wrong",
+    "delete",
+    "picker",
+    "health",
+    "worth",
+    "groups",
+    "findings",
+    "search",
+    "comparison",
+)
 
 COLOURS: dict[str, tuple[ColorSystem, dict[str, str]]] = {
     "true colour": (ColorSystem.TRUECOLOR, {"TERM": "xterm-256color", "COLORTERM": "truecolor"}),
@@ -96,7 +119,7 @@ async def take(
             app.theme = "light-box"
         await until(pilot, lambda: app.current_mode == "training", "the session")
         for name in names:
-            digit, words, keys = SCREENS[name]
+            digit, words, keys = (SCREENS | OF_MORE)[name]
             await press(pilot, digit)
             if name == "cams":  # its keys need the network
                 await until(pilot, lambda: "in the box" in plain(app), "the network", 120)
@@ -123,7 +146,7 @@ async def take_contacts(
     async with app.run_test(size=(int(columns), int(rows))) as pilot:
         await until(pilot, lambda: app.current_mode == "training", "the session")
         for name in names:
-            digit, words, keys = SCREENS[name]
+            digit, words, keys = (SCREENS | OF_MORE)[name]
             await press(pilot, digit)
             if name == "cams":
                 await until(pilot, lambda: "in the box" in plain(app), "the network", 120)
@@ -191,7 +214,9 @@ def main() -> None:
     parser.add_argument("--ascii", action="store_true")
     parser.add_argument("--light", action="store_true")
     parser.add_argument("--contact-sheet", action="store_true")
-    parser.add_argument("--only", action="append", choices=SCREENS, help="these screens alone")
+    parser.add_argument(
+        "--only", action="append", choices=SCREENS | OF_MORE, help="these screens alone"
+    )
     given = parser.parse_args()
     session = given.session or sorted(Path("sessions").glob("*-demo*"))[-1]
     given.folder.mkdir(parents=True, exist_ok=True)

@@ -98,8 +98,8 @@ async def test_a_search_is_deleted_with_its_sessions_but_not_while_it_is_worked_
         await press(pilot, "d")
         await shows(pilot, "Delete the search night?")
         await press(pilot, "y")
+        await until(pilot, lambda: not search.place.path.exists(), "the end of the search")
         await until(pilot, lambda: "▸ night" not in plain(app), "the list without it")
-        assert not search.place.path.exists()
         gone = lambda: not [*workspace.sessions.glob("night-*")]  # noqa: E731
         await until(pilot, gone, "the end of its sessions")
         assert (workspace.sessions / "alone").is_dir()
