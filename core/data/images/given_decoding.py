@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,6 +100,60 @@ def decoded_ahead(
         finally:
             for future, _ in in_work:
                 future.cancel()
+
+
+def decoded_in_turns(
+    images: Iterable[GivenImage],
+    rule: SquareRule,
+    *,
+    threads: int,
+    ahead: int,
+    at_each: Callable[[], None] = lambda: None,
+    keeps_content: bool = False,
+) -> Generator[DecodedImage, None, None]:
+    """The images in their order, ``ahead`` of them decoded before the consumer uses them.
+
+    For a consumer that computes on the same cores. Threads of a network wait for each other at
+    every layer, so a decoder that holds up one of them holds up all. Meanwhile the next files are
+    only fetched from their disk.
+
+    ``at_each`` is called several times a second while waiting; it may raise.
+    """
+    with LooseThreads(threads, "decode") as pool:
+        chunks = _chunks(images, ahead)
+        chunk = next(chunks, [])
+        while chunk:
+            futures = [pool.submit(_decoded, image, rule, keeps_content) for image in chunk]
+            try:
+                decoded = [waited(future, at_each) for future in futures]
+            finally:
+                for future in futures:
+                    future.cancel()
+            chunk = next(chunks, [])
+            for image in chunk:
+                pool.submit(_fetch, image)
+            yield from decoded
+
+
+def _chunks(images: Iterable[GivenImage], at_once: int) -> Iterator[list[GivenImage]]:
+    """As many images at a time, or fewer where archives' members take too much memory."""
+    chunk: list[GivenImage] = []
+    num_bytes = 0
+    for image in images:
+        chunk.append(image)
+        num_bytes += image.num_bytes
+        if len(chunk) == at_once or num_bytes > _BYTES_AHEAD:
+            yield chunk
+            chunk, num_bytes = [], 0
+    if chunk:
+        yield chunk
+
+
+def _fetch(image: GivenImage) -> None:
+    """Have the system read a file, so that decoding it needn't wait for its disk."""
+    if image.content is None and image.refusal is None:
+        with suppress(OSError, UndecodableImage), open_regular(image.path) as stream:
+            os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
 
 
 def _decoded(image: GivenImage, rule: SquareRule, keeps_content: bool = False) -> DecodedImage:

@@ -11,7 +11,12 @@ import torch
 from numpy.typing import NDArray
 
 from core.data.cache.ingest import usable_cores
-from core.data.images.given_decoding import DecodedImage, SquareRule, decoded_ahead
+from core.data.images.given_decoding import (
+    DecodedImage,
+    SquareRule,
+    decoded_ahead,
+    decoded_in_turns,
+)
 from core.data.images.given_images import GivenImage
 from core.data.images.grey_rule import GreyRule
 from core.errors import UntrainedError
@@ -32,7 +37,7 @@ from core.store.session import Session
 
 _CUDA_BATCHES = 4
 """On CUDA so many batches are scored at once, as a run does."""
-_BATCHES_AHEAD = 2
+_BATCHES_AHEAD = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,13 +98,15 @@ class Predictor:
     ) -> Iterator[ScoredBatch]:
         """The images in their order, as many at a time as go through the network together.
 
-        Decoding goes on meanwhile. ``at_each`` is called several times a second while waiting for
-        it; it may raise. ``keeps_content``: have the bytes of archives' members in ``decoded``.
+        Decoding goes on meanwhile, or takes turns with a network that needs the same cores.
+        ``at_each`` is called several times a second while waiting for it; it may raise.
+        ``keeps_content``: have the bytes of archives' members in ``decoded``.
 
         Raises:
             RunFailedError: memory doesn't suffice for a single image.
         """
-        decoding = decoded_ahead(
+        shares_cores = self.placement.device.type == "cpu"
+        decoding = (decoded_in_turns if shares_cores else decoded_ahead)(
             images,
             self.rule,
             threads=usable_cores(),

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from core.data.images.decode import GreyLook
 from core.evaluation.predicting.guard.pixel_signs import COARSE, Floats, PixelSigns
+from core.one_blas_thread import one_blas_thread
 
 INVERTED, LATERAL, COLOUR, BORDER = "inverted", "lateral", "colour", "border"
 RANGE, EMPTY, TURNED, UNLIKE = "range", "empty", "turned", "unlike"
@@ -103,7 +104,9 @@ class Guard:
             are_lateral: whether the file itself says so.
         """
         signs = PixelSigns.of(pixels_BSS)
-        turned_B, inverted_B = self.altered(signs.coarse_BD)
+        with one_blas_thread():
+            turned_B, inverted_B = self.altered(signs.coarse_BD)
+            distances_B = self.distances(features_BC)
         is_empty_B = signs.structure_B < self.least_structure
         # Where nothing is to be seen there is no orientation either.
         is_turned_B = (turned_B > self.turned_over) & (turned_B >= inverted_B) & ~is_empty_B
@@ -115,7 +118,7 @@ class Guard:
             BORDER: signs.border_B > self.widest_border,
             EMPTY: is_empty_B,
             TURNED: is_turned_B,
-            UNLIKE: self.distances(features_BC) > self.unlike_over,
+            UNLIKE: distances_B > self.unlike_over,
         }
         of_files = flags_of_files(looks, are_lateral)
         return [
