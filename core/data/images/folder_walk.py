@@ -6,15 +6,18 @@ import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import islice
+from itertools import count, islice
 from operator import attrgetter
 from pathlib import Path
 
 from core.data.cache.file_signature import file_signature
 from core.data.images.archives import is_image_archive, list_archive
 from core.data.images.image_file import ImageFile
+from core.data.images.list_folders import is_skipped
+from core.data.images.listing_ahead import listed_ahead
 from core.data.tables.image_suffixes import IMAGE_SUFFIXES
 
 _COPIES_KEPT = 4
@@ -22,7 +25,10 @@ _SECONDS_BETWEEN_REPORTS = 0.1
 _LISTED_AT_ONCE = 1000  # entries, between two looks at the clock
 _Entry = os.DirEntry[str]
 _NAME = attrgetter("name")
-_NOT_OURS = "lost+found"  # in the root of every ext4 disk, readable by root alone
+_FOLDERS_ALONE = 200  # listed by ourselves; where many more wait then, other processes help
+_SLOW_SECONDS = 500e-6  # a folder; on a disk of this machine it takes 10 to 50 µs
+_MOST_CORES = 4
+_PROCESSES_OF_A_SLOW_DISK = 16
 
 
 class Names:
@@ -34,8 +40,11 @@ class Names:
     """
 
     def __init__(self, names: Collection[str], key_of: Mapping[str, str] | None) -> None:
-        self.key_of = {name: name for name in names} if key_of is None else key_of
-        self.has_bare_ends = not all(end.lower().endswith(IMAGE_SUFFIXES) for end in self.key_of)
+        self.key_of = dict(zip(names, names, strict=True)) if key_of is None else key_of
+        suffixes = IMAGE_SUFFIXES
+        self.has_bare_ends = not all(
+            end.endswith(suffixes) or end.lower().endswith(suffixes) for end in self.key_of
+        )
         self.depths = sorted({end.count("/") for end in self.key_of}, reverse=True)
         """How many folders ends have, the most first."""
 
@@ -67,13 +76,7 @@ class Names:
 
 def _end(folder: str, depth: int) -> str:
     """The last ``depth`` folders, or all there are, each with its slash."""
-    if not depth:
-        return ""
-    at = len(folder)
-    while depth and at > 0:
-        at = folder.rfind("/", 0, at)
-        depth -= 1
-    return f"{folder[at + 1 :]}/"
+    return "/".join(folder.rsplit("/", depth)[-depth:]) + "/" if depth else ""
 
 
 @dataclass
@@ -141,30 +144,92 @@ def walk_folders(root: Path, walk: Walk) -> None:
     is what a table with paths names.
     """
     top = str(root.absolute())
-    visited = _Visited(top)
-    # A stack instead of recursion, for any depth; sorted so that a folder's files come first and
-    # then its subfolders, by name.
-    waiting: list[tuple[str, str]] = [("", top)]
-    links: deque[tuple[str, str]] = deque()
-    while waiting or links:
-        if not waiting:
-            relative, folder = links.popleft()
-            if not visited.is_new(folder, by_link=True):
-                continue
-        else:
-            relative, folder = waiting.pop()
+    looked = _Look(walk, len(top) + (not top.endswith("/")), _Visited(top))
+    cores = min(len(os.sched_getaffinity(0)), _MOST_CORES)
+    looked.into([top], processes=cores + 1 if cores > 1 else 1)  # one more, as each waits at times
+    while looked.links:
+        folder = looked.links.popleft()
+        if looked.visited.is_new(folder, by_link=True):
+            looked.into([folder])
+
+
+@dataclass
+class _Look:
+    """Looks into folders."""
+
+    walk: Walk
+    begins_at: int
+    """Where, in a folder's path, its place in the root begins."""
+    visited: _Visited
+    links: deque[str] = field(default_factory=deque)
+    """Links to folders."""
+
+    def into(self, waiting: list[str], processes: int = 0) -> None:
+        """Look at the files of these folders, and of those below.
+
+        Args:
+            waiting: a stack instead of recursion, for any depth; a folder's files come first, then
+                its subfolders by name.
+            processes: that may list many folders ahead; 0 where links were followed, as then each
+                folder may have been seen.
+        """
+        began = time.monotonic()
+        for number in count():
+            if not waiting:
+                return
+            if number >= _FOLDERS_ALONE and len(waiting) > _FOLDERS_ALONE and processes:
+                if time.monotonic() - began > _SLOW_SECONDS * number:
+                    processes = _PROCESSES_OF_A_SLOW_DISK
+                if processes > 1:
+                    self._ahead(waiting, processes)
+                    return
+            waiting += reversed(self._below(waiting.pop()))
+
+    def _ahead(self, waiting: list[str], processes: int) -> None:
+        with closing(listed_ahead(waiting, processes, self.walk.tell)) as folders:
+            for folder, names in folders:
+                self.walk.tell()
+                self.visited.is_new(folder)  # no link was followed yet, so all are
+                if names is None:
+                    self.into([folder])
+                elif names:
+                    self._take(folder, names)
+
+    def _below(self, folder: str) -> list[str]:
+        """Look at a folder's files; its subfolders, those that are new."""
         try:
-            entries = _entries(folder, walk)
+            entries = _entries(folder, self.walk)
         except OSError as error:
-            walk.unreadable.append((folder, error))
-            continue
-        below = _look_through(entries, relative, folder, walk)
-        if below:
-            linked = [one for one in below if one.is_symlink()]
-            links += [(f"{relative}{one.name}/", one.path) for one in linked]
-            own = [one for one in below if not one.is_symlink()] if linked else below
-            new = [(f"{relative}{one.name}/", one.path) for one in own if visited.is_new(one.path)]
-            waiting += reversed(new)
+            self.walk.unreadable.append((folder, error))
+            return []
+        relative = self._relative(folder)
+        below = _look_through(entries, relative, folder, self.walk)
+        if not below:
+            return []
+        linked = [one for one in below if one.is_symlink()]
+        self.links += [one.path for one in linked]
+        own = [one for one in below if not one.is_symlink()] if linked else below
+        return [one.path for one in own if self.visited.is_new(one.path)]
+
+    def _take(self, folder: str, names: list[str]) -> None:
+        """Take the plain files of a folder that the table names, and count the others."""
+        walk, files = self.walk, self.walk.files
+        taken = 0
+        name_of = walk.names.in_folder(folder)
+        for name in names:
+            if (wanted := name_of(name)) is None:
+                _count_other(name, f"{folder}/{name}", self._relative(folder), walk)
+            elif wanted not in files:
+                files[wanted] = ImageFile(wanted, f"{folder}/{name}")
+                taken += 1
+            else:
+                walk.take(ImageFile(wanted, f"{folder}/{name}"))
+        if taken:
+            walk.folders[self._relative(folder)] += taken
+
+    def _relative(self, folder: str) -> str:
+        place = folder[self.begins_at :]
+        return f"{place}/" if place else ""
 
 
 def _entries(folder: str, walk: Walk) -> list[_Entry]:
@@ -188,7 +253,7 @@ def _look_through(entries: list[_Entry], relative: str, folder: str, walk: Walk)
     taken = 0
     for entry in entries:
         name = entry.name
-        if name[0] == "." or name == _NOT_OURS:
+        if is_skipped(name):
             continue
         try:
             if entry.is_symlink():
@@ -196,7 +261,8 @@ def _look_through(entries: list[_Entry], relative: str, folder: str, walk: Walk)
             if entry.is_dir():
                 below.append(entry)
             elif (wanted := name_of(name)) is None:
-                _count_other(entry, relative, walk)
+                if entry.is_file():
+                    _count_other(name, entry.path, relative, walk)
             elif entry.is_file():  # no dangling link, pipe or socket
                 taken += walk.take(ImageFile(wanted, entry.path))
         except OSError:
@@ -206,14 +272,12 @@ def _look_through(entries: list[_Entry], relative: str, folder: str, walk: Walk)
     return below
 
 
-def _count_other(entry: _Entry, relative: str, walk: Walk) -> None:
-    name = entry.name
+def _count_other(name: str, path: str, relative: str, walk: Walk) -> None:
     if is_image_archive(name):
-        if entry.is_file():
-            walk.archives.append((f"{relative}{name}", entry.path))
+        walk.archives.append((f"{relative}{name}", path))
     elif not name.lower().endswith(IMAGE_SUFFIXES):
         walk.other_files[Path(name).suffix.lower()] += 1
-    elif entry.is_file():
+    else:
         walk.extra_names.append(f"{relative}{name}")
 
 

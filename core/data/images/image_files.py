@@ -90,7 +90,7 @@ def find_images(
     if progress is not None:
         progress(len(walk.files))
     return FoundImages(
-        files=dict(sorted(walk.files.items())),
+        files={name: walk.files[name] for name in sorted(walk.files)},
         extra=len(walk.extra_names),
         extra_examples=tuple(sorted(_shown(name) for name in walk.extra_names)[:_EXAMPLES]),
         shadowed=walk.shadowed,

@@ -8,13 +8,14 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from core.data.cache.file_signature import UNKNOWN, file_signature
-from core.data.images import image_files
+from core.data.images import folder_walk, image_files
 from core.data.images.image_files import ask_statuses, find_images, images_fingerprint
 from core.errors import DataError
 
@@ -157,6 +158,102 @@ def test_of_two_files_with_one_name_the_first_path_is_used(tmp_path: Path) -> No
     found = find_images(tmp_path, NAMES)
     assert found.files[NAMES[0]].path == tmp_path / "a" / NAMES[0]
     assert found.shadowed == 2
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Path], dict[str, int]]:
+    """A folder a study, as in MIMIC-CXR-JPG, with what else may lie there: key -> file; counts."""
+    root = tmp_path_factory.mktemp("many")
+    where: dict[str, Path] = {}
+    for patient in range(900):
+        for study in range(1 + patient % 3):
+            folder = f"p{10 + patient % 4}/p{patient:05d}/s{study}"
+            key = f"{folder}/image.jpg"
+            where[key] = put(root / "files" / key)
+    # In a folder that comes later: the first one is used.
+    put(root / "files2" / next(iter(where)))
+    linked = "p99/p1/s1/image.jpg"
+    elsewhere = put(root / ".elsewhere" / "p1/s1/image.jpg").parents[2]
+    (root / "files/p13").joinpath("p99").symlink_to(elsewhere)
+    where[linked] = root / "files/p13" / linked
+    file_link = root / "files/p11/p00401/s0/other.jpg"
+    file_link.symlink_to(where["p12/p00002/s0/image.jpg"])
+    where["p11/p00401/s0/other.jpg"] = file_link
+    put(root / "files/p12/p00002/.hidden/p1/s1/image.jpg")
+    put(root / "files/p12/p00006/s0/extra.jpg")
+    put(root / "files/p12/p00006/s0/notes.txt")
+    os.mkfifo(root / "files/p10/p00800/s0/pipe.jpg")
+    return root, where, {"shadowed": 1, "extra": 1, "places": len(where)}
+
+
+def found_as_expected(many: Many, progress: Callable[[int], None] | None) -> None:
+    root, where, counts = many
+    found = find_images(root, list(where), progress=progress)
+    assert {key: file.path for key, file in found.files.items()} == where
+    assert (found.shadowed, found.extra) == (counts["shadowed"], counts["extra"])
+    assert sum(found.folders.values()) == len(where)
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
+    """The processes that list folders; they do so whatever number of cores there are."""
+    kept: list[subprocess.Popen[bytes]] = []
+    popen = subprocess.Popen
+
+    def start(*arguments: Any, **settings: Any) -> subprocess.Popen[bytes]:
+        kept.append(popen(*arguments, **settings))
+        return kept[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    monkeypatch.setattr(folder_walk, "_SLOW_SECONDS", 0.0)
+    return kept
+
+
+Many = tuple[Path, dict[str, Path], dict[str, int]]
+
+
+def test_many_folders_are_listed_by_other_processes_with_the_same_result(
+    many: Many, started: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found_as_expected(many, None)
+    helped = len(started)
+    assert helped > 1
+    assert all(child.poll() is not None for child in started), "they end with the walk"
+    monkeypatch.setattr(folder_walk, "_FOLDERS_ALONE", 10**9)
+    found_as_expected(many, None)
+    assert len(started) == helped
+
+
+def test_processes_that_are_killed_while_they_list_cost_nothing(
+    many: Many, started: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_walk, "_SECONDS_BETWEEN_REPORTS", 0.0)
+
+    def kill_half(_: int) -> None:
+        for child in started[::2]:
+            child.kill()
+
+    found_as_expected(many, kill_half)
+    assert started
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    found_as_expected(many, None)
+
+
+def test_a_walk_that_is_given_up_leaves_no_process(
+    many: Many, started: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_walk, "_SECONDS_BETWEEN_REPORTS", 0.0)
+
+    class GivenUpError(Exception):
+        pass
+
+    def stop(_: int) -> None:
+        if started:
+            raise GivenUpError
+
+    with pytest.raises(GivenUpError):
+        found_as_expected(many, stop)
+    assert all(child.poll() is not None for child in started)
 
 
 def test_hidden_files_and_folders_are_passed_over(tmp_path: Path) -> None:
