@@ -24,21 +24,36 @@ _STARTS_PROGRAMS = {"cxr_tui", "trained_dir"}
 """Fixtures that train, or start the program."""
 
 _SLOW = (
-    *("tests/faults/", "tests/whole/", "tests/core/bench/", "tests/core/test_replay.py"),
-    *("tests/core/data/test_nih.py", "tests/core/data/test_cache_processes.py"),
-    *("tests/core/evaluation/test_resolution.py", "tests/core/model/test_precision_runs.py"),
+    *("tests/faults/", "tests/whole/", "tests/core/bench/", "tests/core/document/"),
+    *("tests/core/export/", "tests/core/tracking/", "tests/core/test_replay.py"),
+    *(
+        f"tests/core/data/test_{name}.py"
+        for name in ("nih", "cache_processes", "other_forms", "together", "phantom")
+    ),
+    *(f"tests/core/evaluation/test_{name}.py" for name in ("resolution", "subgroup_coverage")),
     *(
         f"tests/core/health/test_{name}.py"
-        for name in ("few_images", "real_scores", "table_read", "training", "range_test")
+        for name in ("few_images", "real_scores", "table_read", "training", "range_test", "images")
     ),
-    *(f"tests/core/training/test_{name}.py" for name in ("ranks", "hostile_ranks", "engines")),
+    *(f"tests/core/model/test_{name}.py" for name in ("compiler_cache", "precision_runs")),
+    *("tests/core/search/test_study.py", "tests/core/store/test_ledger.py"),
+    *(
+        f"tests/core/training/test_{name}.py"
+        for name in ("as_left", "engines", "hostile_ranks", "keeping", "ranks", "room")
+    ),
     *(
         f"tests/tui/app/test_{name}.py"
-        for name in ("console", "console_doors", "console_terminal", "long_sessions", "typing")
+        for name in (
+            *("console", "console_doors", "console_terminal", "journeys", "long_sessions"),
+            *("mouse", "queue_turns", "small_terminals", "snapshots", "typing"),
+        )
     ),
-    *("tests/tui/batch/", "tests/tui/cams/", "tests/tui/app/test_mouse.py"),
+    *("tests/tui/batch/", "tests/tui/cams/", "tests/tui/recipe/test_recipe.py"),
+    *("tests/tui/results/test_results.py", "tests/tui/sessions/test_queue.py"),
+    *("tests/tui/data/test_data.py", "tests/tui/training/"),
 )
-"""Files that train, or wait for processes and terminals: `make quick` leaves them out."""
+"""Files that train, wait for processes and terminals, or draw a screen again and again: `make
+quick` leaves them out."""
 
 _QUICK = ("tests/whole/test_docs_links.py", "tests/whole/test_wall.py")
 

@@ -30,7 +30,7 @@ def test_whichever_change_the_disk_refuses_the_run_waits_or_stops_and_nothing_is
     phantom_dir, tmp_path
 ):
     swept = subprocess.run(
-        [sys.executable, SWEEP, "--every", "75", "--start", "20", "--data", phantom_dir],
+        [sys.executable, SWEEP, "--every", "110", "--start", "20", "--data", phantom_dir],
         capture_output=True,
         text=True,
         check=False,
@@ -39,7 +39,7 @@ def test_whichever_change_the_disk_refuses_the_run_waits_or_stops_and_nothing_is
     seen = json.loads(swept.stdout)
     assert seen["faults"] == []
     assert swept.returncode == 0
-    assert seen["runs"] >= 8
+    assert seen["runs"] >= 6
     # Half of them fail once and half for good; where a write is timed, it may not come.
     assert seen["waited"] >= seen["runs"] // 4
     assert seen["stopped"] >= seen["runs"] // 4
