@@ -5,12 +5,15 @@ It is run as a file and imports none of our packages, so that it starts within m
 
 from __future__ import annotations
 
-import marshal
 import os
 import signal
 import sys
+from typing import BinaryIO
 
 _NOT_OURS = "lost+found"  # in the root of every ext4 disk, readable by root alone
+
+_NAME, _FOLDER, _REST = "\0", "\0\0", "\0\0\0"  # what comes next; no name has a NUL
+_UNLISTED = "/"
 
 
 def is_skipped(name: str) -> bool:
@@ -53,20 +56,44 @@ def listed(
     return found, waiting
 
 
+def written(found: list[tuple[str, list[str] | None]], rest: list[str]) -> str:
+    """An answer as text."""
+    each = (
+        _NAME.join([folder, *([_UNLISTED] if names is None else names)]) for folder, names in found
+    )
+    return _FOLDER.join(each) + _REST + _NAME.join(rest)
+
+
+def read(text: str) -> tuple[list[tuple[str, list[str] | None]], list[str]]:
+    """An answer from its text."""
+    found, _, rest = text.partition(_REST)
+    each = (record.split(_NAME) for record in found.split(_FOLDER))
+    pairs = [(folder, None if names == [_UNLISTED] else names) for folder, *names in each]
+    return pairs, rest.split(_NAME) if rest else []
+
+
+def send(stream: BinaryIO, text: str) -> None:
+    """Write a text, after its length."""
+    content = os.fsencode(text)
+    stream.write(len(content).to_bytes(8, "little") + content)
+    stream.flush()
+
+
+def receive(stream: BinaryIO) -> str | None:
+    """Read a text; None at the end."""
+    size = int.from_bytes(stream.read(8), "little")
+    content = stream.read(size)
+    return os.fsdecode(content) if size and len(content) == size else None
+
+
 def main() -> None:
     """Stacks of folders come in, and what is in them goes out, until the input ends."""
     # The parent handles these signals and ends us; a scheduler sends them to all processes.
     for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(kind, signal.SIG_IGN)
-    while True:
+    while (folders := receive(sys.stdin.buffer)) is not None:
         try:
-            folders = marshal.load(sys.stdin.buffer)
-        except EOFError:
-            return
-        answer = listed(folders)
-        try:
-            marshal.dump(answer, sys.stdout.buffer)
-            sys.stdout.buffer.flush()
+            send(sys.stdout.buffer, written(*listed(folders.split(_NAME))))
         except OSError:  # the parent is gone
             os._exit(1)
 

@@ -8,14 +8,15 @@ are under way at once.
 from __future__ import annotations
 
 import contextlib
-import marshal
 import select
 import subprocess
 import sys
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, cast
+from typing import BinaryIO, cast
+
+from core.data.images.list_folders import read, receive, send
 
 _AT_ONCE = 128  # folders that a process is given
 _MOST_AHEAD = 16  # answers that wait to be looked at
@@ -76,8 +77,7 @@ def _give_out(pieces: list[_Piece], child: subprocess.Popen[bytes]) -> bool:
             piece.waiting = []
             pieces[place + 1 : place + 1] = [given, rest] if rest.waiting else [given]
             with contextlib.suppress(OSError):  # it has ended: no answer will come
-                marshal.dump(some, cast(IO[bytes], child.stdin))
-                cast(IO[bytes], child.stdin).flush()
+                send(cast(BinaryIO, child.stdin), "\0".join(some))
             return True
     return False
 
@@ -85,7 +85,7 @@ def _give_out(pieces: list[_Piece], child: subprocess.Popen[bytes]) -> bool:
 def _taken_in(asked: list[_Piece], tell: Callable[[], None]) -> list[subprocess.Popen[bytes]]:
     """Wait for an answer, and take in all that have come; the processes that can go on."""
     by_stream = {
-        cast(IO[bytes], piece.child.stdout): (piece, piece.child)
+        cast(BinaryIO, piece.child.stdout): (piece, piece.child)
         for piece in asked
         if piece.child is not None
     }
@@ -95,8 +95,8 @@ def _taken_in(asked: list[_Piece], tell: Callable[[], None]) -> list[subprocess.
     for stream in ready:
         piece, child = by_stream[stream]
         piece.child = None
-        with contextlib.suppress(EOFError, ValueError, TypeError):  # it has ended
-            piece.listed, piece.waiting = marshal.load(stream)
+        if (answer := receive(stream)) is not None:  # else it has ended
+            piece.listed, piece.waiting = read(answer)
             idle.append(child)
     return idle
 
@@ -120,4 +120,4 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     child.wait()
     for stream in (child.stdin, child.stdout):
         with contextlib.suppress(OSError):  # what could not be written
-            cast(IO[bytes], stream).close()
+            cast(BinaryIO, stream).close()

@@ -108,12 +108,12 @@ async def test_sentences_name_the_users_keys(write, workspace):
     app = ConsoleApp(workspace)
     app.set_keymap(read_keymap())
     async with app.run_test(size=(80, 30)) as pilot:
-        await press(pilot, "6")
+        await press(pilot, "2", "6")
         await shows(pilot, "1, f7       train on the synthetic set")
         app.open_session("one", "training")
         await shows(pilot, "F continues from the start")
     async with ConsoleApp(workspace).run_test(size=(80, 30)) as pilot:
-        await press(pilot, "6")
+        await press(pilot, "2", "6")
         await shows(pilot, "4, r        starts it again")
 
 
