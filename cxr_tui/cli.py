@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import gc
 import importlib
 import os
 import sys
@@ -175,6 +176,7 @@ def _console(arguments: argparse.Namespace) -> int:
             "the console needs a terminal",
             remedy="Without one, train with cxr-tui --batch RECIPE; see cxr-tui --help.",
         )
+    gc.disable()  # what imports make lives on; the first paint enables it again
     from cxr_tui.app.run import run_console  # Textual: not for --help
 
     return run_console(

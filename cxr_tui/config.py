@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -134,6 +133,8 @@ def _of_file(path: Path) -> UserConfig:
         what = getattr(error, "strerror", None) or "is not UTF-8 text"
         raise UsageError(f"can't be read ({what})", where=path, remedy="Fix the file.") from None
     try:
+        import tomllib  # where there is a file
+
         found = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise UsageError(

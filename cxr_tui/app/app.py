@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,10 +19,7 @@ from textual.worker import WorkerFailed
 from core.requests import Request
 from cxr_tui.app.modes import MODES
 from cxr_tui.app.palette import SessionCommands, console_commands
-from cxr_tui.app.quitting import quit_question
 from cxr_tui.console.console import Console
-from cxr_tui.console.dialogs import KeysHelp, Question
-from cxr_tui.console.key_help import keys_shown
 from cxr_tui.console.preferences import Preferences, read_preferences, write_preferences
 from cxr_tui.console.screen import ConsoleScreen
 from cxr_tui.console.themes import THEMES
@@ -123,6 +121,7 @@ class ConsoleApp(Console):
     def on_mount(self) -> None:
         """Return to the screen that was left last, and start the timer."""
         self._restore_screen()
+        self.call_after_refresh(gc.enable)  # not before the first paint
         self.set_interval(1 / POLLS_PER_SECOND, self._carry_news)
         # After a suspension the whole screen must be drawn again.
         self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
@@ -227,6 +226,9 @@ class ConsoleApp(Console):
 
     def action_keys(self) -> None:
         """Show the keys of this screen."""
+        from cxr_tui.console.dialogs import KeysHelp  # not before the first paint
+        from cxr_tui.console.key_help import keys_shown
+
         keys = keys_shown(self, self.screen.active_bindings.values())
         terms = self.screen.terms_at_hand() if isinstance(self.screen, ConsoleScreen) else ()
         self.push_screen(KeysHelp(f"Keys of {self.current_mode}", keys, terms))
@@ -237,6 +239,9 @@ class ConsoleApp(Console):
 
     def action_leave(self) -> None:
         """Quit immediately if nothing runs; otherwise ask."""
+        from cxr_tui.app.quitting import quit_question  # not before the first paint
+        from cxr_tui.console.dialogs import Question
+
         if isinstance(self.screen, Question):
             self.screen.dismiss(None)
             return

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import string
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -99,6 +98,8 @@ def read_keymap() -> dict[str, str]:
 
 def _parsed(text: str, path: Path) -> Mapping[str, object]:
     try:
+        import tomllib  # where there is a file
+
         found = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # TOML's error, or a number of 5,000 digits
         raise UsageError(f"is not valid TOML ({error})", where=path, remedy=_EXAMPLE) from None

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from core.events import Failed
 from core.requests import Request
 from cxr_tui.app.app import STOPPED, ConsoleApp
 from cxr_tui.app.keymap import read_keymap
@@ -160,6 +159,8 @@ def _say(terminal: TextIO, text: str) -> None:
 def _exit_code(running: OpenSession) -> int:
     """The exit code of a run that continued without a screen."""
     if running.view.state == "failed":
+        from core.events import Failed  # not before the first paint
+
         failures = [event for event in running.session.milestones() if isinstance(event, Failed)]
         return failures[-1].exit_code
     return 0 if running.view.state == "finished" else STOPPED

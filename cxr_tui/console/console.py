@@ -21,7 +21,6 @@ from textual.signal import Signal
 from core.errors import CxrError
 from core.requests import Request
 from core.words import number_of
-from cxr_tui.console.dialogs import KeysHelp, Notes, Question
 from cxr_tui.console.queue_work import QueueWork
 from cxr_tui.console.workspace import Workspace
 from cxr_tui.terminal.key_names import key_of
@@ -78,6 +77,8 @@ class Console(App[int]):
 
     def action_messages(self) -> None:
         """Show what was said so far, the newest first."""
+        from cxr_tui.console.dialogs import Notes  # not before the first paint
+
         lines = list(reversed(self.said)) or ["Nothing was said yet."]
         self.push_screen(Notes("Messages", lines))
 
@@ -109,6 +110,8 @@ class Console(App[int]):
     def action_mode(self, mode: str) -> None:
         """Go to a screen by its digit; if it needs a session and none is shown, show the one under
         the cursor."""
+        from cxr_tui.console.dialogs import KeysHelp, Question  # not before the first paint
+
         if mode not in self.MODES or isinstance(self.screen, (Question, KeysHelp)):
             return
         at_cursor = getattr(self.screen, "session_at_cursor", "")
@@ -194,6 +197,7 @@ class Console(App[int]):
 
     def _where_nobody_computes(self, start: Callable[[], None]) -> None:
         """Start; ask first where another process computes on the same device."""
+        from cxr_tui.console.dialogs import Question
         from cxr_tui.runs.device_use import runs_beside
 
         others = runs_beside(self.workspace.sessions, self.workspace.device)
@@ -220,6 +224,8 @@ class Console(App[int]):
         if not problem:
             self.start_run(self.workspace.draft)
             return
+        from cxr_tui.console.dialogs import Question  # not before the first paint
+
         question = Question("This run would be refused", problem, [("y", "start it anyway")])
         self.push_screen(
             question, lambda yes: self.start_run(self.workspace.draft) if yes == "y" else None
@@ -330,6 +336,8 @@ class Console(App[int]):
         if shown.is_ours and not always_ask:
             self._on_asked(request, "y")
             return
+        from cxr_tui.console.dialogs import Question  # not before the first paint
+
         text = "It stops after this step, with a checkpoint, and can be resumed."
         if shown.view.step == 0:
             text = "It stops before its first step, and can be started again."

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from core.errors import CxrError
-from cxr_tui.console.dialogs import Question
 
 if TYPE_CHECKING:
     from core.recipe import Recipe
@@ -42,6 +41,8 @@ class QueueWork:
         running = self._console.workspace.running
         if running is None:
             return
+        from cxr_tui.console.dialogs import Question  # not before the first paint
+
         text = "This recipe can wait in the queue. It starts here when that run has ended."
         if problem := self._console.workspace.problem:
             text += f"\n\nIt would be refused as things are: {problem}"

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import getters
 from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.widget import Widget
 
-from core.glossary import Term
 from cxr_tui.console.console import Console
 from cxr_tui.console.foot_line import FootLine
-from cxr_tui.console.term_at_hand import terms_at_hand
 from cxr_tui.console.too_small import TooSmall
 from cxr_tui.console.top_line import TopLine
 from cxr_tui.console.workspace import Workspace
 from cxr_tui.widgets.lists import ListKeys
+
+if TYPE_CHECKING:
+    from core.glossary import Term
 
 
 class ConsoleScreen(Screen[None]):
@@ -84,6 +85,8 @@ class ConsoleScreen(Screen[None]):
 
     def terms_at_hand(self) -> Sequence[Term]:
         """What help begins with: terms under the mouse, and in what is at the cursor."""
+        from cxr_tui.console.term_at_hand import terms_at_hand  # not before the first paint
+
         return terms_at_hand(self, self.words_at_hand())
 
     def words_at_hand(self) -> str:

@@ -7,7 +7,7 @@ from textual import events, getters
 from textual.widgets import Static
 
 from cxr_tui.console.console import Console
-from cxr_tui.runs.run_view import MARKS
+from cxr_tui.runs.state_marks import MARKS
 from cxr_tui.terminal.safe_text import name_shortened, visible
 
 SCREENS = (

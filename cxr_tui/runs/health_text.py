@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from core.events import Diagnosed
-from core.store.answers import gravest_first
+if TYPE_CHECKING:
+    from core.events import Diagnosed
 
 SIGNS = {"ok": "✓", "note": "·", "warning": "▲", "stop": "■"}
 """State has a word and a mark, never only a colour."""
@@ -36,12 +36,16 @@ def evidence_in_words(evidence: Mapping[str, Any]) -> str:
 
 def answers_of(found: object) -> list[Diagnosed]:
     """A report's diagnoses, most severe first; empty if an older version wrote the report."""
+    from core.store.answers import gravest_first  # not before the first paint
+
     entries = found if isinstance(found, list) else []
     return gravest_first(_answer(entry) for entry in entries if isinstance(entry, Mapping))
 
 
 def _answer(entry: Mapping[str, Any]) -> Diagnosed:
     evidence, changes = entry.get("evidence"), entry.get("changes")
+    from core.events import Diagnosed  # not before the first paint
+
     return Diagnosed(
         check=str(entry.get("check", "")),
         severity=str(entry.get("severity", "")),

@@ -25,19 +25,6 @@ if TYPE_CHECKING:
 _LOG_ENTRIES = 500
 
 
-MARKS = {
-    "running": "●",
-    "paused": "‖",
-    "finished": "✓",
-    "stopped": "■",
-    "failed": "✗",
-    "silent": "○",
-    "interrupted": "○",
-    "new": "·",
-}
-"""The sign before each state."""
-
-
 @dataclass
 class RunView:
     """Everything that screens show of one run."""

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from core.words import number_of
 from cxr_tui.runs.health_text import GRAVE, sign_of
-from cxr_tui.runs.run_view import MARKS
+from cxr_tui.runs.state_marks import MARKS
 from cxr_tui.sessions.listed import SearchRow
 from cxr_tui.sessions.words import tags_of
 from cxr_tui.terminal.safe_text import duration, shortened, visible

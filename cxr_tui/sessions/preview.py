@@ -12,7 +12,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Static
 
-from cxr_tui.runs.run_view import MARKS
+from cxr_tui.runs.state_marks import MARKS
 from cxr_tui.sessions.columns import findings_in_words
 from cxr_tui.sessions.words import notes_of
 from cxr_tui.terminal.hanging import hanging

@@ -18,7 +18,6 @@ from textual.widgets import DataTable, Input, Static
 from core.words import number_of
 from cxr_tui.console.line_input import LineInput
 from cxr_tui.console.screen import ConsoleScreen
-from cxr_tui.sessions.actions import SessionActions
 from cxr_tui.sessions.columns import Order, preview_width
 from cxr_tui.sessions.folder import SessionsFolder
 from cxr_tui.sessions.listed import SearchRow
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from core.search.watching import SearchSeen
     from core.store.summary import SessionDetails, SessionSummary
     from cxr_tui.runs.queue_seen import QueueSeen
+    from cxr_tui.sessions.actions import SessionActions
     from cxr_tui.sessions.listed import Listed
 
 _NOTHING_YET = """
@@ -169,6 +169,8 @@ class SessionsScreen(ConsoleScreen):
 
     @cached_property
     def _actions(self) -> SessionActions:
+        from cxr_tui.sessions.actions import SessionActions  # not before the first paint
+
         return SessionActions(self.console, lambda: self.post_message(self.Changed()))
 
     @property

@@ -13,7 +13,8 @@ from rich.text import Text
 from cxr_tui.runs.event_words import answer_words
 from cxr_tui.runs.health_text import GRAVE
 from cxr_tui.runs.liveness import GONE, INTERRUPTED, SILENT, Liveness
-from cxr_tui.runs.run_view import MARKS, RunView
+from cxr_tui.runs.run_view import RunView
+from cxr_tui.runs.state_marks import MARKS
 from cxr_tui.terminal.hanging import INDENT
 from cxr_tui.terminal.key_names import key_of
 from cxr_tui.terminal.safe_text import duration, name_shortened, shortened, visible
