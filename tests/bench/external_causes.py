@@ -31,7 +31,7 @@ from core.data.phantom import write_phantom
 
 Grey = NDArray[np.float64]
 Row = dict[str, str]
-TABLE = "Data_Entry_2017.csv"
+TABLE = "Data_Entry_2017_v2020.csv"
 SHARE_KEPT = 0.3
 LOG_LOSS = ("case_mix", "prevalence", "calibration", "rest")
 
