@@ -11,3 +11,8 @@ def number_of(number: int, noun: str) -> str:
 def patients_of(number: int | None) -> str:
     """Such as ``18 patients``; None: the table names none."""
     return "unknown patients" if number is None else number_of(number, "patient")
+
+
+def signed(value: float | None, decimals: int = 3) -> str:
+    """Such as ``+0.012`` or ``−0.012``, whose signs are equally wide; a dash for None."""
+    return "–" if value is None else f"{value:+.{decimals}f}".replace("-", "−")

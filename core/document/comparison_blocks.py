@@ -12,6 +12,7 @@ from core.document.values import NONE, count, ends, interval, number, three
 from core.errors import CxrError
 from core.evaluation.comparing.compare import compare_runs
 from core.evaluation.comparing.scored_runs import run_of_session
+from core.words import signed
 
 ANCHOR = "comparison"
 
@@ -112,7 +113,7 @@ def _others(pair: Mapping[str, Any]) -> Table:
 
 def _signed(value: object) -> str:
     known = number(value)
-    return NONE if known is None else f"{known:+.3f}".replace("-", "−")
+    return signed(known)
 
 
 def _signed_ends(value: object) -> str:

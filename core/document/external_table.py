@@ -7,10 +7,11 @@ from typing import Any
 
 from core.document.blocks import Block, Table, Words
 from core.document.facts import words_of
-from core.document.values import NONE, count, ends, interval, number, rows, table, text, three
+from core.document.values import count, ends, interval, number, rows, table, text, three
 from core.errors import CxrError
 from core.evaluation.external.kept import REPORT
 from core.store.session import Session
+from core.words import signed
 
 
 def external_blocks(session: Session) -> list[Block]:
@@ -42,7 +43,7 @@ def _table(name: str, report: Mapping[str, Any]) -> Table:
                 three(number(row.get("auroc"))),
                 ends(interval(row.get("auroc_ci"))),
                 three(number(row.get("internal"))),
-                NONE if difference is None else f"{difference:+.3f}".replace("-", "−"),
+                signed(difference),
                 ends(interval(row.get("difference_ci"))).replace("-", "−"),
             )
         )

@@ -19,6 +19,7 @@ from core.document.values import (
     text,
     three,
 )
+from core.words import signed
 
 _WORDS = {
     "auroc": "AUROC",
@@ -131,4 +132,4 @@ def _percent_ends(around: tuple[float, float] | None) -> str:
 
 
 def _signed(value: float | None) -> str:
-    return NONE if value is None else f"{value:+.3f}".replace("-", "−")
+    return signed(value)

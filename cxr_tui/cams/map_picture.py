@@ -14,6 +14,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from core.errors import CxrError
+from core.words import signed
 from cxr_tui.cams.rows import CamRow, map_words
 from cxr_tui.cams.session_maps import SessionMaps, full_image
 from cxr_tui.cams.text import means_words
@@ -189,8 +190,8 @@ class MapPicture(Vertical):
         if drop is not None:
             other = "no space for a box elsewhere"
             if drop.elsewhere is not None:
-                other = f"an equal box elsewhere {-drop.elsewhere:+.2f}"
-            parts.append(f"box covered: logit {-drop.box:+.2f}, {other}")
+                other = f"an equal box elsewhere {signed(-drop.elsewhere, 2)}"
+            parts.append(f"box covered: logit {signed(-drop.box, 2)}, {other}")
         if self.look.threshold:
             parts.append(f"from {100 * self.look.threshold:.0f} % of the peak")
         return " · ".join(parts)

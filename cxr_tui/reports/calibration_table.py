@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.report_shape import PartReport, ReportedCalibration
+from core.words import signed
 from cxr_tui.terminal.safe_text import visible
 from cxr_tui.terminal.stdout import print_table, stdout_console
 
@@ -68,7 +69,7 @@ def print_calibration(report: PartReport) -> None:
 
 def _cells(of: ReportedCalibration) -> list[str]:
     return [
-        signed(of.intercept),
+        signed(of.intercept, 2),
         ends(of.intercept_ci),
         number(of.slope, 2),
         ends(of.slope_ci),
@@ -82,11 +83,6 @@ def _cells(of: ReportedCalibration) -> list[str]:
 def number(value: float | None, digits: int) -> str:
     """With so many digits, or a dash."""
     return _UNDEFINED if value is None else f"{value:.{digits}f}".replace("-", "−")
-
-
-def signed(value: float | None) -> str:
-    """With its sign, or a dash."""
-    return _UNDEFINED if value is None else f"{value:+.2f}".replace("-", "−")
 
 
 def ends(interval: Interval | None) -> str:

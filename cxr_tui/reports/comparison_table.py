@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.words import number_of
+from core.words import number_of, signed
 from cxr_tui.reports.looks import looks_words
 from cxr_tui.terminal.stdout import print_pairs, print_table
 
@@ -136,11 +136,6 @@ def p_text(p: float | None) -> str:
     if p is None:
         return _UNDEFINED
     return "<0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def signed(value: float | None) -> str:
-    """With its sign; a minus as wide as the plus, so that figures align."""
-    return _UNDEFINED if value is None else f"{value:+.3f}".replace("-", "−")
 
 
 def _number(value: float | None) -> str:

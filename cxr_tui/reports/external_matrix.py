@@ -10,12 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.words import number_of, patients_of
+from core.words import number_of, patients_of, signed
 from cxr_tui.reports.external_table import (
     UNDEFINED,
     ends_text,
     figure_text,
-    signed,
     signed_ends,
 )
 from cxr_tui.reports.looks import looks_words

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from core.store.ledger import Looks
-from core.words import number_of, patients_of
+from core.words import number_of, patients_of, signed
 from cxr_tui.reports.looks import looks_words
 from cxr_tui.runs.health_text import answers_of, health_pairs
 from cxr_tui.terminal.stdout import print_pairs, print_table
@@ -144,12 +144,6 @@ def _about_the_mix(report: Mapping[str, Any]) -> list[str]:
 def figure_text(value: float | None) -> str:
     """Three digits, or a dash."""
     return UNDEFINED if value is None else f"{value:.3f}"
-
-
-def signed(value: float | None) -> str:
-    """A difference with its sign."""
-    # A minus sign as wide as the plus, so that figures align.
-    return UNDEFINED if value is None else f"{value:+.3f}".replace("-", "−")
 
 
 def ends_text(ends: list[float] | None) -> str:

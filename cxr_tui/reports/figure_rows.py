@@ -13,7 +13,7 @@ from core.evaluation.references import (
     references_of,
 )
 from core.report_shape import PartReport, ReportedFigures
-from core.words import number_of, patients_of
+from core.words import number_of, patients_of, signed
 from cxr_tui.terminal.safe_text import visible
 
 Interval = tuple[float, float]
@@ -236,7 +236,7 @@ def _number(value: float | None) -> str:
 
 def _signed(value: float | None) -> str:
     # A minus sign as wide as the plus, so that figures align.
-    return _UNDEFINED if value is None else f"{value:+.3f}".replace("-", "−")
+    return signed(value)
 
 
 def _count(value: int | None) -> str:

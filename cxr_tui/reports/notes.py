@@ -15,6 +15,7 @@ from core.evaluation.part_scores import BY_HAND, FindingCurves, OperatingPoint
 from core.evaluation.references import ReferenceShown
 from core.report_shape import PartReport
 from core.store.sealed import HOW_TO_OPEN
+from core.words import signed
 from cxr_tui.reports.figure_rows import FigureRow, Figures
 from cxr_tui.reports.looks import looks_words
 from cxr_tui.reports.subgroup_table import summary_words
@@ -117,7 +118,7 @@ def _bounded(value: float, ends: Ends | None) -> str:
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.3f}".replace("-", "−")
+    return signed(value)
 
 
 def _alarms(rows: Sequence[FigureRow], told_above: bool) -> list[Note]:

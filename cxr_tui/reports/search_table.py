@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from core.words import number_of
+from core.words import number_of, signed
 from cxr_tui.terminal.stdout import print_pairs, print_table
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _print_seeds(found: SearchReport) -> None:
 
 def _chosen(one: Candidate) -> tuple[str, ...]:
     spread = "" if one["retrained_sd"] is None else f" ± {one['retrained_sd']:.3f}"
-    optimism = _UNDEFINED if one["optimism"] is None else f"{one['optimism']:+.3f}"
+    optimism = signed(one["optimism"])
     seeds = f"{_number(one['retrained_mean'])}{spread}"
     return (one["session"], _number(one["val_auroc"]), seeds, optimism)
 
@@ -86,10 +86,12 @@ def _conclusions(found: SearchReport) -> list[str]:
         )
     if (gain := found["gain"]) is not None:
         ends = found["gain_ci"]
-        interval = "" if ends is None else f" (95 % over seeds {ends[0]:+.3f} to {ends[1]:+.3f})"
+        interval = (
+            "" if ends is None else f" (95 % over seeds {signed(ends[0])} to {signed(ends[1])})"
+        )
         notes.append(
             f"On val the best recipe {_verdict(ends)} the one that the search began with: "
-            f"{gain:+.3f} over the same seeds{interval}."
+            f"{signed(gain)} over the same seeds{interval}."
         )
     elif not found["unchanged"]:
         notes.append("The best recipe is the one that the search began with.")

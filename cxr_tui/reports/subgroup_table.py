@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from core.report_shape import GroupFigures, PartReport, ReportedGap, ReportedGroup
-from core.words import number_of
+from core.words import number_of, signed
 from cxr_tui.terminal.stdout import print_table, stdout_console
 
 STANDS_BELOW = 0.05
@@ -86,7 +86,7 @@ def summary_words(report: PartReport) -> str:
         return f"subgroups: {tested} none stands after Holm's correction"
     first = standing[0]
     where = f"{first.finding} {first.figure} of {first.group}"
-    difference = signed(first.gap.difference)
+    difference = signed(first.gap.difference, 2)
     return f"subgroups: {tested} {len(standing)} stand, such as {where}: {difference}"
 
 
@@ -108,13 +108,8 @@ def _row(name: str, figures: GroupFigures) -> tuple[str, ...]:
         value, gap = getattr(figures, figure), figures.gaps.get(figure)
         cells.append(_NONE if value is None else f"{value:.2f}".replace("-", "−"))
         mark = "*" if stands(gap) else ""
-        cells.append("" if gap is None else signed(gap.difference) + mark)
+        cells.append("" if gap is None else signed(gap.difference, 2) + mark)
     return tuple(cells)
-
-
-def signed(value: float | None) -> str:
-    """With its sign, two digits."""
-    return _NONE if value is None else f"{value:+.2f}".replace("-", "−")
 
 
 def print_subgroups(report: PartReport, finding: str | None = None) -> None:
@@ -157,7 +152,7 @@ def _missed_row(group: ReportedGroup) -> Sequence[str]:
         f"{missed.images:,}",
         _NONE if missed.rate is None else f"{100 * missed.rate:.0f} %",
         _NONE if ends is None else f"{100 * ends[0]:.0f} – {100 * ends[1]:.0f} %",
-        "" if gap is None else signed(gap.difference),
+        "" if gap is None else signed(gap.difference, 2),
         _p(gap),
     ]
 
@@ -169,10 +164,10 @@ def _gap_row(one: NamedGap) -> Sequence[str]:
         f"{one.finding} {one.figure}",
         _NONE if one.value is None else f"{one.value:.2f}".replace("-", "−"),
         _NONE if gap.rest is None else f"{gap.rest:.2f}".replace("-", "−"),
-        signed(gap.difference),
-        _NONE if gap.ci is None else f"{signed(gap.ci[0])} to {signed(gap.ci[1])}",
+        signed(gap.difference, 2),
+        _NONE if gap.ci is None else f"{signed(gap.ci[0], 2)} to {signed(gap.ci[1], 2)}",
         _p(gap),
-        signed(gap.matched),
+        signed(gap.matched, 2),
     ]
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.report_shape import ReportedCalibration, ReportedDecision, ReportedElsewhere
-from cxr_tui.reports.calibration_table import ends, number, signed
+from core.words import signed
+from cxr_tui.reports.calibration_table import ends, number
 from cxr_tui.reports.worth_table import DECISION_HEAD, decision_rows, percent, worth_cells
 from cxr_tui.terminal.safe_text import visible
 
@@ -13,7 +14,7 @@ from cxr_tui.terminal.safe_text import visible
 def calibration_lines(of: ReportedCalibration) -> list[str]:
     """Intercept, slope, the Brier score with its parts, and notes."""
     lines = [
-        f"intercept {signed(of.intercept)} ({ends(of.intercept_ci)}), "
+        f"intercept {signed(of.intercept, 2)} ({ends(of.intercept_ci)}), "
         f"slope {number(of.slope, 2)} ({ends(of.slope_ci)})",
         f"observed/expected {number(of.observed_expected, 2)} ({ends(of.observed_expected_ci)}), "
         f"ECE {number(of.ece, 4)}, by chance {number(of.ece_if_calibrated, 4)}",
@@ -33,7 +34,7 @@ def elsewhere_lines(of: ReportedElsewhere, part: str) -> list[str]:
     if of.logit_shift and of.prevalence != of.shifted_from:
         lines.append(
             f"· probabilities are right at {percent(of.shifted_from)} "
-            f"({visible(of.shifted_from_part)}): add {signed(of.logit_shift)} to their logits"
+            f"({visible(of.shifted_from_part)}): add {signed(of.logit_shift, 2)} to their logits"
         )
     return lines
 

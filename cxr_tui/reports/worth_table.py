@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.report_shape import PartReport, ReportedDecision, ReportedElsewhere, ReportedWorth
+from core.words import signed
 from cxr_tui.terminal.safe_text import visible
 from cxr_tui.terminal.stdout import print_table
 
@@ -98,7 +99,7 @@ def _number(value: float | None) -> str:
 
 
 def _signed(value: float | None) -> str:
-    return _UNDEFINED if value is None else f"{value:+.2f}".replace("-", "−")
+    return signed(value, 2)
 
 
 def percent(value: float | None) -> str:
@@ -107,7 +108,7 @@ def percent(value: float | None) -> str:
 
 
 def _per_1000(value: float) -> str:
-    return f"{1000 * value:+.1f}".replace("-", "−")
+    return signed(1000 * value, 1)
 
 
 def _ends(interval: Interval | None) -> str:

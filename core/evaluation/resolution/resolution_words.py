@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.evaluation.metrics import TOO_FEW_PATIENTS
+from core.words import signed
 
 CAVEAT = (
     "In brackets the 95 % interval of the difference over the same test patients; one in twenty "
@@ -64,4 +65,4 @@ def _in_words(gain: Figures) -> str:
 
 
 def _signed(value: float) -> str:
-    return "0.00" if abs(value) < _SHOWN else f"{value:+.2f}".replace("-", "−")
+    return "0.00" if abs(value) < _SHOWN else signed(value, 2)
