@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,7 @@ from cxr_tui.terminal.stdout import print_json, say
 if TYPE_CHECKING:
     from core.data.images.given_images import GivenImage, GivenImages
     from core.evaluation.predicting.predictor import Predictor
+    from core.evaluation.predicting.row_file import RowFile
     from core.evaluation.predicting.rows import PredictedImage, Totals
 
 _MOST_ON_SCREEN = 50
@@ -47,65 +49,83 @@ def main(argv: Sequence[str]) -> int:
     """Run the command."""
     arguments = _parsed(argv)
     session = open_session(arguments.session, arguments.sessions)
+    from core.data.images.given_images import FROM_STDIN
     from core.evaluation.calibrating.prevalence import parse_prevalence
     from core.evaluation.predicting.called_maps import ready_map_folder
-    from core.evaluation.predicting.guard.guard_source import with_guard
     from core.evaluation.predicting.predictor import open_predictor  # torch: not for --help
+    from core.evaluation.predicting.row_file import RowFile
 
+    if FROM_STDIN not in arguments.paths and not any(map(os.path.lexists, arguments.paths)):
+        raise _nothing_there(arguments.paths)
     given = parse_prevalence(arguments.prevalence, session.recipe.dataset.findings)
     predictor = open_predictor(session, arguments.device, given)
+    if arguments.maps is not None:
+        ready_map_folder(arguments.maps)
+    with ExitStack() as stack:
+        # What is refused is refused before the guard learns, which takes a minute.
+        rows = None
+        if arguments.out is not None:
+            out = RowFile(arguments.out, predictor.findings, resume=arguments.resume)
+            rows = stack.enter_context(out)
+        predictor = _guarded(arguments, predictor)
+        for note in predictor.notes:
+            say(note)
+        if rows is not None:
+            _to_file(arguments, predictor, rows)
+        else:
+            _to_screen(arguments, predictor)
+    return 0
+
+
+def _guarded(arguments: argparse.Namespace, predictor: Predictor) -> Predictor:
+    from core.evaluation.predicting.guard.guard_source import with_guard
+
     narrator = Narrator()
-    with StopSignals("stopping", leaving=lambda: StoppedError("stopped before the first image")):
+    remedy = "" if arguments.out is None else "Run the same command with --resume."
+
+    def stopped() -> StoppedError:
+        return StoppedError("stopped before the first image", remedy=remedy)
+
+    with StopSignals("stopping", leaving=stopped):
         try:
-            predictor = with_guard(
+            return with_guard(
                 predictor,
                 cache_folder(arguments.cache),
                 lambda stage, done, total: narrator.stage("guard", stage, done, total),
             )
         finally:
             narrator.close()
-    if arguments.maps is not None:
-        ready_map_folder(arguments.maps)
-    for note in predictor.notes:
-        say(note)
-    if arguments.out is not None:
-        _to_file(arguments, predictor)
-    else:
-        _to_screen(arguments, predictor)
-    return 0
 
 
-def _to_file(arguments: argparse.Namespace, predictor: Predictor) -> None:
+def _to_file(arguments: argparse.Namespace, predictor: Predictor, rows: RowFile) -> None:
     from core.data.images.given_images import GivenImages
     from core.evaluation.predicting.called_maps import save_called_maps
-    from core.evaluation.predicting.row_file import RowFile
     from core.evaluation.predicting.rows import cells_of
 
     findings, thresholds = predictor.findings, predictor.thresholds
     has_maps, maps = arguments.maps is not None, 0
-    with RowFile(arguments.out, findings, resume=arguments.resume) as rows:
-        before = rows.totals.images
-        progress = PredictionProgress(arguments.paths)
+    before = rows.totals.images
+    progress = PredictionProgress(arguments.paths)
 
-        def is_wanted(file: str) -> bool:
-            is_new = rows.is_new(file)
-            progress.passed += not is_new
-            return is_new
+    def is_wanted(file: str) -> bool:
+        is_new = rows.is_new(file)
+        progress.passed += not is_new
+        return is_new
 
-        def stopped() -> StoppedError:
-            return StoppedError(
-                f"stopped: {number_of(rows.totals.images, 'row')} are whole in {arguments.out}",
-                remedy="Run the same command with --resume to go on.",
-            )
+    def stopped() -> StoppedError:
+        return StoppedError(
+            f"stopped: {number_of(rows.totals.images, 'row')} are whole in {arguments.out}",
+            remedy="Run the same command with --resume to go on.",
+        )
 
-        images = GivenImages(arguments.paths, _lines(), is_wanted)
-        with progress, StopSignals("stopping", leaving=stopped):
-            for batch in predictor.batches(images, progress.tell, keeps_content=has_maps):
-                if has_maps:  # before its rows: a row says that all of it is done
-                    maps += save_called_maps(predictor, batch, arguments.maps)
-                rows.add([cells_of(image, findings, thresholds) for image in batch.rows])
-                progress.add(len(batch.rows))
-        _told(arguments, predictor, images, rows.totals, before, maps)
+    images = GivenImages(arguments.paths, _lines(), is_wanted)
+    with progress, StopSignals("stopping", leaving=stopped):
+        for batch in predictor.batches(images, progress.tell, keeps_content=has_maps):
+            if has_maps:  # before its rows: a row says that all of it is done
+                maps += save_called_maps(predictor, batch, arguments.maps)
+            rows.add([cells_of(image, findings, thresholds) for image in batch.rows])
+            progress.add(len(batch.rows))
+    _told(arguments, predictor, images, rows.totals, before, maps)
 
 
 def _to_screen(arguments: argparse.Namespace, predictor: Predictor) -> None:
@@ -177,6 +197,17 @@ def _told(
         print_prediction(told)
     if not totals.scored:
         raise _nothing_scored(arguments, images, totals)
+
+
+def _nothing_there(paths: Sequence[str]) -> DataError:
+    others = len(paths) - 1
+    more = f", nor {'is the other one' if others == 1 else f'are the {others:,} others'}"
+    return DataError(
+        f"there is no such file or folder{more if others else ''}",
+        where=paths[0],
+        why="Nothing was scored or written",
+        remedy="Name images: PNG, JPEG, TIFF or DICOM, folders or archives of them",
+    )
 
 
 def _nothing_scored(

@@ -174,7 +174,7 @@ def test_an_unreadable_image_costs_one_row_with_its_reason_and_options_stand_any
         (lambda folder: folder, "It is empty"),
         (lambda folder: (folder / "notes.md").write_text("x") and folder, "1 .md"),
         (lambda folder: (folder / "t.csv").write_text("x") and folder / "t.csv", "is a table"),
-        (lambda folder: folder / "gone", "No such file"),
+        (lambda folder: folder / "gone", "no such file or folder"),
     ],
 )
 def test_where_nothing_can_be_scored_the_exit_code_is_3_and_the_reason_is_said(
@@ -184,6 +184,23 @@ def test_where_nothing_can_be_scored_the_exit_code_is_3_and_the_reason_is_said(
     code, _, error = predict(make(tmp_path / "given"), "--out", tmp_path / "out.csv")
     assert code == 3
     assert said in error
+
+
+def test_what_is_wrong_is_said_before_the_guard_learns_and_leaves_no_file(
+    predict, few, trained_dir, tmp_path
+):
+    session = tmp_path / "copy"
+    shutil.copytree(trained_dir, session)
+    (session / "evaluation/guard.npz").unlink(missing_ok=True)
+    out, full = tmp_path / "out.csv", tmp_path / "full.csv"
+    full.write_text("mine\n")
+    code, _, error = predict(tmp_path / "*.png", "gone", "--out", out, session=session)
+    assert code == 3
+    assert "*.png: there is no such file or folder, nor is the other one" in error
+    assert not out.exists()
+    assert predict(few, "--out", full, session=session)[0] == 2
+    assert full.read_text() == "mine\n"
+    assert not (session / "evaluation/guard.npz").exists()
 
 
 def test_archives_are_read_in_one_pass_and_what_is_damaged_says_so(predict, few, tmp_path):
