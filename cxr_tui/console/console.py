@@ -117,7 +117,7 @@ class Console(App[int]):
         at_cursor = getattr(self.screen, "session_at_cursor", "")
         if at_cursor and mode in _OF_A_SESSION and self.workspace.shown is None:
             self.open_session(at_cursor, mode)
-        else:
+        if mode != self.current_mode:  # where it can't be opened, too
             self.switch_mode(mode)
 
     def open_session(self, name: str, mode: str) -> None:
