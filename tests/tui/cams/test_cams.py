@@ -664,8 +664,18 @@ async def test_a_wrong_image_of_another_data_set_is_opened_by_its_file_and_escap
         await press(pilot, "comma")
         await shows(pilot, "external/others")
         await until(pilot, lambda: "reading the pred" not in plain(app), "the scores")
+        results = app.screen
+        await until(
+            pilot,
+            lambda: not isinstance(results._known.scores("external/others"), str),
+            "the predictions",
+        )
         finding = app.screen.query_one(ReportTable).chosen
-        await press(pilot, "enter")
+        for _ in range(20):  # a row that is being drawn anew takes no key
+            await press(pilot, "enter")
+            await pilot.pause(0.5)
+            if app.screen is not results:
+                break
         await shows(pilot, "· external/others · images by error")
         wrong = app.screen._lowest[0]
         await press(pilot, "enter")
