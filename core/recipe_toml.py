@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -191,6 +192,7 @@ def _recipe_text(name_or_path: str | Path) -> tuple[str, str, Path]:
     known = shipped | broken
     if str(name_or_path) in known:  # whatever lies in the working directory under that name
         return known[str(name_or_path)], f"recipe {name_or_path}", Path.cwd()
+    _refuse_data_set(path)
     try:
         text = read_regular(path, _MAX_RECIPE_BYTES).decode("utf-8-sig")
         return text, str(path), path.resolve().parent
@@ -207,6 +209,20 @@ def _recipe_text(name_or_path: str | Path) -> tuple[str, str, Path]:
     except (OSError, ValueError) as error:
         what = getattr(error, "strerror", None) or error
         raise RecipeError(f"can't be read ({what})", where=name_or_path) from None
+
+
+def _refuse_data_set(path: Path) -> None:
+    """Raises RecipeError for a folder of images, or a label table, in place of a recipe."""
+    is_table = path.name.lower().endswith((".csv", ".csv.gz", ".csv.zip"))
+    # Path.is_dir raises for folders that can't be entered.
+    if os.path.isdir(path) or (is_table and os.path.isfile(path)):  # noqa: PTH112, PTH113
+        key = "labels" if is_table else "images"
+        raise RecipeError(
+            f"is {'a label table' if is_table else 'a folder'}, not a recipe",
+            where=path,
+            remedy=f"Name a recipe, such as nih-14, and change it: --set "
+            f"{shlex.quote(f'dataset.{key}={path}')}",
+        )
 
 
 def _parsed(text: str, where: str) -> dict[str, Any]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from core.errors import UsageError
 from core.findings import did_you_mean
+from core.store.files import is_file, is_folder
 
 _TO_TRAIN = ("train", "run", "fit", "start", "batch", "training")
 _OPTIONS_AS_WORDS = ("resume", "attach", "check", "help", "json")
@@ -31,7 +33,9 @@ def refuse_left_over(
             f"--set takes KEY=VALUE, got {without_value!r}",
             remedy=f"Write them as one: --set {without_value}={value}",
         )
-    meant = _of_an_option(left_over, takes_changes=hasattr(arguments, "set"))
+    takes_changes = hasattr(arguments, "set")
+    meant = _of_an_option(left_over, takes_changes=takes_changes)
+    meant = meant or (takes_changes and _of_a_place(left_over[0])) or ""
     parser.error(f"unrecognized arguments: {' '.join(left_over)}{meant and f'. {meant}.'}")
 
 
@@ -48,10 +52,20 @@ def refuse_unknown_command(name: str, others: Sequence[str], commands: Sequence[
     elif name in _OPTIONS_AS_WORDS:
         remedy = f"It is an option: cxr-tui --{name}"
     else:
-        remedy = did_you_mean(name, commands)
+        remedy = _of_a_place(name) or did_you_mean(name, commands)
     raise UsageError(
         f"unknown command {name!r}", remedy=remedy or f"There are: {', '.join(commands)}."
     )
+
+
+def _of_a_place(name: str) -> str:
+    """A folder or table that was named without its key; '' where there is none."""
+    place = Path(name)
+    if is_folder(place):
+        return f"To open a data set: --set dataset.images={shlex.quote(name)}"
+    if is_file(place) and name.lower().endswith((".csv", ".csv.gz", ".zip")):
+        return f"To open a data set by its table: --set dataset.labels={shlex.quote(name)}"
+    return ""
 
 
 def _of_an_option(left_over: Sequence[str], *, takes_changes: bool) -> str:
