@@ -6,6 +6,7 @@ for scripts. Any other exception is a bug in cxr-tui (exit code 1).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -17,15 +18,25 @@ class CxrError(Exception):
         where: the file, line or key at fault, as the user wrote it.
         why: why it matters, unless that is obvious.
         remedy: what to do about it.
+        changes: of the recipe, as ``key=value``, where these would be enough.
     """
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, what: str, *, where: object = None, why: str = "", remedy: str = "") -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: object = None,
+        why: str = "",
+        remedy: str = "",
+        changes: Sequence[str] = (),
+    ) -> None:
         self.what = _shortened(what)
         self.where = None if where is None else _shortened(str(where))
         self.why = _shortened(why)
         self.remedy = _shortened(remedy)
+        self.changes = tuple(changes)
         super().__init__(str(self))
 
     def __str__(self) -> str:

@@ -19,6 +19,7 @@ from core.recipe_data import (
     DatasetSettings,
     Finding,
     FindingLabels,
+    ImageFrom,
     Kind,
     LabelSettings,
     Part,
@@ -47,6 +48,7 @@ __all__ = [
     "EvaluateSettings",
     "Finding",
     "FindingLabels",
+    "ImageFrom",
     "ImageSettings",
     "Kind",
     "LabelSettings",
@@ -332,7 +334,7 @@ PATH_KEYS: tuple[str, ...] = (
 """Keys whose values are paths relative to the recipe's folder; ``model.weights`` can be one too."""
 
 READING_KEYS: tuple[str, ...] = (
-    *("dataset.kind", "dataset.views", "dataset.patient_from"),
+    *("dataset.kind", "dataset.views", "dataset.image_from", "dataset.patient_from"),
     *("labels.uncertain", "labels.blank", "labels.readers"),
     *(f"dataset.columns.{role}" for role in ColumnSettings.model_fields),
 )

@@ -74,6 +74,7 @@ Kind = Literal[
     "nih", "chexpert", "mimic-cxr", "padchest", "vindr", "rsna", "siim", "nih-experts", "table"
 ]
 View = Literal["PA", "AP", "frontal", "lateral", "oblique", "decubitus", "other", "unknown"]
+ImageFrom = Literal["table", "dicom"]
 PatientFrom = Literal["table", "image", "study", "folder", "prefix", "dicom"]
 
 
@@ -127,6 +128,12 @@ class DatasetSettings(Section):
         None,
         description="Views that are kept; the others are left out and counted. Default: frontal "
         "ones.",
+    )
+    image_from: ImageFrom = Field(
+        "table",
+        description="How a row finds its images: table (it names a file); or dicom (it names what "
+        "the headers hold: SOPInstanceUID, SeriesInstanceUID, StudyInstanceUID or "
+        "AccessionNumber).",
     )
     patient_from: PatientFrom = Field(
         "table",

@@ -113,7 +113,8 @@ def _files(
     recipe = session.recipe if is_own else recorded_recipe(session.path / part / "recipe.toml")
     sources = locate_sources(recipe, cache=cache)
     index = build_index(recipe, sources, labels_only=True, every_finding=not is_own)
-    listed = index.take(np.flatnonzero(np.isin(index.images, list(names))))
+    is_linked = any(own.images_from_header for own in (index.table, *index.each.values()))
+    listed = index if is_linked else index.take(np.flatnonzero(np.isin(index.images, list(names))))
     files = with_images(listed, sources, partial=True, listings=cache / "listings").files
     return {name: file for name, file in files.items() if name in names}
 

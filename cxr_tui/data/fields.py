@@ -11,7 +11,7 @@ from typing import get_args
 from core.data.study.audit_report import AuditReport
 from core.errors import RecipeError
 from core.findings import VIEW_CLASSES
-from core.recipe import Blank, Kind, PatientFrom, Recipe, Uncertain
+from core.recipe import Blank, ImageFrom, Kind, PatientFrom, Recipe, Uncertain
 from core.recipe_toml import changed_recipe
 
 SIZES_PX = (64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024)
@@ -78,6 +78,8 @@ def _of_the_table(recipe: Recipe, report: AuditReport | None) -> list[Choice]:
     if dataset.views is not None or left_out:
         shown = "all" if dataset.views == VIEW_CLASSES else ", ".join(dataset.views or ["frontal"])
         fields.append(Choice("dataset.views", "views", shown))
+    if dataset.image_from != "table":
+        fields.append(Choice("dataset.image_from", "images from", dataset.image_from))
     if report["patients"] is None or dataset.patient_from != "table":
         fields.append(Choice("dataset.patient_from", "patient from", dataset.patient_from))
     return fields
@@ -105,6 +107,7 @@ _WORDS = {
     "dataset.kind": (None, *get_args(Kind)),
     "labels.uncertain": (None, *get_args(Uncertain)),
     "labels.blank": (None, *get_args(Blank)),
+    "dataset.image_from": get_args(ImageFrom),
     "dataset.patient_from": get_args(PatientFrom),
 }
 

@@ -10,8 +10,10 @@ from core.data.images.refusal import told_apart
 from core.data.study.audit_report import AuditReport, policy_in_words, width_in_words
 from core.health.before import of_findings
 from core.health.diagnosis import Severity
+from core.health.words import listed
 from core.recipe import NETWORK_STRIDE_PX, PARTS, Recipe
 from core.words import number_of
+from cxr_tui.terminal.key_names import key_of
 
 Kind = Literal["good", "bad", "warning", "note", "plain"]
 
@@ -40,6 +42,7 @@ class ImageSearch:
     extra: int = 0
     quarantined: Mapping[str, str] = field(default_factory=dict)
     refusal: str = ""
+    changes: tuple[str, ...] = ()
 
 
 def notes_of(report: AuditReport, search: ImageSearch, recipe: Recipe) -> list[Note]:
@@ -79,7 +82,10 @@ def _leakage(report: AuditReport, recipe: Recipe) -> Iterator[Note]:
 
 def _images(search: ImageSearch, *, partial: bool) -> Iterator[Note]:
     if search.state == "refused":
-        yield Note("bad", search.refusal)
+        said = search.refusal
+        if search.changes:
+            said = f"{key_of('data.remedy')} sets {listed(search.changes)}. {said}"
+        yield Note("bad", said)
         return
     if search.state == "looking":
         yield Note(

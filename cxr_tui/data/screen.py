@@ -19,7 +19,7 @@ from core.errors import CxrError
 from core.findings import PRESENT
 from core.health.words import listed
 from core.recipe import Recipe
-from core.recipe_toml import load_recipe
+from core.recipe_toml import changed_recipe, load_recipe
 from core.shipped_recipes import shipped_recipes
 from cxr_tui.console.dialogs import Question, ValueDialog
 from cxr_tui.console.screen import ConsoleScreen
@@ -66,6 +66,7 @@ class DataScreen(ConsoleScreen):
     AUTO_FOCUS = "#chart"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("o", "open", "open", id="data.open"),
+        Binding("equals_sign", "remedy", "set it", id="data.remedy", key_display="="),
         Binding("f", "findings", "findings", id="data.findings"),
         Binding("b", "balance", "balance", id="data.balance"),
         Binding("c", "co_occurrence", "co-occurrence", id="data.co_occurrence"),
@@ -105,6 +106,12 @@ class DataScreen(ConsoleScreen):
             with TextScroll(id="notes"):
                 yield HealthPanel(ascii_only=ascii_only, id="health")
                 yield SearchedText(id="note_lines")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A proposal is taken where there is one."""
+        if action == "remedy":
+            return bool(self._known.changes)
+        return super().check_action(action, parameters)
 
     def has_something(self) -> bool:
         """Whether a data set was read."""
@@ -229,7 +236,8 @@ class DataScreen(ConsoleScreen):
 
     def _nothing(self) -> Text:
         if self._known.refusal:
-            return refusal_text(self._known.refusal, can_change=self._known.survey is not None)
+            can_change = self._known.survey is not None
+            return refusal_text(self._known.refusal, self._known.changes, can_change=can_change)
         return nothing_text(self.workspace.draft, self._known.doing, self.workspace.cache)
 
     def _show_fields(self) -> None:
@@ -254,6 +262,7 @@ class DataScreen(ConsoleScreen):
         if self._known.picture is None:
             return
         self._tell_problem()
+        self.refresh_bindings()  # a proposal comes or goes with the search
         if self._points_at_missing and self._known.search.state == "found":
             self._points_at_missing = False
             if self._known.search.missing and not self.workspace.draft.dataset.partial:
@@ -365,6 +374,11 @@ class DataScreen(ConsoleScreen):
             self._known.forget()
         self._just_opened, self._points_at_missing = data_set, True
         self._change(data_set.put_into)
+
+    def action_remedy(self) -> None:
+        """Change the recipe as the refusal proposes."""
+        changes = self._known.changes
+        self._change(lambda recipe: changed_recipe(recipe, changes))
 
     def action_findings(self) -> None:
         """Tick the findings to train on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from textual import work
@@ -41,18 +42,32 @@ class Surveying(Background):
             self.data_set, self.search, self.survey = data_set, search, survey
 
     class Drawn(Message):
-        """A recipe's picture; ``refusal`` if it can't be drawn."""
+        """A recipe's picture; ``refusal`` if it can't be drawn, ``changes`` that would mend it."""
 
-        def __init__(self, recipe: Recipe, picture: Picture | None, refusal: str = "") -> None:
+        def __init__(
+            self,
+            recipe: Recipe,
+            picture: Picture | None,
+            refusal: str = "",
+            changes: Sequence[str] = (),
+        ) -> None:
             super().__init__()
-            self.recipe, self.picture, self.refusal = recipe, picture, refusal
+            self.recipe, self.picture = recipe, picture
+            self.refusal, self.changes = refusal, tuple(changes)
 
     class Told(Message):
-        """What a thread is doing, or why it failed."""
+        """What a thread is doing, or why it failed, and the changes that would mend it."""
 
-        def __init__(self, data_set: DataSet, doing: str = "", refusal: str = "") -> None:
+        def __init__(
+            self,
+            data_set: DataSet,
+            doing: str = "",
+            refusal: str = "",
+            changes: Sequence[str] = (),
+        ) -> None:
             super().__init__()
-            self.data_set, self.doing, self.refusal = data_set, doing, refusal
+            self.data_set, self.doing = data_set, doing
+            self.refusal, self.changes = refusal, tuple(changes)
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,6 +78,7 @@ class Surveying(Background):
         self.picture: Picture | None = None
         self.doing = ""
         self.refusal = ""
+        self._changes: tuple[str, ...] = ()
         self.is_drawing = False
         self._found: Survey | None = None
         self._asked_for: tuple[Recipe, Survey] | None = None
@@ -77,6 +93,7 @@ class Surveying(Background):
         self.survey = self._found = self.picture = self._asked_for = None
         self.search = ImageSearch()
         self.doing = self.refusal = ""
+        self._changes = ()
         if data_set.is_named and not self._is_unmade():
             self._read(self.workspace.draft, data_set)
         return True
@@ -122,7 +139,7 @@ class Surveying(Background):
         try:
             survey = read_survey(recipe, self.workspace.cache, make_phantom=make)
         except (CxrError, OSError) as error:
-            self.post_message(self.Told(data_set, refusal=str(error)))
+            self.post_message(self.Told(data_set, "", str(error), _changes_of(error)))
             return
         self.post_message(self.Read(data_set, survey))
 
@@ -132,6 +149,7 @@ class Surveying(Background):
             message.stop()
             return
         self.doing, self.refusal = message.doing, message.refusal
+        self._changes = message.changes
 
     def on_surveying_read(self, message: Read) -> None:
         """Draw a first picture, and meanwhile look for the images."""
@@ -139,6 +157,7 @@ class Surveying(Background):
             message.stop()
             return
         self.survey, self.doing, self.refusal = message.survey, "", ""
+        self._changes = ()
         self.search = ImageSearch(in_table=len(message.survey.index.images))
         self._draw()
         self._look_for_images(message.survey, message.data_set)
@@ -162,13 +181,15 @@ class Surveying(Background):
         try:
             found = with_found_images(survey, self.workspace.cache, progress=tell)
         except (CxrError, OSError) as error:
-            search = ImageSearch("refused", in_table=in_table, refusal=str(error))
+            search = ImageSearch(
+                "refused", in_table=in_table, refusal=str(error), changes=_changes_of(error)
+            )
             self.post_message(self.Searched(data_set, search))
             return
         found.read_ahead()
         search = ImageSearch(
             "found",
-            in_table=in_table,
+            in_table=found.index.num_table_images,
             missing=found.index.missing_images or 0,
             extra=found.index.extra_images or 0,
             quarantined=found.quarantined,
@@ -194,6 +215,11 @@ class Surveying(Background):
         self._draw_on_thread(recipe, survey)
 
     @property
+    def changes(self) -> tuple[str, ...]:
+        """Those of the recipe that would mend what is refused."""
+        return self._changes or self.search.changes
+
+    @property
     def found(self) -> Survey | None:
         """With the images that were found; None until the search for them is over."""
         return self._found
@@ -213,7 +239,7 @@ class Surveying(Background):
         try:
             picture = picture_of(survey, recipe)
         except (CxrError, OSError) as error:
-            self.post_message(self.Drawn(recipe, None, str(error)))
+            self.post_message(self.Drawn(recipe, None, str(error), _changes_of(error)))
             return
         self.post_message(self.Drawn(recipe, picture))
 
@@ -222,13 +248,18 @@ class Surveying(Background):
         self.is_drawing = False
         if DataSet.of(message.recipe) == self.data_set:
             self.picture, self.refusal = message.picture, message.refusal
+            self._changes = message.changes
         else:
             message.stop()
         self._draw()
 
 
+def _changes_of(error: Exception) -> tuple[str, ...]:
+    return error.changes if isinstance(error, CxrError) else ()
+
+
 def _reading_of(recipe: Recipe) -> object:
     """What of a recipe decides how its label table is read."""
     dataset = recipe.dataset
-    one = dataset.kind, dataset.views, dataset.patient_from, dataset.columns, recipe.labels
-    return recipe.datasets or one
+    one = dataset.kind, dataset.views, dataset.image_from, dataset.patient_from, dataset.columns
+    return recipe.datasets or (*one, recipe.labels)

@@ -67,9 +67,12 @@ def nothing_text(recipe: Recipe, doing: str, cache: Path) -> Text:
     return Text("   reading …" if DataSet.of(recipe).is_named else unnamed)
 
 
-def refusal_text(refusal: str, *, can_change: bool) -> Text:
-    """The error, in words, and the keys that help."""
+def refusal_text(refusal: str, changes: Sequence[str] = (), *, can_change: bool) -> Text:
+    """The error, in words, and the keys that help; ``changes`` of the recipe would mend it."""
     text = Text(f"✗ {visible(refusal)}\n\n")
+    for number, change in enumerate(changes):
+        key = "" if number else key_of("data.remedy")
+        text.append(f"{key:<12}{'    ' if number else 'set '}{visible(change)}\n")
     if can_change:
         text.append(", .  ← →     choose and change a field, such as the split\n")
         text.append("f           choose other findings\n")

@@ -11,6 +11,7 @@ SHIPPED = {
     "compared.next": ".",
     "compared.previous": ",",
     "data.open": "o",
+    "data.remedy": "=",
     "mode.data": "2",
     "mode.recipe": "3",
     "mode.results": "5",

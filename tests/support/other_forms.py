@@ -240,6 +240,31 @@ def as_siim(phantom: Path, folder: Path) -> dict[str, str]:
     return key_of
 
 
+def as_hospital(phantom: Path, folder: Path) -> dict[str, str]:
+    """Write it as a hospital hands it out: DICOM files named by nobody, with a lateral image in
+    every fourth study, and a table of accession numbers."""
+    window = {"WindowCenter": 128, "WindowWidth": 256, "PhotometricInterpretation": "MONOCHROME2"}
+    rows = [["Accession Number", "Patient-ID", "Cardiomegaly", "Pleural effusion", "Pneumothorax"]]
+    key_of = {}
+    for place, image in enumerate(images_of(phantom)):
+        study = f"R{2_400_000 + place}"
+        grey = np.asarray(PillowImage.open(_found(phantom, image.name)).convert("L"))
+        key_of[image.name] = f"{place // 20:04}/{place:04}/IM0"
+        for number, view in enumerate(("PA", "LL") if place % 4 == 1 else ("PA",)):
+            write_dicom(
+                folder / "DICOM" / f"{place // 20:04}" / f"{place:04}" / f"IM{number}",
+                grey,
+                **window,
+                ViewPosition=view,
+                AccessionNumber=study,
+                SOPInstanceUID=f"2.25.{place}.{number}",
+            )
+        found = [str(int(finding in image.findings)) for finding in SHARED_WITH_CHEXPERT]
+        rows.append([study, f"P{image.patient}", *found])
+    _write_csv(folder / "reports.csv", rows)
+    return key_of
+
+
 def _as_challenge(phantom: Path, folder: Path) -> dict[str, str]:
     """Write DICOM files, whose window's ends are black and white, so that each grey stays."""
     key_of = {}

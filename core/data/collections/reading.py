@@ -54,6 +54,12 @@ def read_labels(
     if collection is None:
         read = read_label_table(path, findings, reading.dataset, reading.labels)
         return with_views(read, reading.dataset.views or _NOT_ASIDE)
+    if reading.dataset.image_from != "table":
+        raise DataError(
+            f"{collection.title}'s table names files",
+            where=f"dataset.image_from = {reading.dataset.image_from!r} ({path.name})",
+            remedy="Leave dataset.image_from out.",
+        )
     table = read_table(path, collection.wants)
     settings = ReadingSettings(tuple(findings), reading.labels.readers, with_others)
     rows = collection.read(table, settings)

@@ -1,4 +1,5 @@
-"""View, age, sex and patient from a DICOM header, for tables that lack such columns.
+"""View, age, sex and patient from a DICOM header, for tables that lack such columns; and the
+identifiers by which a table may name an image or its study.
 
 Nothing else of the header is kept: names, dates and descriptions are read and forgotten.
 """
@@ -8,7 +9,7 @@ from __future__ import annotations
 import datetime
 import io
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -43,6 +44,8 @@ _KEYWORDS = (
     *("PatientAge", "PatientBirthDate", "StudyDate", "PatientSex"),
     *("PatientID", "IssuerOfPatientID", "BurnedInAnnotation"),
 )
+IDENTIFIERS = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "AccessionNumber")
+"""By which a table may name an image, its series or its study, the narrowest first."""
 _AGE = re.compile(r"0*([0-9]{1,4}) ?([DWMY]?)")
 _YEARS_PER_UNIT = {"": 1.0, "Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 _DATE = re.compile(r"([0-9]{4})[.-]?([0-9]{2})[.-]?([0-9]{2})")
@@ -86,10 +89,30 @@ def read_dicom_header(file: Path | bytes, name: str) -> DicomHeader | None:
         UndecodableImage: the header is damaged, or of a structured report or the like.
         OSError: the file can't be read.
     """
-    if isinstance(file, bytes):
-        return _read(io.BytesIO(file), name)
-    with open_regular(file) as stream:
-        return _read(stream, name)
+    header = _opened(file, name, _tags(_KEYWORDS))
+    if header is None:
+        return None
+    with named_errors(name, "header"):
+        return DicomHeader(
+            view=_view(header),
+            age_years=_age_years(header),
+            sex=sex if (sex := word(header, "PatientSex")) in ("M", "F") else "",
+            patient=_patient(header),
+            is_burned_in=word(header, "BurnedInAnnotation") == "YES",
+        )
+
+
+def read_identifiers(file: Path | bytes, name: str) -> tuple[str, ...] | None:
+    """The header's values of ``IDENTIFIERS``, '' where it has none; None if it is no DICOM file.
+
+    Raises:
+        UndecodableImage, OSError: as ``read_dicom_header``.
+    """
+    header = _opened(file, name, _tags(("SOPClassUID", "Modality", *IDENTIFIERS)))
+    if header is None:
+        return None
+    with named_errors(name, "header"):
+        return tuple(_text(header, keyword) for keyword in IDENTIFIERS)
 
 
 def dicom_size(file: Path, name: str) -> tuple[int, int] | None:
@@ -121,32 +144,33 @@ def tell_patients(patients: Collection[str | None]) -> bool:
     return None not in patients and (len(patients) < 2 or len(set(patients)) > 1)
 
 
-def _read(stream: BinaryIO, name: str) -> DicomHeader | None:
+def _opened(file: Path | bytes, name: str, tags: Sequence[int]) -> Dataset | None:
+    """The header's elements of these tags; None if it is no DICOM file."""
+    if isinstance(file, bytes):
+        return _read(io.BytesIO(file), name, tags)
+    with open_regular(file) as stream:
+        return _read(stream, name, tags)
+
+
+def _read(stream: BinaryIO, name: str, tags: Sequence[int]) -> Dataset | None:
     start = stream.read(SYNTAX_END)
     if not is_dicom(start):
         return None
     with named_errors(name, "header"):
         if is_deflated(start):
             content = start + stream.read(MAX_ENCODED_BYTES)
-            header = read_file(content, name, MAX_ENCODED_BYTES, _tags()).header
-        else:
-            stream.seek(0)
-            header = loaded_pydicom().dcmread(
-                stream, stop_before_pixels=True, force=True, specific_tags=list(_tags())
-            )
-            refuse_no_picture(header, "", name)
-        return DicomHeader(
-            view=_view(header),
-            age_years=_age_years(header),
-            sex=sex if (sex := word(header, "PatientSex")) in ("M", "F") else "",
-            patient=_patient(header),
-            is_burned_in=word(header, "BurnedInAnnotation") == "YES",
+            return read_file(content, name, MAX_ENCODED_BYTES, tags).header
+        stream.seek(0)
+        header: Dataset = loaded_pydicom().dcmread(
+            stream, stop_before_pixels=True, force=True, specific_tags=list(tags)
         )
+        refuse_no_picture(header, "", name)
+        return header
 
 
 @cache
-def _tags() -> tuple[int, ...]:
-    return tuple(tags_of(_KEYWORDS))
+def _tags(keywords: tuple[str, ...]) -> tuple[int, ...]:
+    return tuple(tags_of(keywords))
 
 
 def _view(header: Dataset) -> str:
@@ -229,9 +253,11 @@ def _date(header: Dataset, keyword: str) -> datetime.date | None:
 
 def _patient(header: Dataset) -> str | None:
     """As written, since capitals may tell patients apart."""
-    patient, issuer = (
-        str(header.get(key) or "").strip("\0 \t\r\n") for key in ("PatientID", "IssuerOfPatientID")
-    )
+    patient, issuer = _text(header, "PatientID"), _text(header, "IssuerOfPatientID")
     if not patient:
         return None
     return f"{patient}^^^{issuer}" if issuer else patient
+
+
+def _text(header: Dataset, keyword: str) -> str:
+    return str(header.get(keyword) or "").strip("\0 \t\r\n")

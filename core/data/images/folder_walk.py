@@ -12,13 +12,14 @@ from functools import lru_cache
 from itertools import count, islice
 from operator import attrgetter
 from pathlib import Path
+from typing import Protocol
 
 from core.data.cache.file_signature import file_signature
 from core.data.images.archives import is_image_archive, list_archive
 from core.data.images.image_file import ImageFile
 from core.data.images.list_folders import is_skipped
 from core.data.images.listing_ahead import listed_ahead
-from core.data.tables.image_suffixes import IMAGE_SUFFIXES
+from core.data.tables.image_suffixes import DICOM_SUFFIXES, IMAGE_SUFFIXES
 
 _COPIES_KEPT = 4
 _SECONDS_BETWEEN_REPORTS = 0.1
@@ -29,6 +30,13 @@ _FOLDERS_ALONE = 200  # listed by ourselves; where many more wait then, other pr
 _SLOW_SECONDS = 500e-6  # a folder; on a disk of this machine it takes 10 to 50 µs
 _MOST_CORES = 4
 _PROCESSES_OF_A_SLOW_DISK = 16
+
+
+class NamesOfFiles(Protocol):
+    """Gives files their names in the data set."""
+
+    def in_folder(self, folder: str) -> Callable[[str], str | None]:
+        """The name of a file of this folder in the data set; None if it has none."""
 
 
 class Names:
@@ -83,7 +91,7 @@ def _end(folder: str, depth: int) -> str:
 class Walk:
     """The state of a walk."""
 
-    names: Names
+    names: NamesOfFiles
     progress: Callable[[int], None] | None
     files: dict[str, ImageFile] = field(default_factory=dict)
     extra_names: list[str] = field(default_factory=list)
@@ -94,6 +102,13 @@ class Walk:
     other_files: Counter[str] = field(default_factory=Counter)
     due: float = field(default_factory=lambda: time.monotonic() + _SECONDS_BETWEEN_REPORTS)
     """When the caller is told of progress next."""
+
+    @property
+    def may_hold_dicom(self) -> bool:
+        """Whether there are files that are named as DICOM files are."""
+        return "" in self.other_files or any(
+            name.lower().endswith(DICOM_SUFFIXES) for name in self.extra_names
+        )
 
     def take(self, file: ImageFile) -> bool:
         """Keep the first file of a name; count the others."""

@@ -159,6 +159,12 @@ def _unreadable_folders(walk: Walk, missing: int) -> DataError:
     )
 
 
+_LINK = (
+    "; or, if the table names what DICOM headers hold (an accession number, a UID), set "
+    "dataset.image_from to dicom"
+)
+
+
 def _nothing_found(root: Path, walk: Walk, names: Collection[str]) -> DataError:
     expected = sorted(names)[:3]
     if walk.extra_names:
@@ -177,7 +183,9 @@ def _nothing_found(root: Path, walk: Walk, names: Collection[str]) -> DataError:
         where=root,
         why=f"{seen}; the table expects names such as {', '.join(map(_shown, expected))}",
         remedy="Set dataset.images to the folder that contains them, at any depth, or to the "
-        "folder with NIH's images_*.tar.gz; or name the table of these images as dataset.labels",
+        "folder with NIH's images_*.tar.gz; or name the table of these images as dataset.labels"
+        + (_LINK if walk.may_hold_dicom else ""),
+        changes=("dataset.image_from=dicom",) * walk.may_hold_dicom,
     )
 
 

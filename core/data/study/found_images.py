@@ -12,9 +12,11 @@ import numpy.typing as npt
 
 from core.data.images.image_files import FoundImages, ask_statuses, find_images
 from core.data.study.headers import with_headers
+from core.data.study.linked_images import link_images, link_known
 from core.data.study.sources import DataSources
 from core.data.study.study_index import StudyIndex
 from core.data.study.together import table_of
+from core.data.tables.label_columns import LabelTable
 from core.data.tables.text_file import Count, count_of
 from core.errors import DataError, RecipeError
 
@@ -60,14 +62,17 @@ class _Search:
 
 
 def _with_images(index: StudyIndex, folder: Path, search: _Search) -> StudyIndex:
-    found = find_images(
-        folder,
-        frozenset(index.images),
-        files=index.table.files,
-        listings=search.listings,
-        progress=search.progress,
-    )
-    ask_statuses(found.files.values(), search.progress)
+    if index.table.images_from_header:
+        index, found = _linked(index, folder, search)
+    else:
+        found = find_images(
+            folder,
+            frozenset(index.images),
+            files=index.table.files,
+            listings=search.listings,
+            progress=search.progress,
+        )
+        ask_statuses(found.files.values(), search.progress)
     joined = _joined(index, found, folder, search)
     table, rows = with_headers(joined.table, joined.files, search.listings, search.progress)
     if table is joined.table:
@@ -77,14 +82,37 @@ def _with_images(index: StudyIndex, folder: Path, search: _Search) -> StudyIndex
     return said if len(rows) == len(table.images_N) else said.take(rows)
 
 
-def with_known_headers(index: StudyIndex, listings: Path) -> StudyIndex:
-    """A labels-only index with what an earlier run read from its images' headers."""
+def _linked(index: StudyIndex, folder: Path, search: _Search) -> tuple[StudyIndex, FoundImages]:
+    """The index with a row for each image whose header a row of the table names."""
+    table, found = link_images(index.table, folder, search.listings, search.progress)
+    return dataclasses.replace(index, table=table), found
+
+
+def with_known_headers(index: StudyIndex, sources: DataSources, listings: Path) -> StudyIndex:
+    """A labels-only index with what an earlier run read from its images' headers.
+
+    Where nothing is known of the files that a table is linked to, they are read again if they are
+    there.
+
+    Raises:
+        DataError: see ``link_images``.
+    """
     if index.each:
-        each = {name: with_headers(own, {}, listings)[0] for name, own in index.each.items()}
+        each = {
+            name: with_headers(_known(own, sources.each[name], listings), {}, listings)[0]
+            for name, own in index.each.items()
+        }
         table = table_of(each, index.findings)
         return dataclasses.replace(index, table=table, counts=table.counts, each=each)
-    table, _ = with_headers(index.table, {}, listings)
+    table, _ = with_headers(_known(index.table, sources, listings), {}, listings)
     return dataclasses.replace(index, table=table)
+
+
+def _known(table: LabelTable, sources: DataSources, listings: Path) -> LabelTable:
+    linked = link_known(table, listings)
+    if linked.images_from_header and sources.images is not None:
+        linked, _ = link_images(table, sources.images, listings)
+    return linked
 
 
 def _each_with_images(index: StudyIndex, sources: DataSources, search: _Search) -> StudyIndex:
@@ -122,6 +150,12 @@ def _each_with_images(index: StudyIndex, sources: DataSources, search: _Search) 
         each=each,
     )
     wanted = set(index.images.tolist())  # an index of some of the rows stays one
+    wanted.update(
+        f"{name}/{image}"
+        for name, own in index.each.items()
+        if own.images_from_header
+        for image in each[name].images_N
+    )
     rows = np.flatnonzero([name in wanted for name in together.images])
     return together if len(rows) == len(together.images) else together.take(rows)
 

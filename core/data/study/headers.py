@@ -59,7 +59,7 @@ def with_headers(
     if not wants_headers(table):
         return table, every_row
     names = [str(name) for name in table.images_N]
-    kept_in = None if folder is None else folder / f"headers-{_identity(table)}.json"
+    kept_in = None if folder is None else folder / f"headers-{table_identity(table)}.json"
     known = {} if kept_in is None else _read(kept_in)
     if files:
         known = _known_of(names, files, known, progress)
@@ -73,7 +73,8 @@ def with_headers(
     return _with_columns(table, found, names)
 
 
-def _identity(table: LabelTable) -> str:
+def table_identity(table: LabelTable) -> str:
+    """What names the file in which something of this table is kept."""
     return hashlib.sha256(f"{table.digest}\n{table.path}".encode()).hexdigest()[:24]
 
 

@@ -188,6 +188,7 @@ def _without_official(
             "figures",
             remedy="Leave dataset.labels out, so that the tables in dataset.images are read, or "
             "draw by patient with --set split.by=patient.",
+            changes=("split.by=patient",),
         )
     every_row = np.arange(len(index.images), dtype=np.int64)
     drawn = _drawn_by_patient(index, every_row, _SHARES_WITHOUT_OFFICIAL, rng)
@@ -252,6 +253,7 @@ def _needed(path: Path | None, key: str) -> Path:
             "the list is not named, and NIH's file name was not found",
             where=key,
             remedy=f"Name it with --set {key}=FILE, or draw with --set split.by=patient.",
+            changes=("split.by=patient",),
         )
     return path
 

@@ -198,7 +198,7 @@ def prepare_study(
         lambda: told("reading the tables", 0, None),
     )
     if labels_only and recorded_split is not None:
-        index = with_known_headers(index, cache / "listings")
+        index = with_known_headers(index, sources, cache / "listings")
     if not labels_only:
         index = with_images(
             index,

@@ -7,7 +7,16 @@ from __future__ import annotations
 
 _IMAGE_INDEX = ("imageindex", "imagename", "imagefile", "imageid", "image")
 IMAGE = (
-    *(*_IMAGE_INDEX, "filename", "file", "imagepath", "filepath", "path", "sopinstanceuid"),
+    *(
+        *_IMAGE_INDEX,
+        "filename",
+        "file",
+        "imagepath",
+        "filepath",
+        "path",
+        "sopinstanceuid",
+        "sopuid",
+    ),
     *("bilddatei", "bildname", "bild", "dateiname", "datei"),
     *("imagen", "archivo", "fichero", "nombrearchivo", "fichier"),
 )
@@ -16,7 +25,14 @@ PATIENT = (
     *("patientenid", "patientennummer", "patientennr", "patientnr", "patnr"),
     *("idpaciente", "paciente", "pacienteid", "nhc", "historiaclínica", "historiaclinica"),
 )
-STUDY = ("studyid", "study", "studyinstanceuid", "accessionnumber")
+STUDY = (
+    *("studyid", "study", "studyinstanceuid", "studyuid"),
+    *("accessionnumber", "accession", "accessionno", "accessionid", "examid", "examnumber"),
+    *("untersuchungsnummer", "untersuchungsnr", "anforderungsnummer", "auftragsnummer"),
+    *("númerodeacceso", "numerodeacceso", "numérodaccès", "numérodexamen"),
+)
+IDENTIFIER = ("sopinstanceuid", "sopuid", "imageuid", "seriesinstanceuid", "seriesuid", *STUDY)
+"""What DICOM headers name an image, its series or its study by; the narrowest first."""
 WORDS = ("findinglabels", "findinglabel")
 AGE = ("patientage", "age", "ageyears", "patientenalter", "alter", "edad", "âge")
 SEX = ("patientgender", "patientsex", "gender", "sex", "geschlecht", "sexo", "sexe")

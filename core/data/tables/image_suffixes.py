@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+DICOM_SUFFIXES = (".dcm", ".dicom")
 IMAGE_SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp"),
-    *(".dcm", ".dicom"),
+    *DICOM_SUFFIXES,
 )
 """File extensions that count as images, whether or not they can be decoded."""

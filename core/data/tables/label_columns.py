@@ -78,6 +78,8 @@ class LabelTable:
         notes: what every result says about the table.
         labels_note: where its labels come from.
         patients_from_header: whether DICOM headers name the patients.
+        images_from_header: whether ``images_N`` are what DICOM headers name images or their studies
+            by, and not yet files.
         kept_views: those that are kept; () if all are.
         source_N: which of several data sets each image is from; None: there is one.
         policies: source -> its label policy.
@@ -110,6 +112,7 @@ class LabelTable:
     notes: tuple[str, ...] = ()
     labels_note: str = MINED
     patients_from_header: bool = False
+    images_from_header: bool = False
     kept_views: tuple[str, ...] = ()
     source_N: npt.NDArray[np.object_] | None = None
     policies: Mapping[str, LabelPolicy] = field(default_factory=dict)

@@ -79,10 +79,10 @@ def read_label_table(
     table = read_table(path)
     own = _named_columns(table, dataset.columns)
     position_of = _positions(table)
-    named = own.get("image", _first(position_of, names.IMAGE))
-    guessed = _guessed_images(table) if named is None else None
-    images = _images(table, guessed if named is None else named)
+    named = _image_column(position_of, own, from_header=dataset.image_from == "dicom")
     patients = own.get("patient", _first(position_of, names.PATIENT))
+    guessed = _guessed_images(table, patients) if named is None else None
+    images = _images(table, guessed if named is None else named)
     words = None if dataset.kind == "table" else _first(position_of, names.WORDS)
     if dataset.kind == "nih" and words is None:
         raise missing_column(table, "'Finding Labels', which NIH's tables have")
@@ -117,6 +117,7 @@ def read_label_table(
         patient_names={} if cells is None else patient_names,
         patients_are_known=cells is not None and dataset.patient_from != "image",
         patients_from_header=dataset.patient_from == "dicom",
+        images_from_header=dataset.image_from == "dicom",
         findings=known,
         labels_NA=labels_NA,
         train_labels_NA=train_NA,
@@ -150,6 +151,17 @@ def _positions(table: TextTable) -> Mapping[str, int]:
 
 def _first(position_of: Mapping[str, int], known: Iterable[str]) -> int | None:
     return next((position_of[name] for name in known if name in position_of), None)
+
+
+def _image_column(
+    position_of: Mapping[str, int], own: Mapping[str, int], *, from_header: bool
+) -> int | None:
+    """The column of the images' names, or of what their headers name them or their study by."""
+    usual = _first(position_of, names.IMAGE)
+    if not from_header or "image" in own:
+        return own.get("image", usual)
+    identifiers = own.get("study", _first(position_of, names.IDENTIFIER))
+    return usual if identifiers is None else identifiers
 
 
 def _patient_cells(
@@ -242,9 +254,10 @@ def _named_columns(table: TextTable, columns: ColumnSettings) -> dict[str, int]:
     return position_of
 
 
-def _guessed_images(table: TextTable) -> int | None:
+def _guessed_images(table: TextTable, patients: int | None) -> int | None:
     """The column that seems to name the images: one file or another name in each row, all
-    different, none with blanks; file names are preferred."""
+    different, none with blanks; file names are preferred. It isn't that of the patients, unless
+    these are files."""
     candidates = [
         position
         for position, cells in enumerate(table.columns)
@@ -259,7 +272,8 @@ def _guessed_images(table: TextTable) -> int | None:
     lettered = [
         position
         for position in candidates
-        if not any(_NUMBER.fullmatch(cell.strip()) for cell in table.columns[position])
+        if position != patients
+        and not any(_NUMBER.fullmatch(cell.strip()) for cell in table.columns[position])
     ]
     return next(iter((*files, *lettered)), None)
 
@@ -271,8 +285,16 @@ def _guess_in_words(table: TextTable, position: int) -> str:
 
 def _images(table: TextTable, position: int | None) -> list[str]:
     if position is None:
+        by_header = _first(_positions(table), names.IDENTIFIER)
         raise missing_column(
-            table, "'Image Index'", "Name the column that holds it as dataset.columns.image."
+            table,
+            "'Image Index'",
+            "Name the column that holds it as dataset.columns.image."
+            if by_header is None
+            else f"If the images are DICOM files whose headers hold {table.header[by_header]!r}, "
+            "set dataset.image_from to dicom; if another column names the files, name it as "
+            "dataset.columns.image.",
+            ("dataset.image_from=dicom",) * (by_header is not None),
         )
     images = [name.strip() for name in table.columns[position]]
     unsafe = unsafe_name(images)

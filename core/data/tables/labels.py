@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -27,9 +28,17 @@ from core.findings import (
 )
 from core.recipe import ColumnSettings
 
-_WORDS = dict.fromkeys(("true", "yes", "y", "t", "ja", "j", "sí", "si", "oui", "x", "+"), 1) | (
-    dict.fromkeys(("false", "no", "n", "f", "nein", "non"), 0)
+_YES = ("true", "yes", "y", "t", "ja", "j", "sí", "si", "oui", "x", "+", "positive", "present")
+_NO = ("false", "no", "n", "f", "nein", "non", "negative", "absent")
+_PERHAPS = (
+    *("?", "u", "uncertain", "possible", "maybe", "equivocal", "fraglich", "unklar"),
+    *("vd", "posible", "dudoso", "incertain", "douteux"),
 )
+_WORDS = {
+    word: state
+    for state, words in ((PRESENT, _YES), (ABSENT, _NO), (UNCERTAIN, _PERHAPS))
+    for word in words
+}
 _PLAIN_NUMBER = re.compile(r"\+?[0-9]{1,9}(\.[0-9]{0,30})?", re.ASCII)
 _NO_FINDINGS = frozenset(
     ("nofinding", "normal", "abnormal", "male", "female", "ismale", "isfemale", "istrain")
@@ -57,13 +66,16 @@ def spelt_otherwise(table: TextTable, findings: Sequence[str]) -> tuple[str, ...
     return (f"Findings by the table's columns: {', '.join(others)}.",) if others else ()
 
 
-def missing_column(table: TextTable, what: str, remedy: str = "") -> DataError:
+def missing_column(
+    table: TextTable, what: str, remedy: str = "", changes: Sequence[str] = ()
+) -> DataError:
     """The error for a column that a table lacks; it lists the columns found."""
     found = ", ".join(repr(name) for name in table.header[:30])
     return DataError(
         f"no column {what}; found {found}",
         where=table.path,
         remedy=remedy or "Rename the column that holds it, or name another table.",
+        changes=changes,
     )
 
 
@@ -320,10 +332,12 @@ def _states(table: TextTable, position: int, known: Mapping[str, int]) -> States
     for cell in distinct_cells(cells):
         state = known.get(cell.strip(), _state(cell, table.separator))
         if state is None:
+            words = distinct_cells(cells)
             raise DataError(
                 f"{table.header[position]} is {cell!r}, neither 1, 0 nor empty",
                 where=table.where(cells.index(cell)),
-                remedy=_remedy_for_label(cell, distinct_cells(cells)),
+                remedy=_remedy_for_label(cell, words),
+                changes=_meaning_of(words) if cell.strip().casefold() in _WORDS else (),
             )
         state_of[cell] = state
     return np.fromiter(map(state_of.__getitem__, cells), np.int8, len(cells))
@@ -343,25 +357,24 @@ def _state(cell: str, separator: str = ",") -> int | None:
     return int(number) if number in (PRESENT, ABSENT) else None
 
 
-def _is_word(cell: str) -> bool:
-    return cell.strip().casefold() in _WORDS
-
-
 def _remedy_for_label(cell: str, every: Collection[str]) -> str:
     text = cell.strip().casefold()
-    if says_nothing(cell):
-        return "Leave the cell empty for unknown: it is masked in the loss."
     if text in ("-1", "-1.0"):
         return (
             "If -1 is uncertain, as in CheXpert, set dataset.columns.uncertain='-1'; if it is "
             "absent, set dataset.columns.absent='-1'."
         )
     if text in _WORDS:
-        said = {_WORDS[word.strip().casefold()]: word.strip() for word in every if _is_word(word)}
-        changes = (
-            f"--set dataset.columns.{role}={said[state]}"
-            for state, role in ((1, "present"), (0, "absent"))
-            if state in said
-        )
-        return f"Say what the table's words mean: {' '.join(changes)}"
+        changes = " ".join(f"--set {shlex.quote(change)}" for change in _meaning_of(every))
+        return f"Say what the table's words mean: {changes}"
+    if says_nothing(cell):
+        return "Leave the cell empty for unknown: it is masked in the loss."
     return "Write 1 for present, 0 for absent, nothing for unknown."
+
+
+def _meaning_of(cells: Collection[str]) -> list[str]:
+    """The recipe's changes that say what these cells mean, by the words that are known."""
+    words = [cell.strip() for cell in cells]
+    said = {_WORDS[word.casefold()]: word for word in words if word.casefold() in _WORDS}
+    roles = ((PRESENT, "present"), (ABSENT, "absent"), (UNCERTAIN, "uncertain"))
+    return [f"dataset.columns.{role}={said[state]}" for state, role in roles if state in said]

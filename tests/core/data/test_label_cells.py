@@ -63,6 +63,7 @@ def test_labels_are_read_however_the_number_is_written(tmp_path):
         ("nan", "Leave the cell empty for unknown"),
         ("True", "Say what the table's words mean: --set dataset.columns.present=True"),
         ("nein", "Say what the table's words mean: --set dataset.columns.absent=nein"),
+        ("?", "Say what the table's words mean: --set 'dataset.columns.uncertain=?'"),
         ("0.7", "Write 1 for present, 0 for absent"),
     ],
 )

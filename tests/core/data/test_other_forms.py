@@ -1,5 +1,6 @@
 """The synthetic set in another collection's form is trained to the same figures as in NIH's."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from dicoms import chest, hospital, write_dicom
 from other_forms import (
     SHARED_WITH_CHEXPERT,
     as_chexpert,
+    as_hospital,
     as_mimic,
     as_padchest,
     as_rsna,
@@ -19,6 +21,7 @@ from small_runs import events_of
 
 from core.data.study.study import prepare_study
 from core.errors import DataError
+from core.evaluation.part_report import report_of_session
 from core.recipe_toml import load_recipe
 from core.requests import Request
 from core.run import Machine, run
@@ -115,6 +118,25 @@ def test_the_synthetic_set_in_a_collections_form_gives_the_same_test_figures_bit
     lists = lists_of(phantom_dir, key_of, tmp_path / "lists")
     session = trained(tmp_path, cache_dir, recipe, **{"dataset.images": tmp_path / "form", **lists})
     assert figures_of(session) == as_nihs
+
+
+@pytest.mark.slow
+def test_so_it_does_as_dicom_files_that_a_table_of_accession_numbers_is_linked_to(
+    as_nihs, tmp_path, cache_dir, phantom_dir
+):
+    key_of = as_hospital(phantom_dir, tmp_path / "form")
+    keys = {
+        "dataset.images": tmp_path / "form" / "DICOM",
+        "dataset.labels": tmp_path / "form" / "reports.csv",
+        "dataset.kind": "none",
+        "dataset.image_from": "dicom",
+    }
+    lists = lists_of(phantom_dir, key_of, tmp_path / "lists")
+    session = trained(tmp_path, cache_dir, "chexpert", **keys, **lists)
+    assert figures_of(session) == as_nihs
+    shutil.rmtree(tmp_path / "form" / "DICOM")
+    report = report_of_session(session, "test", cache_dir)
+    assert report["images"] == len(figures_of(session)[1]), "the links are known without the files"
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,9 @@ def test_a_spanish_spreadsheet_with_words_for_labels_says_what_to_set(tmp_path):
     path.write_text("\n".join(rows), encoding="utf-8-sig")
     with pytest.raises(DataError) as refused:
         read_label_table(path)
-    assert "--set dataset.columns.present=sí --set dataset.columns.absent=no" in str(refused.value)
+    assert "--set 'dataset.columns.present=sí' --set dataset.columns.absent=no" in str(
+        refused.value
+    )
     columns = ColumnSettings(present="sí", absent="no")
     table = read_label_table(path, dataset=DatasetSettings(columns=columns))
     assert table.labels_NA.tolist() == [[1], [0]]

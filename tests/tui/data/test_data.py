@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from console import plain, press, press_at_once, shows, until
+from other_forms import as_hospital
 from tables import random_rows, write_images, write_lines, write_v2020
 from textual.app import App
 from textual.events import Paste
@@ -569,6 +570,28 @@ async def test_a_table_of_ones_own_offers_its_findings_and_asks_where_patients_a
         )
         await shows(pilot, "unknown patients")
         await shows(pilot, "patient from table")
+
+
+async def test_what_a_refusal_proposes_is_set_by_a_key(app, tmp_path, phantom_dir):
+    ward = tmp_path / "ward"
+    as_hospital(phantom_dir, ward)
+    table = ward / "reports.csv"
+    table.write_text(table.read_text().replace(",1", ",J").replace(",0", ",N"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await press(pilot, "2", "o")
+        await until(pilot, lambda: isinstance(app.screen, DataSetPicker), "the picker")
+        await press(pilot, *str(ward), "enter")
+        await says(pilot, "= set dataset.columns.present=J dataset.columns.absent=N")
+        await press(pilot, "=")
+        await says(pilot, "the 3 findings it has, split by patient")
+        await press(pilot, "enter")
+        await says(pilot, "= sets dataset.image_from=dicom")
+        await shows(pilot, "= set it")
+        await press(pilot, "=")
+        await says(pilot, "✓ no image is missing")
+        await says(pilot, "images from dicom")
+        assert "= set it" not in plain(app)
+        assert app.workspace.draft.dataset.image_from == "dicom"
 
 
 async def test_a_synthetic_set_in_nihs_layout_is_not_taken_for_nihs(app, tmp_path):
