@@ -27,12 +27,13 @@ from core.data.images.dicom_file import (
     refuse_no_picture,
     tags_of,
 )
+from core.data.tables.cells import MAX_AGE_YEARS
+from core.data.tables.dates import age_in_years
 from core.regular_file import open_regular
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-MAX_AGE_YEARS = 120
 PA, AP, FRONTAL, LATERAL = "PA", "AP", "frontal", "lateral"
 OBLIQUE, DECUBITUS, OTHER, UNKNOWN = "oblique", "decubitus", "other", "unknown"
 
@@ -49,7 +50,6 @@ IDENTIFIERS = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "Acces
 _AGE = re.compile(r"0*([0-9]{1,4}) ?([DWMY]?)")
 _YEARS_PER_UNIT = {"": 1.0, "Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 _DATE = re.compile(r"([0-9]{4})[.-]?([0-9]{2})[.-]?([0-9]{2})")
-_DAYS_PER_YEAR = 365.25
 
 _WORDS = re.compile(r"[A-Z]+")
 _LYING = frozenset({"LLD", "RLD", "DECUB", "DECUBITUS"})
@@ -232,13 +232,7 @@ def _age_years(header: Dataset) -> float | None:
         if is_said and age_years <= MAX_AGE_YEARS:
             return age_years
     born, studied = (_date(header, key) for key in ("PatientBirthDate", "StudyDate"))
-    if born is None or studied is None or born > studied:
-        return None
-    had_birthday = (studied.month, studied.day) >= (born.month, born.day)
-    whole_years = studied.year - born.year - (not had_birthday)
-    if whole_years > MAX_AGE_YEARS:
-        return None
-    return float(whole_years) if whole_years else (studied - born).days / _DAYS_PER_YEAR
+    return None if born is None or studied is None else age_in_years(born, studied)
 
 
 def _date(header: Dataset, keyword: str) -> datetime.date | None:

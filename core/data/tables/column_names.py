@@ -35,6 +35,15 @@ IDENTIFIER = ("sopinstanceuid", "sopuid", "imageuid", "seriesinstanceuid", "seri
 """What DICOM headers name an image, its series or its study by; the narrowest first."""
 WORDS = ("findinglabels", "findinglabel")
 AGE = ("patientage", "age", "ageyears", "patientenalter", "alter", "edad", "âge")
+BIRTH_DATE = (
+    *("birthdate", "dateofbirth", "dob", "patientbirthdate", "patientdob", "birthday"),
+    *("geburtsdatum", "fechadenacimiento", "fechanacimiento", "datedenaissance"),
+)
+STUDY_DATE = (
+    *("studydate", "examdate", "dateofstudy", "dateofexam", "studydatetime", "acquisitiondate"),
+    *("untersuchungsdatum", "aufnahmedatum", "fechadeestudio", "fechaestudio", "datedexamen"),
+    *("date", "datum", "fecha"),
+)
 SEX = ("patientgender", "patientsex", "gender", "sex", "geschlecht", "sexo", "sexe")
 VIEW = (
     *("viewposition", "view", "projection"),

@@ -19,6 +19,7 @@ from core.data.tables.cells import (
     read_sexes,
     read_views,
 )
+from core.data.tables.dates import are_dates, read_ages_of_dates
 from core.data.tables.image_suffixes import IMAGE_SUFFIXES
 from core.data.tables.label_columns import MINED, NOT_RECORDED, PLAIN_CSV, LabelTable
 from core.data.tables.label_version import NIH_2017, NIH_V2020, label_version_of
@@ -232,6 +233,8 @@ def _roles(position_of: Mapping[str, int], own: Mapping[str, int]) -> frozenset[
         *names.IMAGE,
         *names.PATIENT,
         *names.STUDY,
+        *names.BIRTH_DATE,
+        *names.STUDY_DATE,
         *(name for _, known, _ in _OPTIONAL.values() for name in known),
     )
     return frozenset(own.values()) | {position_of[name] for name in roles if name in position_of}
@@ -334,7 +337,24 @@ def _optional_columns(
     for field, (role, known, read) in _OPTIONAL.items():
         position = own.get(role, _first(position_of, known))
         columns[field] = None if position is None else read(table.columns[position], images)
+    if columns["age_years_N"] is None:
+        columns["age_years_N"] = _ages_of_dates(table, position_of, images)
     return columns
+
+
+def _ages_of_dates(
+    table: TextTable, position_of: Mapping[str, int], images: Sequence[str]
+) -> Column | None:
+    dates = [
+        table.columns[position]
+        for known in (names.BIRTH_DATE, names.STUDY_DATE)
+        if (position := _first(position_of, known)) is not None
+        and are_dates(table.columns[position])
+    ]
+    if len(dates) < 2:
+        return None
+    born, studied = dates
+    return read_ages_of_dates(born, studied, images)
 
 
 def without_twins(labels: LabelTable, where: Callable[[int], str]) -> LabelTable:

@@ -59,6 +59,37 @@ def test_a_spanish_spreadsheet_with_words_for_labels_says_what_to_set(tmp_path):
     assert table.sex_N.tolist() == ["M", "F"], "hombre and mujer"
 
 
+@pytest.mark.parametrize(
+    ("born", "studied"),
+    [
+        (("1980-03-11", "2023-01-01"), ("2024-03-10", "2024-01-01 10:22:00")),
+        (("19800311", "20230101"), ("20240310", "20240101")),
+        (("11.03.1980", "01.01.2023"), ("10.03.2024", "01.01.2024")),
+        (("3/11/1980", "1/1/2023"), ("3/10/2024", "1/1/2024")),
+    ],
+)
+def test_ages_come_from_dates_of_birth_and_study_where_there_is_no_column_of_ages(
+    tmp_path, born, studied
+):
+    path = tmp_path / "own.csv"
+    dates = [*zip(born, studied, strict=True), ("", studied[0]), ("30/30/1980", studied[0])]
+    dates.append((born[0].replace("11", "13"), studied[0]))  # a day above 12 says its place
+    rows = [f"{row}.png;{row};{one};{other};1" for row, (one, other) in enumerate(dates)]
+    path.write_text("\n".join(["Datei;PatNr;Geburtsdatum;Study date;Erguss", *rows]))
+    table = read_label_table(path)
+    assert table.findings == ("Effusion",)
+    assert table.age_years_N[:2].tolist() == [43, 1]
+    assert np.isnan(table.age_years_N[2:4]).all()
+    (count,) = (count for count in table.counts if "give no age" in count.reason)
+    assert (count.images, count.examples) == (1, ("3.png",))
+
+
+def test_a_column_of_other_words_beside_a_date_of_birth_gives_no_age(tmp_path):
+    path = tmp_path / "own.csv"
+    path.write_text("image,patient,dob,date,Mass\na.png,1,1980-01-02,monday,1\n")
+    assert read_label_table(path).age_years_N is None
+
+
 @pytest.mark.parametrize("separator", [";", "\t"])
 def test_nihs_table_saved_by_another_program_is_still_nihs(tmp_path, separator):
     rows = [
