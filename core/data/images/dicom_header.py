@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import io
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -73,6 +73,7 @@ class DicomHeader:
         sex: ``M``, ``F`` or ''.
         patient: PatientID, with its issuer as ``id^^^issuer`` where there is one; None if empty.
         is_burned_in: whether a name may stand in the picture.
+        identifiers: the values of ``IDENTIFIERS``, '' where it has none.
     """
 
     view: str
@@ -80,6 +81,7 @@ class DicomHeader:
     sex: str
     patient: str | None
     is_burned_in: bool
+    identifiers: tuple[str, ...]
 
 
 def read_dicom_header(file: Path | bytes, name: str) -> DicomHeader | None:
@@ -89,7 +91,7 @@ def read_dicom_header(file: Path | bytes, name: str) -> DicomHeader | None:
         UndecodableImage: the header is damaged, or of a structured report or the like.
         OSError: the file can't be read.
     """
-    header = _opened(file, name, _tags(_KEYWORDS))
+    header = _opened(file, name)
     if header is None:
         return None
     with named_errors(name, "header"):
@@ -99,20 +101,8 @@ def read_dicom_header(file: Path | bytes, name: str) -> DicomHeader | None:
             sex=sex if (sex := word(header, "PatientSex")) in ("M", "F") else "",
             patient=_patient(header),
             is_burned_in=word(header, "BurnedInAnnotation") == "YES",
+            identifiers=tuple(_text(header, keyword) for keyword in IDENTIFIERS),
         )
-
-
-def read_identifiers(file: Path | bytes, name: str) -> tuple[str, ...] | None:
-    """The header's values of ``IDENTIFIERS``, '' where it has none; None if it is no DICOM file.
-
-    Raises:
-        UndecodableImage, OSError: as ``read_dicom_header``.
-    """
-    header = _opened(file, name, _tags(("SOPClassUID", "Modality", *IDENTIFIERS)))
-    if header is None:
-        return None
-    with named_errors(name, "header"):
-        return tuple(_text(header, keyword) for keyword in IDENTIFIERS)
 
 
 def dicom_size(file: Path, name: str) -> tuple[int, int] | None:
@@ -144,33 +134,33 @@ def tell_patients(patients: Collection[str | None]) -> bool:
     return None not in patients and (len(patients) < 2 or len(set(patients)) > 1)
 
 
-def _opened(file: Path | bytes, name: str, tags: Sequence[int]) -> Dataset | None:
-    """The header's elements of these tags; None if it is no DICOM file."""
+def _opened(file: Path | bytes, name: str) -> Dataset | None:
+    """The header's elements that are of use; None if it is no DICOM file."""
     if isinstance(file, bytes):
-        return _read(io.BytesIO(file), name, tags)
+        return _read(io.BytesIO(file), name)
     with open_regular(file) as stream:
-        return _read(stream, name, tags)
+        return _read(stream, name)
 
 
-def _read(stream: BinaryIO, name: str, tags: Sequence[int]) -> Dataset | None:
+def _read(stream: BinaryIO, name: str) -> Dataset | None:
     start = stream.read(SYNTAX_END)
     if not is_dicom(start):
         return None
     with named_errors(name, "header"):
         if is_deflated(start):
             content = start + stream.read(MAX_ENCODED_BYTES)
-            return read_file(content, name, MAX_ENCODED_BYTES, tags).header
+            return read_file(content, name, MAX_ENCODED_BYTES, _tags()).header
         stream.seek(0)
         header: Dataset = loaded_pydicom().dcmread(
-            stream, stop_before_pixels=True, force=True, specific_tags=list(tags)
+            stream, stop_before_pixels=True, force=True, specific_tags=list(_tags())
         )
         refuse_no_picture(header, "", name)
         return header
 
 
 @cache
-def _tags(keywords: tuple[str, ...]) -> tuple[int, ...]:
-    return tuple(tags_of(keywords))
+def _tags() -> tuple[int, ...]:
+    return tuple(tags_of((*_KEYWORDS, *IDENTIFIERS)))
 
 
 def _view(header: Dataset) -> str:

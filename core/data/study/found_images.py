@@ -62,8 +62,11 @@ class _Search:
 
 
 def _with_images(index: StudyIndex, folder: Path, search: _Search) -> StudyIndex:
+    just_read = None
     if index.table.images_from_header:
-        index, found = _linked(index, folder, search)
+        linked = link_images(index.table, folder, search.listings, search.progress)
+        index, found = dataclasses.replace(index, table=linked.table), linked.found
+        just_read = linked.just_read
     else:
         found = find_images(
             folder,
@@ -74,18 +77,14 @@ def _with_images(index: StudyIndex, folder: Path, search: _Search) -> StudyIndex
         )
         ask_statuses(found.files.values(), search.progress)
     joined = _joined(index, found, folder, search)
-    table, rows = with_headers(joined.table, joined.files, search.listings, search.progress)
+    table, rows = with_headers(
+        joined.table, joined.files, search.listings, search.progress, just_read=just_read
+    )
     if table is joined.table:
         return joined
     counts = (*joined.counts, *table.counts[len(joined.table.counts) :])
     said = dataclasses.replace(joined, table=table, counts=counts)
     return said if len(rows) == len(table.images_N) else said.take(rows)
-
-
-def _linked(index: StudyIndex, folder: Path, search: _Search) -> tuple[StudyIndex, FoundImages]:
-    """The index with a row for each image whose header a row of the table names."""
-    table, found = link_images(index.table, folder, search.listings, search.progress)
-    return dataclasses.replace(index, table=table), found
 
 
 def with_known_headers(index: StudyIndex, sources: DataSources, listings: Path) -> StudyIndex:
@@ -111,7 +110,7 @@ def with_known_headers(index: StudyIndex, sources: DataSources, listings: Path) 
 def _known(table: LabelTable, sources: DataSources, listings: Path) -> LabelTable:
     linked = link_known(table, listings)
     if linked.images_from_header and sources.images is not None:
-        linked, _ = link_images(table, sources.images, listings)
+        linked = link_images(table, sources.images, listings).table
     return linked
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from core.data.images.dicom_header import read_dicom_header, tell_patients
+from core.data.images.dicom_header import DicomHeader, read_dicom_header, tell_patients
 from core.data.images.image_file import ImageFile
 from core.data.images.refusal import UndecodableImage
 from core.data.tables.cells import read_patients
@@ -40,6 +40,8 @@ def with_headers(
     files: Mapping[str, ImageFile],
     folder: Path | None,
     progress: Callable[[int], None] | None = None,
+    *,
+    just_read: Known | None = None,
 ) -> tuple[LabelTable, npt.NDArray[np.int64]]:
     """The table with the columns that it lacks, from its images' headers if these are DICOM.
 
@@ -48,6 +50,7 @@ def with_headers(
         files: where they are; without any, only what was read before is used.
         folder: where what was read is kept for the next time; None: nowhere.
         progress: called with the number of headers read so far; it may raise.
+        just_read: what is known of some images without opening them again.
 
     Returns:
         The table, and the rows whose view is kept.
@@ -62,7 +65,7 @@ def with_headers(
     kept_in = None if folder is None else folder / f"headers-{table_identity(table)}.json"
     known = {} if kept_in is None else _read(kept_in)
     if files:
-        known = _known_of(names, files, known, progress)
+        known = _known_of(names, files, known | (just_read or {}), progress)
         if known and kept_in is not None:
             _keep(kept_in, known)
     if not known:
@@ -105,13 +108,18 @@ def _known_of(
             others[kind] += 1
         else:
             others[kind] = -len(names)  # from now on each of them is opened
-            now[name] = [
-                *(signature, header.view, header.age_years, header.sex),
-                *(header.patient, header.is_burned_in),
-            ]
+            now[name] = known_row(signature, header)
         if progress is not None and number % 100 == 0:
             progress(number)
     return now
+
+
+def known_row(signature: int, header: DicomHeader) -> list[Any]:
+    """What is kept of a header, beside its file's signature."""
+    return [
+        *(signature, header.view, header.age_years, header.sex),
+        *(header.patient, header.is_burned_in),
+    ]
 
 
 _ENOUGH_TO_TELL = 20

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from core.data.images.dicom_header import IDENTIFIERS, read_identifiers
+from core.data.images.dicom_header import IDENTIFIERS, read_dicom_header
 from core.data.images.folder_walk import Walk, walk_folders
 from core.data.images.image_file import ImageFile
 from core.data.images.image_files import FoundImages, ask_statuses
 from core.data.images.refusal import UndecodableImage
-from core.data.study.headers import table_identity
+from core.data.study.headers import Known, known_row, table_identity
 from core.data.tables.image_suffixes import DICOM_SUFFIXES
 from core.data.tables.label_columns import LabelTable
 from core.errors import DataError
@@ -35,12 +35,25 @@ _Headers = dict[str, tuple[int, tuple[str, ...]]]
 DICOM image."""
 
 
+@dataclass(frozen=True)
+class LinkedImages:
+    """A table whose ``images_N`` are paths below the folder, and what was found.
+
+    Rows without a file keep their identifier, and are not among the files. ``just_read`` is what
+    the headers say besides, of files that were opened.
+    """
+
+    table: LabelTable
+    found: FoundImages
+    just_read: Known
+
+
 def link_images(
     table: LabelTable,
     folder: Path,
     listings: Path | None,
     progress: Callable[[int], None] | None = None,
-) -> tuple[LabelTable, FoundImages]:
+) -> LinkedImages:
     """A row for each DICOM file whose header holds what a row of the table names.
 
     Args:
@@ -49,28 +62,24 @@ def link_images(
         listings: where what was read is kept for the next time; None: nowhere.
         progress: called with the number of files read so far; it may raise.
 
-    Returns:
-        The table, whose ``images_N`` are paths below the folder now, and what was found. Rows
-        without a file keep their identifier, and are not among the files.
-
     Raises:
         DataError: no header holds what the table names; a folder can't be read.
     """
     files = _files_in(folder, progress)
     ask_statuses(files.values(), progress)
-    headers = _read_headers(files, _kept(table, listings), progress)
+    headers, just_read = _read_headers(files, _kept(table, listings), progress)
     link = _link(table, headers)
     if link is None:
         raise _nothing_linked(table, folder, headers)
     _keep(table, listings, headers)
-    linked = _with_rows(table, link)
     found = {place: files[place] for place in sorted(link.places)}
     others = sorted(place for place, (_, named) in headers.items() if named and place not in found)
     folders: dict[str, int] = {}
     for place in found:
         within = place.rpartition("/")[0] or "."
         folders[within] = folders.get(within, 0) + 1
-    return linked, FoundImages(found, len(others), tuple(others[:_EXAMPLES]), 0, folders)
+    there = FoundImages(found, len(others), tuple(others[:_EXAMPLES]), 0, folders)
+    return LinkedImages(_with_rows(table, link), there, just_read)
 
 
 def link_known(table: LabelTable, listings: Path) -> LabelTable:
@@ -124,27 +133,30 @@ def _files_in(folder: Path, progress: Callable[[int], None] | None) -> dict[str,
 
 def _read_headers(
     files: Mapping[str, ImageFile], known: _Headers, progress: Callable[[int], None] | None
-) -> _Headers:
+) -> tuple[_Headers, Known]:
     headers: _Headers = {}
+    just_read: Known = {}
     for number, (place, file) in enumerate(files.items()):
         before = known.get(place)
         if before is not None and before[0] == file.signature:
             headers[place] = before
             continue
         try:
-            named = read_identifiers(file.path, file.name)
+            header = read_dicom_header(file.path, file.name)
         except UndecodableImage:  # damaged, or a report: no picture to link
-            named = None
+            header = None
         except OSError as error:
             raise DataError(
                 f"can't be read ({error.strerror})",
                 where=file.path,
                 remedy="Make it readable, or move it away.",
             ) from error
-        headers[place] = file.signature, named or ()
+        headers[place] = file.signature, () if header is None else header.identifiers
+        if header is not None:
+            just_read[place] = known_row(file.signature, header)
         if progress is not None and number % 100 == 0:
             progress(number)
-    return headers
+    return headers, just_read
 
 
 @dataclass(frozen=True)

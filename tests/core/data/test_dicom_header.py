@@ -133,7 +133,7 @@ def test_only_headers_are_read_and_other_files_have_none(tmp_path: Path) -> None
     without_pixels = path.read_bytes()[: -chest().nbytes]
     assert read_dicom_header(without_pixels, "a") == read_dicom_header(path, "a")
     header = read_dicom_header(path, "a")
-    assert header == DicomHeader("unknown", 47, "", None, is_burned_in=True)
+    assert header == DicomHeader("unknown", 47, "", None, True, ("2.25.1", "", "", ""))
     (tmp_path / "b.dcm").write_bytes(b"<html>")
     assert read_dicom_header(tmp_path / "b.dcm", "b.dcm") is None
 
