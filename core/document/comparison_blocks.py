@@ -75,6 +75,9 @@ def _runs(report: Mapping[str, Any]) -> Table:
     return Table(title, head, tuple(rows), 2)
 
 
+_VERDICTS = {"a better": "A better", "b better": "B better"}
+
+
 def _auroc(pair: Mapping[str, Any]) -> Table:
     rows = [
         (
@@ -85,7 +88,7 @@ def _auroc(pair: Mapping[str, Any]) -> Table:
             _signed_ends(one["auroc_difference_ci"]),
             _p(one["p"]),
             _p(one["p_holm"]),
-            one["verdict"],
+            _VERDICTS.get(one["verdict"], one["verdict"]),
         )
         for name, one in (*pair["findings"].items(), ("mean", pair["mean"]))
     ]
@@ -101,13 +104,14 @@ def _others(pair: Mapping[str, Any]) -> Table:
     for name, one in pair["findings"].items():
         cells = [name]
         for figure in ("auprc", "specificity"):
+            cells += [three(number(one["sensitivity"]))] * (figure == "specificity")
             cells += [three(number(one[f"{figure}_{side}"])) for side in ("a", "b")]
             cells.append(_signed(one[f"{figure}_difference"]))
             cells.append(_signed_ends(one[f"{figure}_difference_ci"]))
         rows.append(tuple(cells))
     head = ("finding", "AUPRC, A", "B", "B − A", "95 % interval",
-            "specificity, A", "B", "B − A", "95 % interval")  # fmt: skip
-    note = "Specificity: on test, at thresholds with one sensitivity on each run's own val."
+            "sensitivity", "specificity, A", "B", "B − A", "95 % interval")  # fmt: skip
+    note = "Specificity: on test, at that sensitivity there; val chose how much."
     return Table("AUPRC and specificity", head, tuple(rows), 1, (note,))
 
 

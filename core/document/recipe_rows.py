@@ -7,6 +7,7 @@ from typing import Any
 
 from core.document.blocks import Block, Table, Words
 from core.errors import RecipeError
+from core.evaluation.comparing.recipe_groups import name_without_seed
 from core.recipe import PATH_KEYS, Recipe
 from core.recipe_toml import as_toml_values, differences, load_recipe
 from core.shipped_recipes import shipped_recipes
@@ -21,20 +22,21 @@ def recipe_blocks(recipe: Recipe) -> list[Block]:
 
 
 def _changes(recipe: Recipe) -> Block:
-    if recipe.name not in shipped_recipes():
-        return Words((f"No shipped recipe is called {recipe.name}: every key is below.",))
+    name = name_without_seed(recipe.name)
+    if name not in shipped_recipes():
+        return Words((f"No shipped recipe is called {name}: every key is below.",))
     try:
-        preset = load_recipe(recipe.name)
+        preset = load_recipe(name)
     except RecipeError as error:  # a shipped one that this machine can't read
         return Words((str(error),))
     changed = differences(preset, recipe)
     if not changed:
-        return Words((f"The recipe is {recipe.name} as shipped: no key was changed.",))
+        return Words((f"The recipe is {name} as shipped: no key was changed.",))
     rows = tuple(
         (key, _value(key, before), _value(key, after)) for key, (before, after) in changed.items()
     )
-    head = ("key", f"in {recipe.name}", "in this session")
-    return Table(f"Changed from the shipped recipe {recipe.name}", head, rows, left=3)
+    head = ("key", f"in {name}", "in this session")
+    return Table(f"Changed from the shipped recipe {name}", head, rows, left=3)
 
 
 def _every_key(recipe: Recipe) -> Table:

@@ -79,7 +79,7 @@ def _of_the_table(recipe: Recipe, report: AuditReport | None) -> list[Choice]:
         shown = "all" if dataset.views == VIEW_CLASSES else ", ".join(dataset.views or ["frontal"])
         fields.append(Choice("dataset.views", "views", shown))
     if dataset.image_from != "table":
-        fields.append(Choice("dataset.image_from", "images from", dataset.image_from))
+        fields.append(Choice("dataset.image_from", "image from", dataset.image_from))
     if report["patients"] is None or dataset.patient_from != "table":
         fields.append(Choice("dataset.patient_from", "patient from", dataset.patient_from))
     return fields

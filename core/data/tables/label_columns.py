@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PLAIN_CSV = "plain CSV"
 MINED = "Labels were mined from reports; some are wrong."
+DRAWN = "Labels are exact: the images were drawn with them."
 NOT_RECORDED = "The table doesn't say who labelled the images, or how."
 
 _OPTIONAL = ("age_years_N", "sex_N", "view_N", "follow_up_N")

@@ -21,7 +21,7 @@ from core.data.tables.cells import (
 )
 from core.data.tables.dates import are_dates, read_ages_of_dates
 from core.data.tables.image_suffixes import IMAGE_SUFFIXES
-from core.data.tables.label_columns import MINED, NOT_RECORDED, PLAIN_CSV, LabelTable
+from core.data.tables.label_columns import DRAWN, MINED, NOT_RECORDED, PLAIN_CSV, LabelTable
 from core.data.tables.label_version import NIH_2017, NIH_V2020, label_version_of
 from core.data.tables.labels import (
     cells_of,
@@ -129,7 +129,7 @@ def read_label_table(
         + counts
         + tuple(count for column in columns.values() if column for count in column.counts),
         digest=table.digest,
-        labels_note=MINED if words is not None else NOT_RECORDED,
+        labels_note=NOT_RECORDED if words is None else DRAWN if is_of_phantom(path) else MINED,
         notes=(
             *(() if guessed is None else (_guess_in_words(table, guessed),)),
             *(spelt_otherwise(table, known) if words is None else ()),

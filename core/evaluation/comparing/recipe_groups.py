@@ -89,11 +89,13 @@ def _is_alike(one: ScoredRun, other: ScoredRun) -> bool:
 
 
 def _without_seed(run: ScoredRun) -> str:
-    """The recipe's name without the number that ``cxr-tui repeat`` adds."""
-    if run.recipe is None:
-        return run.name
-    name, dash, number = run.recipe.name.rpartition("-seed")
-    return name if dash and number.isdigit() else run.recipe.name
+    return run.name if run.recipe is None else name_without_seed(run.recipe.name)
+
+
+def name_without_seed(name: str) -> str:
+    """A recipe's name without the number that ``cxr-tui repeat`` adds."""
+    group, dash, number = name.rpartition("-seed")
+    return group if dash and number.isdigit() else name
 
 
 __all__ = ["differences_of_groups", "groups_by_recipe", "named_group", "unlike_members"]

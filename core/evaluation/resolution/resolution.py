@@ -36,7 +36,12 @@ class ScoredSize:
 
 
 def compare_sizes(
-    scored: Sequence[ScoredSize], boxes: Boxes | None, *, draws: int = 5000, seed: int = 0
+    scored: Sequence[ScoredSize],
+    boxes: Boxes | None,
+    *,
+    draws: int = 5000,
+    seed: int = 0,
+    labels_note: str = LABELS_NOTE,
 ) -> dict[str, Any]:
     """AUROC by finding and input size with the lesions' size, as JSON values.
 
@@ -50,6 +55,7 @@ def compare_sizes(
         boxes: in pixels of any size; None: there is no box table.
         draws: draws of patients for each interval; 0: none.
         seed: of those draws.
+        labels_note: where the labels come from.
     """
     test = scored[0].test
     lesions = {one.size_px: {} if boxes is None else lesion_sizes(boxes, one.size_px)
@@ -73,7 +79,7 @@ def compare_sizes(
         },
         "mean_auroc": {str(size_px): figures.mean for size_px, figures in at.items()},
         "gain_px": [first.size_px, last.size_px],
-        "labels_note": LABELS_NOTE,
+        "labels_note": labels_note,
     }
 
 

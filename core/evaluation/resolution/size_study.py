@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from core.data.study.study import prepare_study
+from core.data.study.study import Study, prepare_study
 from core.data.study.study_boxes import study_boxes
-from core.data.tables.boxes import Boxes
 from core.errors import DataError
 from core.evaluation.part_report import refuse_another_table
 from core.evaluation.predictions import Predictions, read_predictions
@@ -39,8 +38,14 @@ def compare_sessions(
     ]
     _refuse_other_data(sessions, scored)
     settings = recipe.evaluate
-    boxes = _boxes(list(sessions.values())[-1], recipe, cache)
-    compared = compare_sizes(scored, boxes, draws=settings.bootstrap, seed=settings.seed)
+    study = _study(list(sessions.values())[-1], recipe, cache)
+    compared = compare_sizes(
+        scored,
+        study_boxes(study.index, study.sources),
+        draws=settings.bootstrap,
+        seed=settings.seed,
+        labels_note=study.index.table.labels_note,
+    )
     compared["sessions"] = {str(size_px): str(of.path) for size_px, of in sessions.items()}
     compared["conclusion"] = conclusion(compared)
     return compared
@@ -73,9 +78,9 @@ def _is_alike(one: Predictions, other: Predictions) -> bool:
     )
 
 
-def _boxes(session: Session, recipe: Recipe, cache: Path) -> Boxes | None:
+def _study(session: Session, recipe: Recipe, cache: Path) -> Study:
     study = prepare_study(
         recipe, cache, labels_only=True, recorded_split=session.path / "split.csv"
     )
     refuse_another_table(session, study)
-    return study_boxes(study.index, study.sources)
+    return study

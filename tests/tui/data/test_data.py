@@ -589,7 +589,7 @@ async def test_what_a_refusal_proposes_is_set_by_a_key(app, tmp_path, phantom_di
         await shows(pilot, "= set it")
         await press(pilot, "=")
         await says(pilot, "✓ no image is missing")
-        await says(pilot, "images from dicom")
+        await says(pilot, "image from dicom")
         assert "= set it" not in plain(app)
         assert app.workspace.draft.dataset.image_from == "dicom"
 

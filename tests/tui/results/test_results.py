@@ -356,7 +356,7 @@ async def test_e_writes_the_table_with_its_notes(workspace, phantom_dir):
         assert {*FINDINGS, "mean", "table alone"} == set(rows)
         page = (session.path / "results-test.md").read_text()
         assert "| Mass |" in page
-        assert "Labels were mined from reports" in page
+        assert "Labels are exact: the images were drawn with them." in page
 
 
 async def test_e_writes_the_charts_of_the_finding_at_hand(workspace, phantom_dir):
@@ -430,7 +430,7 @@ async def test_large_charts_and_notes_come_and_go(workspace, phantom_dir):
         await press(pilot, "c")
         await shows(pilot, "images by log-odds")
         await press(pilot, "v")
-        await shows(pilot, "Labels were mined from reports")
+        await shows(pilot, "Labels are exact")
         await press(pilot, "escape")
         await shows(pilot, "95 % interval")
         assert app.current_mode == "results"
