@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from core.errors import UsageError
 from core.findings import did_you_mean
-from core.store.files import is_file, is_folder
 
 _TO_TRAIN = ("train", "run", "fit", "start", "batch", "training")
 _OPTIONS_AS_WORDS = ("resume", "attach", "check", "help", "json")
@@ -60,10 +60,9 @@ def refuse_unknown_command(name: str, others: Sequence[str], commands: Sequence[
 
 def _of_a_place(name: str) -> str:
     """A folder or table that was named without its key; '' where there is none."""
-    place = Path(name)
-    if is_folder(place):
+    if os.path.isdir(name):  # noqa: PTH112 - Path's raises for what can't be entered
         return f"To open a data set: --set dataset.images={shlex.quote(name)}"
-    if is_file(place) and name.lower().endswith((".csv", ".csv.gz", ".zip")):
+    if os.path.isfile(name) and name.lower().endswith((".csv", ".csv.gz", ".zip")):  # noqa: PTH113 - the same
         return f"To open a data set by its table: --set dataset.labels={shlex.quote(name)}"
     return ""
 

@@ -19,6 +19,10 @@ os.environ |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
 # the thousands of parallel regions of a step waits for it to be scheduled.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Programs find the modules compiled, as an installed package's are: a quarter of a second each.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 
 _STARTS_PROGRAMS = {"cxr_tui", "trained_dir"}
 """Fixtures that train, or start the program."""

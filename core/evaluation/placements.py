@@ -35,6 +35,18 @@ from core.findings import PRESENT
 Floats = NDArray[np.float64]
 
 
+def average_ranks(values: NDArray[Any]) -> Floats:
+    """Ranks from 1, ties sharing their mean rank; of two axes, each column by itself.
+
+    As scipy.stats.rankdata, whose import takes half a second in every process.
+    """
+    if values.ndim == 2:
+        return np.stack([average_ranks(column) for column in values.T], axis=1)
+    _, code, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: Floats = (np.cumsum(counts) - (counts - 1) / 2)[code]
+    return ranks
+
+
 @dataclass(frozen=True)
 class PlacedFinding:
     """One finding's AUROC (or a difference of two) and how much of it depends on each of P

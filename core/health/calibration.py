@@ -6,8 +6,6 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from scipy.stats import norm
-
 from core.health.diagnosis import Diagnosis, Severity
 from core.health.words import listed
 
@@ -69,8 +67,10 @@ def _far(figures: Report, *, of: int) -> float | None:
     ratio, interval = figures.get("observed_expected"), figures.get("observed_expected_ci")
     if not ratio or not interval or not interval[0] or max(ratio, 1 / ratio) < _FAR:
         return None
+    from scipy.special import ndtri  # comes with scikit-learn; slow at the door
+
     # The interval is symmetric in the logarithm; 1.96 of its errors lie on each side.
-    widened = norm.isf(0.025 / of) / norm.isf(0.025)
+    widened = ndtri(0.025 / of) / ndtri(0.025)
     reach = math.log(interval[1] / interval[0]) / 2 * widened
     return float(ratio) if abs(math.log(ratio)) > reach else None
 

@@ -13,7 +13,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import mannwhitneyu, rankdata, t, wilcoxon
 
 from core.evaluation.confidence import (
     CONFIDENCE,
@@ -22,7 +21,7 @@ from core.evaluation.confidence import (
     patient_codes,
     share_interval,
 )
-from core.evaluation.placements import PlacedFinding, mean_interval, place
+from core.evaluation.placements import PlacedFinding, average_ranks, mean_interval, place
 from core.evaluation.predictions import Predictions
 from core.evaluation.score_table import UNKNOWN_PATIENT
 from core.findings import PRESENT
@@ -94,11 +93,13 @@ class Column:
 
         ``of_findings``: number of findings whose intervals must hold simultaneously (Bonferroni).
         """
+        from scipy.special import stdtrit  # comes with scikit-learn; slow at the door
+
         if self.placed.why_no_interval is not None:
             return _ANYTHING
         spread = self.placed.spread
         missed, degrees = (1 - CONFIDENCE) / 2, spread.effective - 1
-        wider = float(t.isf(missed / of_findings, degrees) / t.isf(missed, degrees))
+        wider = float(stdtrit(degrees, missed / of_findings) / stdtrit(degrees, missed))
         return share_interval(self.area, replace(spread, error=wider * spread.error)) or _ANYTHING
 
     @cached_property
@@ -134,6 +135,8 @@ class Column:
         negatives = self.scores_K[chosen_P[~self.present_K[chosen_P]]]
         if not len(positives) or not len(negatives):
             return 1.0
+        from scipy.stats import mannwhitneyu  # takes half a second, and few get here
+
         is_few = len(positives) <= _EXACT_UP_TO
         found = mannwhitneyu(
             positives, negatives, alternative="less", method="exact" if is_few else "asymptotic"
@@ -150,6 +153,8 @@ class Column:
         gain_P = np.bincount(code_K, gain_K) / np.bincount(code_K)
         if not gain_P.any():
             return 1.0
+        from scipy.stats import wilcoxon  # as above
+
         return float(wilcoxon(gain_P, alternative="greater").pvalue)
 
     @cached_property
@@ -220,8 +225,8 @@ def _shares_below(
 
     Ties count one half.
     """
-    ranks_K = rankdata(scores_K)
+    ranks_K = average_ranks(scores_K)
     positives, negatives = scores_K[present_K], scores_K[~present_K]
-    below = (ranks_K[present_K] - rankdata(positives)) / len(negatives)
-    above = 1 - (ranks_K[~present_K] - rankdata(negatives)) / len(positives)
+    below = (ranks_K[present_K] - average_ranks(positives)) / len(negatives)
+    above = 1 - (ranks_K[~present_K] - average_ranks(negatives)) / len(positives)
     return below, above

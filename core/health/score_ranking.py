@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
-from scipy.stats import binom, chi2, norm, rankdata
 
+from core.evaluation.placements import average_ranks
 from core.evaluation.predictions import Predictions
 from core.findings import ABSENT, PRESENT
 from core.health.diagnosis import Diagnosis, Severity
@@ -102,6 +101,8 @@ def check_swapped(predictions: Predictions, columns: Sequence[Column]) -> Iterat
     """Columns in the wrong order: labels that another column's scores rank better."""
     if len(columns) < 2:
         return
+    from scipy.optimize import linear_sum_assignment  # comes with scikit-learn; slow at the door
+
     area_LS = _areas(predictions, columns)
     own_L = np.diag(area_LS)
     _, best_L = linear_sum_assignment(area_LS, maximize=True)
@@ -175,10 +176,12 @@ def _of_so_high_an_area(column: Column) -> float:
 
     Only the variance from positive patients counts: there are many negatives.
     """
+    from scipy.special import ndtr
+
     best = _BEST_OF_A_FINDING
     variance = best / (2 - best) - best**2
     error = math.sqrt(variance / max(1.0, column.effective_positive_patients))
-    return float(norm.sf((column.area - best) / error))
+    return float(ndtr((best - column.area) / error))
 
 
 def _of_so_many_on_top(column: Column) -> float:
@@ -187,17 +190,22 @@ def _of_so_many_on_top(column: Column) -> float:
     A patient is on top if the lowest positive image is above 99.9 % of the negatives. With normal
     scores and the best AUROC, that holds for two patients in five.
     """
+    from scipy.special import bdtrc
+
     lowest_P = column.lowest_shares_below
-    return float(binom.sf(np.sum(lowest_P >= 1 - _ON_TOP) - 1, len(lowest_P), _LIKELY_ON_TOP))
+    on_top = int(np.sum(lowest_P >= 1 - _ON_TOP))
+    return float(bdtrc(on_top - 1, len(lowest_P), _LIKELY_ON_TOP)) if on_top else 1.0
 
 
 def _is_beyond_chance(probabilities: Sequence[float], num_columns: int) -> bool:
     """Fisher's combined test, corrected for the number of ways to choose and permute the
     columns."""
+    from scipy.special import chdtrc
+
     moved = len(probabilities)
     statistic = -2 * sum(math.log(max(probability, 1e-300)) for probability in probabilities)
     ways = math.perm(num_columns, moved) / moved
-    return float(chi2.logsf(statistic, 2 * moved)) + math.log(ways) < math.log(FALSE_ALARMS)
+    return float(chdtrc(2 * moved, statistic)) * ways < FALSE_ALARMS
 
 
 def _scores_of(predictions: Predictions, label: Column, column: Column) -> NDArray[np.float64]:
@@ -223,7 +231,7 @@ def _areas_of_ranks(
 ) -> NDArray[np.float64]:
     """The same, without images of unknown label, which the labels must have in common."""
     known_N = ~np.isnan(labels_NL).any(axis=1)
-    ranks_KS = np.asarray(rankdata(scores_NS[known_N], axis=0), dtype=np.float64)
+    ranks_KS = average_ranks(scores_NS[known_N])
     present_KL = (labels_NL[known_N] == PRESENT).astype(np.float64)
     positives_L = present_KL.sum(axis=0)
     negatives_L = (labels_NL[known_N] == ABSENT).sum(axis=0)

@@ -16,9 +16,9 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from core.evaluation.joining import FiledRows
+from core.evaluation.placements import average_ranks
 from core.evaluation.score_table import UNKNOWN_PATIENT
 from core.findings import PRESENT
 from core.health.diagnosis import Diagnosis, Severity
@@ -85,7 +85,7 @@ class Signature:
 
 def ranks_of(rows: FiledRows) -> NDArray[np.float64]:
     """M rows × F columns: each score's rank in its column, shared by the checks of rows."""
-    return np.asarray(rankdata(rows.predictions.scores_NF, axis=0), dtype=np.float64)
+    return average_ranks(rows.predictions.scores_NF)
 
 
 def check_order(rows: FiledRows, ranks_MF: NDArray[np.float64]) -> Iterator[Diagnosis]:

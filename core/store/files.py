@@ -14,7 +14,6 @@ import errno
 import fcntl
 import json
 import os
-import secrets
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -85,7 +84,7 @@ def _write_beside(
 
 def token() -> str:
     """A random suffix for a temporary file; see ``TOKEN``."""
-    while (drawn := secrets.token_hex(4)).isdigit():
+    while (drawn := os.urandom(4).hex()).isdigit():
         pass
     return drawn
 

@@ -33,7 +33,9 @@ class ScreenOf:
             cwd=folder,
             start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-            env=os.environ | {"TERM": "xterm-256color", "COLORTERM": "truecolor"},
+            # Modules are compiled once, as those of an installed package are.
+            env=os.environ
+            | {"TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONDONTWRITEBYTECODE": ""},
         )
         os.close(slave)
 

@@ -2,13 +2,20 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, norm
+from scipy.stats import binomtest, norm, rankdata
 from simulated_patients import simulated
 
 from core.evaluation.confidence import effective_patients, patient_codes
 from core.evaluation.intervals import mean_intervals, patient_bootstrap, ratio_intervals
 from core.evaluation.metrics import auroc
-from core.evaluation.placements import auroc_interval, gains, mean_interval, place, place_findings
+from core.evaluation.placements import (
+    auroc_interval,
+    average_ranks,
+    gains,
+    mean_interval,
+    place,
+    place_findings,
+)
 
 PREVALENCES = np.repeat([0.005, 0.02, 0.12], 3)
 AUROCS = np.tile([0.65, 0.8, 0.95], 3)
@@ -323,3 +330,9 @@ def test_no_draws_give_no_intervals():
     assert intervals.auroc_F == (None, None, None)
     assert intervals.mean_auroc is None
     assert intervals.reasons_F == (None, None, None)
+
+
+def test_ranks_are_scipys_with_ties_sharing_their_mean():
+    values = np.random.default_rng(0).integers(0, 9, (40, 3)).astype(np.float32)
+    assert average_ranks(values).tolist() == rankdata(values, axis=0).tolist()
+    assert average_ranks(values[:, 0]).tolist() == rankdata(values[:, 0]).tolist()
