@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from core.errors import UsageError
 from core.findings import canonical_finding, did_you_mean
 from cxr_tui.arguments import cache_folder
+from cxr_tui.reports.notes import WRONG_CAUTION
 from cxr_tui.terminal.stdout import print_json, print_table
 
 if TYPE_CHECKING:
@@ -44,9 +45,8 @@ def draw_wrong_sheet(arguments: argparse.Namespace, session: Session) -> int:
         for one in images
     ]
     title = f"{finding}, {part}: the images that the scores get most wrong"
-    caution = "Labels were mined from reports: look at the image before you call it an error."
     head = ["labelled", "image", "other findings", "score"]
-    print_table(title, head, rows, left=3, notes=[f"written: {path}", caution])
+    print_table(title, head, rows, left=3, notes=[f"written: {path}", WRONG_CAUTION])
     return 0
 
 

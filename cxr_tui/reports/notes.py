@@ -28,6 +28,7 @@ PATIENTS_NOTE = (
     "patients: those with a positive image, and in brackets their effective number, since some "
     "have many images; intervals are based on it"
 )
+WRONG_CAUTION = "A label may be wrong, too: look at the image before you call it an error."
 Ends = tuple[float, float]
 
 _RULES = {

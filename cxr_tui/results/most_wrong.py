@@ -20,6 +20,7 @@ from core.store.csv_frames import write_frame
 from core.store.session import Session
 from cxr_tui.console.screen import ConsoleScreen
 from cxr_tui.console.workspace import ImageToLookAt
+from cxr_tui.reports.notes import WRONG_CAUTION
 from cxr_tui.results.report_at_hand import is_external
 from cxr_tui.terminal.safe_text import shortened, visible
 from cxr_tui.widgets.lists import ListTable
@@ -137,10 +138,7 @@ class MostWrong(ConsoleScreen):
                 with Vertical():
                     yield Static(Text(f"{title} ({len(images)})"), classes="kind")
                     yield WrongList(images, name)
-        yield Static(
-            Text("Labels were mined from reports: look at the image before you call it an error."),
-            id="hint",
-        )
+        yield Static(Text(WRONG_CAUTION), id="hint")
 
     def refresh_view(self) -> None:
         """Another session may be shown by now: then these are not its images."""

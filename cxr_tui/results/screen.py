@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from rich.table import Table
 from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
@@ -97,6 +98,7 @@ class ResultsScreen(ConsoleScreen):
         self._known, self._reading = PartFigures(), Reading()
         self._reader = WrongReader()
         self._figures: Figures | None = None
+        self._noted: list[tuple[str, str]] = []
 
     def compose_parts(self) -> ComposeResult:
         """Head, table, charts, notes."""
@@ -207,12 +209,17 @@ class ResultsScreen(ConsoleScreen):
         self._write("#point", Text(point_words))
         self._show_health(report)
         mark = "!" if self.console.ascii_only else "▲"
-        lines = [
-            f"{mark if note.is_alarm else '·'} {note.text}"
+        notes = [
+            (mark if note.is_alarm else "·", note.text)
             for note in notes_of(report, figures, finding)
         ]
-        lines += [f"· {visible(line)}" for line in self._map_lines(finding)]
-        self._write("#words", Text("\n".join(lines)))
+        notes += [("·", visible(line)) for line in self._map_lines(finding)]
+        if notes != self._noted:  # to avoid a new layout
+            self._noted = notes
+            lines = Table.grid(padding=(0, 1, 0, 0))
+            for sign, note in notes:
+                lines.add_row(sign, Text(note))
+            self.query_one("#words", Static).update(lines)
 
     def _charts(self, report: PartReport, finding: str) -> list[FindingChart]:
         scores = self._known.scores(self._reading.part)
