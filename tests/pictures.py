@@ -68,7 +68,7 @@ OF_MORE: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "findings": ("2", "findings", ("f",)),
     "co-occurrence": ("2", "%", ("c",)),
     "search-row": ("1", "pruned", ("g",)),
-    "search": ("1", "importance", ("g", "enter")),
+    "search": ("1", "AUROC by trial", ("g", "enter")),
     "comparison": ("1", "difference", ("G", "space", "k", "space", "Y")),
 }
 
