@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from rich.table import Table
 from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
@@ -48,6 +47,7 @@ from cxr_tui.results.threshold import ThresholdDialog
 from cxr_tui.results.worth import WorthDialog
 from cxr_tui.results.wrong_rows import WrongReader, WrongRows
 from cxr_tui.runs.health_text import GRAVE, answers_of, health_pairs
+from cxr_tui.terminal.hanging import hanging_rows
 from cxr_tui.terminal.safe_text import visible
 from cxr_tui.widgets.chart_export import ChartExport
 from cxr_tui.widgets.health_panel import HealthPanel
@@ -213,13 +213,10 @@ class ResultsScreen(ConsoleScreen):
             (mark if note.is_alarm else "·", note.text)
             for note in notes_of(report, figures, finding)
         ]
-        notes += [("·", visible(line)) for line in self._map_lines(finding)]
+        notes += [("·", line) for line in self._map_lines(finding)]
         if notes != self._noted:  # to avoid a new layout
             self._noted = notes
-            lines = Table.grid(padding=(0, 1, 0, 0))
-            for sign, note in notes:
-                lines.add_row(sign, Text(note))
-            self.query_one("#words", Static).update(lines)
+            self.query_one("#words", Static).update(hanging_rows(notes))
 
     def _charts(self, report: PartReport, finding: str) -> list[FindingChart]:
         scores = self._known.scores(self._reading.part)

@@ -19,6 +19,7 @@ from cxr_tui.console.screen import ConsoleScreen
 from cxr_tui.reports.comparison_table import TableRows, auroc_rows
 from cxr_tui.reports.looks import looks_words
 from cxr_tui.sessions.compared_curves import AXES, CURVES, Compared, curves_chart, curves_titles
+from cxr_tui.terminal.hanging import hanging_rows
 from cxr_tui.terminal.key_names import key_of
 from cxr_tui.terminal.safe_text import shortened, visible
 from cxr_tui.widgets.lists import ListTable, SearchedText, TextScroll
@@ -198,8 +199,7 @@ class ComparisonScreen(ConsoleScreen):
         self.follow_keys(self._pair)
 
     def _show_notes(self, notes: Sequence[str]) -> None:
-        text = "\n".join(f"· {visible(note)}" for note in notes)
-        self.query_one(SearchedText).update(Text(text))
+        self.query_one(SearchedText).update(hanging_rows(("·", note) for note in notes))
 
     def _show_chart(self) -> None:
         chart = curves_chart(self._compared, self._curve, self._axis)

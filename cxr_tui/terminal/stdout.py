@@ -12,6 +12,7 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
+from cxr_tui.terminal.hanging import hanging_rows
 from cxr_tui.terminal.safe_text import visible, visible_json
 from cxr_tui.terminal.streams import Outliving, stdout_is_unicode, written
 
@@ -61,7 +62,7 @@ def print_table(
     if head:
         console.print(_table(head, rows, left))
     if notes:
-        console.print(_hanging(("·", note) for note in notes))
+        console.print(hanging_rows(("·", note) for note in notes))
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> Table:
@@ -76,16 +77,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> Tab
 
 def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
     """Print names and values, with long values wrapped next to the name."""
-    stdout_console().print(_hanging(pairs))
-
-
-def _hanging(pairs: Iterable[tuple[str, str]]) -> Table:
-    grid = Table.grid(padding=(0, 1))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
-    for head, text in pairs:
-        grid.add_row(Text(visible(head)), Text(visible(text)))
-    return grid
+    stdout_console().print(hanging_rows(pairs))
 
 
 def stderr_console() -> Console:
