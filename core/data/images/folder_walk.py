@@ -105,10 +105,14 @@ class Walk:
 
     @property
     def may_hold_dicom(self) -> bool:
-        """Whether there are files that are named as DICOM files are."""
-        return "" in self.other_files or any(
-            name.lower().endswith(DICOM_SUFFIXES) for name in self.extra_names
+        """Whether most files are named as DICOM files are, by a suffix or by none."""
+        named_so = sum(name.lower().endswith(DICOM_SUFFIXES) for name in self.extra_names)
+        named_so += sum(
+            number
+            for suffix, number in self.other_files.items()
+            if not suffix or suffix[1:].isdigit()
         )
+        return 2 * named_so > len(self.extra_names) + self.other_files.total()
 
     def take(self, file: ImageFile) -> bool:
         """Keep the first file of a name; count the others."""

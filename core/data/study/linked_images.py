@@ -28,6 +28,7 @@ from core.store.files import write_json
 
 _VERSION = 1
 _EXAMPLES = 5
+_MOST_BYTES = 8 * MOST_JSON_BYTES  # 400,000 files, each with up to four identifiers
 _OF_A_STUDY = ("StudyInstanceUID", "AccessionNumber")
 
 _Headers = dict[str, tuple[int, tuple[str, ...]]]
@@ -73,12 +74,13 @@ def link_images(
         raise _nothing_linked(table, folder, headers)
     _keep(table, listings, headers)
     found = {place: files[place] for place in sorted(link.places)}
-    others = sorted(place for place, (_, named) in headers.items() if named and place not in found)
+    linked = link.places.keys() | link.copies
+    others = sorted(place for place, (_, named) in headers.items() if named and place not in linked)
     folders: dict[str, int] = {}
     for place in found:
         within = place.rpartition("/")[0] or "."
         folders[within] = folders.get(within, 0) + 1
-    there = FoundImages(found, len(others), tuple(others[:_EXAMPLES]), 0, folders)
+    there = FoundImages(found, len(others), tuple(others[:_EXAMPLES]), len(link.copies), folders)
     return LinkedImages(_with_rows(table, link), there, just_read)
 
 
@@ -163,12 +165,14 @@ def _read_headers(
 class _Link:
     """Which rows of the table are which files.
 
-    ``keyword`` is what the headers name them by; ``places`` has the row of each linked file.
+    ``keyword`` is what the headers name them by; ``places`` has the row of each linked file;
+    ``copies`` are files whose SOPInstanceUID another one has, too.
     """
 
     keyword: str
     places: Mapping[str, int]
     zeros_differ: bool
+    copies: frozenset[str]
 
 
 def _link(table: LabelTable, headers: _Headers) -> _Link | None:
@@ -176,6 +180,12 @@ def _link(table: LabelTable, headers: _Headers) -> _Link | None:
 
     Spreadsheets drop the zeros before a number: where nothing else fits, they don't count.
     """
+    named_at: dict[str, tuple[str, ...]] = {}
+    first_of: dict[str, str] = {}
+    for place, (_, named) in sorted(headers.items()):
+        if named and first_of.setdefault(named[0] or place, place) == place:
+            named_at[place] = named
+    copies = frozenset(place for place, (_, named) in headers.items() if named) - named_at.keys()
     row_of = {str(name): row for row, name in enumerate(table.images_N)}
     bare = {_without_zeros(name): row for name, row in row_of.items()}
     ways: list[tuple[Mapping[str, int], Callable[[str], str]]] = [(row_of, str)]
@@ -185,14 +195,14 @@ def _link(table: LabelTable, headers: _Headers) -> _Link | None:
         links = [
             {
                 place: row
-                for place, (_, named) in sorted(headers.items())
-                if named and named[at] and (row := rows.get(spelt(named[at]))) is not None
+                for place, named in named_at.items()
+                if named[at] and (row := rows.get(spelt(named[at]))) is not None
             }
             for at in range(len(IDENTIFIERS))
         ]
         best = max(range(len(IDENTIFIERS)), key=lambda at: len(links[at]))
         if links[best]:
-            return _Link(IDENTIFIERS[best], links[best], rows is not row_of)
+            return _Link(IDENTIFIERS[best], links[best], rows is not row_of, copies)
     return None
 
 
@@ -249,7 +259,7 @@ def _kept(table: LabelTable, listings: Path | None) -> _Headers:
     if listings is None:
         return {}
     try:
-        kept = json.loads(read_regular(_path(table, listings), MOST_JSON_BYTES))
+        kept = json.loads(read_regular(_path(table, listings), _MOST_BYTES))
         if kept["version"] != _VERSION:
             return {}
         return {

@@ -113,6 +113,15 @@ def test_a_study_without_a_file_is_missing_and_a_file_without_a_row_is_counted(w
     assert not {"0004", "other.dcm"} & set(index.images)
 
 
+def test_a_copy_of_an_image_in_another_folder_is_not_a_second_image(ward):
+    copied = (ward / "pacs" / "CD0" / "IM0004").read_bytes()
+    (ward / "pacs" / "CD1" / "AGAIN").write_bytes(copied)
+    index = study_of(ward).index
+    assert list(index.images)[-1:] == ["CD0/IM0004"]
+    assert len(index.images) == 4
+    assert any(count.reason.startswith("image found more than once") for count in index.counts)
+
+
 def test_what_headers_hold_is_told_where_they_hold_nothing_of_the_table(ward):
     table = ward / "reports.csv"
     table.write_text(TABLE.format(first=1).replace("\n000", "\nX-00"))
