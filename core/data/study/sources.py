@@ -99,6 +99,13 @@ def locate_sources(
         in_parquet = None if images is None else next(iter(sorted(images.glob("*.parquet"))), None)
         if in_parquet is not None:
             raise parquet_refused(in_parquet)
+        spreadsheet = None if images is None else _spreadsheet(images)
+        if spreadsheet is not None:
+            raise DataError(
+                "a spreadsheet is no label table",
+                where=spreadsheet,
+                remedy="Save the sheet with the labels as CSV there.",
+            )
         looked_for = [*LABEL_TABLE_NAMES, *(known.table_names[0] for known in COLLECTIONS)]
         raise DataError(
             f"no label table; looked for {', '.join(dict.fromkeys(looked_for))}",
@@ -145,6 +152,14 @@ def _only_table(folder: Path) -> Path | None:
             remedy=f"Name the one with the labels, as in --set dataset.labels={folder}/{names[0]}",
         )
     return folder / names[0] if names else None
+
+
+def _spreadsheet(folder: Path) -> Path | None:
+    return next((path for path in sorted(folder.glob("*.*")) if _is_spreadsheet(path.name)), None)
+
+
+def _is_spreadsheet(name: str) -> bool:
+    return name.lower().endswith((".xlsx", ".xls", ".ods")) and not name.startswith((".", "~"))
 
 
 def _is_table(name: str) -> bool:

@@ -131,6 +131,13 @@ def test_a_table_in_parquet_is_refused_with_the_command_that_makes_a_csv_of_it(t
         assert words[3:] == [str(path), str(tmp_path / "a table.csv")]
 
 
+def test_a_folder_with_a_spreadsheet_in_place_of_a_table_says_what_to_save(tmp_path):
+    (tmp_path / "reports.xlsx").write_bytes(b"PK\x03\x04")
+    recipe = load_recipe("nih-14", [f"dataset.images={tmp_path}"])
+    with pytest.raises(DataError, match=r"reports.xlsx: a spreadsheet is no label table. Save"):
+        audit_study(recipe, tmp_path / "cache")
+
+
 def test_an_audit_names_the_findings_that_a_hospitals_table_has(tmp_path):
     rows = [f"IM{number};P{number};{number % 2},0;0,0" for number in range(8)]
     for number in range(8):
