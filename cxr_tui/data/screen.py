@@ -66,7 +66,7 @@ class DataScreen(ConsoleScreen):
     AUTO_FOCUS = "#chart"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("o", "open", "open", id="data.open"),
-        Binding("equals_sign", "remedy", "set it", id="data.remedy", key_display="="),
+        Binding("exclamation_mark", "remedy", "set it", id="data.remedy", key_display="!"),
         Binding("f", "findings", "findings", id="data.findings"),
         Binding("b", "balance", "balance", id="data.balance"),
         Binding("c", "co_occurrence", "co-occurrence", id="data.co_occurrence"),

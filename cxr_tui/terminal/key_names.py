@@ -11,7 +11,7 @@ SHIPPED = {
     "compared.next": ".",
     "compared.previous": ",",
     "data.open": "o",
-    "data.remedy": "=",
+    "data.remedy": "!",
     "mode.data": "2",
     "mode.recipe": "3",
     "mode.results": "5",

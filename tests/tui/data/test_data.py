@@ -581,16 +581,16 @@ async def test_what_a_refusal_proposes_is_set_by_a_key(app, tmp_path, phantom_di
         await press(pilot, "2", "o")
         await until(pilot, lambda: isinstance(app.screen, DataSetPicker), "the picker")
         await press(pilot, *str(ward), "enter")
-        await says(pilot, "= set dataset.columns.present=J dataset.columns.absent=N")
-        await press(pilot, "=")
+        await says(pilot, "! set dataset.columns.present=J dataset.columns.absent=N")
+        await press(pilot, "!")
         await says(pilot, "the 3 findings it has, split by patient")
         await press(pilot, "enter")
-        await says(pilot, "= sets dataset.image_from=dicom")
-        await shows(pilot, "= set it")
-        await press(pilot, "=")
+        await says(pilot, "! sets dataset.image_from=dicom")
+        await shows(pilot, "! set it")
+        await press(pilot, "!")
         await says(pilot, "✓ no image is missing")
         await says(pilot, "image from dicom")
-        assert "= set it" not in plain(app)
+        assert "! set it" not in plain(app)
         assert app.workspace.draft.dataset.image_from == "dicom"
 
 

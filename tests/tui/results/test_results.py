@@ -387,11 +387,12 @@ async def test_the_screen_and_the_command_line_say_the_same_of_the_figures(
         rows = [heads, *(table.get_row_at(row) for row in range(table.row_count))]
         shown = [" ".join(map(str, row[1:])) for row in rows]  # without the marks
         await shows(pilot, "has been looked at once")
-        notes = app.screen.query_one("#words").content.plain.splitlines()
+        _, texts = app.screen.query_one("#words").content.columns
+        said = [note.plain for note in texts.cells]
         report = app.screen._report()  # with the count of looks
     print_report(report)
     printed = " ".join(capsys.readouterr().out.split())
-    said = [note[2:] for note in notes if READ_THE_INTERVAL not in note]
+    said = [note for note in said if READ_THE_INTERVAL not in note]
     assert len(said) > 3
     assert not [words for words in (*shown, *said) if " ".join(words.split()) not in printed]
 
@@ -625,6 +626,8 @@ async def test_figures_of_another_data_set_stand_beside_test_and_val(workspace, 
         assert "of it case mix −0.025 (−0.050 to +0.010), the rest −0.100" in shown
         assert "prevalence +0.062 (−0.031 to +0.156), the rest +0.188" in shown
         await press(pilot, "escape")
+        scores = app.screen._known.scores
+        await until(pilot, lambda: not isinstance(scores("external/other"), str), "its scores")
         await press(pilot, "enter")
         await shows(pilot, "· external/other · images by error")
         await press(pilot, "escape", "e")
