@@ -45,9 +45,17 @@ def in_mlflow(session):
 
 
 def taken(session):
-    """How often each step was taken, by the run's own record, and its last loss."""
-    steps = [one for one in events_of(session) if one["event"] == "StepRecorded"]
-    return Counter(one["step"] for one in steps), {one["step"]: one["train_loss"] for one in steps}
+    """How often each step was taken, by the run's own record, and its loss; what was recorded
+    after the checkpoint that a run continues from is void."""
+    times: Counter[int] = Counter()
+    losses: dict[int, float] = {}
+    for one in events_of(session):
+        if one["event"] == "StepRecorded":
+            times[one["step"]] += 1
+            losses[one["step"]] = one["train_loss"]
+        elif one["event"] == "Resumed":
+            losses = {step: loss for step, loss in losses.items() if step <= one["step"]}
+    return times, losses
 
 
 def test_a_killed_run_leaves_readable_trackers_and_goes_on_without_doubled_steps(
