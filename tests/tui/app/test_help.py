@@ -50,14 +50,17 @@ async def test_the_word_or_figure_under_the_mouse_comes_first(app, workspace, ph
     scored_session(workspace, phantom_dir)
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
-        lines = plain(app).splitlines()
-        row = next(y for y, line in enumerate(lines) if "Cardiomegaly" in line)
-        across = lines[row].index(" – ")  # of the ends of an interval
-        await pilot.hover(offset=(across, row))
-        assert await first_of_help(pilot) == "under the cursor: interval"
-        row = next(y for y, line in enumerate(lines) if "table alone" in line)
-        await pilot.hover(offset=(lines[row].index("alone"), row))
-        assert await first_of_help(pilot) == "under the cursor: table alone"
+        await shows(pilot, "mean score")  # from a thread: until then lines move
+        assert await help_at(pilot, "Cardiomegaly", " – ") == "under the cursor: interval"
+        assert await help_at(pilot, "table alone", "alone") == "under the cursor: table alone"
+
+
+async def help_at(pilot, of_line, word):
+    """What help begins with, the mouse on a word of the first such line."""
+    lines = plain(pilot.app).splitlines()
+    row = next(y for y, line in enumerate(lines) if of_line in line)
+    await pilot.hover(offset=(lines[row].index(word), row))
+    return await first_of_help(pilot)
 
 
 async def test_fields_of_the_recipe_and_the_curve_of_a_run_have_theirs(app, workspace):
