@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 from dicoms import chest, write_dicom
+from other_forms import CHEXPERT_COLUMNS
 
 from core.data.study.study import Study, audit_study, prepare_study
-from core.errors import DataError, RecipeError
+from core.errors import DataError
 from core.recipe_toml import load_recipe
 
 TABLE = """Accession Number;Patient;Effusion;Nodule
@@ -171,9 +172,11 @@ def test_an_audit_without_images_counts_studies(ward):
 
 
 def test_a_known_collections_table_is_not_linked(ward):
-    header = "Path,Sex,Age,Frontal/Lateral,AP/PA,No Finding,Effusion"
-    (ward / "reports.csv").write_text(f"{header}\nCheXpert-v1.0/a/b/c.jpg,M,1,Frontal,PA,1,0\n")
-    with pytest.raises((DataError, RecipeError), match=r"image_from|no column"):
+    head = ",".join(["Path,Sex,Age,Frontal/Lateral,AP/PA", *CHEXPERT_COLUMNS])
+    image = "CheXpert-v1.0/train/patient00001/study1/view1_frontal.jpg"
+    row = f"{image},Male,60,Frontal,PA{',0.0' * len(CHEXPERT_COLUMNS)}"
+    (ward / "reports.csv").write_text(f"{head}\n{row}\n")
+    with pytest.raises(DataError, match="CheXpert's table names files"):
         study_of(ward)
 
 
