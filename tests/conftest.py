@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import warm_start
 from filelock import FileLock
 
 # Screens are drawn as in a terminal with all colours, whatever the tests run in.
@@ -181,7 +182,7 @@ def cxr_tui(tmp_path: Path) -> Program:
     """Runs the program as a user would, in an empty folder, without a terminal."""
 
     def run(*arguments: object, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+        return warm_start.run(
             [sys.executable, "-m", "cxr_tui", *map(str, arguments)],
             cwd=tmp_path,
             capture_output=True,

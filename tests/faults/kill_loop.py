@@ -24,6 +24,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import warm_start
+
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 _MOST_EVENTS, _MOST_SECONDS = 40, 0.6
@@ -92,7 +94,7 @@ def _start(
     places = ["--sessions", str(folder / "sessions"), "--cache", str(folder / "cache")]
     errors = (folder / f"{name}.txt").open("ab")
     to_us = subprocess.PIPE if is_read else subprocess.DEVNULL
-    process = subprocess.Popen(
+    process = warm_start.Popen(
         [*command, *places, "--device", "cpu", "--json"],
         stdout=to_us,
         stderr=errors,

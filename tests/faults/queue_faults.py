@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import warm_start
+
 sys.path.insert(0, str(Path(__file__).parents[2]))
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -110,12 +112,12 @@ class Faults:
         sessions = self._beside if alone else self._sessions
         places = ["--sessions", str(sessions), "--cache", str(self._cache), "--device", "cpu"]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        subprocess.run([*_PROGRAM, *arguments, *places], check=True, **quiet)  # type: ignore[call-overload]
+        warm_start.run([*_PROGRAM, *arguments, *places], check=True, **quiet)  # type: ignore[call-overload]
 
     def _start(self, name: str) -> None:
         places = ["--sessions", str(self._sessions), "--cache", str(self._cache)]
         with (self._disk / f"{name}.log").open("ab") as log:
-            self._workers[name] = subprocess.Popen(
+            self._workers[name] = warm_start.Popen(
                 [*_PROGRAM, "queue", "run", "--until-empty", "--device", "cpu", *places],
                 stdout=log,
                 stderr=log,

@@ -24,6 +24,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import warm_start
+
 sys.path.insert(0, str(Path(__file__).parents[2]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
@@ -100,7 +102,7 @@ class SearchFaults:
 
     def _start(self, number: int) -> None:
         with (self._folder / f"worker-{number}.log").open("ab") as log:
-            self._workers[number] = subprocess.Popen(
+            self._workers[number] = warm_start.Popen(
                 self._command(number),
                 env=os.environ | ({"OMP_NUM_THREADS": "1"} if self._arguments.workers > 1 else {}),
                 stdout=subprocess.PIPE,

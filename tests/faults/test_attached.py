@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+import warm_start
 from small_runs import (
     NAME,
     console,
@@ -28,7 +29,7 @@ Session(Path(sys.argv[1])).ask(Request(sys.argv[2]))
 def written(tmp_path, cache_dir, phantom_dir):
     """A long run by a process of its own, and the session it writes."""
     session = made_session(tmp_path, phantom_dir, epochs=300)
-    writer = subprocess.Popen(
+    writer = warm_start.Popen(
         program(cache_dir, "--resume", NAME),
         cwd=tmp_path,
         stdout=subprocess.DEVNULL,

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import warm_start
 from small_runs import (
     NAME,
     console,
@@ -135,7 +136,7 @@ def test_a_run_that_was_paused_with_a_question_open_is_gone_on_with_from_elsewhe
 
 def on_a_terminal_that_goes(session, command, folder):
     ours, theirs = pty.openpty()
-    batch = subprocess.Popen(
+    batch = warm_start.Popen(
         command, cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
     )
     os.close(theirs)
@@ -148,7 +149,7 @@ def on_a_terminal_that_goes(session, command, folder):
 
 def on_a_full_disk(session, command, folder):
     with Path("/dev/full").open("w") as full:
-        return subprocess.run(command, cwd=folder, stdout=full, stderr=full).returncode
+        return warm_start.run(command, cwd=folder, stdout=full, stderr=full).returncode
 
 
 def on_closed_streams(session, command, folder):

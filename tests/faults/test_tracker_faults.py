@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import warm_start
 
 pytest.importorskip("tensorboard")
 pytest.importorskip("mlflow")
@@ -66,7 +67,7 @@ def test_a_killed_run_leaves_readable_trackers_and_goes_on_without_doubled_steps
     session = made_session(tmp_path, phantom_dir, **(keys | more | {"epochs": 30}))
     said = program(cache_dir, "--resume", str(session.path))
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    run = subprocess.Popen(said, **quiet)
+    run = warm_start.Popen(said, **quiet)
     until(lambda: run.poll() is not None or _is_shown(session), "both show it", seconds=300)
     run.send_signal(signal.SIGKILL)
     run.wait()
@@ -83,7 +84,7 @@ def test_a_killed_run_leaves_readable_trackers_and_goes_on_without_doubled_steps
 
     done = kinds_of(session).count("EpochDone")
     shorter = [*said, "--set", f"train.epochs={done + 1}"]
-    assert subprocess.run(shorter, check=False, **quiet).returncode == 0
+    assert warm_start.run(shorter, check=False, **quiet).returncode == 0
     recorded, losses = taken(session)
     assert in_tensorboard(session) == {step: pytest.approx(loss) for step, loss in losses.items()}
     found, told = in_mlflow(session)
@@ -115,6 +116,6 @@ def test_a_full_disk_of_the_trackers_costs_a_warning_each_and_no_figure(
     keys = {key: value for key, value in KEYS.items() if key != "dataset.phantom"}
     alone = made_session(tmp_path / "alone", phantom_dir, **(keys | {"epochs": 3}))
     run = program(cache_dir, "--resume", str(alone.path))
-    subprocess.run(run, check=True, capture_output=True)
+    warm_start.run(run, check=True, capture_output=True)
     assert (alone.predictions / "test.csv").read_text() == seen["scores"]
     shutil.rmtree(tmp_path / "alone")

@@ -12,13 +12,13 @@ import re
 import select
 import signal
 import struct
-import subprocess
 import termios
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pyte
+import warm_start
 
 # pyte prints the tails of private sequences that it doesn't know (keyboard protocol, mode queries).
 _UNKNOWN = re.compile(rb"\x1b\[[<>=]\d*u|\x1b\[\?\d+\$p|\x1b\[>\d*[a-z]")
@@ -56,7 +56,7 @@ class Terminal:
         fcntl.ioctl(self._slave, termios.TIOCSWINSZ, size)
         self._modes_before = termios.tcgetattr(self._slave)
         self._written = bytearray()
-        self.process = subprocess.Popen(
+        self.process = warm_start.Popen(
             argv,
             stdin=self._slave,
             stdout=self._slave,
@@ -64,9 +64,7 @@ class Terminal:
             cwd=folder,
             start_new_session=True,
             # Only a controlling terminal sends SIGHUP when it goes.
-            preexec_fn=(lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
-            if is_told_of_hang_up
-            else None,
+            controls_terminal=is_told_of_hang_up,
             env=os.environ
             | {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
             # What the console remembers is of this folder's test alone.

@@ -11,6 +11,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import warm_start
 from PIL import Image
 from small_runs import NAME, kinds_of, made_session, program, until
 from tables import image_name, row_v2020, write_lines, write_v2020
@@ -152,7 +153,7 @@ def test_a_run_stops_in_the_middle_of_an_image(tmp_path, phantom_dir):
     subprocess.run(["cp", "-r", phantom_dir, folder], check=True)
     min(folder.rglob("*.png")).write_bytes(slow_bmp(5000))
     session = made_session(tmp_path, folder, epochs=1)
-    run = subprocess.Popen(
+    run = warm_start.Popen(
         program(tmp_path / "cache", "--resume", NAME), cwd=tmp_path, stderr=subprocess.DEVNULL
     )
     try:
@@ -169,7 +170,7 @@ def test_a_run_stops_in_the_middle_of_an_image(tmp_path, phantom_dir):
 
 def test_a_signal_while_torch_is_loaded_leaves_a_session_that_can_go_on(tmp_path, phantom_dir):
     session = made_session(tmp_path, phantom_dir, epochs=1)
-    run = subprocess.Popen(
+    run = warm_start.Popen(
         program(tmp_path / "cache", "--resume", NAME), cwd=tmp_path, stderr=subprocess.PIPE
     )
     assert run.stderr is not None

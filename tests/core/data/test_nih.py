@@ -1,11 +1,11 @@
 """The engine on real NIH images, where they are."""
 
 import json
-import subprocess
 import sys
 
 import numpy as np
 import pytest
+import warm_start
 from PIL import Image
 from small_runs import json_lines
 
@@ -30,7 +30,7 @@ def trained(nih_dir, tmp_path_factory):
         "train.epochs=2",
     )
     sets = [item for key in keys for item in ("--set", key)]
-    done = subprocess.run(
+    done = warm_start.run(
         [
             *(sys.executable, "-m", "cxr_tui", "--batch", "nih-14", "--session", "real"),
             *("--cache", str(folder / "cache"), "--json", *sets),
@@ -98,7 +98,7 @@ def test_the_usual_place_hits_nihs_boxes_as_often_as_known(nih_dir, finding, sha
 
 def test_maps_of_real_images_meet_their_boxes_and_are_saved(trained, nih_dir):
     session, _ = trained
-    done = subprocess.run(
+    done = warm_start.run(
         [
             *(sys.executable, "-m", "cxr_tui", "cam", str(session), "--count", "4", "--json"),
             *("--cache", str(session.parents[1] / "cache"), "--device", "cpu"),

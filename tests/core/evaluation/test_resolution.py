@@ -10,6 +10,7 @@ import sys
 
 import numpy as np
 import pytest
+import warm_start
 from small_runs import events_of, kinds_of, until
 
 from core.data.tables.boxes import Boxes
@@ -22,7 +23,7 @@ SIZES = "32,64"
 
 
 def program(folder, arguments):
-    return subprocess.Popen(
+    return warm_start.Popen(
         [sys.executable, "-m", "cxr_tui", *map(str, arguments)],
         cwd=folder,
         stdin=subprocess.DEVNULL,

@@ -8,11 +8,11 @@ import sys
 import threading
 import time
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
+import warm_start
 from hostile_rank import (
     Vandal,
     free_port,
@@ -45,13 +45,13 @@ def process(folder, rank, port, *what):
     places = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), VARIABLE: SECRET}
     numbers = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
     with (folder / f"out{rank}").open("w") as out, (folder / f"err{rank}").open("w") as err:
-        return subprocess.Popen(
+        return warm_start.Popen(
             [sys.executable, "-m", "cxr_tui", *map(str, what)],
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=err,
-            env=os.environ | {"PYTHONPATH": str(Path.cwd())} | places | numbers,
+            env=os.environ | places | numbers,
         )
 
 

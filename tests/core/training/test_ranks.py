@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import warm_start
 from places import SUPPORT
 from rank_steps import losses_of, trainer_of
 from small_runs import (
@@ -46,13 +47,13 @@ def started(folder, ranks, *what, program=("-m", "cxr_tui"), **environment):
     """The program in as many processes, with its output in files."""
     launcher = [sys.executable] if ranks == 1 else [*TORCHRUN, f"--nproc-per-node={ranks}"]
     with (folder / "out").open("w") as out, (folder / "err").open("w") as err:
-        return subprocess.Popen(
+        return warm_start.Popen(
             [*launcher, *program, *map(str, what)],
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=err,
-            env=os.environ | {"PYTHONPATH": str(Path.cwd())} | environment,
+            env=os.environ | environment,
         )
 
 
@@ -94,10 +95,9 @@ def steps(tmp_path_factory):
     """Twenty steps of two ranks, and what happens to both where one has trouble."""
     folder = tmp_path_factory.mktemp("steps")
     script = SUPPORT / "rank_steps.py"
-    told = subprocess.run(
+    told = warm_start.run(
         [*TORCHRUN, "--nproc-per-node=2", str(script)],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": f"{Path.cwd()}:{script.parent}"},
         capture_output=True,
         text=True,
         timeout=120,

@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 import pytest
+import warm_start
 from PIL import Image
 from small_runs import json_lines
 
@@ -49,7 +50,7 @@ def small(phantom_dir, cache_dir, **changes):
 
 
 def run_in(folder, *arguments, timeout=300):
-    return subprocess.run(
+    return warm_start.run(
         [sys.executable, "-m", "cxr_tui", *map(str, arguments)],
         cwd=folder,
         capture_output=True,
@@ -235,7 +236,7 @@ def nothing_is_told_twice(session):
 def at_its_first_step(tmp_path, name, *arguments):
     """A run of a process of its own that has recorded a step."""
     command = [sys.executable, "-m", "cxr_tui", "--batch", "demo", "--session", name, "--json"]
-    program = subprocess.Popen(
+    program = warm_start.Popen(
         [*command, *map(str, arguments)],
         cwd=tmp_path,
         stdout=subprocess.PIPE,

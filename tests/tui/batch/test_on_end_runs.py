@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import warm_start
 from small_runs import NAME, console, go_on, kinds_of, made_session, program, until
 
 TELL = 'echo "$CXR_SESSION $CXR_STATE $CXR_EXIT_CODE $CXR_MEAN_AUROC" >> {}'
@@ -26,14 +27,14 @@ def test_a_run_that_finishes_tells_its_figure_once_and_keeps_its_exit_code(
     session = made_session(tmp_path, phantom_dir, epochs=1)
     command = f"{TELL.format(told)}; echo said; exit 7"
     arguments = program(cache_dir, "--resume", NAME, "--on-end", command)
-    done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True)
+    done = warm_start.run(arguments, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "on-end: exit code 7" in done.stderr
     state, code, mean = told.read_text().removeprefix(f"{session.path} ").split()
     assert (state, code) == ("finished", "0")
     assert 0 < float(mean) < 1
     assert "said\non-end: exit code 7\n" in session.log.read_text()
-    again = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True)
+    again = warm_start.run(arguments, cwd=tmp_path, capture_output=True, text=True)
     assert again.returncode == 0
     assert len(told.read_text().splitlines()) == 1  # no run has ended
 
@@ -45,7 +46,7 @@ def test_a_run_that_is_stopped_tells_it_and_a_second_signal_ends_the_command(
     command = f"{TELL.format(told)}; sleep 1000"
     config = tmp_path / "config.toml"
     config.write_text(f"on_end = '''{command}'''\n")
-    running = subprocess.Popen(
+    running = warm_start.Popen(
         program(cache_dir, "--resume", NAME),
         cwd=tmp_path,
         stderr=subprocess.PIPE,

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import warm_start
 from dicoms import write_dicom
 from PIL import Image
 from small_runs import until
@@ -302,13 +303,13 @@ def test_after_a_kill_at_any_moment_resume_completes_the_file_with_no_row_twice(
         return out.read_bytes().count(b"\n") if out.exists() else 0
 
     for wanted in (1, 120):
-        killed = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        killed = warm_start.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         until(lambda wanted=wanted: lines() > wanted, "rows")
         killed.send_signal(signal.SIGKILL)
         killed.wait()
         before = lines()
     assert 120 < before < 301
-    done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
+    done = warm_start.run([*command, "--json"], capture_output=True, text=True, check=True)
     told = json.loads(done.stdout)
     assert told["images"] == told["scored"] == 300
     assert told["from_before"] == before - 1

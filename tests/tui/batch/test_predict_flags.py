@@ -3,13 +3,13 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+import warm_start
 from dicoms import write_dicom
 from PIL import Image, ImageDraw
 
@@ -179,7 +179,7 @@ def test_of_real_test_images_few_are_flagged_and_altered_ones_are(nih_dir, tmp_p
     )
     sets = [item for key in keys for item in ("--set", key)]
     places = ["--device", "cpu", "--cache", str(tmp_path / "cache")]
-    subprocess.run(
+    warm_start.run(
         [sys.executable, "-m", "cxr_tui", "--batch", "nih-14", "--session", "real", *places, *sets],
         cwd=tmp_path,
         check=True,

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+import warm_start
 from small_runs import kinds_of, until
 
 from core.store.session import Session
@@ -15,7 +16,7 @@ from cxr_tui.cli import main
 
 
 def program(folder, arguments):
-    return subprocess.Popen(
+    return warm_start.Popen(
         [sys.executable, "-m", "cxr_tui", *map(str, arguments)],
         cwd=folder,
         stdin=subprocess.DEVNULL,

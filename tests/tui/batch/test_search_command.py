@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+import warm_start
 from postgres import has_postgres, postgres
 from small_runs import kinds_of, until
 
@@ -44,7 +45,7 @@ def arguments(folder, phantom_dir, cache_dir, *more, images=60):
 
 
 def started(folder, said):
-    return subprocess.Popen(
+    return warm_start.Popen(
         [sys.executable, "-m", "cxr_tui", *said],
         cwd=folder,
         stdin=subprocess.DEVNULL,
