@@ -22,7 +22,8 @@ from core.data.collections.readers import RULES, Votes, joined_readers
 from core.data.collections.stacked import stacked
 from core.data.tables.cell_columns import distinct_cells
 from core.data.tables.cells import read_ages, read_sexes, views_of
-from core.data.tables.labels import folded, positions_of
+from core.data.tables.column_names import folded
+from core.data.tables.labels import positions_of
 from core.data.tables.states import ABSENT, PRESENT, UNCERTAIN, UNKNOWN, LabelPolicy, States
 from core.data.tables.text_file import Count, count_of
 from core.data.tables.text_table import TextTable, read_table

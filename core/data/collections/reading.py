@@ -12,10 +12,12 @@ from core.data.collections.collection import Collection, ReadingSettings, Rows
 from core.data.collections.registry import collection_named, collection_of, header_of
 from core.data.tables.cells import numbered, read_patients
 from core.data.tables.label_columns import LabelTable
-from core.data.tables.label_table import patients_of_names, read_label_table, without_twins
+from core.data.tables.label_table import read_label_table
 from core.data.tables.states import labels_of_states
+from core.data.tables.table_patients import patients_of_names
 from core.data.tables.text_file import Count, count_of, unsafe_name
 from core.data.tables.text_table import TextTable, collector_paused, read_table
+from core.data.tables.twin_rows import without_twins
 from core.errors import DataError
 from core.recipe import DatasetSettings, LabelSettings
 

@@ -23,8 +23,9 @@ from core.data.collections.collection import (
 )
 from core.data.collections.readers import RULES, Votes, joined_readers
 from core.data.collections.stacked import stacked
+from core.data.tables.column_names import folded
 from core.data.tables.label_columns import FileNames
-from core.data.tables.labels import folded, positions_of
+from core.data.tables.labels import positions_of
 from core.data.tables.states import PRESENT, LabelPolicy
 from core.data.tables.text_file import Count, count_of
 from core.data.tables.text_table import TextTable, read_table

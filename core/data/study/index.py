@@ -17,7 +17,7 @@ from core.data.study.study_index import StudyIndex
 from core.data.study.together import table_of
 from core.data.tables.image_lists import read_image_list
 from core.data.tables.label_columns import LabelTable
-from core.data.tables.label_table import refuse_unknown_patients
+from core.data.tables.table_patients import refuse_unknown_patients
 from core.data.tables.text_file import table_bytes
 from core.recipe import Recipe
 

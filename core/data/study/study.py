@@ -23,8 +23,9 @@ from core.data.study.split import Split, make_split, refuse_shared_patients, und
 from core.data.study.study_boxes import study_boxes
 from core.data.study.study_index import StudyIndex
 from core.data.study.subset import draw_subset, prevalence_of
-from core.data.tables.label_table import is_of_phantom, refuse_unknown_patients
+from core.data.tables.label_table import is_of_phantom
 from core.data.tables.label_version import label_table_name
+from core.data.tables.table_patients import refuse_unknown_patients
 from core.data.tables.text_file import count_of, table_bytes
 from core.errors import DataError
 from core.in_slices import in_slices

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.data.tables.box_units import refuse_shares, unit_warnings
-from core.data.tables.labels import folded, missing_column
+from core.data.tables.column_names import folded, missing_column
 from core.data.tables.text_file import Count, count_of, unsafe_name
 from core.data.tables.text_table import TextTable, read_table
 from core.errors import DataError

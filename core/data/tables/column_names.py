@@ -5,6 +5,11 @@ English as in the public collections, then the words of German, Spanish and Fren
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from core.data.tables.text_table import TextTable
+from core.errors import DataError
+
 _IMAGE_INDEX = ("imageindex", "imagename", "imagefile", "imageid", "image")
 IMAGE = (
     *(
@@ -50,3 +55,21 @@ VIEW = (
     *("projektion", "strahlengang", "proyección", "proyeccion", "incidence"),
 )
 FOLLOW_UP = ("followup", "followupnumber")
+
+
+def folded(name: str) -> str:
+    """A column's or label's name without case, blanks and punctuation, for comparison."""
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
+
+
+def missing_column(
+    table: TextTable, what: str, remedy: str = "", changes: Sequence[str] = ()
+) -> DataError:
+    """The error for a column that a table lacks; it lists the columns found."""
+    found = ", ".join(repr(name) for name in table.header[:30])
+    return DataError(
+        f"no column {what}; found {found}",
+        where=table.path,
+        remedy=remedy or "Rename the column that holds it, or name another table.",
+        changes=changes,
+    )

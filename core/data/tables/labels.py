@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from core.data.tables import states
 from core.data.tables.cell_columns import distinct_cells
-from core.data.tables.states import BLANK, UNCERTAIN, States
+from core.data.tables.column_names import folded, missing_column
+from core.data.tables.label_cells import state_in, states_in
+from core.data.tables.states import BLANK, States
 from core.data.tables.text_file import Count, count_of
 from core.data.tables.text_table import TextTable, says_nothing
 from core.errors import DataError
@@ -26,20 +26,7 @@ from core.findings import (
     finding_columns,
     may_be_finding,
 )
-from core.recipe import ColumnSettings
 
-_YES = ("true", "yes", "y", "t", "ja", "j", "sí", "si", "oui", "x", "+", "positive", "present")
-_NO = ("false", "no", "n", "f", "nein", "non", "negative", "absent")
-_PERHAPS = (
-    *("?", "u", "uncertain", "possible", "maybe", "equivocal", "fraglich", "unklar"),
-    *("vd", "posible", "dudoso", "incertain", "douteux"),
-)
-_WORDS = {
-    word: state
-    for state, words in ((PRESENT, _YES), (ABSENT, _NO), (UNCERTAIN, _PERHAPS))
-    for word in words
-}
-_PLAIN_NUMBER = re.compile(r"\+?[0-9]{1,9}(\.[0-9]{0,30})?", re.ASCII)
 _NO_FINDINGS = frozenset(
     ("nofinding", "normal", "abnormal", "male", "female", "ismale", "isfemale", "istrain")
 ) | frozenset(("istest", "test", "train", "val", "valid", "fold", "split", "portable", "pediatric"))
@@ -51,11 +38,6 @@ _LOOKED_AT = 1000
 _SEPARATORS = re.compile(r"\s*[,;/&+]\s*|\s+and\s+")
 
 
-def folded(name: str) -> str:
-    """A column's or label's name without case, blanks and punctuation, for comparison."""
-    return "".join(letter for letter in name.casefold() if letter.isalnum())
-
-
 def spelt_otherwise(table: TextTable, findings: Sequence[str]) -> tuple[str, ...]:
     """A note on findings whose columns have another name than ours; () if there are none."""
     position_of, _ = _finding_positions(table, findings)
@@ -64,19 +46,6 @@ def spelt_otherwise(table: TextTable, findings: Sequence[str]) -> tuple[str, ...
         f"{name} is {column!r}" for name, column in names.items() if folded(column) != folded(name)
     ]
     return (f"Findings by the table's columns: {', '.join(others)}.",) if others else ()
-
-
-def missing_column(
-    table: TextTable, what: str, remedy: str = "", changes: Sequence[str] = ()
-) -> DataError:
-    """The error for a column that a table lacks; it lists the columns found."""
-    found = ", ".join(repr(name) for name in table.header[:30])
-    return DataError(
-        f"no column {what}; found {found}",
-        where=table.path,
-        remedy=remedy or "Rename the column that holds it, or name another table.",
-        changes=changes,
-    )
 
 
 def labels_of_words(
@@ -150,16 +119,6 @@ def _bad_word(cell: str, word: str, where: str) -> DataError:
     )
 
 
-def cells_of(columns: ColumnSettings) -> Mapping[str, int]:
-    """The cells besides 1, 0 and nothing that a recipe gives a meaning."""
-    told = {
-        UNCERTAIN: columns.uncertain,
-        states.ABSENT: columns.absent,
-        states.PRESENT: columns.present,
-    }
-    return {cell.strip(): state for state, cell in told.items() if cell is not None}
-
-
 def _class_numbers(what: str, where: object) -> DataError:
     return DataError(
         f"{what} counts findings by number",
@@ -216,9 +175,9 @@ def states_of_columns(
         raise missing_column(table, "'Finding Labels', nor one per finding")
     order = (*VOCABULARY, *(name for name in position_of if name not in VOCABULARY))
     findings = tuple(finding for finding in order if finding in position_of)
-    states_NA = np.column_stack([_states(table, position_of[name], cells) for name in findings])
+    states_NA = np.column_stack([states_in(table, position_of[name], cells) for name in findings])
     if no_finding is not None and NO_FINDING not in findings:
-        nothing_N = _states(table, no_finding, cells) == PRESENT
+        nothing_N = states_in(table, no_finding, cells) == PRESENT
         spared = [column for column, name in enumerate(findings) if name == "Support Devices"]
         present_NA = np.delete(states_NA, spared, axis=1) == PRESENT
         contradicted = np.flatnonzero(nothing_N & present_NA.any(axis=1))
@@ -257,7 +216,7 @@ def refuse_two_sources(
         cells = table.columns[position]
         if finding not in findings:
             continue
-        state_of = {cell: _state(cell) for cell in distinct_cells(cells)}
+        state_of = {cell: state_in(cell) for cell in distinct_cells(cells)}
         # Values other than 1 and 0 are ignored: a column may merely have a finding's name.
         known_of = {cell: BLANK if state is None else state for cell, state in state_of.items()}
         states_N = np.array([known_of[cell] for cell in cells])
@@ -287,7 +246,7 @@ def _own_findings(
             continue
         states = set()
         for cell in set(table.columns[position]):
-            states.add(known.get(cell.strip(), _state(cell, table.separator)))
+            states.add(known.get(cell.strip(), state_in(cell, table.separator)))
             if None in states:
                 break
         if None not in states and {PRESENT, ABSENT} <= states:
@@ -324,57 +283,3 @@ def positions_of(table: TextTable, finding_of: Callable[[str], str | None]) -> d
                 remedy="Remove one of them.",
             )
     return position_of
-
-
-def _states(table: TextTable, position: int, known: Mapping[str, int]) -> States:
-    cells = table.columns[position]
-    state_of: dict[str, int] = {}
-    for cell in distinct_cells(cells):
-        state = known.get(cell.strip(), _state(cell, table.separator))
-        if state is None:
-            words = distinct_cells(cells)
-            raise DataError(
-                f"{table.header[position]} is {cell!r}, neither 1, 0 nor empty",
-                where=table.where(cells.index(cell)),
-                remedy=_remedy_for_label(cell, words),
-                changes=_meaning_of(words) if cell.strip().casefold() in _WORDS else (),
-            )
-        state_of[cell] = state
-    return np.fromiter(map(state_of.__getitem__, cells), np.int8, len(cells))
-
-
-def _state(cell: str, separator: str = ",") -> int | None:
-    """The state in a cell, however the number is written (``0.0000``); None: not a label.
-
-    Where commas don't separate columns, they are decimal ones (``1,0``).
-    """
-    text = cell.strip()
-    if separator != ",":
-        text = text.replace(",", ".", 1)
-    if not text:
-        return BLANK
-    number = float(text) if _PLAIN_NUMBER.fullmatch(text) else np.nan
-    return int(number) if number in (PRESENT, ABSENT) else None
-
-
-def _remedy_for_label(cell: str, every: Collection[str]) -> str:
-    text = cell.strip().casefold()
-    if text in ("-1", "-1.0"):
-        return (
-            "If -1 is uncertain, as in CheXpert, set dataset.columns.uncertain='-1'; if it is "
-            "absent, set dataset.columns.absent='-1'."
-        )
-    if text in _WORDS:
-        changes = " ".join(f"--set {shlex.quote(change)}" for change in _meaning_of(every))
-        return f"Say what the table's words mean: {changes}"
-    if says_nothing(cell):
-        return "Leave the cell empty for unknown: it is masked in the loss."
-    return "Write 1 for present, 0 for absent, nothing for unknown."
-
-
-def _meaning_of(cells: Collection[str]) -> list[str]:
-    """The recipe's changes that say what these cells mean, by the words that are known."""
-    words = [cell.strip() for cell in cells]
-    said = {_WORDS[word.casefold()]: word for word in words if word.casefold() in _WORDS}
-    roles = ((PRESENT, "present"), (ABSENT, "absent"), (UNCERTAIN, "uncertain"))
-    return [f"dataset.columns.{role}={said[state]}" for state, role in roles if state in said]
