@@ -24,9 +24,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import warm_start
-
 sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+
+import warm_start
 
 _MOST_EVENTS, _MOST_SECONDS = 40, 0.6
 _STEPS_A_KILL = 18

@@ -88,31 +88,9 @@ def locate_sources(
         images: Path | None = _made(dataset.phantom, cache, make_phantom or _write_phantom)
     else:
         images = _image_folder(recipe, labels_only=labels_only)
-    is_own = dataset.kind in (None, *_OWN_KINDS)
-    labels = dataset.labels or (_found(images, LABEL_TABLE_NAMES) if is_own else None)
-    if labels is None and images is not None and dataset.kind not in _OWN_KINDS:
-        found_there = collection_in(images, dataset.kind)
-        labels = None if found_there is None else found_there[1]
-    if labels is None and images is not None and is_own:
-        labels = _only_table(images)
+    labels = dataset.labels or _label_table(images, dataset.kind)
     if labels is None:
-        in_parquet = None if images is None else next(iter(sorted(images.glob("*.parquet"))), None)
-        if in_parquet is not None:
-            raise parquet_refused(in_parquet)
-        spreadsheet = None if images is None else _spreadsheet(images)
-        if spreadsheet is not None:
-            raise DataError(
-                "a spreadsheet is no label table",
-                where=spreadsheet,
-                remedy="Save the sheet with the labels as CSV there.",
-            )
-        looked_for = [*LABEL_TABLE_NAMES, *(known.table_names[0] for known in COLLECTIONS)]
-        raise DataError(
-            f"no label table; looked for {', '.join(dict.fromkeys(looked_for))}",
-            where=images,
-            remedy="Put the collection's table there, or name one as dataset.labels.",
-        )
-
+        raise _no_label_table(images)
     # A table of another collection has no part in NIH's boxes and lists that may lie beside it.
     is_nih = dataset.kind in _OWN_KINDS or collection_of(header_of(labels)) is None
 
@@ -131,6 +109,38 @@ def locate_sources(
         test_list=found("split.test_list", split.test_list, TEST_LIST_NAME),
         val_list=split.val_list and _checked_file("split.val_list", split.val_list),
         labels_found=dataset.labels is None,
+    )
+
+
+def _label_table(images: Path | None, kind: str | None) -> Path | None:
+    """The label table of a folder of images, by its name or as the only one there."""
+    is_own = kind in (None, *_OWN_KINDS)
+    found = _found(images, LABEL_TABLE_NAMES) if is_own else None
+    if found is not None or images is None:
+        return found
+    of_collection = None if kind in _OWN_KINDS else collection_in(images, kind)
+    if of_collection is not None:
+        return of_collection[1]
+    return _only_table(images) if is_own else None
+
+
+def _no_label_table(images: Path | None) -> DataError:
+    """The error for a folder without one; it names what lies there in its place."""
+    in_parquet = None if images is None else next(iter(sorted(images.glob("*.parquet"))), None)
+    if in_parquet is not None:
+        return parquet_refused(in_parquet)
+    spreadsheet = None if images is None else _spreadsheet(images)
+    if spreadsheet is not None:
+        return DataError(
+            "a spreadsheet is no label table",
+            where=spreadsheet,
+            remedy="Save the sheet with the labels as CSV there.",
+        )
+    looked_for = [*LABEL_TABLE_NAMES, *(known.table_names[0] for known in COLLECTIONS)]
+    return DataError(
+        f"no label table; looked for {', '.join(dict.fromkeys(looked_for))}",
+        where=images,
+        remedy="Put the collection's table there, or name one as dataset.labels.",
     )
 
 

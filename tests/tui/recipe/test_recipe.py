@@ -38,8 +38,9 @@ async def at_field(pilot, key):
     await until(pilot, lambda: bool(app.screen.query(RecipeForm)), "the form")
     form = app.screen.query_one(RecipeForm)
     await until(pilot, lambda: form.has_focus, "the form's focus")
-    await press(pilot, "home", *["down"] * [field.key for field in recipe_fields()].index(key))
-    assert form.field.key == key
+    down = [field.key for field in recipe_fields()].index(key)
+    await press_at_once(pilot, "home", *["down"] * down)
+    await until(pilot, lambda: form.field.key == key, key)
     return form
 
 
