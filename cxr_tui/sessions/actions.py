@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from core.errors import CxrError
@@ -20,6 +20,7 @@ from cxr_tui.sessions.dialogs import (
 from cxr_tui.terminal.key_names import key_of
 
 if TYPE_CHECKING:
+    from core.events import EpochDone
     from core.store.session import Session
     from core.store.summary import SessionSummary
 
@@ -67,6 +68,14 @@ class SessionActions:
                 self._console.resume_run(summary.name, epochs=int(text))
 
         self._console.push_screen(more_epochs_dialog(summary.name, done), take)
+
+    def compare(self, epochs_of: Mapping[str, tuple[EpochDone, ...]]) -> None:
+        """Compare sessions, given by their epochs."""
+        from cxr_tui.sessions.compared_curves import Compared
+        from cxr_tui.sessions.comparison import ComparisonScreen
+
+        compared = [Compared(name, epochs) for name, epochs in epochs_of.items()]
+        self._console.push_screen(ComparisonScreen(self._workspace.sessions, compared))
 
     def reuse(self, name: str) -> None:
         """Use the session's recipe as the draft."""

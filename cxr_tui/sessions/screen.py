@@ -13,17 +13,16 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.message import Message
 from textual.widget import AwaitMount
-from textual.widgets import DataTable, Input, Static
+from textual.widgets import DataTable, Static
 
-from core.words import number_of
-from cxr_tui.console.line_input import LineInput
 from cxr_tui.console.screen import ConsoleScreen
 from cxr_tui.sessions.columns import Order, preview_width
 from cxr_tui.sessions.folder import SessionsFolder
+from cxr_tui.sessions.list_filter import ListFilter
 from cxr_tui.sessions.listed import SearchRow
 from cxr_tui.sessions.search_rows import SearchFolds
 from cxr_tui.sessions.table import SessionsTable
-from cxr_tui.sessions.words import is_found_by, notes_of, warnings_of
+from cxr_tui.sessions.words import foot_of, is_found_by, notes_of, warnings_of
 from cxr_tui.terminal.hanging import hanging
 from cxr_tui.terminal.key_names import key_of
 
@@ -101,13 +100,7 @@ class SessionsScreen(ConsoleScreen):
 
     def compose_parts(self) -> ComposeResult:
         """The filter, hidden at first, the list, the selected session's messages, the footer."""
-        # Disabled while hidden: an invisible field must not take the focus.
-        yield LineInput(
-            placeholder="parts of a name, a state, a tag",
-            id="filter",
-            classes="hidden",
-            disabled=True,
-        )
+        yield ListFilter()
         keys = {"first": key_of("sessions.first-run"), "data": key_of("sessions.data")}
         yield Static(Content(_NOTHING_YET.format(**keys)), id="nothing", classes="hidden")
         with Horizontal(id="sessions"):
@@ -226,6 +219,10 @@ class SessionsScreen(ConsoleScreen):
             self.console.open_session(name, "results" if state == "finished" else "training")
 
     @property
+    def _filter(self) -> ListFilter:
+        return self.query_one(ListFilter)
+
+    @property
     def _table(self) -> SessionsTable:
         return self.query_one(SessionsTable)
 
@@ -240,13 +237,15 @@ class SessionsScreen(ConsoleScreen):
             self.set_focus(None)  # a hidden list must not show its keys
         elif self.focused is None:
             table.focus()
-        is_filtered = bool(self.query_one("#filter", Input).value)  # then every hit is in sight
+        is_filtered = bool(self._filter.value)  # then every hit is in sight
         order = table.order
         self._rows = [*order.ordered(shown)] if is_filtered else self._folds.rows(shown, order)
         table.show(self._rows, self.size.width - preview_width(self.size.width))
         self.follow_keys()
         self._show_selected()
-        self.query_one("#foot", Static).update(self._foot(len(shown)))
+        queue = "" if self._queue is None else self._queue.brief
+        foot = foot_of(self._summaries, len(shown), self._marked(), order.in_words(), queue)
+        self.query_one("#foot", Static).update(foot)
 
     def _show_selected(self) -> None:
         """Show the selected session's messages in full below the list, and more beside it."""
@@ -290,23 +289,8 @@ class SessionsScreen(ConsoleScreen):
         self._show_selected()
 
     def _filtered(self) -> list[SessionSummary]:
-        typed = self.query_one("#filter", Input).value
+        typed = self._filter.value
         return [summary for summary in self._summaries if is_found_by(summary, typed)]
-
-    def _foot(self, shown: int) -> Text:
-        total = sum(summary.num_bytes for summary in self._summaries)
-        count = len(self._summaries)
-        text = f" {number_of(count, 'session')}, {total / 1e9:.1f} GB"
-        if shown != count:
-            text += f"; the filter shows {shown}, esc shows all"
-        if marked := self._marked():
-            size = sum(summary.num_bytes for summary in marked)
-            text += f"; {len(marked)} marked, {size / 1e9:.1f} GB, esc unmarks"
-        if order := self._table.order.in_words():
-            text += f"; {order}"
-        if self._queue is not None:
-            text += f"; queue: {self._queue.brief}"
-        return Text(text, style="dim")
 
     def _chosen_summary(self) -> SessionSummary | None:
         return next((s for s in self._summaries if s.name == self._table.chosen), None)
@@ -419,12 +403,8 @@ class SessionsScreen(ConsoleScreen):
             key = key_of("sessions.mark")
             self.console.say(f"mark the sessions to compare first ({key}), two or more")
             return
-        from cxr_tui.sessions.compared_curves import Compared  # not before the first paint
-        from cxr_tui.sessions.comparison import ComparisonScreen
-
         names = [one.name for one in reversed(self._summaries) if one.name in chosen]
-        compared = [Compared(name, self._details[name].epochs) for name in names]
-        self.app.push_screen(ComparisonScreen(self.workspace.sessions, compared))
+        self._actions.compare({name: self._details[name].epochs for name in names})
 
     def action_delete(self) -> None:
         """Delete the marked sessions, or else the selected one, or the selected search."""
@@ -438,10 +418,7 @@ class SessionsScreen(ConsoleScreen):
 
     def action_filter(self) -> None:
         """Show the filter and edit it."""
-        field = self.query_one("#filter", Input)
-        field.remove_class("hidden")
-        field.disabled = False
-        field.focus()
+        self._filter.open()
 
     def on_input_changed(self) -> None:
         """Filter while typing."""
@@ -458,13 +435,10 @@ class SessionsScreen(ConsoleScreen):
             self._show()
             self.refresh_bindings()
             return True
-        field = self.query_one("#filter", Input)
-        if field.has_class("hidden"):
+        if not self._filter.is_open:
             return False
-        field.value = ""
         self._table.focus()
-        field.add_class("hidden")
-        field.disabled = True
+        self._filter.close()
         return True
 
     def action_sort(self) -> None:

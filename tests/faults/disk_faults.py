@@ -26,8 +26,10 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 from failing import Failure, on_failing_disk, restarted_with_failing_disk
+from warm_start import load_libraries
 
 if TYPE_CHECKING:
     from core.store.session import Session
@@ -50,6 +52,7 @@ class Sweep:
 
 def sweep(data: Path, folder: Path, *, every: int, start: int = 1) -> Sweep:
     """Every so-manieth change of the run made to fail; for who was started with the library."""
+    load_libraries()
     seen = Sweep()
     alone = folder / "alone"
     code, message, seen.changes = _run(data, alone, Failure())

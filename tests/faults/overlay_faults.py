@@ -14,8 +14,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 from failing import Failure, on_failing_disk, restarted_with_failing_disk
+from warm_start import load_libraries
 
 
 def sweep_overlays(session: Path, cache: Path) -> dict[str, object]:
@@ -25,6 +27,7 @@ def sweep_overlays(session: Path, cache: Path) -> dict[str, object]:
     from core.evaluation.maps.methods import method_named
     from core.store.sessions import open_session
 
+    load_libraries()
     source = open_map_source(open_session(session, session.parent), cache, "cpu")
     candidates = chosen_candidates(source, None, 2, seed=0)
 

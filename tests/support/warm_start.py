@@ -198,7 +198,8 @@ def _become(request: Mapping[str, Any], streams: Sequence[int]) -> str:
     return str(request["argv"][2])
 
 
-def _load_libraries() -> None:
+def load_libraries() -> None:
+    """Import what a run or a command imports sooner or later, so that forks need not."""
     names = ("pandas", "pydantic", "rich.console", "scipy.optimize", "scipy.stats", "textual.app")
     learners = ("compose", "ensemble", "linear_model", "metrics", "model_selection")
     for name in (*names, *(f"sklearn.{name}" for name in learners), "torch._dynamo"):
@@ -207,7 +208,7 @@ def _load_libraries() -> None:
 
 if __name__ == "__main__":
     requests = socket.socket(fileno=int(sys.argv[1]))
-    _load_libraries()
+    load_libraries()
     # No collection goes through what is loaded: its pages stay shared.
     gc.collect()
     gc.freeze()

@@ -43,6 +43,7 @@ def small(phantom_dir, cache_dir, **changes):
         "train.epochs": 2,
         "train.batch_size": 8,
         "train.precision": "fp32",
+        "train.few_images_first": "never",
         "evaluate.bootstrap": 20,
     } | changes
     sets = [item for key, value in keys.items() for item in ("--set", f"{key}={value}")]
@@ -199,28 +200,21 @@ def test_weights_of_a_session_are_refused_on_patients_that_they_have_seen(
     assert any("was trained on" in warning for warning in report["warnings"])
 
 
-def test_the_same_run_twice_gives_the_same_predictions(finished, phantom_dir, cache_dir, tmp_path):
-    session, _ = finished
-    done = run_in(tmp_path, "--batch", "demo", *small(phantom_dir, cache_dir), "--session", "again")
-    assert done.returncode == 0, done.stderr
-    for name in ("val.csv", "test.csv"):
-        ours = (tmp_path / "sessions/again/predictions" / name).read_bytes()
-        assert ours == (session / "predictions" / name).read_bytes()
-
-
-@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
-def test_a_signal_stops_with_a_checkpoint_and_going_on_changes_nothing(
-    finished, phantom_dir, cache_dir, tmp_path, kind
+def test_each_signal_stops_with_a_checkpoint_and_going_on_gives_the_same_predictions(
+    finished, phantom_dir, cache_dir, tmp_path
 ):
     uninterrupted, _ = finished
-    code, last, told = cut_by(long_run(phantom_dir, cache_dir), tmp_path, kind)
-    assert (code, last) == (75, "Stopped"), told
-    assert "--resume" in told
-    fewer = ["--set", "train.epochs=2"]
-    resumed = run_in(tmp_path, "--resume", "cut", "--cache", cache_dir, "--json", *fewer)
+    begins = long_run(phantom_dir, cache_dir)
+    on = ["--resume", "cut", "--cache", cache_dir]
+    for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        code, last, told = cut_by(begins, tmp_path, kind)
+        assert (code, last) == (75, "Stopped"), told
+        assert "--resume" in told
+        begins = on
+    resumed = run_in(tmp_path, *on, "--json", "--set", "train.epochs=2")
     assert resumed.returncode == 0, resumed.stderr
-    events = json_lines(resumed.stdout)
-    assert any(event["event"] == "Resumed" and event["step"] >= 1 for event in events)
+    events = json_lines((tmp_path / "sessions/cut/events.jsonl").read_text())
+    assert [event["step"] >= 1 for event in events if event["event"] == "Resumed"] == [True] * 3
     assert nothing_is_told_twice(tmp_path / "sessions/cut")
     for name in ("val.csv", "test.csv"):
         ours = (tmp_path / "sessions/cut/predictions" / name).read_bytes()
@@ -233,11 +227,10 @@ def nothing_is_told_twice(session):
     return len(told) == len(set(told)) > 0
 
 
-def at_its_first_step(tmp_path, name, *arguments):
+def at_its_first_step(tmp_path, *arguments):
     """A run of a process of its own that has recorded a step."""
-    command = [sys.executable, "-m", "cxr_tui", "--batch", "demo", "--session", name, "--json"]
     program = warm_start.Popen(
-        [*command, *map(str, arguments)],
+        [sys.executable, "-m", "cxr_tui", "--json", *map(str, arguments)],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -250,7 +243,7 @@ def at_its_first_step(tmp_path, name, *arguments):
 
 def cut_by(arguments, tmp_path, *kinds):
     """A run that gets these signals after its first step; code, last event, what it told."""
-    program = at_its_first_step(tmp_path, "cut", *arguments)
+    program = at_its_first_step(tmp_path, *arguments)
     for kind in kinds:
         program.send_signal(kind)
     _, told = program.communicate(timeout=120)
@@ -259,8 +252,9 @@ def cut_by(arguments, tmp_path, *kinds):
     return program.returncode, json_lines(whole)[-1]["event"], told
 
 
-def long_run(phantom_dir, cache_dir):
-    return [*small(phantom_dir, cache_dir), "--set", "train.epochs=500"]
+def long_run(phantom_dir, cache_dir, name="cut"):
+    keys = small(phantom_dir, cache_dir, **{"train.epochs": 500})
+    return ["--batch", "demo", "--session", name, *keys]
 
 
 def test_a_scheduler_that_warns_twice_gets_its_checkpoint(phantom_dir, cache_dir, tmp_path):
@@ -288,7 +282,7 @@ def test_a_check_tries_everything_and_leaves_no_session(phantom_dir, cache_dir, 
 
 
 def test_a_stop_asked_for_by_a_file_stops_the_run(phantom_dir, cache_dir, tmp_path):
-    program = at_its_first_step(tmp_path, "asked", *long_run(phantom_dir, cache_dir))
+    program = at_its_first_step(tmp_path, *long_run(phantom_dir, cache_dir, "asked"))
     (tmp_path / "sessions/asked/requests/stop").touch()
     program.communicate(timeout=120)
     assert program.returncode == 75
@@ -439,7 +433,8 @@ def test_a_run_outlives_whoever_read_its_output(phantom_dir, cache_dir, tmp_path
 
 
 def test_a_dropped_line_is_no_reason_to_stop(phantom_dir, cache_dir, tmp_path):
-    program = at_its_first_step(tmp_path, "hup", *small(phantom_dir, cache_dir))
+    arguments = small(phantom_dir, cache_dir, **{"train.epochs": 1})
+    program = at_its_first_step(tmp_path, "--batch", "demo", *arguments)
     program.send_signal(signal.SIGHUP)
     program.communicate(timeout=120)
     assert program.returncode == 0
@@ -448,8 +443,8 @@ def test_a_dropped_line_is_no_reason_to_stop(phantom_dir, cache_dir, tmp_path):
 def test_after_a_crash_before_the_first_checkpoint_readers_drop_what_was_recorded(
     phantom_dir, cache_dir, tmp_path
 ):
-    arguments = small(phantom_dir, cache_dir, **{"train.batch_size": 4})
-    program = at_its_first_step(tmp_path, "k", *arguments)
+    arguments = small(phantom_dir, cache_dir, **{"train.batch_size": 4, "train.epochs": 1})
+    program = at_its_first_step(tmp_path, "--batch", "demo", "--session", "k", *arguments)
     program.kill()
     program.communicate(timeout=60)
     again = run_in(tmp_path, "--resume", "k", "--cache", cache_dir, "--json")
