@@ -113,6 +113,7 @@ def _session(data: Path, place: Path, failure: Failure) -> Session:
         "train.momentum": 0,
         "train.precision": "fp32",
         "train.disk_wait_minutes": 0 if failure.for_good else 1,
+        "train.few_images_first": "never",
         "evaluate.bootstrap": 0,
     }
     if (place / "sessions" / "one").exists():

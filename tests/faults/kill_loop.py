@@ -80,6 +80,7 @@ def _recipe(data: Path, folder: Path, kills: int) -> Path:
         "train.batch_size": 8,
         "train.precision": "fp32",
         "train.checkpoint_minutes": 0.5 / 60,
+        "train.few_images_first": "never",
         "evaluate.bootstrap": 0,
     }
     path = folder / "recipe.toml"

@@ -81,6 +81,7 @@ def recipe_keys(data: Path, minutes: float) -> dict[str, object]:
         "train.momentum": 0,
         "train.precision": "fp32",
         "train.disk_wait_minutes": minutes,
+        "train.few_images_first": "never",
         "evaluate.bootstrap": 0,
     }
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import warm_start
 from terminal import Terminal
 
 from core.evaluation.maps.map_source import open_map_source
@@ -21,8 +22,10 @@ from core.model.precision import Precision, autocast
 from core.recipe_toml import load_recipe
 from core.store.session import Session
 from core.store.sessions import create_session
+from core.training.distributed.job_secret import VARIABLE
 
 NAME = "mine"
+RANKS_SECRET = "of this test, and nobody else's"
 
 
 def made_session(folder: Path, phantom_dir: Path, *, epochs: int, **changes: object) -> Session:
@@ -35,6 +38,7 @@ def made_session(folder: Path, phantom_dir: Path, *, epochs: int, **changes: obj
         "evaluate.bootstrap": 20,
         "train.batch_size": 8,
         "train.precision": "fp32",
+        "train.few_images_first": "never",
     } | changes
     made = load_recipe("demo", [f"{key}={value}" for key, value in keys.items()])
     return create_session(folder / "sessions", made, NAME)
@@ -151,3 +155,19 @@ def rank_arguments(phantom_dir, cache_dir, **changes):
     } | changes
     sets = [item for key, value in keys.items() for item in ("--set", f"{key}={value}")]
     return ["--batch", "demo", "--cache", cache_dir, "--device", "cpu", *sets]
+
+
+def rank_process(folder, rank, port, *what):
+    """One process of two, as a scheduler starts it; its output in files."""
+    folder.mkdir(exist_ok=True)
+    places = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), VARIABLE: RANKS_SECRET}
+    numbers = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
+    with (folder / f"out{rank}").open("w") as out, (folder / f"err{rank}").open("w") as err:
+        return warm_start.Popen(
+            [sys.executable, "-m", "cxr_tui", *map(str, what)],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            env=os.environ | places | numbers,
+        )

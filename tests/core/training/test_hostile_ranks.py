@@ -1,10 +1,7 @@
 """A stranger on every channel of a run of two processes: nothing of theirs is taken or executed."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from dataclasses import asdict, replace
@@ -12,7 +9,6 @@ from dataclasses import asdict, replace
 import pytest
 import torch
 import torch.distributed as dist
-import warm_start
 from hostile_rank import (
     Vandal,
     free_port,
@@ -22,7 +18,7 @@ from hostile_rank import (
     silent_at,
     store_at,
 )
-from small_runs import kinds_of, rank_arguments, until
+from small_runs import RANKS_SECRET, kinds_of, rank_arguments, rank_process, until
 from torch.distributed import HashStore
 
 from core.errors import UsageError
@@ -36,28 +32,10 @@ from core.training.distributed.meeting import Meeting
 from core.training.distributed.ranks import CommandError, End, Launch, RankLostError, Restore, Step
 from core.training.distributed.team import Team
 
-SECRET = "of this test, and nobody else's"
-
-
-def process(folder, rank, port, *what):
-    """One process of two, as a scheduler starts it; its output in files."""
-    folder.mkdir(exist_ok=True)
-    places = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), VARIABLE: SECRET}
-    numbers = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
-    with (folder / f"out{rank}").open("w") as out, (folder / f"err{rank}").open("w") as err:
-        return warm_start.Popen(
-            [sys.executable, "-m", "cxr_tui", *map(str, what)],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=err,
-            env=os.environ | places | numbers,
-        )
-
 
 def test_a_stranger_who_took_the_port_first_is_refused_by_name(tmp_path, phantom_dir, cache_dir):
     store = store_at(port := free_port())
-    run = process(tmp_path, 1, port, *rank_arguments(phantom_dir, cache_dir))
+    run = rank_process(tmp_path, 1, port, *rank_arguments(phantom_dir, cache_dir))
     pose_as_the_first(store)
     assert run.wait(60) == 2
     err = (tmp_path / "err1").read_text()
@@ -71,11 +49,11 @@ def test_a_first_process_that_says_what_none_says_is_refused(
     what, tmp_path, phantom_dir, cache_dir, monkeypatch
 ):
     port, marker = free_port(), tmp_path / "executed"
-    run = process(tmp_path, 1, port, *rank_arguments(phantom_dir, cache_dir))
+    run = rank_process(tmp_path, 1, port, *rank_arguments(phantom_dir, cache_dir))
     for name, value in (("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", str(port))):
         monkeypatch.setenv(name, value)
     try:
-        lead_astray(ranks_secret({VARIABLE: SECRET}, tmp_path), what, marker)
+        lead_astray(ranks_secret({VARIABLE: RANKS_SECRET}, tmp_path), what, marker)
         assert run.wait(60) == 4
     finally:
         dist.destroy_process_group()
@@ -89,8 +67,8 @@ def test_whoever_is_silent_on_the_port_is_waited_for_aloud_and_a_stop_is_heard(
 ):
     port = free_port()
     with silent_at(port):
-        run = process(tmp_path, 1, port, *rank_arguments(phantom_dir, cache_dir))
-        first = process(
+        run = rank_process(tmp_path, 1, port, *rank_arguments(phantom_dir, cache_dir))
+        first = rank_process(
             tmp_path, 0, port, *rank_arguments(phantom_dir, cache_dir), "--session", "run"
         )
         assert first.wait(60) == 2
@@ -123,7 +101,7 @@ def test_a_run_whose_signs_of_life_are_overwritten_all_the_time_comes_to_its_end
 ):
     port = free_port()
     what = [*rank_arguments(phantom_dir, cache_dir, **{"train.epochs": 1}), "--session", "run"]
-    first, second = (process(tmp_path, rank, port, *what) for rank in range(2))
+    first, second = (rank_process(tmp_path, rank, port, *what) for rank in range(2))
     session = Session(tmp_path / "sessions" / "run")
     until(lambda: "RunStarted" in kinds_of(session) or first.poll() is not None, "its start")
     vandal = Vandal(port)
@@ -315,7 +293,7 @@ def test_the_secret_is_made_once_for_its_owner_alone_and_believed_only_so(tmp_pa
     (kept,) = tmp_path.iterdir()
     assert kept.stat().st_mode & 0o777 == 0o600
     assert ranks_secret({}, tmp_path) == secret != ranks_secret({}, tmp_path / "other")
-    assert ranks_secret({VARIABLE: SECRET}, tmp_path) != secret
+    assert ranks_secret({VARIABLE: RANKS_SECRET}, tmp_path) != secret
     with pytest.raises(UsageError, match="has 5 characters"):
         ranks_secret({VARIABLE: "short"}, tmp_path)
     kept.chmod(0o644)

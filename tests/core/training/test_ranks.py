@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 import warm_start
+from hostile_rank import free_port
 from places import SUPPORT
 from rank_steps import losses_of, trainer_of
 from small_runs import (
@@ -22,6 +23,7 @@ from small_runs import (
     kinds_of,
     off_the_networks,
     rank_arguments,
+    rank_process,
     state_of,
     until,
 )
@@ -62,6 +64,16 @@ def ran(folder, ranks, *what, **how):
     run = started(folder, ranks, *what, **how)
     code = run.wait(120)
     return code, (folder / "out").read_text(), (folder / "err").read_text()
+
+
+def scheduled(folder, *what):
+    """Two processes as SLURM starts them: their exit codes, and what both wrote."""
+    port = free_port()
+    runs = [rank_process(folder, rank, port, *what) for rank in range(2)]
+    codes = [run.wait(120) for run in runs]
+    return codes, *(
+        "".join(map(Path.read_text, folder.glob(f"{name}?"))) for name in ("out", "err")
+    )
 
 
 def rank_of(pid):
@@ -192,8 +204,8 @@ def test_a_step_that_the_first_chooses_is_taken_by_both(tmp_path, two, phantom_d
 def test_both_ranks_score_in_fp32_what_is_kept_of_a_run_in_bf16(tmp_path, phantom_dir, cache_dir):
     changes = {"train.precision": "bf16", "train.epochs": 1}
     what = rank_arguments(phantom_dir, cache_dir, **changes)
-    code, _, err = ran(tmp_path, 2, *what, "--session", "run")
-    assert code == 0, err
+    codes, _, err = scheduled(tmp_path, *what, "--session", "run")
+    assert codes == [0, 0], err
     session = Session(tmp_path / "sessions" / "run")
     for part in ("val", "test"):
         assert off_the_networks(session, cache_dir, part, "fp32") < 1e-5
@@ -237,8 +249,8 @@ def test_a_pause_holds_both_and_a_signal_to_one_stops_all_and_one_process_goes_o
 
 def test_two_processes_go_on_where_one_stopped(tmp_path, one, cache_dir):
     shutil.copytree(one.path, tmp_path / "sessions" / "run")
-    code, _, err = ran(tmp_path, 2, "--resume", "run", *goes_on(cache_dir, 3))
-    assert code == 0, err
+    codes, _, err = scheduled(tmp_path, "--resume", "run", *goes_on(cache_dir, 3))
+    assert codes == [0, 0], err
     events = events_of(Session(tmp_path / "sessions" / "run"))
     assert [event["step"] for event in events if event["event"] == "Resumed"] == [8]
     assert [event["epoch"] for event in events if event["event"] == "EpochDone"] == [1, 2, 3]
@@ -331,9 +343,9 @@ def test_a_stop_is_believed_where_all_are_there_and_torchruns_after_a_death_is_n
 
 def test_a_wrong_recipe_is_refused_once_and_all_leave(tmp_path, phantom_dir, cache_dir):
     what = rank_arguments(phantom_dir, cache_dir, **{"train.batch_size": 4})
-    _, out, err = ran(tmp_path, 2, *what)
+    codes, out, err = scheduled(tmp_path, *what)
     assert err.count("needs three images per pass in each of 2 processes, got 2") == 1
-    assert err.count("exitcode  : 2") == 2
+    assert codes == [2, 2]
     assert not out
 
 
