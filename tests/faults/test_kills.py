@@ -12,7 +12,7 @@ from kill_loop import kill_loop
 
 @pytest.mark.slow
 def test_kills_lose_no_acknowledged_step_and_give_the_same_weights(phantom_dir, tmp_path):
-    outcome = kill_loop(phantom_dir, tmp_path, kills=4, seed=1)
+    outcome = kill_loop(phantom_dir, tmp_path, kills=3, seed=1)
     assert outcome.faults == []
-    assert 2 <= outcome.kills <= 4  # fewer where a fast machine was at its end before
+    assert 2 <= outcome.kills <= 3  # fewer where a fast machine was at its end before
     assert outcome.same_weights
