@@ -93,6 +93,28 @@ def test_every_page_is_reached_from_the_readme():
     assert set(PAGES) <= reached
 
 
+def test_every_test_that_a_document_names_is_there():
+    tests = (REPOSITORY / "tests").rglob("test_*.py")
+    defined = {
+        name
+        for path in tests
+        for name in (path.name, *re.findall(r"def (test_\w+)", path.read_text(encoding="utf-8")))
+    }
+    told = {
+        (page.name, name)
+        for page in DOCUMENTS
+        for name in re.findall(r"\btest_(?:\w+\.py|\w+_\w+_\w+)", page.read_text(encoding="utf-8"))
+    }
+    assert len(told) > 50
+    # A long name may be cut: `test_as_long_as_…`.
+    missing = {
+        (page, name)
+        for page, name in told
+        if not any(one == name or (name[-1] == "_" and one.startswith(name)) for one in defined)
+    }
+    assert missing == set()
+
+
 def test_the_page_on_recipes_has_every_key_and_its_default():
     page = (REPOSITORY / "docs" / "recipes.md").read_text(encoding="utf-8")
     shown = dict(re.findall(r"^\| `([a-z_.]+)` \| ([^|]+) \|", page, re.MULTILINE))
