@@ -87,8 +87,8 @@ def two(tmp_path_factory, phantom_dir, cache_dir):
     """A run of two processes to its end: its session, and what was printed."""
     folder = tmp_path_factory.mktemp("two")
     what = rank_arguments(phantom_dir, cache_dir)
-    code, out, err = ran(folder, 2, *what, "--session", "run", "--json")
-    assert code == 0, err
+    codes, out, err = scheduled(folder, *what, "--session", "run", "--json")
+    assert codes == [0, 0], err
     return Session(folder / "sessions" / "run"), out, err
 
 
@@ -300,8 +300,8 @@ def test_a_rank_that_is_lost_while_a_part_is_scored_costs_no_step(
     # Val of the first epoch anew, val of the second, and then the test part.
     on = ["--resume", "run", *goes_on(cache_dir, 2)]
     in_test = lost_at("Score:3", tmp_path, *on)
-    code, _, err = ran(tmp_path, 2, *on)
-    assert code == 0, err
+    codes, _, err = scheduled(tmp_path, *on)
+    assert codes == [0, 0], err
     assert ["exitcode  : 75" in err for err in (in_first_val, in_test)] == [True, True]
     session = Session(tmp_path / "sessions" / "run")
     events = events_of(session)
