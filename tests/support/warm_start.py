@@ -31,6 +31,8 @@ from typing import Any
 
 _READ_AT_START = ("CUDA", "KMP", "LANG", "LC_", "LD_", "MALLOC", "MKL", "NO_COLOR", "OMP")
 _READ_BY_LIBRARIES = ("PYTHON", "TEXTUAL", "TORCH")
+_READ_LATER = ("PYTHONSAFEPATH", "TORCHINDUCTOR", "TORCH_CPP_LOG_LEVEL")
+"""What the program sets by itself, in the process of the tests, too."""
 _PR_SET_CHILD_SUBREAPER = 36
 _MESSAGE_BYTES = 1 << 20
 
@@ -102,7 +104,8 @@ def _can_be_warm(argv: Sequence[object], settings: Mapping[str, Any]) -> bool:
     wanted = settings.get("env")
     before, after = _server().environment, os.environ if wanted is None else wanted
     changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
-    return not any(key.startswith(_READ_AT_START + _READ_BY_LIBRARIES) for key in changed)
+    early = _READ_AT_START + _READ_BY_LIBRARIES
+    return not any(key.startswith(early) and not key.startswith(_READ_LATER) for key in changed)
 
 
 def _take_terminal() -> None:
@@ -189,10 +192,13 @@ def _become(request: Mapping[str, Any], streams: Sequence[int]) -> str:
     sys.argv = ["-m", *request["argv"][3:]]
     sys.path[0] = str(Path.cwd())
     for number, name in enumerate(("stdin", "stdout", "stderr")):
-        is_told = name == "stderr"
-        errors = "backslashreplace" if is_told else "strict"
-        stream = os.fdopen(number, "w" if number else "r", errors=errors)
-        stream.reconfigure(line_buffering=stream.line_buffering or is_told)
+        as_started = getattr(sys, name)
+        stream = os.fdopen(
+            *(number, "w" if number else "r"),
+            encoding=as_started.encoding,
+            errors=as_started.errors,
+        )
+        stream.reconfigure(write_through=as_started.write_through)
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
     return str(request["argv"][2])
@@ -207,6 +213,7 @@ def load_libraries() -> None:
 
 
 if __name__ == "__main__":
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # as the program does
     requests = socket.socket(fileno=int(sys.argv[1]))
     load_libraries()
     # No collection goes through what is loaded: its pages stay shared.
