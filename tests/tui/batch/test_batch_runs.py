@@ -44,6 +44,8 @@ def small(phantom_dir, cache_dir, **changes):
         "train.batch_size": 8,
         "train.precision": "fp32",
         "train.few_images_first": "never",
+        # With cosine, rates are others where the run is longer, and so are the weights.
+        "train.schedule": "constant",
         "evaluate.bootstrap": 20,
     } | changes
     sets = [item for key, value in keys.items() for item in ("--set", f"{key}={value}")]
