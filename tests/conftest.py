@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -29,6 +30,18 @@ os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(_MEMORY_KEPT_BYTES))
 # Programs find the modules compiled, as an installed package's are: a quarter of a second each.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# The collector goes through half a million objects of torch, pandas and Textual again and again: a
+# sixth of what a test of a screen costs. What is there between two files of tests stays.
+gc.set_threshold(5000, 10, 10)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Leave out of later collections what the tests of this file imported."""
+    if nextitem is None or nextitem.path != item.path:
+        gc.collect()
+        gc.freeze()
 
 
 _STARTS_PROGRAMS = {"cxr_tui", "trained_dir"}

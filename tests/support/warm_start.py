@@ -187,7 +187,6 @@ def _become(request: Mapping[str, Any], streams: Sequence[int]) -> str:
     os.environ.clear()
     os.environ.update(request["environment"])
     time.tzset()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.orig_argv = request["argv"]
     sys.argv = ["-m", *request["argv"][3:]]
     sys.path[0] = str(Path.cwd())
