@@ -306,9 +306,14 @@ class Stopped(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Failed(Event):
-    """The run failed."""
+    """The run failed.
+
+    ``lacks_room`` tells that a disk lacked space, or failed for now: run again once there is room,
+    it may go well.
+    """
 
     ends_run: ClassVar[bool] = True
 
     message: str
     exit_code: int
+    lacks_room: bool = False

@@ -18,7 +18,7 @@ from core.going_on import safe_differences
 from core.in_slices import in_slices
 from core.recipe import Recipe
 from core.requests import NextRequest
-from core.store.disk import passing_trouble
+from core.store.disk import lacks_room
 from core.store.files import is_file
 from core.store.past import is_done
 from core.store.refused import take_away_refused
@@ -55,16 +55,14 @@ class Outcome:
         """Whether space on a disk, or a disk that answers again, may be all that it needs."""
         if isinstance(self.error, StoppedError):
             return False
-        return isinstance(self.error, NoRoomError) or passing_trouble(self.error) is not None
+        return lacks_room(self.error)
 
     @property
     def has_waited_for_room(self) -> bool:
         """Whether it gave up after waiting for space; others on that disk would wait as long."""
         if not isinstance(self.error, StoppedError):
             return False
-        return (
-            isinstance(self.error.__cause__, NoRoomError) or passing_trouble(self.error) is not None
-        )
+        return isinstance(self.error.__cause__, NoRoomError) or lacks_room(self.error)
 
 
 @dataclass(frozen=True)

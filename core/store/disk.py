@@ -23,6 +23,11 @@ def passing_trouble(error: BaseException | None) -> OSError | None:
     return None
 
 
+def lacks_room(error: BaseException | None) -> bool:
+    """Whether space on a disk, or a disk that answers again, may be all that is needed."""
+    return isinstance(error, NoRoomError) or passing_trouble(error) is not None
+
+
 def trouble_in_words(error: OSError, path: Path) -> str:
     """Which disk fails and why; ``path`` is used if the error names no file."""
     where = error.filename or path

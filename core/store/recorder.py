@@ -14,6 +14,7 @@ from typing import Self
 
 from core.errors import CxrError, StoppedError, internal_error
 from core.events import CheckpointWritten, Event, Failed, Resumed, Stopped
+from core.store.disk import lacks_room
 from core.store.session import Session
 
 
@@ -98,5 +99,5 @@ def _last_words(error: BaseException, kept_step: int) -> Event:
     if isinstance(error, KeyboardInterrupt):
         return Failed(message="interrupted immediately, without a new checkpoint", exit_code=75)
     if isinstance(error, CxrError):
-        return Failed(message=str(error), exit_code=error.exit_code)
-    return Failed(message=internal_error(error), exit_code=1)
+        return Failed(message=str(error), exit_code=error.exit_code, lacks_room=lacks_room(error))
+    return Failed(message=internal_error(error), exit_code=1, lacks_room=lacks_room(error))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.errors import CxrError, RunFailedError, SessionError, StoppedError, internal_error
+from core.errors import CxrError, RunFailedError, StoppedError, internal_error
 from core.events import Event
 from core.named_run import STOPPED, NamedRun, Outcome
 from core.store.queue.entry import Ended, Entry, read_entry
@@ -37,29 +37,23 @@ class Work:
 
 @dataclass
 class _Passed:
-    """Entries left in their places for now: until when, and whether for lack of space."""
+    """Entries left in their places for now, and until when."""
 
-    until: dict[str, tuple[float, bool]] = field(default_factory=dict)
+    until: dict[str, float] = field(default_factory=dict)
     lacking_since: float | None = None
 
     def add(self, entry: Entry, *, lacks_room: bool) -> None:
-        self.until[entry.name] = (time.monotonic() + _AGAIN_SECONDS, lacks_room)
+        self.until[entry.name] = time.monotonic() + _AGAIN_SECONDS
         if lacks_room:
             self.lacking_since = self.lacking_since or time.monotonic()
 
     def names(self, queue: Queue) -> set[str]:
-        """Those that still wait; one whose time is up is let wait in the queue again."""
+        """Those that still wait; others' workers may have ended some."""
         now = time.monotonic()
-        for name, (until, lacks_room) in list(self.until.items()):
-            if now < until:
-                continue
-            del self.until[name]
+        for name, until in list(self.until.items()):
             entry = read_entry(queue.path / name)
-            if lacks_room and entry is not None and not entry.fault:
-                try:
-                    queue.wait_again(entry)
-                except SessionError:  # the disk is still full
-                    self.add(entry, lacks_room=True)
+            if now >= until or entry is None or entry.ended is not None:
+                del self.until[name]
         return set(self.until)
 
     def may_have_room(self, queue: Queue) -> bool:
@@ -107,7 +101,7 @@ class QueueWorker:
                             return STOPPED
                     finally:
                         taken.release()
-                if signals.stop_requested or self._passed.until:
+                if signals.stop_requested or self._passed.names(self.queue):
                     return STOPPED
         except (StoppedError, KeyboardInterrupt):
             return STOPPED  # what was saved is intact
@@ -158,19 +152,19 @@ class QueueWorker:
             self._narrator.tell("stopped   go on with: cxr-tui queue run")
             return False
         if outcome.state == "held" or outcome.lacks_room:
-            self._pass(entry, message, lacks_room=outcome.state != "held")
+            self._pass(taken, message, lacks_room=outcome.state != "held")
             return True
         ended = Ended(outcome.state, outcome.exit_code, message, time.time())
         try:
             taken.end(ended)
         except OSError as failure:
-            self._pass(entry, f"{failure.filename}: {failure.strerror}", lacks_room=True)
+            self._pass(taken, f"{failure.filename}: {failure.strerror}", lacks_room=True)
             return True
         if message:
             say(f"cxr-tui: {message}")
         self._narrator.tell(f"queue     {entry.name} {ended.state}")
         self._codes.append(ended.exit_code)
-        self._passed.lacking_since = None
+        self._passed = _Passed()  # there is room, so what lacked it is tried at once
         self.ended(Work(entry, ended, time.monotonic() - started))
         return True
 
@@ -209,10 +203,12 @@ class QueueWorker:
         except Exception as error:  # noqa: BLE001 - a door: a bug in one run must not stop the others
             return Outcome("failed", CxrError(internal_error(error), where=entry.session.log))
 
-    def _pass(self, entry: Entry, why: str, *, lacks_room: bool) -> None:
+    def _pass(self, taken: TakenEntry, why: str, *, lacks_room: bool) -> None:
         """Leave the entry in its place, and try it again after the others."""
-        self._narrator.warn(f"{entry.name} is tried again later: {why}")
-        self._passed.add(entry, lacks_room=lacks_room)
+        self._narrator.warn(f"{taken.entry.name} is tried again later: {why}")
+        self._passed.add(taken.entry, lacks_room=lacks_room)
+        if lacks_room:
+            taken.leave_for_later()
 
 
 def _named(error: OSError) -> CxrError:

@@ -5,7 +5,6 @@ What touches the disk here may take seconds: call it on a thread, not on the pai
 
 from __future__ import annotations
 
-import contextlib
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,8 +88,7 @@ class QueueTurns:
             outcome = Outcome("stopped" if failure.exit_code == 75 else "failed", failure)
         if outcome.lacks_room or outcome.has_waited_for_room:
             self._passed.add(taken.entry.name)
-            with contextlib.suppress(CxrError):  # the disk is still full
-                self.queue.wait_again(taken.entry)
+            taken.leave_for_later()
             taken.release()
             return f"{name} stays in the queue: it lacks space"
         self._record(taken, outcome)

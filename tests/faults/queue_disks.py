@@ -1,8 +1,9 @@
 """Entries on a disk without room, and on one that can't be written.
 
-    unshare --map-root-user --mount python tests/faults/queue_disks.py MOUNT_POINT
+    unshare --map-root-user --mount python tests/faults/queue_disks.py MOUNT_POINT [RECIPE]
 
-What the queue's commands said is printed as JSON.
+With a recipe, its run lacks space until the disk grows. What the queue's commands said is printed
+as JSON.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 sys.path.insert(0, str(Path(__file__).parent))
 
+import warm_start
 from small_disk import fill
 
 from core.errors import CxrError
@@ -24,10 +27,13 @@ from core.store.queue.entry import Ended
 from core.store.queue.queue import Queue
 from core.store.queue.taking import take_next
 
+_PROGRAM = [sys.executable, "-m", "cxr_tui"]
 
-def queue_on_disks(mount_point: Path) -> list[str]:
+
+def queue_on_disks(mount_point: Path, *recipe: Path) -> list[str]:
     """The command that does it, in a mount namespace of its own."""
-    return ["unshare", "--map-root-user", "--mount", sys.executable, __file__, str(mount_point)]
+    program = [sys.executable, __file__, str(mount_point), *map(str, recipe)]
+    return ["unshare", "--map-root-user", "--mount", *program]
 
 
 def seen(disk: Path) -> dict[str, Any]:
@@ -53,6 +59,29 @@ def seen(disk: Path) -> dict[str, Any]:
     return {"full": full, "read_only": read_only}
 
 
+def seen_of_a_run(disk: Path, recipe: Path) -> list[Any]:
+    """What a worker and a look at the queue say, without room for the run and then with it."""
+    options = ["-t", "tmpfs", "-o", "size=30m"]
+    subprocess.run(["mount", *options, "tmpfs", str(disk)], check=True)
+    queue = Queue(disk / "sessions")
+    queue.add(load_recipe(str(recipe)), "a")
+    small = _worked(queue)
+    subprocess.run(["mount", "-o", "remount,size=400m", str(disk)], check=True)
+    return [small, _worked(queue)]
+
+
+def _worked(queue: Queue) -> dict[str, Any]:
+    places = ["--sessions", str(queue.sessions), "--cache", str(queue.sessions / "cache")]
+    work = [*_PROGRAM, "queue", "run", "--until-empty", "--device", "cpu", *places]
+    done = warm_start.run(work, capture_output=True, text=True)
+    return {
+        "code": done.returncode,
+        "says": done.stderr,
+        "states": [entry.state() for entry in queue.entries()],
+        "kinds": [type(event).__name__ for event in queue.entry("a").session.milestones()],
+    }
+
+
 def _all(queue: Queue) -> dict[str, Any]:
     entry = queue.entry("b")
     return {
@@ -71,4 +100,5 @@ def _said(act: Any) -> str:
 
 
 if __name__ == "__main__":
-    print(json.dumps(seen(Path(sys.argv[1]))))
+    places = [Path(argument) for argument in sys.argv[1:]]
+    print(json.dumps(seen(*places) if len(places) == 1 else seen_of_a_run(*places)))

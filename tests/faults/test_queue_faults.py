@@ -14,7 +14,7 @@ from queue_faults import faults_of, queue_of_faults
 from small_disk import can_mount
 from small_runs import console, kinds_of, until
 
-from core.recipe_toml import changed_recipe, load_recipe
+from core.recipe_toml import changed_recipe, load_recipe, recipe_toml
 from core.store.queue.queue import Queue
 from core.store.session import Session
 from core.store.sessions import create_session
@@ -102,6 +102,25 @@ def test_a_full_or_read_only_disk_leaves_the_queue_as_it_was_and_is_named(tmp_pa
     assert full["order"] == read_only["order"] == ["a", "b"]
     assert full["entries"] == read_only["entries"]
     assert full["left"] == []
+
+
+@pytest.mark.skipif(not can_mount(), reason="no mount namespaces here")
+def test_a_run_that_lacks_space_stays_in_the_queue_and_is_run_once_there_is_some(
+    phantom_dir, tmp_path
+):
+    disk, recipe = tmp_path / "disk", tmp_path / "recipe.toml"
+    disk.mkdir()
+    once = changed_recipe(small(phantom_dir, epochs=1), ["train.disk_wait_minutes=0"])
+    recipe.write_text(recipe_toml(once))
+    command = queue_on_disks(disk, recipe)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    lacking, enough = json.loads(done.stdout)
+    assert (lacking["code"], lacking["states"]) == (75, ["begun"])
+    assert "0001-demo is tried again later: " in lacking["says"]
+    assert lacking["kinds"][-1] == "Failed"
+    assert (enough["code"], enough["states"]) == (0, ["finished"])
+    assert enough["kinds"][-1] == "Finished"
 
 
 def test_two_consoles_add_to_one_queue_at_once_and_neither_entry_is_lost(

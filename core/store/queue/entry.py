@@ -152,7 +152,7 @@ class Entry:
 def _end_of(session: Session, last: Event | None) -> Ended | None:
     if isinstance(last, Finished) and is_finish(session, last):
         return Ended("finished", 0, time=last.time)
-    if isinstance(last, Failed) and last.exit_code != _STOPPED:
+    if isinstance(last, Failed) and last.exit_code != _STOPPED and not last.lacks_room:
         return Ended("failed", last.exit_code, last.message, last.time)
     return None
 

@@ -130,14 +130,6 @@ class Queue:
         if ended is None or ended.state == "finished":
             what = "is finished" if ended else "hasn't ended"
             raise SessionError(f"can't be put back: it {what}", where=entry.name)
-        self.wait_again(entry)
-
-    def wait_again(self, entry: Entry) -> None:
-        """Let an entry wait in its place; how its session ended until now doesn't count.
-
-        Raises:
-            SessionError: its file can't be written.
-        """
         with self._writing("changed"):
             replace(entry, starts_before=entry.num_starts()).keep()
             if not is_file(entry.session.path / "recipe.toml"):

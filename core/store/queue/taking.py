@@ -59,6 +59,11 @@ class TakenEntry:
         """
         _keep_end(self.entry, ended)
 
+    def leave_for_later(self) -> None:
+        """Count no start so far as a death: its runs ended, for lack of space."""
+        with contextlib.suppress(OSError):  # it isn't there, or its disk fails
+            os.truncate(self.entry.path / "begun", 0)  # which takes no space
+
     def release(self) -> None:
         """Let others take it, unless it has ended."""
         self._heartbeat.stop()

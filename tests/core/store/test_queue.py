@@ -138,6 +138,23 @@ def test_an_end_that_only_the_session_shows_is_recorded_and_not_run_again(queue)
     assert entry.ended.message == "out of memory"
 
 
+@pytest.mark.parametrize("has_room_to_say_so", [True, False])
+def test_a_run_that_lacked_space_has_not_ended_its_entry_whoever_looks(queue, has_room_to_say_so):
+    added(queue, "a")
+    session = create_session(queue.sessions, load_recipe("demo"), "a")
+    taken = take_next(queue)
+    for _ in range(6):  # more often than an entry's workers may die
+        taken.begin()
+        with session.writing() as writer:
+            writer.append(RunStarted(name="a", host="h", pid=1))
+            if has_room_to_say_so:
+                writer.append(Failed(message="no room", exit_code=3, lacks_room=True))
+    taken.leave_for_later()
+    taken.release()
+    assert states(queue) == ["begun"]
+    assert taken_name(queue) == "a"
+
+
 def test_a_failed_entry_can_wait_again(queue):
     added(queue, "a")
     session = create_session(queue.sessions, load_recipe("demo"), "a")
