@@ -81,7 +81,7 @@ class Doors:
             "weights": self.weights,
             "events": self.events,
         }
-        self.evidence = EvidenceDoors(folder)
+        self.evidence = EvidenceDoors(folder, phantom)
         self.by_kind["compared"] = self.evidence.compared
         self.by_kind["reports"] = self.evidence.reports
 

@@ -39,12 +39,16 @@ _FORMS: tuple[Format, ...] = ("markdown", "latex", "markdown", "latex", "html")
 class EvidenceDoors:
     """Each kind's door, over files in one folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, phantom: Path) -> None:
         self._folder, self._cache = folder, folder / "cache"
         self._sessions = folder / "evidence"
-        recipe = load_recipe(
-            "demo", ["evaluate.recalibrate=platt", 'dataset.findings=["Mass", "Nodule"]']
-        )
+        keys = {
+            "dataset.phantom": "none",
+            "dataset.images": phantom,
+            "dataset.findings": '["Mass", "Nodule"]',
+            "evaluate.recalibrate": "platt",
+        }
+        recipe = load_recipe("demo", [f"{key}={value}" for key, value in keys.items()])
         self._recipe = recipe
         self._session = create_session(self._sessions, recipe, "told")
         test, val = _scored(1), _scored(2)
