@@ -55,6 +55,16 @@ def list_keys() -> frozenset[str]:
     )
 
 
+@lru_cache(maxsize=1)
+def _keys_and_tables() -> frozenset[str]:
+    """The keys of a recipe, and the tables that they stand in."""
+    return frozenset(
+        ".".join(names[:depth])
+        for names in (key.split(".") for key in known_keys())
+        for depth in range(1, len(names) + 1)
+    )
+
+
 def _keys_and_types(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, Any]]:
     for name, field in model.model_fields.items():
         section = _section_type(field.annotation)
@@ -70,11 +80,9 @@ def check_key(key: str) -> None:
     Raises:
         RecipeError: the key is unknown; the message names the nearest ones.
     """
-    known = list(known_keys())
-    ancestors = {".".join(name.split(".")[:depth]) for name in known for depth in (1, 2)}
     key = _of_any(key)
     is_of_a_finding = any(key.startswith(f"{table}.") for table in _TABLES_BY_NAME)
-    if key not in known and key not in ancestors and not is_of_a_finding:
+    if key not in _keys_and_tables() and not is_of_a_finding:
         raise RecipeError(
             "unknown key", where=f"--set {key}", remedy=_nearest_key(key) or _keys_beside(key)
         )
