@@ -32,7 +32,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 # The collector goes through half a million objects of torch, pandas and Textual again and again: a
-# sixth of what a test of a screen costs. What is there between two files of tests stays.
+# quarter of what a test of a screen costs. What is there between two files of tests stays.
 gc.set_threshold(5000, 10, 10)
 
 
