@@ -24,6 +24,7 @@ from cxr_tui.terminal.stdout import say
 _LOOK_SECONDS, _SLICE_SECONDS = 2.0, 0.1
 _AGAIN_SECONDS = 60.0
 """An entry that lacks space, or whose session somebody else runs, is tried again after this."""
+_GO_ON = "stopped   go on with: cxr-tui queue run"
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ class QueueWorker:
                     finally:
                         taken.release()
                 if signals.stop_requested or self._passed.names(self.queue):
+                    self._narrator.tell(_GO_ON)
                     return STOPPED
         except (StoppedError, KeyboardInterrupt):
             return STOPPED  # what was saved is intact
@@ -149,7 +151,7 @@ class QueueWorker:
         if signals.stop_requested or outcome.has_waited_for_room:
             if message:
                 say(f"cxr-tui: {message}")
-            self._narrator.tell("stopped   go on with: cxr-tui queue run")
+            self._narrator.tell(_GO_ON)
             return False
         if outcome.state == "held" or outcome.lacks_room:
             self._pass(taken, message, lacks_room=outcome.state != "held")

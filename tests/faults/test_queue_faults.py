@@ -118,6 +118,7 @@ def test_a_run_that_lacks_space_stays_in_the_queue_and_is_run_once_there_is_some
     lacking, enough = json.loads(done.stdout)
     assert (lacking["code"], lacking["states"]) == (75, ["begun"])
     assert "0001-demo is tried again later: " in lacking["says"]
+    assert lacking["says"].endswith("go on with: cxr-tui queue run\n")
     assert lacking["kinds"][-1] == "Failed"
     assert (enough["code"], enough["states"]) == (0, ["finished"])
     assert enough["kinds"][-1] == "Finished"
